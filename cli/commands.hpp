@@ -1,0 +1,11 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace pixeldp::cli {
+
+// One function per subcommand, each in the file of its name: it declares the options and sets the
+// callback that runs the command.
+void add_info(CLI::App& program);
+
+}  // namespace pixeldp::cli

@@ -1,0 +1,37 @@
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "engine/device.hpp"
+
+namespace pixeldp::cli {
+
+void add_info(CLI::App& program) {
+  CLI::App* command =
+      program.add_subcommand("info", "Version, build options, devices, instruction sets");
+  auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "Print one JSON object");
+  command->callback([json] {
+    const CpuFeatures& cpu = cpu_features();
+    if (*json) {
+      const nlohmann::json report = {
+          {"version", PIXELDP_VERSION}, {"build_type", PIXELDP_BUILD_TYPE},
+          {"devices", {"cpu"}},         {"processor", cpu_model()},
+          {"threads", thread_count()},  {"avx2", cpu.avx2},
+          {"avx512", cpu.avx512},       {"avx512_bf16", cpu.bf16},
+          {"avx512_vnni", cpu.vnni}};
+      fmt::print("{}\n", report.dump());
+      return;
+    }
+    const auto yes = [](bool value) { return value ? "yes" : "no"; };
+    fmt::print("pixeldp    {} ({} build)\n", PIXELDP_VERSION, PIXELDP_BUILD_TYPE);
+    fmt::print("devices    cpu\n");
+    fmt::print("processor  {}, {} threads\n", cpu_model(), thread_count());
+    fmt::print("AVX2 {}, AVX-512 {}, AVX-512 BF16 {}, AVX-512 VNNI {}\n", yes(cpu.avx2),
+               yes(cpu.avx512), yes(cpu.bf16), yes(cpu.vnni));
+  });
+}
+
+}  // namespace pixeldp::cli

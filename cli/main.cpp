@@ -1,0 +1,30 @@
+#include <cstdio>
+#include <exception>
+
+#include <fmt/format.h>
+
+#include "cli/commands.hpp"
+#include "engine/error.hpp"
+
+int main(int argc, char** argv) {
+  using namespace pixeldp;
+  CLI::App program("PixelDP: train, certify and report classifiers that are provably robust",
+                   "pixeldp");
+  program.require_subcommand(1);
+  program.set_version_flag("--version", PIXELDP_VERSION);
+  cli::add_info(program);
+
+  try {
+    program.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    // Asking for help or the version arrives here as well, with status 0.
+    return program.exit(error) == 0 ? 0 : static_cast<int>(Error::Kind::usage);
+  } catch (const Error& error) {
+    fmt::print(stderr, "pixeldp: error: {}\n", error.what());
+    return static_cast<int>(error.kind());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "pixeldp: error: {}\n", error.what());
+    return static_cast<int>(Error::Kind::failure);
+  }
+}

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+
+#include "engine/device.hpp"
+
+namespace pixeldp::kernels {
+
+/// Scores are summed as integers in units of 2^-32, so that sums from any split of the work merge
+/// exactly.
+inline constexpr double score_unit = 1.0 / 4294967296.0;
+
+struct DrawStatisticsParams {
+  std::int64_t rows = 0;   ///< rows of features
+  std::int64_t width = 0;  ///< features of a row
+  std::int64_t classes = 0;
+};
+
+/// The last dense layer, softmax and the statistics of its scores in one pass; neither logits nor
+/// scores are written.
+///
+///   p = softmax(weight * features[r] + bias),  i = row_image[r]
+///   votes[i, argmax p] += 1        (the lowest index wins a tie)
+///   sums[i, c]    += round(p_c * 2^32)
+///   squares[i, c] += round(p_c^2 * 2^32)
+///
+/// features [rows, width], weight [classes, width], bias [classes] or null, row_image [rows]: a
+/// negative entry marks a padding row that counts nowhere. votes, sums, squares [images, classes]
+/// are added to, atomically: several threads may add to the same arrays. A row's result does not
+/// depend on the other rows, and is the same to the last bit on every instruction set.
+void draw_statistics(const Stream& stream, const DrawStatisticsParams& params,
+                     const float* features, const float* weight, const float* bias,
+                     const std::int64_t* row_image, std::uint64_t* votes, std::uint64_t* sums,
+                     std::uint64_t* squares);
+
+}  // namespace pixeldp::kernels
