@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "pixeldp/score_statistics.hpp"
+
+namespace pixeldp {
+
+enum class Bound { hoeffding, empirical_bernstein, clopper_pearson };
+
+/// "hoeffding", "empirical-bernstein", "clopper-pearson".
+std::string_view name(Bound bound);
+Bound parse_bound(std::string_view text);
+
+// ---- One-sided bounds of one mean at one failure probability, rounded outwards ----
+
+/// Lower and upper Clopper-Pearson bound of a probability after `successes` of `draws`:
+/// BetaInv(a; k, n-k+1), 0 for k = 0, and BetaInv(1-a; k+1, n-k), 1 for k = n.
+double clopper_pearson_lower(std::uint64_t successes, std::uint64_t draws, double failure);
+double clopper_pearson_upper(std::uint64_t successes, std::uint64_t draws, double failure);
+/// sqrt(ln(1/a) / (2n)) for scores in [0, 1].
+double hoeffding_half_width(std::uint64_t draws, double failure);
+/// sqrt(2 V ln(2/a) / n) + 7 ln(2/a) / (3 (n-1)), V the unbiased sample variance (Maurer and Pontil
+/// 2009, theorem 4). Infinite for fewer than two draws.
+double empirical_bernstein_half_width(std::uint64_t draws, double variance, double failure);
+
+// ---- Bounds of one prediction ----
+
+/// Bounds of the expected scores of all labels.
+struct ScoreBounds {
+  std::vector<double> lower;  ///< in [0, 1], one entry per class
+  std::vector<double> upper;  ///< in [0, 1], one entry per class
+};
+
+/// Where the label that a certificate speaks of came from.
+enum class Selection {
+  same_draws,     ///< chosen on the draws that the bounds are computed from
+  separate_draws  ///< chosen on other draws
+};
+
+/// Bounds that hold for a certificate of the chosen label with probability at least 1 - alpha.
+///
+/// same_draws: the label is chosen by looking at the draws, so all 2K one-sided bounds are made to
+/// hold together, each at alpha / (2K) (Bonferroni). separate_draws: the label is fixed beforehand;
+/// its lower bound holds at alpha / 2 and the upper bound of its true strongest competitor, which
+/// no draw chooses, at alpha / 2, whatever K.
+///
+/// argmax scores are the vote frequencies, softmax scores the mean softmax outputs. The rounding of
+/// the fixed-point sums is added to the half-widths. Clopper-Pearson needs argmax scores. Throws a
+/// usage error for alpha outside (0, 1), no draws, or a bound that does not suit the scores.
+ScoreBounds score_bounds(const ScoreStatistics& statistics, ScoreType type, Bound bound,
+                         double alpha, Selection selection);
+
+}  // namespace pixeldp

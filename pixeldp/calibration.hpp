@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace pixeldp {
+
+enum class Mechanism { none, gaussian, laplace };
+enum class AttackNorm { l1, l2, linf };
+
+/// "none", "gaussian", "laplace". Parsing anything else throws a usage error that lists the names.
+std::string_view name(Mechanism mechanism);
+Mechanism parse_mechanism(std::string_view text);
+
+/// "1", "2", "inf".
+std::string_view name(AttackNorm norm);
+AttackNorm parse_attack_norm(std::string_view text);
+
+/// How the noise of a model was calibrated: all that a certificate must know besides the
+/// statistics. Lengths are in units where a pixel spans 1.
+struct Calibration {
+  Mechanism mechanism = Mechanism::none;
+  AttackNorm attack_norm = AttackNorm::l2;
+  double construction_bound = 0.0;  ///< L, the attack size the noise was made for
+  double epsilon = 1.0;
+  double delta = 0.05;
+  double noise_scale = 0.0;  ///< sigma of the Gaussian, b of the Laplace distribution
+  /// Upper bound of the change of the pre-noise part in the norm its mechanism needs (2 for
+  /// Gaussian, 1 for Laplace) per unit of the attack norm; rounded up. 0: not known, and then
+  /// nothing may be certified.
+  double sensitivity = 0.0;
+
+  /// Throws an Error unless the mechanism is none or every field is finite and in its range.
+  void check() const;
+};
+
+/// sqrt(2 ln(1.25/delta)) * sensitivity * L / epsilon for Gaussian, sensitivity * L / epsilon for
+/// Laplace (Lecuyer et al. 2019, section III): the noise that makes the pre-noise part (epsilon,
+/// delta)-DP for attacks up to L. Throws a usage error when a value is out of range; Gaussian needs
+/// epsilon <= 1.
+double noise_scale_for(Mechanism mechanism, double construction_bound, double epsilon, double delta,
+                       double sensitivity);
+
+}  // namespace pixeldp

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "pixeldp/certificate.hpp"
+
+namespace pixeldp {
+
+/// First line of a certificate log: all that the lines after it depend on.
+struct CertificateLogHeader {
+  static constexpr int format_version = 1;
+
+  std::string model_sha256;
+  std::string dataset;         ///< name of the data set
+  std::string dataset_sha256;  ///< of the files that hold the split
+  std::string split;           ///< "train" or "test"
+  Calibration calibration;
+  CertificateOptions options;
+  std::uint64_t draws = 0;            ///< estimation draws per image
+  std::uint64_t selection_draws = 0;  ///< draws per image that chose the label; 0: the same draws
+  std::uint64_t seed = 0;
+
+  /// Names and both values of the fields that differ, one per line; empty when equal.
+  std::string difference(const CertificateLogHeader& other) const;
+};
+
+struct CertificateRecord {
+  std::int64_t image = 0;
+  int label = -1;
+  int prediction = -1;
+  std::uint64_t selection_draws = 0;
+  ScoreStatistics statistics;  ///< votes for argmax scores; sums and squares for softmax scores
+  double radius = 0.0;
+};
+
+struct CertificateLog {
+  CertificateLogHeader header;
+  std::vector<CertificateRecord> records;
+};
+
+/// Reads a whole log. A last line that was cut short by a kill is ignored; any other damage is an
+/// Error that names file and line.
+CertificateLog read_certificate_log(const std::filesystem::path& path);
+
+/// Appends records to a log, one flushed line each, so that a kill loses at most the line being
+/// written.
+class CertificateLogWriter {
+ public:
+  /// Starts a new log: throws an Error if the file exists already and holds anything.
+  static CertificateLogWriter create(const std::filesystem::path& path,
+                                     const CertificateLogHeader& header);
+  /// Continues a log, cutting off an incomplete last line. Throws an Error that lists the
+  /// differences when its header is not the given one.
+  static CertificateLogWriter resume(const std::filesystem::path& path,
+                                     const CertificateLogHeader& header);
+
+  /// Throws an Error when the line could not be written (for example a full disk).
+  void append(const CertificateRecord& record);
+
+ private:
+  CertificateLogWriter(std::filesystem::path path, std::ofstream file)
+      : path_(std::move(path)), file_(std::move(file)) {}
+  std::filesystem::path path_;
+  std::ofstream file_;
+};
+
+/// The radius with enough digits to tell doubles apart, never above the given value.
+std::string format_radius_down(double radius);
+
+}  // namespace pixeldp
