@@ -13,8 +13,12 @@ using Records = std::span<const CertificateRecord>;
 
 bool correct(const CertificateRecord& record) { return record.prediction == record.label; }
 
-double share(std::size_t part, Records records) {
+void check_any(Records records) {
   if (records.empty()) fail("there are no certificates to take a metric of");
+}
+
+double share(std::size_t part, Records records) {
+  check_any(records);
   return static_cast<double>(part) / static_cast<double>(records.size());
 }
 
@@ -41,7 +45,7 @@ double certified_fraction(Records records, double threshold) {
 }
 
 std::optional<double> certified_precision(Records records, double threshold) {
-  share(0, records);
+  check_any(records);
   const std::size_t total = certified(records, threshold);
   if (total == 0) return std::nullopt;
   return static_cast<double>(correct_and_certified(records, threshold)) /
@@ -55,13 +59,14 @@ double abstention(Records records) {
 }
 
 double mean_radius(Records records) {
+  check_any(records);
   double sum = 0.0;
   for (const CertificateRecord& record : records) sum += correct(record) ? record.radius : 0.0;
-  return sum * share(1, records);
+  return sum / static_cast<double>(records.size());
 }
 
 double median_radius(Records records) {
-  share(0, records);
+  check_any(records);
   std::vector<double> radii;
   radii.reserve(records.size());
   for (const CertificateRecord& record : records) {
