@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "pixeldp/certificate.hpp"
@@ -45,30 +47,41 @@ struct CertificateLog {
 /// Reads a whole log. A last line that was cut short by a kill is ignored; any other damage is an
 /// Error that names file and line.
 CertificateLog read_certificate_log(const std::filesystem::path& path);
+/// The same of a text in memory; `source` names it in errors.
+CertificateLog parse_certificate_log(std::string_view text, std::string_view source);
 
 /// Appends records to a log, one flushed line each, so that a kill loses at most the line being
-/// written.
+/// written. What the reader would refuse is refused here, before it is written.
 class CertificateLogWriter {
  public:
   /// Starts a new log: throws an Error if the file exists already and holds anything.
   static CertificateLogWriter create(const std::filesystem::path& path,
                                      const CertificateLogHeader& header);
-  /// Continues a log, cutting off an incomplete last line. Throws an Error that lists the
-  /// differences when its header is not the given one.
+  /// Continues a log, cutting off an incomplete last line; a file without a complete first line is
+  /// started anew. Throws an Error that lists the differences when its header is not the given one.
   static CertificateLogWriter resume(const std::filesystem::path& path,
                                      const CertificateLogHeader& header);
 
-  /// Throws an Error when the line could not be written (for example a full disk).
+  /// Whether the log holds the image already.
+  bool contains(std::int64_t image) const { return images_.contains(image); }
+  /// Writes the statistics that the log's score type keeps. Throws an Error when the record
+  /// contradicts itself or the header, when its image is in the log already, and when the line
+  /// could not be written (for example a full disk).
   void append(const CertificateRecord& record);
 
  private:
-  CertificateLogWriter(std::filesystem::path path, std::ofstream file)
-      : path_(std::move(path)), file_(std::move(file)) {}
+  CertificateLogWriter(std::filesystem::path path, CertificateLogHeader header)
+      : path_(std::move(path)), header_(std::move(header)) {}
+  void open(std::ios::openmode mode);
+  void write_line(const std::string& line);
+
   std::filesystem::path path_;
+  CertificateLogHeader header_;
+  std::unordered_set<std::int64_t> images_;
   std::ofstream file_;
 };
 
-/// The radius with enough digits to tell doubles apart, never above the given value.
+/// The shortest decimal that reads back as this very double and is not above its exact value.
 std::string format_radius_down(double radius);
 
 }  // namespace pixeldp

@@ -1,0 +1,343 @@
+#include "pixeldp/certificate_log.hpp"
+
+#include <bit>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <random>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include "engine/error.hpp"
+
+namespace pixeldp {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct TemporaryFolder {
+  TemporaryFolder() {
+    std::string pattern = (fs::temp_directory_path() / "pixeldp-log-XXXXXX").string();
+    path = mkdtemp(pattern.data());
+  }
+  ~TemporaryFolder() { fs::remove_all(path); }
+  fs::path path;
+};
+
+CertificateLogHeader argmax_header() {
+  CertificateLogHeader header;
+  header.model_sha256 = std::string(64, 'a');
+  header.dataset = "mnist \"quoted\"\n";
+  header.dataset_sha256 = std::string(64, '7');
+  header.split = "test";
+  header.calibration = {.mechanism = Mechanism::gaussian,
+                        .attack_norm = AttackNorm::l2,
+                        .construction_bound = 0.1,
+                        .epsilon = 1.0,
+                        .delta = 0.05,
+                        .noise_scale = 0.25372725,
+                        .sensitivity = 1.0000000000000002};
+  header.draws = 300;
+  header.seed = std::numeric_limits<std::uint64_t>::max();
+  return header;
+}
+
+CertificateRecord argmax_record(std::int64_t image, double radius = 0.1) {
+  CertificateRecord record;
+  record.image = image;
+  record.label = 2;
+  record.prediction = 1;
+  record.statistics.draws = 300;
+  record.statistics.votes = {40, 250, 10};
+  record.radius = radius;
+  return record;
+}
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write(const fs::path& path, std::string_view text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+/// A log of three images as text.
+std::string valid_log() {
+  TemporaryFolder folder;
+  CertificateLogWriter writer =
+      CertificateLogWriter::create(folder.path / "log.jsonl", argmax_header());
+  for (const std::int64_t image : {0, 1, 5}) writer.append(argmax_record(image));
+  return read(folder.path / "log.jsonl");
+}
+
+std::string with(std::string text, std::string_view from, std::string_view to) {
+  const std::size_t at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+}  // namespace
+
+TEST_CASE("A log reads back as it was written") {
+  TemporaryFolder folder;
+  const fs::path path = folder.path / "log.jsonl";
+
+  SUBCASE("argmax scores") {
+    CertificateLogWriter writer = CertificateLogWriter::create(path, argmax_header());
+    CertificateRecord record = argmax_record(7, 0.1 + 0.2);
+    record.statistics.sums = {1, 2, 3};  // not part of an argmax log
+    writer.append(record);
+    CHECK(writer.contains(7));
+    CHECK_FALSE(writer.contains(8));
+    const CertificateLog log = read_certificate_log(path);
+    CHECK(log.header.difference(argmax_header()) == "");
+    REQUIRE(log.records.size() == 1);
+    CHECK(log.records[0].image == 7);
+    CHECK(log.records[0].label == 2);
+    CHECK(log.records[0].prediction == 1);
+    CHECK(log.records[0].selection_draws == 0);
+    CHECK(log.records[0].statistics.draws == 300);
+    CHECK(log.records[0].statistics.votes == record.statistics.votes);
+    CHECK(log.records[0].statistics.sums.empty());
+    CHECK(log.records[0].radius == 0.1 + 0.2);
+  }
+  SUBCASE("softmax scores and separate draws, with the largest integers") {
+    CertificateLogHeader header = argmax_header();
+    header.options.scores = ScoreType::softmax;
+    header.options.bound = Bound::empirical_bernstein;
+    header.options.kind = CertificateKind::exact;
+    header.selection_draws = 100;
+    CertificateLogWriter writer = CertificateLogWriter::create(path, header);
+    CertificateRecord record;
+    record.image = std::numeric_limits<std::int64_t>::max();
+    record.label = record.prediction = 0;
+    record.selection_draws = 100;
+    record.statistics.draws = (std::uint64_t{1} << 32) - 1;
+    record.statistics.sums = {1, (std::uint64_t{1} << 63) + 1, (std::uint64_t{1} << 63) - 3};
+    record.statistics.squares = {1, (std::uint64_t{1} << 63) - 1, 12345678901234567};
+    writer.append(record);
+    const CertificateLog log = read_certificate_log(path);
+    CHECK(log.header.difference(header) == "");
+    REQUIRE(log.records.size() == 1);
+    CHECK(log.records[0].image == record.image);
+    CHECK(log.records[0].statistics.sums == record.statistics.sums);
+    CHECK(log.records[0].statistics.squares == record.statistics.squares);
+    CHECK(log.records[0].statistics.votes.empty());
+  }
+}
+
+TEST_CASE("A record is one line of the documented form") {
+  const std::string text = valid_log();
+  const std::size_t second_line = text.find('\n') + 1;
+  CHECK(text.substr(second_line, text.find('\n', second_line) - second_line) ==
+        R"({"image": 0, "label": 2, "prediction": 1, "selection_draws": 0, "draws": 300, )"
+        R"("counts": [40, 250, 10], "radius": 0.1})");
+  CHECK(contains(text, R"("noise_scale":0.25372725,)"));
+  CHECK(contains(text, R"("sensitivity":1.0000000000000002,)"));
+}
+
+TEST_CASE("A log that was cut anywhere keeps its complete lines and can be continued") {
+  const std::string text = valid_log();
+  const CertificateLogHeader header = argmax_header();
+  TemporaryFolder folder;
+  const fs::path path = folder.path / "log.jsonl";
+  for (std::size_t length = 0; length <= text.size(); ++length) {
+    const auto lines = static_cast<std::size_t>(
+        std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(length), '\n'));
+    write(path, text.substr(0, length));
+    if (lines == 0) {
+      CHECK_THROWS_AS(read_certificate_log(path), Error);
+    } else {
+      CHECK(read_certificate_log(path).records.size() == lines - 1);
+    }
+    CertificateLogWriter writer = CertificateLogWriter::resume(path, header);
+    for (const std::int64_t image : {0, 1, 5}) {
+      if (!writer.contains(image)) writer.append(argmax_record(image));
+    }
+    CHECK(read(path) == text);
+  }
+}
+
+TEST_CASE("A log is continued only under its own conditions, and never overwritten") {
+  TemporaryFolder folder;
+  const fs::path path = folder.path / "log.jsonl";
+  write(path, valid_log());
+  CertificateLogHeader other = argmax_header();
+  other.calibration.noise_scale = 0.5;
+  other.draws = 301;
+  const std::string message = message_of([&] { CertificateLogWriter::resume(path, other); });
+  CHECK(contains(message, "noise_scale: 0.25372725 and 0.5\ndraws: 300 and 301"));
+  CHECK(contains(message_of([&] { CertificateLogWriter::create(path, argmax_header()); }),
+                 "already"));
+  CHECK(read(path) == valid_log());
+  CHECK_THROWS_AS(CertificateLogWriter::resume(folder.path / "missing", other), Error);
+  CHECK_THROWS_AS(CertificateLogWriter::create(folder.path / "missing" / "log", other), Error);
+  CHECK_THROWS_AS(read_certificate_log(folder.path), Error);
+}
+
+TEST_CASE("The writer refuses what the reader would refuse") {
+  TemporaryFolder folder;
+  const fs::path path = folder.path / "log.jsonl";
+  CertificateLogWriter writer = CertificateLogWriter::create(path, argmax_header());
+  writer.append(argmax_record(3));
+  const std::string before = read(path);
+  CHECK_THROWS_AS(writer.append(argmax_record(3)), Error);
+  CertificateRecord wrong_sum = argmax_record(4);
+  wrong_sum.statistics.draws = 299;
+  CHECK_THROWS_AS(writer.append(wrong_sum), Error);
+  CHECK_THROWS_AS(writer.append(argmax_record(4, std::nan(""))), Error);
+  CHECK_THROWS_AS(writer.append(argmax_record(4, -0.1)), Error);
+  CHECK(read(path) == before);
+  CertificateLogHeader bad = argmax_header();
+  bad.calibration.noise_scale = std::nan("");
+  CHECK_THROWS_AS(CertificateLogWriter::create(folder.path / "bad", bad), Error);
+  CHECK_FALSE(fs::exists(folder.path / "bad"));
+}
+
+TEST_CASE("A full disk is an error, and what was written before stays a good log") {
+  CHECK(contains(message_of([] { CertificateLogWriter::create("/dev/full", argmax_header()); }),
+                 "disk full"));
+
+  TemporaryFolder folder;
+  const fs::path path = folder.path / "log.jsonl";
+  CertificateLogWriter writer = CertificateLogWriter::create(path, argmax_header());
+  writer.append(argmax_record(0));
+  // A limit inside the next line: the file ends in the middle of it, as on a full disk.
+  rlimit old{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &old) == 0);
+  rlimit tight = old;
+  tight.rlim_cur = fs::file_size(path) + 20;
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &tight) == 0);
+  const std::string message = message_of([&] { writer.append(argmax_record(1)); });
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &old) == 0);
+  std::signal(SIGXFSZ, handler);
+  CHECK(contains(message, "disk full"));
+  CHECK(fs::file_size(path) == tight.rlim_cur);
+  // Going on would glue the next line to the torn one.
+  CHECK_THROWS_AS(writer.append(argmax_record(2)), Error);
+  CHECK(read_certificate_log(path).records.size() == 1);
+  CertificateLogWriter::resume(path, argmax_header()).append(argmax_record(1));
+  CHECK(read_certificate_log(path).records.size() == 2);
+}
+
+TEST_CASE("Damage is an error that names file and line") {
+  const std::string text = valid_log();
+  struct Case {
+    std::string from, to, message;
+  };
+  const std::string deep(100000, '[');
+  const Case cases[] = {
+      {"\"image\": 1,", "\"image\": 0,", "log:3: image 0 is on line 2 already"},
+      {"\"image\": 1,", "\"image\": -1,", "log:3: image must hold integers from 0"},
+      {"\"image\": 1,", "\"image\": 9223372036854775808,", "log:3: image is 9223372036854775808"},
+      {"\"image\": 1,", "\"image\": 1, \"image\": 2,", "log:3: the key \"image\" appears twice"},
+      {"\"image\": 1,", "", "log:3: image is missing"},
+      {"\"image\": 1,", "\"image\": 1, \"extra\": 1,", "log:3: unknown key \"extra\""},
+      {"\"image\": 5, \"label\": 2", "\"image\": 5, \"label\": 3", "log:4: label 3 is not one of"},
+      {"\"prediction\": 1", "\"prediction\": 4294967297", "log:2: prediction is 4294967297"},
+      {"\"prediction\": 1", "\"prediction\": 0", "log:2: prediction 0 is not the label with"},
+      {"\"draws\": 300,", "\"draws\": 301,", "log:2: the counts do not sum to the 301 draws"},
+      {"[40, 250, 10]", "[40, 250, 9, 1]", "log:3: 3 classes, but the lines before have 4"},
+      {"[40, 250, 10]", "[40, 18446744073709551615, 11]", "log:2: the counts do not sum"},
+      {"[40, 250, 10]", "[40, 250, 18446744073709551616]", "log:2: counts must hold integers"},
+      {"[40, 250, 10]", "[40, 250, 10.0]", "log:2: counts must hold integers"},
+      {"[40, 250, 10]", "[40, 250, [10]]", "log:2: lists are nested deeper"},
+      {"[40, 250, 10]", deep, "log:2: lists are nested deeper"},
+      {"[40, 250, 10]", "300", "log:2: counts must be a list"},
+      {"[40, 250, 10]", "[]", "log:2: the counts do not sum"},
+      {"\"radius\": 0.1", "\"radius\": NaN", "log:2: the line is not JSON"},
+      {"\"radius\": 0.1", "\"radius\": 1e999", "log:2: the line is not JSON"},
+      {"\"radius\": 0.1", "\"radius\": -1e-300", "log:2: radius -1e-300 is not"},
+      {"\"radius\": 0.1", "\"radius\": null", "log:2: radius must be a number, but is null"},
+      {"\"radius\": 0.1", "\"radius\": \"0.1\"", "log:2: radius must be a number"},
+      {"\"selection_draws\": 0, ", "\"selection_draws\": 5, ", "log:2: selection_draws is 5"},
+      {"\n", "\n\n", "log:2: the line is not JSON"},
+      {"\n", "\n[]\n", "log:2: the line is not a JSON object"},
+      {"\"format_version\":1", "\"format_version\":2", "log:1: the log has format version 2"},
+      {"\"mechanism\":\"gaussian\"", "\"mechanism\":\"cauchy\"", "log:1: mechanism: "},
+      {"\"mechanism\":\"gaussian\"", "\"mechanism\":\"none\"", "log:2: radius 0.1, but without"},
+      {"\"alpha\":0.05", "\"alpha\":1.0", "log:1: alpha must lie between 0 and 1"},
+      {"\"alpha\":0.05", "\"alpha\":1e400", "log:1: the line is not JSON"},
+      {"\"noise_scale\":0.25372725", "\"noise_scale\":-1.0", "log:1: "},
+      {"\"sensitivity\":1.0000000000000002", "\"sensitivity\":0", "log:1: "},
+      {"\"split\":\"test\"", "\"split\":\"all\"", "log:1: split must be train or test"},
+      {"\"model_sha256\":\"a", "\"model_sha256\":\"A", "log:1: model_sha256 must be 64"},
+  };
+  for (const Case& damage : cases) {
+    CAPTURE(damage.from);
+    CAPTURE(damage.to.substr(0, 40));
+    const std::string message =
+        message_of([&] { parse_certificate_log(with(text, damage.from, damage.to), "log"); });
+    CHECK_MESSAGE(message.substr(0, damage.message.size()) == damage.message, message);
+  }
+  const std::string long_line = with(text, "\n", "\n" + std::string(17 << 20, ' '));
+  CHECK(contains(message_of([&] { parse_certificate_log(long_line, "log"); }), "log:2: the line"));
+}
+
+TEST_CASE("Every cut and every changed byte of a log is read or refused, never more") {
+  const std::string text = valid_log();
+  std::mt19937 random(1);
+  int accepted = 0;
+  for (int trial = 0; trial < 3000; ++trial) {
+    std::string damaged = text;
+    for (int i = 0; i <= trial % 3; ++i) {
+      damaged[random() % damaged.size()] = static_cast<char>(random() % 256);
+    }
+    try {
+      const CertificateLog log = parse_certificate_log(damaged, "log");
+      ++accepted;
+      for (const CertificateRecord& record : log.records) {
+        CHECK(record.radius >= 0);
+        CHECK(record.prediction < record.statistics.classes());
+      }
+    } catch (const Error&) {
+    }
+  }
+  CHECK(accepted < 1500);  // most damage is seen: a name or a digit of a hash may change unnoticed
+}
+
+TEST_CASE("A radius is printed as a decimal that names it and is not above it") {
+  CHECK(format_radius_down(0.0) == "0");
+  CHECK(format_radius_down(-0.0) == "0");
+  CHECK(format_radius_down(0.5) == "0.5");
+  CHECK(format_radius_down(3.0) == "3");
+  CHECK(format_radius_down(1e-9).substr(0, 10) == "0.00000000");
+  // The double 0.1 lies above one tenth, the double 0.3 below three tenths.
+  CHECK(format_radius_down(0.1) == "0.1");
+  CHECK(format_radius_down(0.3) == "0.29999999999999998");
+  CHECK_THROWS_AS(format_radius_down(std::numeric_limits<double>::infinity()), Error);
+  CHECK_THROWS_AS(format_radius_down(-1e-300), Error);
+
+  std::mt19937_64 random(2);
+  for (int trial = 0; trial < 2000; ++trial) {
+    double radius = static_cast<double>(random() >> 11) * 0x1p-53;
+    if (trial % 4 == 0) radius = std::abs(std::bit_cast<double>(random()));  // any exponent
+    if (!std::isfinite(radius)) continue;
+    const std::string text = format_radius_down(radius);
+    CHECK(std::strtod(text.c_str(), nullptr) == radius);
+    // The exact decimal expansion starts with what was printed: nothing was rounded up.
+    char exact[1500];
+    std::snprintf(exact, sizeof exact, "%.1074f", radius);
+    CHECK(std::string_view(exact).substr(0, text.size()) == text);
+  }
+}
+
+}  // namespace pixeldp
