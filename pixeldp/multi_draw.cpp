@@ -174,6 +174,7 @@ void MultiDrawPredictor::run(std::int64_t images, const DrawPlan& plan, const Im
   Tensor prefixes(Shape{per_window, noise_size_});
   std::unique_ptr<Window> window;
   std::atomic<bool> stop = false;
+  bool proceed = true;
   std::exception_ptr failure;
   std::mutex mutex;  // guards failure, window->emitted and the consumer
 
@@ -206,11 +207,14 @@ void MultiDrawPredictor::run(std::int64_t images, const DrawPlan& plan, const Im
     attempt([&] { worker = std::make_unique<Worker>(*this); });
     for (std::int64_t first = 0; first < images; first += per_window) {
 #pragma omp single
-      attempt([&] {
-        window = std::make_unique<Window>(first, std::min(per_window, images - first), classes_,
-                                          plan.draws);
-      });
-      if (stop) break;  // all threads agree: nothing sets it between the barrier above and here
+      {
+        attempt([&] {
+          window = std::make_unique<Window>(first, std::min(per_window, images - first), classes_,
+                                            plan.draws);
+        });
+        proceed = !stop;
+      }
+      if (!proceed) break;  // one thread decided for all: a team must not part ways at a barrier
 #pragma omp for schedule(dynamic)
       for (std::int64_t image = 0; image < window->count; ++image) {
         attempt([&] { worker->prefix(source, *window, image, prefixes.row(image)); });
