@@ -26,7 +26,7 @@ struct Range {
   static Range open(double min, double max) { return {min, max, true, true}; }
 
   bool contains(double value) const;
-  /// "above 0", "from 0 to 1", ...
+  /// "a number above 0 and at most 1"
   std::string text() const;
 };
 
@@ -89,7 +89,6 @@ class ConfigNode {
       : value_(std::move(value)), path_(std::move(path)) {}
 
   std::string dotted(std::string_view key) const;
-  ConfigValue* find(std::string_view key, bool required) const;
 
   std::shared_ptr<ConfigValue> value_;
   std::string path_;  ///< dotted; empty for the whole configuration

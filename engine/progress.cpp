@@ -1,6 +1,7 @@
 #include "engine/progress.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -52,29 +53,30 @@ ProgressBar::ProgressBar(std::string label, std::int64_t total, std::string unit
 void ProgressBar::update(std::int64_t done) {
   const std::lock_guard lock(mutex_);
   done_ = done;
-  draw(Clock::now());
+  draw_if_due();
 }
 
 void ProgressBar::advance(std::int64_t count) {
   const std::lock_guard lock(mutex_);
   done_ += count;
-  draw(Clock::now());
+  draw_if_due();
 }
 
 void ProgressBar::finish() {
   const std::lock_guard lock(mutex_);
   if (std::exchange(finished_, true) || !visible_) return;
-  drawn_ = {};
-  finished_ = false;
   draw(Clock::now());
-  finished_ = true;
   fmt::print(out_, "\n");
   std::fflush(out_);
 }
 
-void ProgressBar::draw(Clock::time_point now) {
+void ProgressBar::draw_if_due() {
   constexpr auto interval = std::chrono::milliseconds(100);
-  if (!visible_ || finished_ || now - drawn_ < interval) return;
+  const auto now = Clock::now();
+  if (visible_ && !finished_ && now - drawn_ >= interval) draw(now);
+}
+
+void ProgressBar::draw(Clock::time_point now) {
   drawn_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count();
   // "\033[K" clears what a longer line before it left over.

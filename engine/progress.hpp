@@ -18,7 +18,8 @@ class ProgressBar {
   /// `total` is counted in `unit`, say "images".
   ProgressBar(std::string label, std::int64_t total, std::string unit);
   /// For tests: draws on any stream.
-  ProgressBar(std::string label, std::int64_t total, std::string unit, std::FILE* out, bool visible);
+  ProgressBar(std::string label, std::int64_t total, std::string unit, std::FILE* out,
+              bool visible);
   ~ProgressBar() { finish(); }
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
@@ -31,6 +32,7 @@ class ProgressBar {
   void finish();
 
  private:
+  void draw_if_due();
   void draw(Clock::time_point now);
 
   std::string label_, unit_;

@@ -294,11 +294,10 @@ CertificateRecord parse_record(const CertificateLogHeader& header, std::string_v
 
 std::string read_text(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file.is_open() || file.bad() || std::filesystem::is_directory(path)) {
+  if (!file || std::filesystem::is_directory(path)) {
     fail("{}: cannot read the certificate log", path.string());
   }
-  return text;
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 }  // namespace

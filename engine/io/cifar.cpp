@@ -16,9 +16,10 @@ CifarImages parse_cifar(ByteView file, const std::array<int, label_bytes>& class
   constexpr std::size_t channels = CifarImages::channels;
   constexpr std::size_t record_size = label_bytes + channels * plane;
   if (file.empty() || file.size() % record_size != 0)
-    fail("{}: {} bytes is not one or more records of {} bytes: the last record at offset {} is cut "
-         "short",
-         what, file.size(), record_size, file.size() / record_size * record_size);
+    fail(
+        "{}: {} bytes is not one or more records of {} bytes: the last record at offset {} is cut "
+        "short",
+        what, file.size(), record_size, file.size() / record_size * record_size);
 
   const std::size_t count = file.size() / record_size;
   CifarImages images{Bytes(count * channels * plane), Bytes(count)};

@@ -66,8 +66,7 @@ Bytes read_file(const fs::path& path, std::size_t limit) {
   const Descriptor file(retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
   if (!file.valid()) fail("cannot read '{}': {}", path.string(), reason(errno));
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0)
-    fail("cannot read '{}': {}", path.string(), reason(errno));
+  if (::fstat(file.get(), &status) != 0) fail("cannot read '{}': {}", path.string(), reason(errno));
   if (S_ISDIR(status.st_mode)) fail("cannot read '{}': it is a directory", path.string());
 
   // The size is only a hint: pipes have none, and a file may grow while it is read. One byte more
@@ -77,8 +76,8 @@ Bytes read_file(const fs::path& path, std::size_t limit) {
   Bytes contents(std::clamp(hint + 1, least, std::max(limit, least)));
   std::size_t size = 0;
   for (;;) {
-    const ssize_t n = retry(
-        [&] { return ::read(file.get(), contents.data() + size, contents.size() - size); });
+    const ssize_t n =
+        retry([&] { return ::read(file.get(), contents.data() + size, contents.size() - size); });
     if (n < 0) fail("cannot read '{}': {}", path.string(), reason(errno));
     size += static_cast<std::size_t>(n);
     if (size > limit)
@@ -145,9 +144,8 @@ void write_file_atomically(const fs::path& path, ByteView contents) {
   int fd = -1;
   do {  // a name may be left over from a killed process that had the same number
     temporary = fmt::format("{}.{}.{}.tmp", path.string(), ::getpid(), counter++);
-    fd = retry([&] {
-      return ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    });
+    fd = retry(
+        [&] { return ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
   } while (fd < 0 && errno == EEXIST);
   if (fd < 0) fail("cannot write '{}': {}", path.string(), reason(errno));
 

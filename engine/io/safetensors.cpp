@@ -27,10 +27,9 @@ struct Dtype {
   std::string_view name;
   std::uint64_t size;
 };
-constexpr Dtype dtypes[] = {{"BOOL", 1},    {"U8", 1},  {"I8", 1},   {"F8_E5M2", 1},
-                            {"F8_E4M3", 1}, {"U16", 2}, {"I16", 2},  {"F16", 2},
-                            {"BF16", 2},    {"U32", 4}, {"I32", 4},  {"F32", 4},
-                            {"U64", 8},     {"I64", 8}, {"F64", 8}};
+constexpr Dtype dtypes[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1},
+                            {"U16", 2},  {"I16", 2}, {"F16", 2}, {"BF16", 2},    {"U32", 4},
+                            {"I32", 4},  {"F32", 4}, {"U64", 8}, {"I64", 8},     {"F64", 8}};
 
 /// Bytes of one element; nothing for an unknown dtype.
 std::optional<std::uint64_t> element_size(std::string_view dtype) {
@@ -125,8 +124,9 @@ void check_coverage(std::vector<Extent> extents, std::uint64_t size, std::string
   std::uint64_t covered = 0;
   for (const Extent& extent : extents) {
     if (extent.begin != covered)
-      fail("{}: tensor '{}' starts at offset {} of the data, not at {} where the one before it ends",
-           what, *extent.name, extent.begin, covered);
+      fail(
+          "{}: tensor '{}' starts at offset {} of the data, not at {} where the one before it ends",
+          what, *extent.name, extent.begin, covered);
     covered = extent.end;
   }
   if (covered != size)
@@ -232,7 +232,8 @@ SafetensorsFile parse_safetensors(ByteView file, std::string_view what) {
       continue;
     }
     Extent extent{};
-    SafeTensor tensor = parse_entry(entry, data, fmt::format("{}: tensor '{}'", what, name), extent);
+    SafeTensor tensor =
+        parse_entry(entry, data, fmt::format("{}: tensor '{}'", what, name), extent);
     extent.name = &result.tensors.emplace(name, std::move(tensor)).first->first;
     extents.push_back(extent);
   }

@@ -12,7 +12,8 @@
 
 namespace pixeldp {
 
-/// One tensor of a safetensors file, of any rank, with its bytes as stored: little-endian, row-major.
+/// One tensor of a safetensors file, of any rank, with its bytes as stored: little-endian,
+/// row-major.
 struct SafeTensor {
   std::string dtype = "F32";
   std::vector<std::int64_t> shape;

@@ -1,9 +1,13 @@
 #include "pixeldp/certificate_log.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <random>
 
