@@ -12,6 +12,8 @@ int main(int argc, char** argv) {
                    "pixeldp");
   program.require_subcommand(1);
   program.set_version_flag("--version", PIXELDP_VERSION);
+  cli::add_train(program);
+  cli::add_certify(program);
   cli::add_info(program);
 
   try {

@@ -35,7 +35,8 @@ class Metadata {
     Number result{};
     const auto end = value.data() + value.size();
     const auto [stop, error] = std::from_chars(value.data(), end, result);
-    if (error != std::errc() || stop != end) fail("{}: metadata '{}' is '{}', not a number", what_, key, value);
+    if (error != std::errc() || stop != end)
+      fail("{}: metadata '{}' is '{}', not a number", what_, key, value);
     return result;
   }
 
@@ -56,16 +57,18 @@ class Metadata {
 
 void apply_calibration(const Calibration& calibration, layers::Network& network) {
   using kernels::NoiseDistribution;
-  network.noise.distribution = calibration.mechanism == Mechanism::gaussian  ? NoiseDistribution::gaussian
-                               : calibration.mechanism == Mechanism::laplace ? NoiseDistribution::laplace
-                                                                             : NoiseDistribution::none;
+  network.noise.distribution =
+      calibration.mechanism == Mechanism::gaussian  ? NoiseDistribution::gaussian
+      : calibration.mechanism == Mechanism::laplace ? NoiseDistribution::laplace
+                                                    : NoiseDistribution::none;
   network.noise.scale = calibration.mechanism == Mechanism::none ? 0.0 : calibration.noise_scale;
 }
 
 SafetensorsFile model_to_safetensors(const Model& model) {
   SafetensorsFile file;
   for (const layers::Parameter* parameter : model.network.parameters()) {
-    file.tensors[parameter->name] = SafeTensor::from_floats(parameter->shape, parameter->value.values());
+    file.tensors[parameter->name] =
+        SafeTensor::from_floats(parameter->shape, parameter->value.values());
   }
   const layers::NetworkSpec& spec = model.spec;
   const Calibration& c = model.calibration;
@@ -97,19 +100,23 @@ void save_model(const std::filesystem::path& path, const Model& model) {
   write_safetensors(path, model_to_safetensors(model));
 }
 
-void load_parameters(const SafetensorsFile& file, const std::string& what, layers::Network& network) {
+void load_parameters(const SafetensorsFile& file, const std::string& what,
+                     layers::Network& network) {
   for (layers::Parameter* parameter : network.parameters()) {
     const auto found = file.tensors.find(parameter->name);
     if (found == file.tensors.end()) {
-      fail("{}: tensor '{}' of architecture {} is missing", what, parameter->name, network.architecture);
+      fail("{}: tensor '{}' of architecture {} is missing", what, parameter->name,
+           network.architecture);
     }
     if (found->second.shape != parameter->shape) {
       fail("{}: tensor '{}' is {}, but architecture {} has {}", what, parameter->name,
-           fmt::join(found->second.shape, "x"), network.architecture, fmt::join(parameter->shape, "x"));
+           fmt::join(found->second.shape, "x"), network.architecture,
+           fmt::join(parameter->shape, "x"));
     }
     const std::vector<float> values = found->second.to_floats();
     for (const float value : values) {
-      if (!std::isfinite(value)) fail("{}: tensor '{}' holds a value that is not finite", what, parameter->name);
+      if (!std::isfinite(value))
+        fail("{}: tensor '{}' holds a value that is not finite", what, parameter->name);
     }
     std::copy(values.begin(), values.end(), parameter->value.data());
   }
@@ -122,8 +129,8 @@ Model load_model(const std::filesystem::path& path) {
   const SafetensorsFile file = read_safetensors(path);
   const Metadata metadata(file, path.string());
   if (metadata.string("format") != format_name) {
-    fail("{}: metadata 'format' is '{}'; this program reads '{}'", path.string(), metadata.string("format"),
-         format_name);
+    fail("{}: metadata 'format' is '{}'; this program reads '{}'", path.string(),
+         metadata.string("format"), format_name);
   }
   Model model;
   model.name = metadata.string("name");
@@ -159,19 +166,27 @@ Model load_model(const std::filesystem::path& path) {
 void check_certifiable(const Model& model) {
   const Calibration& c = model.calibration;
   if (c.mechanism == Mechanism::none) {
-    fail("model '{}' has no noise, so nothing can be certified: train it with a noise mechanism", model.name);
+    fail("model '{}' has no noise, so nothing can be certified: train it with a noise mechanism",
+         model.name);
   }
   if (c.sensitivity == 0.0) {
-    fail("model '{}' records no sensitivity, so nothing can be certified: train it with 'pixeldp train', which "
-         "measures and records it", model.name);
+    fail(
+        "model '{}' records no sensitivity, so nothing can be certified: train it with 'pixeldp "
+        "train', which "
+        "measures and records it",
+        model.name);
   }
   c.check();
-  const double measured = network_sensitivity(model.network, c.attack_norm, c.mechanism, model.form);
+  const double measured =
+      network_sensitivity(model.network, c.attack_norm, c.mechanism, model.form);
   // Only so much may differ as the rounding of the same computation on another processor.
   constexpr double rounding = 1e-9;
   if (c.sensitivity < measured * (1.0 - rounding)) {
-    fail("model '{}' records a sensitivity of {}, but its parameters have {}: they were changed after it was "
-         "measured; train or save the model anew", model.name, c.sensitivity, measured);
+    fail(
+        "model '{}' records a sensitivity of {}, but its parameters have {}: they were changed "
+        "after it was "
+        "measured; train or save the model anew",
+        model.name, c.sensitivity, measured);
   }
 }
 

@@ -10,8 +10,8 @@
 
 namespace pixeldp {
 
-/// A trained network with everything a certificate must know of it. In the file (safetensors) the parameters
-/// carry PyTorch-like names and the rest is metadata.
+/// A trained network with everything a certificate must know of it. In the file (safetensors) the
+/// parameters carry PyTorch-like names and the rest is metadata.
 struct Model {
   std::string name;
   std::string dataset;       ///< the data set it was trained on
@@ -31,16 +31,18 @@ SafetensorsFile model_to_safetensors(const Model& model);
 /// Atomically.
 void save_model(const std::filesystem::path& path, const Model& model);
 
-/// Throws an Error that names the file and the tensor or metadata key that is missing or does not fit.
-/// A file without a sensitivity loads, but cannot be certified (Calibration::sensitivity is 0).
+/// Throws an Error that names the file and the tensor or metadata key that is missing or does not
+/// fit. A file without a sensitivity loads, but cannot be certified (Calibration::sensitivity is
+/// 0).
 Model load_model(const std::filesystem::path& path);
 
 /// Copies the tensors of a file into the parameters of those names; shapes must agree
 /// and values be finite. `what` names the file in errors.
-void load_parameters(const SafetensorsFile& file, const std::string& what, layers::Network& network);
+void load_parameters(const SafetensorsFile& file, const std::string& what,
+                     layers::Network& network);
 
-/// Throws an Error unless the model may be certified: its calibration is complete and the stored sensitivity
-/// really bounds its parameters, which is computed afresh.
+/// Throws an Error unless the model may be certified: its calibration is complete and the stored
+/// sensitivity really bounds its parameters, which is computed afresh.
 void check_certifiable(const Model& model);
 
 }  // namespace pixeldp

@@ -5,8 +5,8 @@
 
 namespace pixeldp {
 
-/// Which images make up which batch: an endless sequence of epochs, each a permutation of all images that
-/// follows from (seed, epoch) alone, so that training can start again at any step.
+/// Which images make up which batch: an endless sequence of epochs, each a permutation of all
+/// images that follows from (seed, epoch) alone, so that training can start again at any step.
 class EpochSampler {
  public:
   EpochSampler(std::int64_t images, std::uint64_t seed);

@@ -38,7 +38,9 @@ class Trainer {
   double test_accuracy() const;
   double sensitivity() const;
   std::filesystem::path file(const char* name) const { return options_.output / name; }
-  bool due(std::int64_t interval) const { return state_.step % interval == 0 || state_.step == config_.steps; }
+  bool due(std::int64_t interval) const {
+    return state_.step % interval == 0 || state_.step == config_.steps;
+  }
 
   TrainOptions options_;
   TrainingConfig config_;
@@ -64,14 +66,17 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
   const auto directory = find_dataset_directory(config_.dataset, config_.directory);
   train_ = load_dataset(config_.dataset, "train", directory);
   test_ = load_dataset(config_.dataset, "test", directory);
-  if (train_.size() == 0 || test_.size() == 0) fail("data set {} in {} is empty", config_.dataset, directory.string());
+  if (train_.size() == 0 || test_.size() == 0)
+    fail("data set {} in {} is empty", config_.dataset, directory.string());
   const layers::NetworkSpec& spec = config_.network;
   for (const Dataset* data : {&train_, &test_}) {
-    if (data->height != spec.height || data->width != spec.width || data->channels != spec.channels ||
-        data->classes != spec.classes) {
-      fail("data set {} ({}) has images of {}x{}x{} in {} classes, but the network takes {}x{}x{} in {}", data->name,
-           data->split, data->height, data->width, data->channels, data->classes, spec.height, spec.width,
-           spec.channels, spec.classes);
+    if (data->height != spec.height || data->width != spec.width ||
+        data->channels != spec.channels || data->classes != spec.classes) {
+      fail(
+          "data set {} ({}) has images of {}x{}x{} in {} classes, but the network takes {}x{}x{} "
+          "in {}",
+          data->name, data->split, data->height, data->width, data->channels, data->classes,
+          spec.height, spec.width, spec.channels, spec.classes);
     }
   }
   model_ = Model{.name = config_.name,
@@ -120,18 +125,22 @@ void Trainer::step() {
                     .draw = batch.epochs[i]});
     labels.push_back(train_.labels[static_cast<std::size_t>(batch.images[i])]);
   }
-  const Tensor& logits = pass_.forward(stream_, images_,
-                                       {.seed = config_.seed,
-                                        .tag = StreamTag::training,
-                                        .factor = static_cast<float>(noise_factor_at(config_, state_.step)),
-                                        .rows = rows});
+  const Tensor& logits =
+      pass_.forward(stream_, images_,
+                    {.seed = config_.seed,
+                     .tag = StreamTag::training,
+                     .factor = static_cast<float>(noise_factor_at(config_, state_.step)),
+                     .rows = rows});
   dlogits_.resize(logits.shape());
-  const auto result = kernels::softmax_cross_entropy(stream_, config_.batch, model_.network.classes(), logits.data(),
-                                                     labels.data(), dlogits_.data());
+  const auto result =
+      kernels::softmax_cross_entropy(stream_, config_.batch, model_.network.classes(),
+                                     logits.data(), labels.data(), dlogits_.data());
   if (!std::isfinite(result.loss)) {
-    fail("the loss is not finite at step {}: training diverged; lower training.learning_rate (the last checkpoint "
-         "in {} is kept)",
-         state_.step, options_.output.string());
+    fail(
+        "the loss is not finite at step {}: training diverged; lower training.learning_rate (the "
+        "last checkpoint "
+        "in {} is kept)",
+        state_.step, options_.output.string());
   }
   pass_.backward(stream_, images_, dlogits_);
 
@@ -163,9 +172,10 @@ void Trainer::control_sensitivity() {
     const bool last = i + 1 == prefix.size();
     switch (config_.control) {
       case SensitivityControl::parseval: {
-        const double scale = std::ceil(static_cast<double>(o.kernel) / static_cast<double>(o.stride));
-        parseval_project(weight, o.out_c, o.in_c * o.kernel * o.kernel, scale, config_.parseval_step,
-                         config_.parseval_loops);
+        const double scale =
+            std::ceil(static_cast<double>(o.kernel) / static_cast<double>(o.stride));
+        parseval_project(weight, o.out_c, o.in_c * o.kernel * o.kernel, scale,
+                         config_.parseval_step, config_.parseval_loops);
         break;
       }
       case SensitivityControl::normalise_columns:
@@ -194,7 +204,8 @@ double Trainer::test_accuracy() const {
         return test_.image_id(image);
       },
       [&](std::int64_t image, const ScoreStatistics& statistics) {
-        correct += statistics.top_label(ScoreType::argmax) == test_.labels[static_cast<std::size_t>(image)];
+        correct += statistics.top_label(ScoreType::argmax) ==
+                   test_.labels[static_cast<std::size_t>(image)];
         return true;
       });
   return static_cast<double>(correct) / static_cast<double>(images);
@@ -236,15 +247,16 @@ TrainSummary Trainer::run() {
   while (state_.step < config_.steps) {
     const auto start = std::chrono::steady_clock::now();
     step();
-    state_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    state_.seconds +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (due(config_.log_every) || due(config_.evaluate_every)) log();
     if (due(config_.checkpoint_every)) save();
     progress.update(state_.step);
     if (interrupted() && state_.step < config_.steps) {
       save();
       progress.finish();
-      fail("interrupted after {} of {} steps; everything is saved in {}, continue with --resume", state_.step,
-           config_.steps, options_.output.string());
+      fail("interrupted after {} of {} steps; everything is saved in {}, continue with --resume",
+           state_.step, config_.steps, options_.output.string());
     }
   }
   progress.finish();

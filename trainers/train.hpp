@@ -18,9 +18,9 @@ struct TrainSummary {
   double loss = 0.0, test_accuracy = 0.0, sensitivity = 0.0, seconds = 0.0;
 };
 
-/// Trains the network of a configuration. The folder receives config.yaml (resolved), training.csv while it
-/// goes on, checkpoint.safetensors now and then, and model.safetensors at the end.
-/// Throws an Error, after writing a checkpoint, when the process is interrupted.
+/// Trains the network of a configuration. The folder receives config.yaml (resolved), training.csv
+/// while it goes on, checkpoint.safetensors now and then, and model.safetensors at the end. Throws
+/// an Error, after writing a checkpoint, when the process is interrupted.
 TrainSummary train(const ConfigNode& configuration, const TrainOptions& options);
 
 }  // namespace pixeldp

@@ -17,9 +17,9 @@ void read_data(const ConfigNode& node, TrainingConfig& config) {
   config.pixel_shift = node.get_number("pixel_shift", -0.5, Range::closed(-1.0, 1.0));
 }
 
-/// The sensitivity that the noise assumes where the configuration does not say: the value at which the chosen
-/// control holds the layers (Lecuyer et al. 2019, section III.B); plain norm conversions where it holds another
-/// norm.
+/// The sensitivity that the noise assumes where the configuration does not say: the value at which
+/// the chosen control holds the layers (Lecuyer et al. 2019, section III.B); plain norm conversions
+/// where it holds another norm.
 double assumed_sensitivity(const TrainingConfig& config) {
   const Calibration& c = config.calibration;
   const layers::Network network = layers::make_network(config.network, 0);
@@ -35,8 +35,9 @@ double assumed_sensitivity(const TrainingConfig& config) {
     case AttackNorm::l2:
       return to_mechanism_norm;
     case AttackNorm::linf:
-      return config.control == SensitivityControl::normalise_rows ? std::sqrt(outputs) * to_mechanism_norm
-                                                                  : std::sqrt(inputs) * to_mechanism_norm;
+      return config.control == SensitivityControl::normalise_rows
+                 ? std::sqrt(outputs) * to_mechanism_norm
+                 : std::sqrt(inputs) * to_mechanism_norm;
   }
   return 1.0;
 }
@@ -53,24 +54,28 @@ void read_noise(const ConfigNode& node, TrainingConfig& config) {
                               c.mechanism == Mechanism::gaussian
                                   ? Range{.min = 0.0, .max = 1.0, .min_excluded = true}
                                   : Range::above(0.0));
-  c.delta = c.mechanism == Mechanism::gaussian ? node.get_number("delta", 0.05, Range::open(0.0, 1.0)) : 0.0;
+  c.delta = c.mechanism == Mechanism::gaussian
+                ? node.get_number("delta", 0.05, Range::open(0.0, 1.0))
+                : 0.0;
   config.ramp_up = node.get_bool("ramp_up", true);
 }
 
 void read_sensitivity(const ConfigNode& node, TrainingConfig& config) {
-  const std::string control =
-      node.get_choice("control", {"none", "parseval", "normalise-columns", "normalise-rows"}, "none");
+  const std::string control = node.get_choice(
+      "control", {"none", "parseval", "normalise-columns", "normalise-rows"}, "none");
   config.control = control == "parseval"            ? SensitivityControl::parseval
                    : control == "normalise-columns" ? SensitivityControl::normalise_columns
                    : control == "normalise-rows"    ? SensitivityControl::normalise_rows
                                                     : SensitivityControl::none;
   if (config.control == SensitivityControl::parseval) {
-    config.parseval_step = node.get_number("parseval_step", 0.0003, {.min = 0.0, .max = 0.5, .min_excluded = true});
+    config.parseval_step =
+        node.get_number("parseval_step", 0.0003, {.min = 0.0, .max = 0.5, .min_excluded = true});
     config.parseval_loops = static_cast<int>(node.get_integer("parseval_loops", 10, 1, 10000));
     config.network.rescale_prefix = config.network.noise_after_layers > 0;
   }
-  config.form = node.get_choice("form", {"tight", "faithful"}, "tight") == "tight" ? SensitivityForm::tight
-                                                                                   : SensitivityForm::faithful;
+  config.form = node.get_choice("form", {"tight", "faithful"}, "tight") == "tight"
+                    ? SensitivityForm::tight
+                    : SensitivityForm::faithful;
 }
 
 void read_training(const ConfigNode& node, TrainingConfig& config) {
@@ -79,10 +84,12 @@ void read_training(const ConfigNode& node, TrainingConfig& config) {
   config.learning_rate = {{0, node.get_number("learning_rate", {}, Range::above(0.0))}};
   for (const ConfigNode& change : node.children("learning_rate_changes")) {
     const std::int64_t step = change.get_integer("step", {}, 1, most_steps);
-    if (step <= config.learning_rate.back().step) change.fail_at("step", "changes must be in ascending order");
+    if (step <= config.learning_rate.back().step)
+      change.fail_at("step", "changes must be in ascending order");
     config.learning_rate.push_back({step, change.get_number("rate", {}, Range::above(0.0))});
   }
-  config.momentum = node.get_number("momentum", 0.9, {.min = 0.0, .max = 1.0, .max_excluded = true});
+  config.momentum =
+      node.get_number("momentum", 0.9, {.min = 0.0, .max = 1.0, .max_excluded = true});
   config.weight_decay = node.get_number("weight_decay", 0.0002, Range::at_least(0.0));
   config.seed = static_cast<std::uint64_t>(node.get_integer("seed", 1, 0));
   config.log_every = node.get_integer("log_every", 100, 1, most_steps);
@@ -97,8 +104,10 @@ void read_training(const ConfigNode& node, TrainingConfig& config) {
 TrainingConfig read_training_config(const ConfigNode& root) {
   TrainingConfig config;
   config.name = root.get_string("name");
-  if (config.name.empty() || config.name.find('/') != std::string::npos || config.name.front() == '.') {
-    root.fail_at("name", "it names the run's folder: it must not be empty, start with '.' or contain '/'");
+  if (config.name.empty() || config.name.find('/') != std::string::npos ||
+      config.name.front() == '.') {
+    root.fail_at("name",
+                 "it names the run's folder: it must not be empty, start with '.' or contain '/'");
   }
   read_data(root.child("data"), config);
   const ConfigNode network = root.child("network");
@@ -113,7 +122,8 @@ TrainingConfig read_training_config(const ConfigNode& root) {
     c.sensitivity = noise.given("assumed_sensitivity")
                         ? noise.get_number("assumed_sensitivity", {}, Range::above(0.0))
                         : noise.get_number("assumed_sensitivity", assumed_sensitivity(config));
-    c.noise_scale = noise_scale_for(c.mechanism, c.construction_bound, c.epsilon, c.delta, c.sensitivity);
+    c.noise_scale =
+        noise_scale_for(c.mechanism, c.construction_bound, c.epsilon, c.delta, c.sensitivity);
   }
   root.reject_unknown();
   return config;

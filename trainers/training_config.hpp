@@ -33,7 +33,8 @@ struct TrainingConfig {
   layers::NetworkSpec network;
 
   // noise
-  Calibration calibration;  ///< its sensitivity is the one the noise assumes; it is measured after training
+  Calibration
+      calibration;  ///< its sensitivity is the one the noise assumes; it is measured after training
   bool ramp_up = true;
 
   // sensitivity
@@ -51,14 +52,15 @@ struct TrainingConfig {
   std::int64_t evaluation_images = 1000, evaluation_draws = 10;
 };
 
-/// Reads and checks a configuration. Every mistake is a usage Error that names file, line and key. Afterwards
-/// root.to_yaml() is the configuration with all defaults filled in.
+/// Reads and checks a configuration. Every mistake is a usage Error that names file, line and key.
+/// Afterwards root.to_yaml() is the configuration with all defaults filled in.
 TrainingConfig read_training_config(const ConfigNode& root);
 
 /// The learning rate of a step.
 double learning_rate_at(const TrainingConfig& config, std::int64_t step);
 
-/// The factor on the noise scale: 1 - min(0.99975^step, 0.9), and 1 once that exceeds 0.9; 1 without ramp-up.
+/// The factor on the noise scale: 1 - min(0.99975^step, 0.9), and 1 once that exceeds 0.9; 1
+/// without ramp-up.
 double noise_factor_at(const TrainingConfig& config, std::int64_t step);
 
 }  // namespace pixeldp

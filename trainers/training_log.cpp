@@ -13,7 +13,8 @@ constexpr const char* columns =
 
 }  // namespace
 
-TrainingLog::TrainingLog(const std::filesystem::path& path, std::optional<std::int64_t> resume_at) : path_(path) {
+TrainingLog::TrainingLog(const std::filesystem::path& path, std::optional<std::int64_t> resume_at)
+    : path_(path) {
   std::string kept = columns;
   if (resume_at) {
     std::ifstream old(path);
@@ -31,11 +32,13 @@ void TrainingLog::append(const TrainingRecord& r) {
   const auto optional = [](const std::optional<double>& value) {
     return value ? fmt::format("{:.6g}", *value) : std::string();
   };
-  file_ << fmt::format("{},{:g},{:.6g},{:.6g},{:.6g},{},{},{:.1f}\n", r.step, r.learning_rate, r.noise_factor,
-                       r.loss, r.train_accuracy, optional(r.test_accuracy), optional(r.sensitivity), r.seconds)
+  file_ << fmt::format("{},{:g},{:.6g},{:.6g},{:.6g},{},{},{:.1f}\n", r.step, r.learning_rate,
+                       r.noise_factor, r.loss, r.train_accuracy, optional(r.test_accuracy),
+                       optional(r.sensitivity), r.seconds)
         << std::flush;
   if (!file_) {
-    fail("cannot write {}: is the disk full? Free space and continue with --resume", path_.string());
+    fail("cannot write {}: is the disk full? Free space and continue with --resume",
+         path_.string());
   }
 }
 
