@@ -164,30 +164,29 @@ void Trainer::step() {
 void Trainer::control_sensitivity() {
   if (config_.control == SensitivityControl::none) return;
   const auto& prefix = model_.network.prefix;
+  Shape shape = model_.network.input;
   for (std::size_t i = 0; i < prefix.size(); ++i) {
     auto& conv = dynamic_cast<layers::Conv2d&>(*prefix[i]);
-    const auto& o = conv.options();
+    const ConvGeometry geometry = conv_geometry(conv, shape);
     const auto weight = conv.weight().value.values();
-    // Between two layers before the noise the 1-norm is what composes for 1-norm attacks.
+    // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.
     const bool last = i + 1 == prefix.size();
     switch (config_.control) {
-      case SensitivityControl::parseval: {
-        const double scale =
-            std::ceil(static_cast<double>(o.kernel) / static_cast<double>(o.stride));
-        parseval_project(weight, o.out_c, o.in_c * o.kernel * o.kernel, scale,
-                         config_.parseval_step, config_.parseval_loops);
+      case SensitivityControl::parseval:
+        parseval_project(weight, geometry.out_c, geometry.weight_size() / geometry.out_c,
+                         geometry.patch_norm(), config_.parseval_step, config_.parseval_loops);
         break;
-      }
       case SensitivityControl::normalise_columns:
-        normalise_columns(weight, o.out_c, o.in_c, o.kernel * o.kernel,
+        normalise_columns(weight, geometry,
                           last ? config_.calibration.mechanism : Mechanism::laplace);
         break;
       case SensitivityControl::normalise_rows:
-        normalise_rows(weight, o.out_c);
+        normalise_rows(weight, geometry);
         break;
       case SensitivityControl::none:
         break;
     }
+    shape = conv.output_shape(shape);
   }
 }
 
