@@ -11,7 +11,7 @@ RunModel load_run(const std::string& folder) {
     fail("{}: no such folder; RUN is the folder that 'pixeldp train' wrote", folder);
   }
   const std::filesystem::path path = std::filesystem::path(folder) / "model.safetensors";
-  return {.folder = folder, .model = load_model(path), .sha256 = sha256_file(path)};
+  return {.folder = folder, .sha256 = sha256_file(path), .model = load_model(path)};
 }
 
 Dataset load_evaluation_set(const Model& model, const std::string& dataset,

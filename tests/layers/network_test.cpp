@@ -87,8 +87,8 @@ TEST_CASE(
 }
 
 TEST_CASE("layers refuse inputs that do not fit, by name") {
-  Conv2d conv("stem", {.in_c = 3, .out_c = 4, .kernel = 3, .stride = 1});
+  Conv2d conv("stem", {.in_c = 3, .out_c = 4, .kernel = 3, .stride = 1, .activation = {}});
   CHECK_THROWS_WITH_AS(conv.output_shape({1, 8, 8, 1}), doctest::Contains("stem"), Error);
-  Dense dense("head", {.in = 10, .out = 2});
+  Dense dense("head", {.in = 10, .out = 2, .activation = {}});
   CHECK_THROWS_WITH_AS(dense.output_shape({1, 11}), doctest::Contains("head"), Error);
 }
