@@ -9,5 +9,6 @@ namespace pixeldp::cli {
 void add_train(CLI::App& program);
 void add_certify(CLI::App& program);
 void add_info(CLI::App& program);
+void add_radius(CLI::App& program);
 
 }  // namespace pixeldp::cli

@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   cli::add_train(program);
   cli::add_certify(program);
   cli::add_info(program);
+  cli::add_radius(program);
 
   try {
     program.parse(argc, argv);
