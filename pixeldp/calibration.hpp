@@ -36,8 +36,8 @@ struct Calibration {
 
 /// sqrt(2 ln(1.25/delta)) * sensitivity * L / epsilon for Gaussian, sensitivity * L / epsilon for
 /// Laplace (Lecuyer et al. 2019, section III): the noise that makes the pre-noise part (epsilon,
-/// delta)-DP for attacks up to L. Throws a usage error when a value is out of range; Gaussian needs
-/// epsilon <= 1.
+/// delta)-DP for attacks up to L. Rounded up to a float, the type in which the noise kernel takes
+/// its scale. Throws a usage error when a value is out of range; Gaussian needs epsilon <= 1.
 double noise_scale_for(Mechanism mechanism, double construction_bound, double epsilon, double delta,
                        double sensitivity);
 

@@ -1,0 +1,101 @@
+#include "pixeldp/calibration.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "engine/error.hpp"
+
+namespace pixeldp {
+
+namespace {
+
+// The noise kernel takes its scale as a float, so the next float above is the scale of the proof as
+// well. The factor covers the rounding of the formulas below.
+double float_above(double scale) {
+  scale *= 1.0 + 8 * std::numeric_limits<double>::epsilon();
+  auto above = static_cast<float>(scale);
+  if (above < scale) above = std::nextafter(above, std::numeric_limits<float>::infinity());
+  if (!std::isfinite(above)) fail_usage("a noise scale of {} is beyond the range of floats", scale);
+  return above;
+}
+
+bool positive(double value) { return std::isfinite(value) && value > 0.0; }
+
+}  // namespace
+
+std::string_view name(Mechanism mechanism) {
+  switch (mechanism) {
+    case Mechanism::none:
+      return "none";
+    case Mechanism::gaussian:
+      return "gaussian";
+    case Mechanism::laplace:
+      return "laplace";
+  }
+  fail("not a mechanism: {}", static_cast<int>(mechanism));
+}
+
+Mechanism parse_mechanism(std::string_view text) {
+  for (const Mechanism m : {Mechanism::none, Mechanism::gaussian, Mechanism::laplace})
+    if (text == name(m)) return m;
+  fail_usage("unknown mechanism '{}': use none, gaussian or laplace", text);
+}
+
+std::string_view name(AttackNorm norm) {
+  switch (norm) {
+    case AttackNorm::l1:
+      return "1";
+    case AttackNorm::l2:
+      return "2";
+    case AttackNorm::linf:
+      return "inf";
+  }
+  fail("not an attack norm: {}", static_cast<int>(norm));
+}
+
+AttackNorm parse_attack_norm(std::string_view text) {
+  for (const AttackNorm n : {AttackNorm::l1, AttackNorm::l2, AttackNorm::linf})
+    if (text == name(n)) return n;
+  fail_usage("unknown attack norm '{}': use 1, 2 or inf", text);
+}
+
+void Calibration::check() const {
+  if (mechanism == Mechanism::none) return;
+  const auto require = [](bool met, const char* field, double value, const char* range) {
+    if (!met) fail("calibration: {} is {}, but must be {}", field, value, range);
+  };
+  require(std::isfinite(construction_bound) && construction_bound >= 0.0, "construction bound",
+          construction_bound, "finite and not negative");
+  require(positive(epsilon), "epsilon", epsilon, "finite and above 0");
+  if (mechanism == Mechanism::gaussian) {
+    require(epsilon <= 1.0, "epsilon", epsilon, "at most 1 for Gaussian noise");
+    require(delta > 0.0 && delta < 1.0, "delta", delta, "between 0 and 1 for Gaussian noise");
+  } else {
+    require(delta >= 0.0 && delta < 1.0, "delta", delta, "at least 0 and below 1");
+  }
+  require(positive(noise_scale), "noise scale", noise_scale, "finite and above 0");
+  require(positive(sensitivity), "sensitivity", sensitivity,
+          "finite and above 0: without a recorded sensitivity nothing can be certified");
+}
+
+double noise_scale_for(Mechanism mechanism, double construction_bound, double epsilon, double delta,
+                       double sensitivity) {
+  if (mechanism == Mechanism::none)
+    fail_usage("mechanism 'none' has no noise scale: use gaussian or laplace");
+  if (!positive(construction_bound))
+    fail_usage("construction bound {} is out of range: it must be finite and above 0",
+               construction_bound);
+  if (!positive(epsilon))
+    fail_usage("epsilon {} is out of range: it must be finite and above 0", epsilon);
+  if (!positive(sensitivity))
+    fail_usage("sensitivity {} is out of range: it must be finite and above 0", sensitivity);
+  const double laplace = sensitivity * construction_bound / epsilon;
+  if (mechanism == Mechanism::laplace) return float_above(laplace);
+  if (epsilon > 1.0)
+    fail_usage("epsilon {} is out of range: the Gaussian mechanism needs at most 1", epsilon);
+  if (!(delta > 0.0 && delta < 1.0))
+    fail_usage("delta {} is out of range: the Gaussian mechanism needs it between 0 and 1", delta);
+  return float_above(std::sqrt(2.0 * std::log(1.25 / delta)) * laplace);
+}
+
+}  // namespace pixeldp
