@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   program.require_subcommand(1);
   program.set_version_flag("--version", PIXELDP_VERSION);
   cli::add_info(program);
+  cli::add_report(program);
 
   try {
     program.parse(argc, argv);

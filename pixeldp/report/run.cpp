@@ -68,8 +68,10 @@ Training parse_training(std::string_view text, std::string_view source) {
       fail("{}:{}: {} cells, but the first line names {} columns", source, number, cells.size(),
            columns.size());
     }
-    for (const auto& [name, column] : known)
-      column->push_back(std::numeric_limits<double>::quiet_NaN());
+    for (const auto& [name, column] : known) {
+      column->push_back(name == "step" ? static_cast<double>(number - 1)
+                                       : std::numeric_limits<double>::quiet_NaN());
+    }
     for (std::size_t i = 0; i < columns.size(); ++i) {
       if (columns[i] == nullptr) continue;
       double value = std::numeric_limits<double>::quiet_NaN();

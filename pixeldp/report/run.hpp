@@ -10,7 +10,8 @@
 
 namespace pixeldp::report {
 
-/// The columns of training.csv, NaN where a cell is empty or a column is missing.
+/// The columns of training.csv, NaN where a cell is empty or a column is missing. Without a column
+/// of steps the rows are counted.
 struct Training {
   std::vector<double> step;
   std::vector<double> loss;
