@@ -8,7 +8,9 @@ namespace pixeldp::cli {
 // callback that runs the command.
 void add_train(CLI::App& program);
 void add_certify(CLI::App& program);
-void add_info(CLI::App& program);
+void add_predict(CLI::App& program);
 void add_radius(CLI::App& program);
+void add_report(CLI::App& program);
+void add_info(CLI::App& program);
 
 }  // namespace pixeldp::cli

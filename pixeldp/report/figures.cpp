@@ -1,0 +1,323 @@
+#include "pixeldp/report/figures.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "pixeldp/metrics.hpp"
+
+namespace pixeldp::report {
+namespace {
+
+constexpr double wide = 720.0;
+constexpr double narrow = 340.0;
+
+/// Calls draw(width, classes) for both forms of a figure.
+template <typename Draw>
+std::string both(Draw draw) {
+  return draw(wide, "wide") + draw(narrow, "narrow");
+}
+
+/// Width of a text in the 12 px sans serif of the figures, rather too large than too small.
+double text_width(std::string_view text) { return 7.0 * static_cast<double>(text.size()); }
+
+/// At most `length` bytes of a name, cut between characters.
+std::string shortened(const std::string& name, std::size_t length) {
+  if (name.size() <= length) return name;
+  std::size_t end = length - 3;
+  while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;
+  return name.substr(0, end) + "…";
+}
+
+bool correct(const CertificateRecord& record) { return record.label == record.prediction; }
+
+double largest_radius(const std::vector<Run>& runs) {
+  double largest = 0.0;
+  for (const Run& run : runs) {
+    for (const CertificateRecord& record : run.log.records) {
+      largest = std::max(largest, record.radius);
+    }
+  }
+  return largest;
+}
+
+/// The steps of a run's curve on the drawing. Steps that fall on the same tenth of a unit are drawn
+/// as one.
+std::vector<Point> curve(const Plot& plot, const Run& run) {
+  std::vector<double> radii;
+  for (const CertificateRecord& record : run.log.records) {
+    if (correct(record) && record.radius > 0) radii.push_back(record.radius);
+  }
+  std::ranges::sort(radii);
+  const double n = static_cast<double>(run.log.records.size());
+  std::vector<Point> points;
+  double height = plot.y(static_cast<double>(radii.size()) / n);
+  points.push_back({plot.x(0), height});
+  for (std::size_t i = 0; i < radii.size(); ++i) {
+    const double x = std::round(plot.x(radii[i]) * 10) / 10;
+    height = plot.y(static_cast<double>(radii.size() - i - 1) / n);
+    if (points.size() >= 2 && points.back().x == x) {
+      points.back().y = height;
+      continue;
+    }
+    points.push_back({x, points.back().y});
+    points.push_back({x, height});
+  }
+  return points;
+}
+
+std::string draw_certified_accuracy(const std::vector<Run>& runs, double width,
+                                    std::string_view classes) {
+  double range = largest_radius(runs) * 1.04;
+  if (range == 0) range = 1;
+  const bool small = width < 500;
+  Plot plot({width, small ? 300.0 : 400.0}, {.right = small ? 8.0 : 16.0}, {0, range}, {0, 1});
+  plot.y_axis("Certified accuracy: images right and certified at T", round_ticks({0, 1}, 5),
+              "{:.0f}%", 100);
+  plot.x_axis("Threshold T (attack size; a pixel spans 1)", round_ticks({0, range}, small ? 4 : 8),
+              "{:.6g}");
+  std::vector<std::vector<Point>> curves;
+  std::vector<double> widths;
+  std::vector<std::string> names;
+  std::string description = "Step curves that fall from left to right.";
+  for (const Run& run : runs) {
+    names.push_back(shortened(run.name, small ? 18 : 32));
+    widths.push_back(text_width(names.back()));
+    const double at_zero = accuracy(run.log.records);
+    const Point mark{plot.x(0), plot.y(at_zero)};
+    description += fmt::format(" {}: {:.1f}% at T = 0", run.name, 100 * at_zero);
+    if (has_noise(run)) {
+      // At T = 0 an image need not be certified; right of it, it must.
+      curves.push_back(curve(plot, run));
+      curves.back().insert(curves.back().begin(), mark);
+      description += fmt::format(", median radius {:.3g}.", median_radius(run.log.records));
+    } else {
+      curves.push_back({mark});
+      description += ", without noise.";
+    }
+  }
+  const auto places = place_labels(plot, curves, widths, 12);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (has_noise(runs[i])) {
+      plot.line(curves[i], series(i));
+      plot.dot(curves[i].front(), 3, series(i));
+    } else {
+      plot.diamond(curves[i].front(), 6, series(i));
+    }
+  }
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (places[i]) plot.text(*places[i], names[i], "label " + series(i));
+  }
+  return plot.element(classes, "Certified accuracy against the threshold", description);
+}
+
+std::string draw_histogram(const Run& run, std::size_t index, const Bins& bins,
+                           double highest_share, double width, std::string_view classes) {
+  const Histogram shares = histogram(run, bins.width, bins.count);
+  const double range = bins.width * static_cast<double>(bins.count);
+  const bool small = width < 500;
+  // The images without a certificate stand left of the axis of radii, in a place of their own.
+  const double apart = small ? 46 : 64;
+  Plot plot({width, small ? 170.0 : 190.0}, {.left = 44 + apart, .right = small ? 8.0 : 16.0},
+            {0, range}, {0, highest_share});
+  const double frame_left = 44;
+  plot.text({0, 12}, "Images", "title");
+  for (const double tick : round_ticks({0, highest_share}, 3)) {
+    plot.line(std::vector<Point>{{frame_left, plot.y(tick)}, {plot.right(), plot.y(tick)}}, "grid");
+    plot.text({frame_left - 6, plot.y(tick) + 4}, fmt::format("{:.4g}%", 100 * tick), "tick end");
+  }
+  plot.x_axis("Certified radius", round_ticks({0, range}, small ? 4 : 8), "{:.6g}");
+  const auto bar = [&](double left, double right, const Histogram::Bar& share) {
+    if (share.correct > 0) {
+      plot.rectangle({left, plot.y(0)}, {right, plot.y(share.correct)}, "area " + series(index));
+    }
+    if (share.wrong > 0) {
+      plot.rectangle({left, plot.y(share.correct)}, {right, plot.y(share.correct + share.wrong)},
+                     "area wrong");
+    }
+  };
+  const double none_left = frame_left + 8;
+  const double none_right = plot.left() - 18;
+  bar(none_left, none_right, shares.none);
+  plot.line(std::vector<Point>{{none_left - 4, plot.bottom()}, {none_right + 4, plot.bottom()}},
+            "axis");
+  plot.text({(none_left + none_right) / 2, plot.bottom() + 17}, "none", "tick middle");
+  for (std::size_t i = 0; i < shares.bins.size(); ++i) {
+    const double low = bins.width * static_cast<double>(i);
+    bar(plot.x(low) + 0.5, plot.x(low + bins.width) - 0.5, shares.bins[i]);
+  }
+  return plot.element(
+      classes, fmt::format("Certified radii of {}", run.name),
+      fmt::format(
+          "Histogram. {:.1f}% of the images are not certified; the median radius is {:.3g}.",
+          100 * abstention(run.log.records), median_radius(run.log.records)));
+}
+
+std::string draw_stability(const Stability& stability, const CertificateRecord& record,
+                           std::size_t index, double width, std::string_view classes) {
+  const std::size_t rows = std::min(stability.labels.size(), most_labels);
+  const bool small = width < 500;
+  const double row_height = 24;
+  const Plot::Margins margins{.left = small ? 66.0 : 132.0, .right = small ? 12.0 : 20.0};
+  Plot plot({width, margins.top + row_height * static_cast<double>(rows) + margins.bottom}, margins,
+            {0, 1}, {static_cast<double>(rows), 0});
+  plot.text({0, 12}, "Label", "title");
+  const std::vector<double> ticks = round_ticks({0, 1}, 5);
+  for (const double tick : ticks) {
+    plot.line(std::vector<Point>{{plot.x(tick), plot.top()}, {plot.x(tick), plot.bottom()}},
+              "grid");
+  }
+  plot.x_axis("Expected score", ticks, "{:.1f}");
+
+  const LabelScore& predicted = stability.labels.front();
+  const double rival = stability.labels.size() > 1 ? stability.labels[1].attacked_upper : 0.0;
+  const auto rule = [&](double value, std::string_view rule_classes) {
+    plot.line(std::vector<Point>{{plot.x(value), plot.top() - 4}, {plot.x(value), plot.bottom()}},
+              rule_classes);
+  };
+  rule(rival, "rule rest");
+  rule(predicted.attacked_lower, "rule " + series(index));
+
+  for (std::size_t i = 0; i < rows; ++i) {
+    const LabelScore& score = stability.labels[i];
+    const double middle = (plot.y(static_cast<double>(i)) + plot.y(static_cast<double>(i + 1))) / 2;
+    const std::string colour = i == 0 ? series(index) : "rest";
+    plot.rectangle({plot.x(score.attacked_lower), middle - 2},
+                   {plot.x(score.attacked_upper), middle + 2}, "reach " + colour);
+    plot.rectangle({plot.x(score.lower), middle - 6}, {plot.x(score.upper), middle + 6},
+                   "area bound " + colour);
+    plot.dot({plot.x(score.observed), middle}, 3.5, "observed");
+    std::string text = std::to_string(score.label);
+    if (!small) {
+      const bool right = score.label == record.label;
+      if (i == 0) text += right ? " predicted, right" : " predicted, wrong";
+      if (i != 0 && right) text += " true label";
+    } else if (score.label == record.label) {
+      text += " (true)";
+    }
+    plot.text({plot.left() - 8, middle + 4}, text, i == 0 ? "name end strong" : "name end");
+  }
+  return plot.element(
+      classes, fmt::format("Scores of image {}", record.image),
+      fmt::format(
+          "Label {} has an expected score of at least {:.3f}, and at least {:.3f} under any "
+          "attack of size {:.3g}; no other label can have more than {:.3f} under it.",
+          predicted.label, predicted.lower, predicted.attacked_lower, stability.attack, rival));
+}
+
+/// The curves of one quantity of all runs; a long one is thinned to what the drawing can show.
+std::string draw_training(const std::vector<Run>& runs, std::string_view title, bool percent,
+                          std::vector<double> Training::*thick, std::vector<double> Training::*thin,
+                          double width, std::string_view classes) {
+  double last = 0.0;
+  double highest = 0.0;
+  bool any = false;
+  for (const Run& run : runs) {
+    if (!run.training) continue;
+    for (const auto column : {thick, thin}) {
+      if (column == nullptr) continue;
+      const std::vector<double>& values = (*run.training).*column;
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        if (!std::isfinite(values[i]) || !std::isfinite(run.training->step[i])) continue;
+        any = true;
+        last = std::max(last, run.training->step[i]);
+        highest = std::max(highest, values[i]);
+      }
+    }
+  }
+  if (!any) return {};
+  if (last <= 0) last = 1;
+  if (highest <= 0) highest = 1;
+  const bool small = width < 500;
+  const double top = percent ? 1.0 : highest * 1.05;
+  Plot plot({width, small ? 220.0 : 240.0}, {.right = small ? 12.0 : 20.0}, {0, last}, {0, top});
+  plot.y_axis(title, round_ticks({0, top}, 4), percent ? "{:.0f}%" : "{:.6g}", percent ? 100 : 1);
+  plot.x_axis("Training step", round_ticks({0, last}, small ? 3 : 6), "{:.10g}");
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (!runs[i].training) continue;
+    for (const auto column : {thin, thick}) {
+      if (column == nullptr) continue;
+      const std::vector<double>& values = (*runs[i].training).*column;
+      std::vector<Point> points;
+      const std::size_t stride = 1 + values.size() / 600;
+      for (std::size_t j = 0; j < values.size(); ++j) {
+        const double step = runs[i].training->step[j];
+        if (!std::isfinite(values[j]) || !std::isfinite(step) || step < 0) continue;
+        if (j % stride != 0 && j + 1 != values.size()) continue;
+        points.push_back(plot.at({step, std::clamp(values[j], 0.0, top)}));
+      }
+      plot.line(points, series(i) + (column == thin ? " thin" : ""));
+      if (points.size() == 1) plot.dot(points.front(), 3, series(i));
+    }
+  }
+  return plot.element(classes, fmt::format("{} by training step", title),
+                      "One curve per run; the numbers are in the table below.");
+}
+
+}  // namespace
+
+std::string series(std::size_t index) {
+  return fmt::format("s{}{}", index % 6, index < 6 ? "" : fmt::format(" d{}", index / 6 % 4));
+}
+
+std::string norm_text(AttackNorm norm) { return fmt::format("{}-norm", name(norm)); }
+
+std::string certified_accuracy_figure(const std::vector<Run>& runs) {
+  return both([&](double width, std::string_view classes) {
+    return draw_certified_accuracy(runs, width, classes);
+  });
+}
+
+Bins common_bins(const std::vector<Run>& runs) {
+  const double largest = largest_radius(runs);
+  if (largest == 0) return {};
+  const std::vector<double> edges = round_ticks({0, largest}, 24);
+  const double width = edges.size() > 1 ? edges[1] - edges[0] : largest;
+  return {width, static_cast<std::size_t>(std::ceil(largest / width - 1e-9))};
+}
+
+Histogram histogram(const Run& run, double width, std::size_t bins) {
+  Histogram shares;
+  shares.width = width;
+  shares.bins.resize(bins);
+  const double one = 1.0 / static_cast<double>(run.log.records.size());
+  for (const CertificateRecord& record : run.log.records) {
+    Histogram::Bar* bar = &shares.none;
+    if (record.radius > 0) {
+      const double place = std::max(0.0, std::ceil(record.radius / width - 1e-9) - 1);
+      bar = &shares.bins[std::min(static_cast<std::size_t>(place), bins - 1)];
+    }
+    (correct(record) ? bar->correct : bar->wrong) += one;
+  }
+  return shares;
+}
+
+std::string histogram_figure(const Run& run, std::size_t index, const Bins& bins,
+                             double highest_share) {
+  return both([&](double width, std::string_view classes) {
+    return draw_histogram(run, index, bins, highest_share, width, classes);
+  });
+}
+
+std::string stability_figure(const Stability& stability, const CertificateRecord& record,
+                             std::size_t index) {
+  return both([&](double width, std::string_view classes) {
+    return draw_stability(stability, record, index, width, classes);
+  });
+}
+
+std::string loss_figure(const std::vector<Run>& runs) {
+  return both([&](double width, std::string_view classes) {
+    return draw_training(runs, "Loss", false, &Training::loss, nullptr, width, classes);
+  });
+}
+
+std::string training_accuracy_figure(const std::vector<Run>& runs) {
+  return both([&](double width, std::string_view classes) {
+    return draw_training(runs, "Accuracy on test images, and on training images (thin)", true,
+                         &Training::test_accuracy, &Training::train_accuracy, width, classes);
+  });
+}
+
+}  // namespace pixeldp::report

@@ -1,0 +1,135 @@
+#include "pixeldp/report/run.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <map>
+
+#include "engine/error.hpp"
+
+namespace pixeldp::report {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string_view> split(std::string_view line) {
+  std::vector<std::string_view> cells;
+  for (std::size_t comma; (comma = line.find(',')) != std::string_view::npos;
+       line.remove_prefix(comma + 1)) {
+    cells.push_back(line.substr(0, comma));
+  }
+  cells.push_back(line);
+  for (std::string_view& cell : cells) {
+    while (!cell.empty() && (cell.front() == ' ' || cell.front() == '\t')) cell.remove_prefix(1);
+    while (!cell.empty() && (cell.back() == ' ' || cell.back() == '\t' || cell.back() == '\r')) {
+      cell.remove_suffix(1);
+    }
+  }
+  return cells;
+}
+
+std::optional<std::string> read_optional(const fs::path& path) {
+  if (!fs::exists(path)) return std::nullopt;
+  std::ifstream file(path, std::ios::binary);
+  if (!file || !fs::is_regular_file(path)) fail("{}: cannot read the file", path.string());
+  return std::string{std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string last_part(const fs::path& folder) {
+  return fs::weakly_canonical(folder).filename().string();
+}
+
+}  // namespace
+
+Training parse_training(std::string_view text, std::string_view source) {
+  Training training;
+  std::map<std::string_view, std::vector<double>*> known = {
+      {"step", &training.step},
+      {"loss", &training.loss},
+      {"train_accuracy", &training.train_accuracy},
+      {"test_accuracy", &training.test_accuracy}};
+  std::vector<std::vector<double>*> columns;  // null: of no interest here
+  std::size_t number = 0;
+  for (std::size_t end; (end = text.find('\n')) != std::string_view::npos;
+       text.remove_prefix(end + 1)) {
+    const std::vector<std::string_view> cells = split(text.substr(0, end));
+    if (++number == 1) {
+      for (const std::string_view cell : cells) {
+        const auto found = known.find(cell);
+        columns.push_back(found == known.end() ? nullptr : found->second);
+        if (found != known.end()) known.erase(found);
+      }
+      continue;
+    }
+    if (cells.size() == 1 && cells[0].empty()) continue;
+    if (cells.size() > columns.size()) {
+      fail("{}:{}: {} cells, but the first line names {} columns", source, number, cells.size(),
+           columns.size());
+    }
+    for (const auto& [name, column] : known) {
+      column->push_back(name == "step" ? static_cast<double>(number - 1)
+                                       : std::numeric_limits<double>::quiet_NaN());
+    }
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      if (columns[i] == nullptr) continue;
+      double value = std::numeric_limits<double>::quiet_NaN();
+      if (i < cells.size() && !cells[i].empty()) {
+        const std::string_view cell = cells[i];
+        const auto [stop, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+        if (error != std::errc{} || stop != cell.data() + cell.size()) {
+          fail("{}:{}: '{}' in column {} is not a number", source, number, cell, i + 1);
+        }
+      }
+      columns[i]->push_back(value);
+    }
+  }
+  return training;
+}
+
+Run load_run(const fs::path& folder) {
+  if (!fs::is_directory(folder)) {
+    fail("{}: there is no such folder; name the folder of a run", folder.string());
+  }
+  const fs::path log = folder / "certificates.jsonl";
+  if (!fs::exists(log)) {
+    fail("{}: there is no certificate log; make one with: pixeldp certify {}", log.string(),
+         folder.string());
+  }
+  Run run;
+  run.name = last_part(folder);
+  run.log = read_certificate_log(log);
+  if (run.log.records.empty()) {
+    fail(
+        "{}: the certificate log holds no image yet; continue it with: pixeldp certify {} --resume",
+        log.string(), folder.string());
+  }
+  const fs::path training = folder / "training.csv";
+  if (const auto text = read_optional(training)) {
+    run.training = parse_training(*text, training.string());
+  }
+  run.config = read_optional(folder / "config.yaml");
+  return run;
+}
+
+std::vector<Run> load_runs(const std::vector<fs::path>& folders) {
+  std::vector<Run> runs;
+  for (const fs::path& folder : folders) runs.push_back(load_run(folder));
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (fs::equivalent(folders[i], folders[j])) {
+        fail_usage("the run {} is named twice", folders[i].string());
+      }
+    }
+    const bool shared = std::ranges::any_of(folders, [&](const fs::path& other) {
+      return &other != &folders[i] && last_part(other) == last_part(folders[i]);
+    });
+    if (shared) runs[i].name = folders[i].lexically_normal().string();
+  }
+  return runs;
+}
+
+bool has_noise(const Run& run) { return run.log.header.calibration.mechanism != Mechanism::none; }
+
+}  // namespace pixeldp::report

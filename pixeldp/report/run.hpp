@@ -1,0 +1,45 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pixeldp/certificate_log.hpp"
+
+namespace pixeldp::report {
+
+/// The columns of training.csv, NaN where a cell is empty or a column is missing. Without a column
+/// of steps the rows are counted.
+struct Training {
+  std::vector<double> step;
+  std::vector<double> loss;
+  std::vector<double> train_accuracy;
+  std::vector<double> test_accuracy;
+};
+
+/// Reads the columns by the names in the first line; others are ignored, and so is a last line that
+/// was cut short by a kill. Throws an Error naming file and line for a cell that is no number.
+Training parse_training(std::string_view text, std::string_view source);
+
+/// What a run's folder holds.
+struct Run {
+  std::string name;
+  CertificateLog log;                 ///< certificates.jsonl, with at least one record
+  std::optional<Training> training;   ///< training.csv
+  std::optional<std::string> config;  ///< config.yaml, word for word
+};
+
+/// Reads a run's folder. Throws an Error when the folder or the certificates are missing or
+/// damaged.
+Run load_run(const std::filesystem::path& folder);
+
+/// The runs of several folders, named after their folders, or by the paths as given where two
+/// folders have the same name. Throws a usage error for the same folder twice.
+std::vector<Run> load_runs(const std::vector<std::filesystem::path>& folders);
+
+/// Whether the model adds noise; without it nothing is certified, and the run is a baseline.
+bool has_noise(const Run& run);
+
+}  // namespace pixeldp::report
