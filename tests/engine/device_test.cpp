@@ -9,7 +9,7 @@ namespace pixeldp {
 TEST_CASE("a device reads its own name and refuses others with a list of what there is") {
   CHECK(Device::parse("cpu") == Device{});
   CHECK(Device::parse("cpu").name() == "cpu");
-  for (const char* wrong : {"", "CPU", "cpu:0", "abacus"}) {
+  for (const std::string wrong : {"", "CPU", "cpu:0", "abacus"}) {
     CAPTURE(wrong);
     CHECK_FAILS(Device::parse(wrong), "'cpu'");
     try {
