@@ -55,8 +55,8 @@ class RowCounters {
 #pragma GCC unroll 8
     for (int g = 0; g < groups; ++g) {
       const Wides p0 = V::multiply(block[g], Philox::multiplier0);
-      const Wides p1 = V::multiply((p0 >> 32) ^ first_c2_, Philox::multiplier1);
-      c0[g] = (p1 >> 32) ^ second_c0_;
+      const Wides p1 = V::multiply(V::high(p0) ^ first_c2_, Philox::multiplier1);
+      c0[g] = V::high(p1) ^ second_c0_;
       c1[g] = p1;
       c2[g] = p0 ^ second_c2_;
       c3[g] = Wides{} + second_c3_;
@@ -67,9 +67,9 @@ class RowCounters {
       for (int g = 0; g < groups; ++g) {
         const Wides p0 = V::multiply(c0[g], Philox::multiplier0);
         const Wides p1 = V::multiply(c2[g], Philox::multiplier1);
-        c0[g] = V::exclusive_or(p1 >> 32, c1[g], Wides{} + key0_[round]);
+        c0[g] = V::exclusive_or(V::high(p1), c1[g], Wides{} + key0_[round]);
         c1[g] = p1;
-        c2[g] = V::exclusive_or(p0 >> 32, c3[g], Wides{} + key1_[round]);
+        c2[g] = V::exclusive_or(V::high(p0), c3[g], Wides{} + key1_[round]);
         c3[g] = p0;
       }
     }

@@ -9,7 +9,7 @@ namespace {
 /// AVX2 and FMA.
 struct Avx2 {
   static constexpr int lanes = 8;
-  static constexpr int interleaved_groups = 1;
+  static constexpr int interleaved_groups = 5;
   static constexpr int tile_rows = 2, tile_classes = 3;
   static constexpr unsigned full_mask = 0xff;
 
@@ -22,6 +22,7 @@ struct Avx2 {
   static Wides multiply(Wides a, std::uint32_t b) {
     return (Wides)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
   }
+  static Wides high(Wides a) { return a >> 32; }
   static Wides exclusive_or(Wides a, Wides b, Wides c) { return a ^ b ^ c; }
   static Wides lower_halves(Wides even, Wides odd) {
     return (Wides)_mm256_blend_ps((__m256)even, _mm256_moveldup_ps((__m256)odd), 0xaa);

@@ -13,7 +13,7 @@ namespace {
 /// AVX-512 F, BW, DQ and VL.
 struct Avx512 {
   static constexpr int lanes = 16;
-  static constexpr int interleaved_groups = 2;
+  static constexpr int interleaved_groups = 6;
   static constexpr int tile_rows = 4, tile_classes = 5;
   static constexpr unsigned full_mask = 0xffff;
 
@@ -25,6 +25,7 @@ struct Avx512 {
   static Wides multiply(Wides a, std::uint32_t b) {
     return (Wides)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
   }
+  static Wides high(Wides a) { return (Wides)_mm512_movehdup_ps((__m512)a); }
   static Wides exclusive_or(Wides a, Wides b, Wides c) {
     return (Wides)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)b, (__m512i)c, 0x96);
   }

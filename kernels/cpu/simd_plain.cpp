@@ -21,6 +21,7 @@ struct Plain {
   static Wides multiply(Wides a, std::uint32_t b) {
     return (Wides)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x(b));
   }
+  static Wides high(Wides a) { return a >> 32; }
   static Wides exclusive_or(Wides a, Wides b, Wides c) { return a ^ b ^ c; }
   static Wides lower_halves(Wides even, Wides odd) { return (even & 0xffffffffu) | odd << 32; }
   static Wides upper_halves(Wides even, Wides odd) {
