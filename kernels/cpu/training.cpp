@@ -5,20 +5,25 @@
 #include "kernels/loss.hpp"
 #include "kernels/sgd.hpp"
 
-// The plain loops of training: memory-bound, so the compiler's vectorisation is enough.
+// The plain loops of training. They are memory-bound, so the compiler's vectorisation is enough;
+// what a loop multiplies with is private to the thread, or the compiler would have to reload it
+// after every store.
 namespace pixeldp::kernels {
 
 void activate(const Stream&, Activation activation, std::int64_t size, float* y) {
   if (activation.is_identity()) return;
-#pragma omp parallel for simd
-  for (std::int64_t i = 0; i < size; ++i) y[i] = y[i] > 0.0f ? y[i] : activation.slope * y[i];
+  const float slope = activation.slope;
+#pragma omp parallel for simd firstprivate(slope)
+  for (std::int64_t i = 0; i < size; ++i) y[i] = y[i] > 0.0f ? y[i] : slope * y[i];
 }
 
 void activation_backward(const Stream&, Activation activation, std::int64_t size, const float* y,
                          float* gradient) {
   if (activation.is_identity()) return;
-#pragma omp parallel for simd
-  for (std::int64_t i = 0; i < size; ++i) gradient[i] *= y[i] > 0.0f ? 1.0f : activation.slope;
+  const float slope = activation.slope;
+#pragma omp parallel for simd firstprivate(slope)
+  for (std::int64_t i = 0; i < size; ++i)
+    gradient[i] = y[i] > 0.0f ? gradient[i] : slope * gradient[i];
 }
 
 LossResult softmax_cross_entropy(const Stream&, std::int64_t rows, std::int64_t classes,
@@ -43,9 +48,10 @@ LossResult softmax_cross_entropy(const Stream&, std::int64_t rows, std::int64_t 
   return result;
 }
 
-void sgd_step(const Stream&, const SgdParams& p, std::int64_t size, const float* gradient,
+void sgd_step(const Stream&, const SgdParams& params, std::int64_t size, const float* gradient,
               float* velocity, float* weight) {
-#pragma omp parallel for simd
+  const SgdParams p = params;  // private to each thread: the stores below cannot change it
+#pragma omp parallel for simd firstprivate(p)
   for (std::int64_t i = 0; i < size; ++i) {
     const float v =
         p.momentum * velocity[i] + (p.gradient_scale * gradient[i] + p.weight_decay * weight[i]);
