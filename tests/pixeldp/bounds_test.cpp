@@ -40,7 +40,8 @@ TEST_CASE("names of bounds are read back, and others are refused with the list")
   CHECK_THROWS_WITH_AS(parse_bound("wilson"), doctest::Contains("empirical-bernstein"), Error);
 }
 
-TEST_CASE("Clopper-Pearson bounds agree with Boost to 1e-10 and never cross it") {
+TEST_CASE(
+    "Clopper-Pearson bounds agree with Boost to 1e-10 and never cross it by more than Boost errs") {
   using boost::math::ibeta_inv;
   using boost::math::ibetac_inv;
   for (const std::uint64_t n : {2ull, 7ull, 100ull, 300ull, 2000ull, 1000000ull, 1000000000ull})
@@ -52,13 +53,15 @@ TEST_CASE("Clopper-Pearson bounds agree with Boost to 1e-10 and never cross it")
         CAPTURE(k);
         CAPTURE(a);
         const auto x = static_cast<double>(k), y = static_cast<double>(n - k);
+        // At k = 1 of a billion Boost is 1.5e-12 off what 50 digits give, and this bound 1.2e-14.
+        const double oracle = 1e-15 + 2e-21 * static_cast<double>(n);
         const double lower = clopper_pearson_lower(k, n, a);
         const double exact_lower = ibeta_inv(x, y + 1, a);
-        CHECK(lower <= exact_lower * (1 + 1e-15));
+        CHECK(lower <= exact_lower * (1 + oracle));
         CHECK(lower >= exact_lower * (1 - 1e-10));
         const double upper = clopper_pearson_upper(k, n, a);
         const double exact_upper = ibetac_inv(x + 1, y, a);
-        CHECK(upper >= exact_upper * (1 - 1e-15));
+        CHECK(upper >= exact_upper * (1 - oracle));
         CHECK(upper <= exact_upper * (1 + 1e-10));
       }
 }
