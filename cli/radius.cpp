@@ -50,7 +50,7 @@ std::vector<std::uint64_t> parse_counts(const std::string& text) {
 // Six significant digits towards zero (down) or away from it: what is printed never claims more
 // than the value does. The product may have been rounded across an integer, hence the slip.
 std::string rounded(double value, bool down) {
-  if (value == 0.0) return "0";
+  if (value == 0.0 || value == 1.0) return fmt::format("{}", value);
   const double unit = std::pow(10.0, std::floor(std::log10(value)) - 5.0);
   const double digits = value / unit;
   constexpr double slip = 1e-9;

@@ -62,18 +62,17 @@ MeanAndVariance from_votes(std::uint64_t votes, std::uint64_t draws) {
 }
 
 MeanAndVariance from_sums(std::uint64_t sum, std::uint64_t squares, std::uint64_t draws) {
-  const double mean = static_cast<double>(sum) * kernels::score_unit / static_cast<double>(draws);
-  // In units of the squared score unit. The true squares may be larger than those that were added
-  // by the rounding to the unit and, where the square was formed in floats, by 2^-24 of it; the
-  // true mean may be smaller by the rounding of the scores.
-  const double in_units =
-      sample_variance(draws, sum, static_cast<unsigned __int128>(squares) << 32);
-  const double mean_square =
-      static_cast<double>(squares) * kernels::score_unit / static_cast<double>(draws);
+  const double n = static_cast<double>(draws);
+  const double mean = static_cast<double>(sum) * kernels::score_unit / n;
+  const double mean_square = static_cast<double>(squares) * kernels::score_unit / n;
+  // The true squares may be larger than those that were added, by the rounding to the unit and, if
+  // a square was formed in floats, by 2^-24 of it (twice that covers that it is the rounded one
+  // that is known here); the true mean may be smaller by the rounding of the scores.
   const double slack = fixed_point_error * (1.0 + 2.0 * mean) + 0x1p-23 * mean_square;
-  const double variance =
-      in_units * (kernels::score_unit * kernels::score_unit) + 2.0 * slack;  // n/(n-1) <= 2
-  return {mean * down - fixed_point_error, mean * up + fixed_point_error, variance * up};
+  const double exact = sample_variance(draws, sum, static_cast<unsigned __int128>(squares) << 32) *
+                       (kernels::score_unit * kernels::score_unit);
+  const double variance = (exact + n / std::max(n - 1.0, 1.0) * slack) * up;
+  return {mean * down - fixed_point_error, mean * up + fixed_point_error, variance};
 }
 
 void check_statistics(const ScoreStatistics& statistics, ScoreType type) {

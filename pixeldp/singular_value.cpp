@@ -166,8 +166,11 @@ double polyphase_bound(std::span<const float> weight, std::int64_t out_c, std::i
   };
   const auto turn_h = table(torus_h), turn_w = table(torus_w);
 
+  // Below some milliseconds of work starting threads costs more than they save.
+  const std::int64_t extent = std::min(out_c, cols);
+  const bool worthwhile = grid_h * grid_w * extent * (extent * extent + cols * out_c) > 10'000'000;
   double best = -std::numeric_limits<double>::infinity();
-#pragma omp parallel
+#pragma omp parallel if (worthwhile)
   {
     Vectors vectors(static_cast<std::size_t>(wide ? out_c : cols),
                     static_cast<std::size_t>(wide ? cols : out_c), true);
