@@ -270,7 +270,7 @@ std::string certified_accuracy_figure(const std::vector<Run>& runs) {
 Bins common_bins(const std::vector<Run>& runs) {
   const double largest = largest_radius(runs);
   if (largest == 0) return {};
-  const std::vector<double> edges = round_ticks({0, largest}, 30);
+  const std::vector<double> edges = round_ticks({0, largest}, 40);
   const double width = edges.size() > 1 ? edges[1] - edges[0] : largest;
   return {width, static_cast<std::size_t>(std::ceil(largest / width - 1e-9))};
 }

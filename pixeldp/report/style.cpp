@@ -95,7 +95,8 @@ tbody tr:last-child > * { border-bottom: 1.5px solid var(--ink); }
 th, td { padding: .3rem .55rem; text-align: right; vertical-align: bottom; white-space: nowrap; }
 td { vertical-align: top; }
 th { font-weight: 600; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; vertical-align: top; }
+th:first-child { text-align: left; padding-left: 0; vertical-align: top; position: sticky; left: 0;
+  background: var(--page); }
 tbody th { font-weight: 400; }
 td.best { font-weight: 700; }
 .conditions td, .conditions thead th { text-align: left; white-space: normal; min-width: 8.5rem; }
@@ -111,7 +112,7 @@ dl.says dd { margin: .1rem 0 0; }
   h1 { font-size: 1.5rem; }
   svg.wide { display: none; }
   svg.narrow { display: block; }
-  tbody th { white-space: normal; }
+  tbody th { white-space: normal; min-width: 7.5rem; }
 }
 @media print {
   :root { --page: #fff; --ink: #000; --soft: #444; --rule: #bbb; --faint: #e6e6e6; }

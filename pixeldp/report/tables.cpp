@@ -86,7 +86,7 @@ std::string results_table(const std::vector<Run>& runs, const std::vector<double
   row("Images", [](const Run& run) { return fmt::format("<td>{}</td>", run.log.records.size()); });
   for (const double threshold : thresholds) {
     accuracy_row(threshold == 0 ? std::string("Accuracy (T = 0)")
-                                : fmt::format("Certified accuracy at T = {:.6g}", threshold),
+                                : fmt::format("Certified at T = {:.6g}", threshold),
                  threshold);
   }
   row("Certified at all, right or wrong", [](const Run& run) {
@@ -102,8 +102,8 @@ std::string results_table(const std::vector<Run>& runs, const std::vector<double
   radius_row("Mean radius (wrong: 0)", mean_radius);
   radius_row("Median radius (wrong: 0)", median_radius);
   return table(
-      "<b>Table 1.</b> Certified accuracy at T is the share of images that are right and whose "
-      "certified radius is at least T. In the mean and the median radius, an image that is wrong "
+      "<b>Table 1.</b> Certified accuracy at thresholds T: the share of images that are right "
+      "and whose certified radius is at least T. In the mean and the median radius, an image that is wrong "
       "counts as 0.",
       "full", html + "</tbody>");
 }
