@@ -33,7 +33,7 @@ build() {
 }
 
 format() {
-  git ls-files -z -- '*.hpp' '*.cpp' '*.cu' '*.cuh' | xargs -0 -r clang-format --dry-run --Werror
+  git -c safe.directory="$PWD" ls-files -z -- '*.hpp' '*.cpp' '*.cu' '*.cuh' | xargs -0 -r clang-format --dry-run --Werror
 }
 
 fuzz() {

@@ -103,7 +103,8 @@ std::string results_table(const std::vector<Run>& runs, const std::vector<double
   radius_row("Median radius (wrong: 0)", median_radius);
   return table(
       "<b>Table 1.</b> Certified accuracy at thresholds T: the share of images that are right "
-      "and whose certified radius is at least T. In the mean and the median radius, an image that is wrong "
+      "and whose certified radius is at least T. In the mean and the median radius, an image that "
+      "is wrong "
       "counts as 0.",
       "full", html + "</tbody>");
 }
