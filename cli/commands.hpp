@@ -6,7 +6,11 @@ namespace pixeldp::cli {
 
 // One function per subcommand, each in the file of its name: it declares the options and sets the
 // callback that runs the command.
-void add_info(CLI::App& program);
+void add_train(CLI::App& program);
+void add_certify(CLI::App& program);
+void add_predict(CLI::App& program);
+void add_radius(CLI::App& program);
 void add_report(CLI::App& program);
+void add_info(CLI::App& program);
 
 }  // namespace pixeldp::cli

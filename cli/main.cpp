@@ -12,8 +12,12 @@ int main(int argc, char** argv) {
                    "pixeldp");
   program.require_subcommand(1);
   program.set_version_flag("--version", PIXELDP_VERSION);
-  cli::add_info(program);
+  cli::add_train(program);
+  cli::add_certify(program);
+  cli::add_predict(program);
+  cli::add_radius(program);
   cli::add_report(program);
+  cli::add_info(program);
 
   try {
     program.parse(argc, argv);

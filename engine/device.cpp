@@ -2,7 +2,9 @@
 
 #include <fstream>
 
+#ifdef _OPENMP
 #include <omp.h>
+#endif
 
 #include "engine/error.hpp"
 
@@ -40,6 +42,12 @@ std::string cpu_model() {
   return "unknown processor";
 }
 
-int thread_count() { return omp_get_max_threads(); }
+int thread_count() {
+#ifdef _OPENMP
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
 
 }  // namespace pixeldp

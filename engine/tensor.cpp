@@ -51,8 +51,9 @@ Tensor::Tensor(Shape shape) : shape_(shape) {
 }
 
 Tensor Tensor::clone() const {
+  if (empty()) return {};
   Tensor copy(shape_);
-  if (data_) std::memcpy(copy.data(), data(), static_cast<std::size_t>(size()) * sizeof(float));
+  std::memcpy(copy.data(), data(), static_cast<std::size_t>(size()) * sizeof(float));
   return copy;
 }
 

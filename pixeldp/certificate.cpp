@@ -117,7 +117,7 @@ double certified_radius(CertificateKind kind, const Calibration& calibration, do
   if (lower <= upper) return 0.0;
   // Keeps every formula finite; no bound from a finite number of draws comes that close.
   lower = std::min(lower, 1.0 - 0x1p-53);
-  upper = std::max(upper, 1e-300);
+  upper = std::max(upper, 1e-290);
 
   double size = 0.0;
   if (calibration.mechanism == Mechanism::laplace) {

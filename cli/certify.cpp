@@ -1,0 +1,153 @@
+#include <charconv>
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/run_folder.hpp"
+#include "engine/error.hpp"
+#include "engine/interrupt.hpp"
+#include "pixeldp/certification.hpp"
+#include "pixeldp/metrics.hpp"
+
+namespace pixeldp::cli {
+namespace {
+
+struct Options {
+  std::string run, split = "test", images, dataset, directory, output, device = "cpu";
+  std::string scores = "argmax", bound, certificate = "pixeldp";
+  std::uint32_t draws = 300, selection_draws = 0;
+  double alpha = 0.05;
+  std::uint64_t seed = 1;
+  bool resume = false, json = false;
+};
+
+/// "A:B", "A:" or ":B" within a data set of `size` images.
+std::pair<std::int64_t, std::int64_t> parse_range(const std::string& text, std::int64_t size) {
+  if (text.empty()) return {0, size};
+  const auto number = [&](std::string_view part, std::int64_t fallback) {
+    if (part.empty()) return fallback;
+    std::int64_t value = 0;
+    const auto [stop, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    if (error != std::errc() || stop != part.data() + part.size()) {
+      fail_usage("--images takes A:B, image numbers from A up to but not including B, not '{}'",
+                 text);
+    }
+    return value;
+  };
+  const auto colon = text.find(':');
+  if (colon == std::string::npos) fail_usage("--images takes A:B, not '{}'", text);
+  const std::string_view view = text;
+  return {number(view.substr(0, colon), 0), number(view.substr(colon + 1), size)};
+}
+
+void run(const Options& o) {
+  CertificationOptions options{.device = Device::parse(o.device),
+                               .certificate = {.scores = parse_score_type(o.scores),
+                                               .bound = Bound::clopper_pearson,
+                                               .kind = parse_certificate_kind(o.certificate),
+                                               .alpha = o.alpha},
+                               .draws = o.draws,
+                               .selection_draws = o.selection_draws,
+                               .seed = o.seed,
+                               .resume = o.resume};
+  // Votes have an exact bound; means of softmax scores have not.
+  const bool votes = options.certificate.scores == ScoreType::argmax;
+  options.certificate.bound = o.bound.empty()
+                                  ? (votes ? Bound::clopper_pearson : Bound::empirical_bernstein)
+                                  : parse_bound(o.bound);
+  const RunModel run = load_run(o.run);
+  const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
+  std::tie(options.first, options.last) = parse_range(o.images, dataset.size());
+  const std::filesystem::path log =
+      o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
+
+  install_interrupt_handler();
+  const CertificationSummary summary =
+      certify_dataset(run.model, run.sha256, dataset, options, log);
+
+  const double rate =
+      summary.seconds > 0.0 ? static_cast<double>(summary.new_draws) / summary.seconds : 0.0;
+  if (o.json) {
+    nlohmann::json curve = nlohmann::json::array();
+    for (const double threshold : default_thresholds()) {
+      curve.push_back({{"threshold", threshold},
+                       {"certified_accuracy", certified_accuracy(summary.records, threshold)},
+                       {"certified_fraction", certified_fraction(summary.records, threshold)}});
+    }
+    const nlohmann::json report = {{"log", log.string()},
+                                   {"images", summary.records.size()},
+                                   {"accuracy", accuracy(summary.records)},
+                                   {"certified", curve},
+                                   {"mean_radius", mean_radius(summary.records)},
+                                   {"new_draws", summary.new_draws},
+                                   {"seconds", summary.seconds},
+                                   {"draws_per_second", rate}};
+    fmt::print("{}\n", report.dump());
+    return;
+  }
+  fmt::print("log               {}\n", log.string());
+  fmt::print("images            {} ({} of {})\n", summary.records.size(), o.split, dataset.name);
+  fmt::print("accuracy          {:.2f} %\n", 100.0 * accuracy(summary.records));
+  if (run.model.calibration.mechanism == Mechanism::none) {
+    fmt::print("The model has no noise: nothing is certified, every radius is 0.\n");
+  } else {
+    fmt::print("\nthreshold   certified accuracy   precision   certified fraction\n");
+    for (const double threshold : default_thresholds()) {
+      const auto precision = certified_precision(summary.records, threshold);
+      fmt::print("{:9.3f} {:18.2f} % {:>11} {:18.2f} %\n", threshold,
+                 100.0 * certified_accuracy(summary.records, threshold),
+                 precision ? fmt::format("{:.2f} %", 100.0 * *precision) : "-",
+                 100.0 * certified_fraction(summary.records, threshold));
+    }
+  }
+  if (summary.new_draws > 0) {
+    fmt::print("\n{} draws in {:.2f} s: {:.0f} draws per second\n", summary.new_draws,
+               summary.seconds, rate);
+  }
+}
+
+}  // namespace
+
+void add_certify(CLI::App& program) {
+  CLI::App* command =
+      program.add_subcommand("certify", "Certify the predictions of a trained model on a data set");
+  auto o = std::make_shared<Options>();
+  command->add_option("run", o->run, "Folder of a finished training run")
+      ->required()
+      ->type_name("RUN");
+  command->add_option("--split", o->split, "Which part of the data set")
+      ->check(CLI::IsMember({"test", "train"}))
+      ->capture_default_str();
+  command
+      ->add_option("--images", o->images,
+                   "Image numbers from A up to but not including B (default: all)")
+      ->type_name("A:B");
+  command->add_option("--draws", o->draws, "Noise draws per image")->capture_default_str();
+  command
+      ->add_option(
+          "--selection-draws", o->selection_draws,
+          "Draws per image that choose the label beforehand; 0: the same draws choose and certify")
+      ->capture_default_str();
+  command->add_option("--alpha", o->alpha, "Failure probability per prediction")
+      ->capture_default_str();
+  command->add_option("--scores", o->scores, "argmax or softmax")->capture_default_str();
+  command->add_option(
+      "--bound", o->bound,
+      "clopper-pearson (default for argmax), empirical-bernstein (default for softmax), hoeffding");
+  command->add_option("--certificate", o->certificate, "pixeldp, pixeldp-grid or exact")
+      ->capture_default_str();
+  command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
+  command->add_option("--dataset", o->dataset,
+                      "Data set to certify on (default: the one trained on)");
+  command->add_option("--data", o->directory,
+                      "Folder of the data set's files (default: $PIXELDP_DATA/NAME)");
+  command->add_option("--output", o->output, "Certificate log (default: RUN/certificates.jsonl)");
+  command->add_option("--device", o->device, "Where to compute: cpu")->capture_default_str();
+  command->add_flag("--resume", o->resume, "Continue the log of an interrupted run");
+  command->add_flag("--json", o->json, "Print one JSON object on standard output");
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace pixeldp::cli

@@ -1,0 +1,149 @@
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/run_folder.hpp"
+#include "engine/error.hpp"
+#include "engine/io/image.hpp"
+#include "pixeldp/certificate.hpp"
+#include "pixeldp/multi_draw.hpp"
+
+namespace pixeldp::cli {
+namespace {
+
+struct Options {
+  std::string run, directory, device = "cpu", scores = "argmax", certificate = "pixeldp";
+  std::vector<std::string> images;
+  std::uint32_t draws = 300;
+  double alpha = 0.05;
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+
+/// One image to predict: its pixels, and the number that addresses its noise.
+struct Input {
+  std::string name;
+  std::vector<float> pixels;
+  std::uint32_t id = 0;
+};
+
+/// A file, or "test:17" and "train:17" for an image of the data set that the model was trained on.
+Input load_input(const std::string& text, const Model& model, const Options& o,
+                 std::map<std::string, Dataset>& sets) {
+  const layers::NetworkSpec& spec = model.spec;
+  const auto shift = static_cast<float>(model.pixel_shift);
+  Input input{.name = text, .pixels = {}, .id = 0};
+  input.pixels.resize(static_cast<std::size_t>(spec.height * spec.width * spec.channels));
+
+  const auto colon = text.find(':');
+  const std::string split = text.substr(0, colon);
+  if (colon != std::string::npos && (split == "test" || split == "train")) {
+    if (!sets.contains(split))
+      sets.emplace(split, load_evaluation_set(model, "", split, o.directory));
+    const Dataset& set = sets.at(split);
+    std::int64_t index = -1;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, index);
+    if (error != std::errc() || stop != end || index < 0 || index >= set.size()) {
+      fail_usage("'{}': after the colon goes an image number from 0 to {}", text, set.size() - 1);
+    }
+    to_float(set, index, index + 1, input.pixels.data(), shift);
+    input.id = set.image_id(index);
+    return input;
+  }
+  const Image image = read_image(text, spec.channels);
+  if (image.height != spec.height || image.width != spec.width) {
+    fail("{}: the picture has {}x{} pixels, but the model takes {}x{}; crop or resize it first",
+         text, image.width, image.height, spec.width, spec.height);
+  }
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) {
+    input.pixels[i] = static_cast<float>(image.pixels[i]) / 255.0f + shift;
+  }
+  // Two files with the same contents are the same image, wherever they lie.
+  input.id =
+      static_cast<std::uint32_t>(std::stoul(sha256_hex(image.pixels).substr(0, 8), nullptr, 16));
+  return input;
+}
+
+void run(const Options& o) {
+  const Stream stream(Device::parse(o.device));
+  CertificateOptions options{.scores = parse_score_type(o.scores),
+                             .bound = Bound::clopper_pearson,
+                             .kind = parse_certificate_kind(o.certificate),
+                             .alpha = o.alpha};
+  if (options.scores == ScoreType::softmax) options.bound = Bound::empirical_bernstein;
+  const RunModel run = load_run(o.run);
+  const bool noisy = run.model.calibration.mechanism != Mechanism::none;
+  if (noisy) check_certifiable(run.model);
+  std::map<std::string, Dataset> sets;
+  std::vector<Input> inputs;
+  for (const std::string& image : o.images) inputs.push_back(load_input(image, run.model, o, sets));
+
+  nlohmann::json results = nlohmann::json::array();
+  const MultiDrawPredictor predictor(stream, run.model.network);
+  predictor.run(
+      static_cast<std::int64_t>(inputs.size()),
+      {.seed = o.seed, .tag = StreamTag::estimation, .first_draw = 0, .draws = noisy ? o.draws : 1},
+      [&](std::int64_t i, float* pixels) {
+        const Input& input = inputs[static_cast<std::size_t>(i)];
+        std::copy(input.pixels.begin(), input.pixels.end(), pixels);
+        return input.id;
+      },
+      [&](std::int64_t i, const ScoreStatistics& statistics) {
+        Certificate certificate{.prediction = statistics.top_label(options.scores)};
+        if (noisy) certificate = certify(statistics, run.model.calibration, options);
+        const std::string& name = inputs[static_cast<std::size_t>(i)].name;
+        if (o.json) {
+          results.push_back({{"image", name},
+                             {"prediction", certificate.prediction},
+                             {"radius", certificate.radius},
+                             {"lower", certificate.lower},
+                             {"upper", certificate.upper},
+                             {"draws", statistics.draws},
+                             {"counts", statistics.votes}});
+        } else if (certificate.radius > 0.0) {
+          // Digits are cut off, not rounded: what is printed must be certified too.
+          fmt::print("{}: label {}, certified within radius {:.6f} (norm {})\n", name,
+                     certificate.prediction, std::floor(certificate.radius * 1e6) * 1e-6,
+                     pixeldp::name(run.model.calibration.attack_norm));
+        } else {
+          fmt::print("{}: label {}, not certified\n", name, certificate.prediction);
+        }
+        return true;
+      });
+  if (o.json) fmt::print("{}\n", nlohmann::json{{"predictions", results}}.dump());
+}
+
+}  // namespace
+
+void add_predict(CLI::App& program) {
+  CLI::App* command =
+      program.add_subcommand("predict", "Label and certified radius of single images");
+  auto o = std::make_shared<Options>();
+  command->add_option("run", o->run, "Folder of a finished training run")
+      ->required()
+      ->type_name("RUN");
+  command
+      ->add_option("images", o->images,
+                   "PNG files of the network's size, or test:N for image N of the test set")
+      ->required()
+      ->type_name("IMAGE...");
+  command->add_option("--draws", o->draws, "Noise draws per image")->capture_default_str();
+  command->add_option("--alpha", o->alpha, "Failure probability per prediction")
+      ->capture_default_str();
+  command->add_option("--scores", o->scores, "argmax or softmax")->capture_default_str();
+  command->add_option("--certificate", o->certificate, "pixeldp, pixeldp-grid or exact")
+      ->capture_default_str();
+  command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
+  command->add_option("--data", o->directory, "Folder of the data set's files, for test:N");
+  command->add_option("--device", o->device, "Where to compute: cpu")->capture_default_str();
+  command->add_flag("--json", o->json, "Print one JSON object on standard output");
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace pixeldp::cli

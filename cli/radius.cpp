@@ -1,0 +1,167 @@
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "engine/error.hpp"
+#include "pixeldp/certificate.hpp"
+
+namespace pixeldp::cli {
+
+namespace {
+
+struct RadiusArguments {
+  std::string counts;
+  double alpha = 0.05;
+  std::string mechanism = "gaussian";
+  double sigma = 1.0;
+  double sensitivity = 1.0;
+  std::string bound = "clopper-pearson";
+  std::string certificate = "pixeldp";
+  std::optional<int> selected;
+  bool json = false;
+};
+
+std::vector<std::uint64_t> parse_counts(const std::string& text) {
+  std::vector<std::uint64_t> counts;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  for (;;) {
+    const char* comma = std::find(at, end, ',');
+    std::uint64_t count = 0;
+    const auto [rest, error] = std::from_chars(at, comma, count);
+    if (error != std::errc{} || rest != comma || count > 0xFFFFFFFF)
+      fail_usage("--counts: '{}' (entry {}) is not a whole number from 0 to 4294967295",
+                 std::string(at, comma), counts.size());
+    counts.push_back(count);
+    if (comma == end) return counts;
+    at = comma + 1;
+  }
+}
+
+// Six significant digits towards zero (down) or away from it: what is printed never claims more
+// than the value does. The product may have been rounded across an integer, hence the slip.
+std::string rounded(double value, bool down) {
+  if (value == 0.0) return "0";
+  const double unit = std::pow(10.0, std::floor(std::log10(value)) - 5.0);
+  const double digits = value / unit;
+  constexpr double slip = 1e-9;
+  return fmt::format("{:.6g}",
+                     (down ? std::floor(digits - slip) : std::ceil(digits + slip)) * unit);
+}
+
+void check_positive(const char* option, double value) {
+  if (!(std::isfinite(value) && value > 0.0))
+    fail_usage("{} {}: it must be a finite number above 0", option, value);
+}
+
+void run(const RadiusArguments& arguments) {
+  check_positive("--sigma", arguments.sigma);
+  check_positive("--sensitivity", arguments.sensitivity);
+  check_positive("--sigma divided by --sensitivity", arguments.sigma / arguments.sensitivity);
+
+  ScoreStatistics statistics;
+  statistics.votes = parse_counts(arguments.counts);
+  statistics.draws =
+      std::accumulate(statistics.votes.begin(), statistics.votes.end(), std::uint64_t{0});
+  if (statistics.draws == 0) fail_usage("--counts: all of {} are 0", arguments.counts);
+
+  Calibration calibration;
+  calibration.mechanism = parse_mechanism(arguments.mechanism);
+  calibration.noise_scale = arguments.sigma;
+  calibration.sensitivity = arguments.sensitivity;
+  CertificateOptions options;
+  options.bound = parse_bound(arguments.bound);
+  options.kind = parse_certificate_kind(arguments.certificate);
+  options.alpha = arguments.alpha;
+
+  const Certificate certificate = certify(statistics, calibration, options, arguments.selected);
+
+  // What would be reached if every draw agreed: when even that is nothing, more draws are needed.
+  ScoreStatistics agreeing = statistics;
+  std::fill(agreeing.votes.begin(), agreeing.votes.end(), 0);
+  agreeing.votes[static_cast<std::size_t>(certificate.prediction)] = statistics.draws;
+  const Certificate best = certify(agreeing, calibration, options, arguments.selected);
+
+  if (arguments.json) {
+    const nlohmann::json report = {{"prediction", certificate.prediction},
+                                   {"lower", certificate.lower},
+                                   {"upper", certificate.upper},
+                                   {"radius", certificate.radius},
+                                   {"largest_radius", best.radius},
+                                   {"draws", statistics.draws},
+                                   {"counts", statistics.votes},
+                                   {"selection", arguments.selected ? "separate" : "same"},
+                                   {"alpha", options.alpha},
+                                   {"mechanism", name(calibration.mechanism)},
+                                   {"noise_scale", calibration.noise_scale},
+                                   {"sensitivity", calibration.sensitivity},
+                                   {"bound", name(options.bound)},
+                                   {"certificate", name(options.kind)}};
+    fmt::print("{}\n", report.dump());
+    return;
+  }
+  fmt::print("prediction  {} ({} of {} draws{})\n", certificate.prediction,
+             statistics.votes[static_cast<std::size_t>(certificate.prediction)], statistics.draws,
+             arguments.selected ? ", label chosen on separate draws" : "");
+  fmt::print("lower       {}  of the prediction's expected score\n",
+             rounded(certificate.lower, true));
+  fmt::print("upper       {}  of every other label's\n", rounded(certificate.upper, false));
+  fmt::print("            ({}, failure probability {})\n", name(options.bound), options.alpha);
+  if (certificate.radius > 0.0) {
+    fmt::print("radius      {}  ({}, {} noise of scale {}, sensitivity {})\n",
+               rounded(certificate.radius, true), name(options.kind), name(calibration.mechanism),
+               calibration.noise_scale, calibration.sensitivity);
+  } else {
+    fmt::print("radius      0  (not certified)\n");
+  }
+  if (best.radius == 0.0)
+    fmt::print(
+        "{0} draws can never certify here: even {0} of {0} reach only a lower bound of {1} against "
+        "an upper bound of {2}; take more draws\n",
+        statistics.draws, rounded(best.lower, true), rounded(best.upper, false));
+}
+
+}  // namespace
+
+void add_radius(CLI::App& program) {
+  CLI::App* command =
+      program.add_subcommand("radius", "The certificate of given vote counts: no model, no draws");
+  auto arguments = std::make_shared<RadiusArguments>();
+  RadiusArguments& a = *arguments;
+  command->add_option("--counts", a.counts, "Votes of every class, separated by commas")
+      ->required()
+      ->type_name("C0,C1,...");
+  command->add_option("--alpha", a.alpha, "Failure probability of the certificate")
+      ->capture_default_str();
+  command->add_option("--mechanism", a.mechanism, "Distribution of the noise")
+      ->check(CLI::IsMember({"gaussian", "laplace"}))
+      ->capture_default_str();
+  command->add_option("--sigma", a.sigma, "Noise scale: sigma (gaussian) or b (laplace)")
+      ->capture_default_str();
+  command->add_option("--sensitivity", a.sensitivity, "Sensitivity of what lies before the noise")
+      ->capture_default_str();
+  command->add_option("--bound", a.bound, "Confidence bound of the expected scores")
+      ->check(CLI::IsMember({"hoeffding", "empirical-bernstein", "clopper-pearson"}))
+      ->capture_default_str();
+  command->add_option("--certificate", a.certificate, "Condition that gives the radius")
+      ->check(CLI::IsMember({"pixeldp", "pixeldp-grid", "exact"}))
+      ->capture_default_str();
+  command
+      ->add_option("--selected", a.selected,
+                   "Label chosen on other draws; without it the top label of these is taken, "
+                   "and the bounds pay for the choice")
+      ->type_name("LABEL");
+  command->add_flag("--json", a.json, "Print one JSON object");
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace pixeldp::cli

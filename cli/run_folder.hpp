@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "engine/io/dataset.hpp"
+#include "pixeldp/model.hpp"
+
+namespace pixeldp::cli {
+
+/// A model as a run's folder holds it.
+struct RunModel {
+  std::filesystem::path folder;
+  std::string sha256;  ///< of model.safetensors
+  Model model;
+};
+
+RunModel load_run(const std::string& folder);
+
+/// The data set a model is evaluated on: the one it was trained on, unless `dataset` names another.
+Dataset load_evaluation_set(const Model& model, const std::string& dataset,
+                            const std::string& split, const std::string& directory);
+
+}  // namespace pixeldp::cli

@@ -1,0 +1,347 @@
+#include "engine/config.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "engine/config_tree.hpp"
+#include "engine/error.hpp"
+#include "engine/io/file.hpp"
+
+namespace pixeldp {
+namespace {
+
+using Kind = ConfigValue::Kind;
+
+/// The whole text as a number of type T.
+template <typename T>
+std::optional<T> parse_whole(std::string_view text) {
+  if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::string description(const ConfigValue& value) {
+  switch (value.kind) {
+    case Kind::null:
+      return "empty";
+    case Kind::scalar:
+      return fmt::format("{}'{}'", value.quoted ? "the text " : "", value.text);
+    case Kind::mapping:
+      return "a mapping";
+    case Kind::list:
+      return "a list";
+  }
+  return {};
+}
+
+[[noreturn]] void fail_type(const ConfigValue& value, std::string_view name,
+                            std::string_view expected) {
+  fail_usage("{}: '{}' is {}: expected {}", value.where, name, description(value), expected);
+}
+
+double read_number(const ConfigValue& value, std::string_view name, const Range& range) {
+  const auto number =
+      value.kind == Kind::scalar && !value.quoted ? parse_whole<double>(value.text) : std::nullopt;
+  if (!number || !std::isfinite(*number) || !range.contains(*number))
+    fail_type(value, name, range.text());
+  return *number;
+}
+
+std::int64_t read_integer(const ConfigValue& value, std::string_view name, std::int64_t min,
+                          std::int64_t max) {
+  const auto number = value.kind == Kind::scalar && !value.quoted
+                          ? parse_whole<std::int64_t>(value.text)
+                          : std::nullopt;
+  if (number && *number >= min && *number <= max) return *number;
+  constexpr std::int64_t highest = std::numeric_limits<std::int64_t>::max();
+  fail_type(value, name,
+            max == highest && min == std::numeric_limits<std::int64_t>::min() ? "an integer"
+            : max == highest ? fmt::format("an integer of at least {}", min)
+                             : fmt::format("an integer from {} to {}", min, max));
+}
+
+std::shared_ptr<ConfigValue> make_scalar(std::string text) {
+  auto value = std::make_shared<ConfigValue>();
+  value->kind = Kind::scalar;
+  value->text = std::move(text);
+  return value;
+}
+
+template <typename T>
+std::shared_ptr<ConfigValue> make_list(const std::vector<T>& items) {
+  auto value = std::make_shared<ConfigValue>();
+  value->kind = Kind::list;
+  for (const T& item : items) value->add("", "", make_scalar(fmt::format("{}", item)));
+  return value;
+}
+
+/// The value of an entry if the configuration's author gave it; else the fallback becomes the
+/// value and there is nothing to read.
+template <typename T, typename Make>
+ConfigValue* given_or(ConfigValue& mapping, std::string_view key, const std::optional<T>& fallback,
+                      const std::string& name, Make make) {
+  ConfigValue::Entry* entry = mapping.find(key);
+  if (entry == nullptr && !fallback) {
+    fail_usage("{}: the setting '{}' is missing", mapping.where, name);
+  }
+  const bool given = entry != nullptr && !entry->where.empty();
+  if (entry == nullptr) entry = &mapping.add(key, "", nullptr);
+  entry->asked = true;
+  if (!given && fallback) entry->value = make(*fallback);
+  return given ? entry->value.get() : nullptr;
+}
+
+/// Reads every element of a list.
+template <typename Read>
+auto read_list(const ConfigValue& value, const std::string& name, std::string_view expected,
+               Read read) {
+  if (value.kind != Kind::list) fail_type(value, name, expected);
+  std::vector<decltype(read(value, name))> items;
+  for (const auto& entry : value.entries)
+    items.push_back(read(*entry.value, fmt::format("{}.{}", name, items.size())));
+  return items;
+}
+
+/// Insertions, deletions and replacements that turn one text into the other.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+/// "did you mean 'epsilon'?", or all the keys when none is near.
+std::string suggestion(const ConfigValue& mapping, std::string_view wrong) {
+  std::vector<std::string_view> known;
+  for (const auto& entry : mapping.entries)
+    if (entry.asked) known.push_back(entry.key);
+  if (known.empty()) return "no key is known here";
+  const auto distance = [&](std::string_view key) { return edit_distance(wrong, key); };
+  const auto nearest = *std::min_element(known.begin(), known.end(),
+                                         [&](auto a, auto b) { return distance(a) < distance(b); });
+  const std::size_t tolerated = std::max<std::size_t>(2, nearest.size() / 3);
+  if (distance(nearest) <= tolerated && distance(nearest) < nearest.size())
+    return fmt::format("did you mean '{}'?", nearest);
+  return fmt::format("known here: {}", fmt::join(known, ", "));
+}
+
+std::string join_path(std::string_view path, std::string_view key) {
+  return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
+}
+
+void reject_unknown_in(const ConfigValue& value, const std::string& path) {
+  for (std::size_t i = 0; i < value.entries.size(); ++i) {
+    const auto& entry = value.entries[i];
+    const bool list = value.kind == Kind::list;
+    const std::string name = join_path(path, list ? fmt::format("{}", i) : entry.key);
+    if (!list && !entry.asked)
+      fail_usage("{}: unknown key '{}': {}", entry.where, name, suggestion(value, entry.key));
+    reject_unknown_in(*entry.value, name);
+  }
+}
+
+}  // namespace
+
+bool Range::contains(double value) const {
+  return (min_excluded ? value > min : value >= min) && (max_excluded ? value < max : value <= max);
+}
+
+std::string Range::text() const {
+  constexpr double highest = std::numeric_limits<double>::max();
+  std::string text = "a number";
+  if (min > -highest) text += fmt::format(" {} {}", min_excluded ? "above" : "of at least", min);
+  if (max < highest)
+    text += fmt::format("{} {} {}", min > -highest ? " and" : "",
+                        max_excluded ? "below" : "at most", max);
+  return text;
+}
+
+ConfigNode ConfigNode::parse(std::string_view text, const std::string& source) {
+  auto root = parse_config_tree(text, source);
+  if (root->kind == Kind::null) {  // an empty text
+    root->kind = Kind::mapping;
+    root->where = source;
+  }
+  if (root->kind != Kind::mapping)
+    fail_usage("{}: a configuration is a mapping of keys to values, this is {}", root->where,
+               description(*root));
+  return {std::move(root), ""};
+}
+
+ConfigNode ConfigNode::load(const std::filesystem::path& path) {
+  return parse(as_text(read_file(path)), path.string());
+}
+
+void ConfigNode::set(std::string_view assignment) {
+  const auto equals = assignment.find('=');
+  if (equals == 0 || equals == std::string_view::npos)
+    fail_usage("--set {}: write KEY=VALUE, for example training.epochs=10", assignment);
+  const std::string_view key = assignment.substr(0, equals);
+  const std::string source = fmt::format("--set {}", key);
+  auto value = parse_config_tree(assignment.substr(equals + 1), source, false);
+  value->where = source;
+
+  ConfigValue* current = value_.get();
+  for (std::string_view rest = key;;) {
+    const auto dot = rest.find('.');
+    const std::string_view step = rest.substr(0, dot);
+    if (step.empty()) fail_usage("{}: the key has an empty part", source);
+    ConfigValue::Entry* entry = nullptr;
+    if (current->kind == Kind::list) {
+      const auto index = parse_whole<std::size_t>(step);
+      if (!index || *index >= current->entries.size())
+        fail_usage("{}: '{}' is not an element of the list at {}, which has {}", source, step,
+                   current->where, current->entries.size());
+      entry = &current->entries[*index];
+    } else if (current->kind == Kind::scalar) {
+      fail_usage("{}: there is no '{}' below {}, which stands at {}", source, step,
+                 description(*current), current->where);
+    } else {
+      current->kind = Kind::mapping;  // of nothing so far, if it was empty
+      entry = current->find(step);
+      if (entry == nullptr) {
+        auto empty = std::make_shared<ConfigValue>();
+        empty->where = source;
+        entry = &current->add(step, source, std::move(empty));
+      }
+    }
+    if (dot == std::string_view::npos) {
+      entry->where = source;
+      entry->value = std::move(value);
+      return;
+    }
+    current = entry->value.get();
+    rest.remove_prefix(dot + 1);
+  }
+}
+
+bool ConfigNode::given(std::string_view key) const {
+  const ConfigValue::Entry* entry = value_->find(key);
+  return entry != nullptr && !entry->where.empty();
+}
+
+std::string ConfigNode::dotted(std::string_view key) const { return join_path(path_, key); }
+
+double ConfigNode::get_number(std::string_view key, std::optional<double> fallback,
+                              const Range& range) const {
+  const std::string name = dotted(key);
+  const ConfigValue* value = given_or(*value_, key, fallback, name,
+                                      [](double x) { return make_scalar(fmt::format("{}", x)); });
+  return value ? read_number(*value, name, range) : *fallback;
+}
+
+std::int64_t ConfigNode::get_integer(std::string_view key, std::optional<std::int64_t> fallback,
+                                     std::int64_t min, std::int64_t max) const {
+  const std::string name = dotted(key);
+  const ConfigValue* value = given_or(*value_, key, fallback, name, [](std::int64_t x) {
+    return make_scalar(fmt::format("{}", x));
+  });
+  return value ? read_integer(*value, name, min, max) : *fallback;
+}
+
+bool ConfigNode::get_bool(std::string_view key, std::optional<bool> fallback) const {
+  const std::string name = dotted(key);
+  const ConfigValue* value = given_or(*value_, key, fallback, name,
+                                      [](bool x) { return make_scalar(x ? "true" : "false"); });
+  if (!value) return *fallback;
+  if (value->kind != Kind::scalar || value->quoted ||
+      (value->text != "true" && value->text != "false"))
+    fail_type(*value, name, "true or false");
+  return value->text == "true";
+}
+
+std::string ConfigNode::get_string(std::string_view key,
+                                   std::optional<std::string> fallback) const {
+  const std::string name = dotted(key);
+  const ConfigValue* value = given_or(*value_, key, fallback, name, make_scalar);
+  if (!value) return *fallback;
+  if (value->kind != Kind::scalar) fail_type(*value, name, "a text");
+  return value->text;
+}
+
+std::string ConfigNode::get_choice(std::string_view key,
+                                   std::initializer_list<std::string_view> choices,
+                                   std::optional<std::string> fallback) const {
+  const bool was_given = given(key);
+  std::string text = get_string(key, std::move(fallback));
+  if (was_given && std::find(choices.begin(), choices.end(), text) == choices.end())
+    fail_type(*value_->find(key)->value, dotted(key),
+              fmt::format("one of {}", fmt::join(choices, ", ")));
+  return text;
+}
+
+std::vector<double> ConfigNode::get_numbers(std::string_view key,
+                                            std::optional<std::vector<double>> fallback,
+                                            const Range& range) const {
+  const std::string name = dotted(key);
+  const ConfigValue* value = given_or(*value_, key, fallback, name, make_list<double>);
+  if (!value) return *fallback;
+  return read_list(*value, name, "a list of numbers",
+                   [&](const ConfigValue& element, const std::string& element_name) {
+                     return read_number(element, element_name, range);
+                   });
+}
+
+std::vector<std::int64_t> ConfigNode::get_integers(
+    std::string_view key, std::optional<std::vector<std::int64_t>> fallback, std::int64_t min,
+    std::int64_t max) const {
+  const std::string name = dotted(key);
+  const ConfigValue* value = given_or(*value_, key, fallback, name, make_list<std::int64_t>);
+  if (!value) return *fallback;
+  return read_list(*value, name, "a list of integers",
+                   [&](const ConfigValue& element, const std::string& element_name) {
+                     return read_integer(element, element_name, min, max);
+                   });
+}
+
+ConfigNode ConfigNode::child(std::string_view key) const {
+  ConfigValue::Entry* entry = value_->find(key);
+  if (entry == nullptr) {
+    auto empty = std::make_shared<ConfigValue>();
+    empty->kind = Kind::mapping;
+    empty->where = value_->where;  // of the mapping that lacks it
+    entry = &value_->add(key, "", std::move(empty));
+  }
+  entry->asked = true;
+  if (entry->value->kind == Kind::null) entry->value->kind = Kind::mapping;  // "key:" and no more
+  if (entry->value->kind != Kind::mapping) fail_type(*entry->value, dotted(key), "a mapping");
+  return {entry->value, dotted(key)};
+}
+
+std::vector<ConfigNode> ConfigNode::children(std::string_view key) const {
+  ConfigValue::Entry* entry = value_->find(key);
+  if (entry == nullptr) entry = &value_->add(key, "", make_list<int>({}));
+  entry->asked = true;
+  if (entry->value->kind != Kind::list) fail_type(*entry->value, dotted(key), "a list of mappings");
+  std::vector<ConfigNode> nodes;
+  for (const auto& element : entry->value->entries) {
+    std::string name = fmt::format("{}.{}", dotted(key), nodes.size());
+    if (element.value->kind != Kind::mapping) fail_type(*element.value, name, "a mapping");
+    nodes.push_back(ConfigNode(element.value, std::move(name)));
+  }
+  return nodes;
+}
+
+void ConfigNode::reject_unknown() const { reject_unknown_in(*value_, path_); }
+
+void ConfigNode::fail_at(std::string_view key, std::string_view text) const {
+  const ConfigValue::Entry* entry = value_->find(key);
+  const bool located = entry != nullptr && !entry->value->where.empty();
+  fail_usage("{}: '{}': {}", located ? entry->value->where : value_->where, dotted(key), text);
+}
+
+std::string ConfigNode::to_yaml() const { return emit_config_tree(*value_); }
+
+}  // namespace pixeldp

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pixeldp {
+
+using Bytes = std::vector<std::uint8_t>;
+using ByteView = std::span<const std::uint8_t>;
+
+inline ByteView as_bytes(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+inline std::string_view as_text(ByteView bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// What a reader takes into memory at most, before and after decompression. A gzip stream can
+/// expand a thousandfold, so without a limit a small file could exhaust the memory.
+inline constexpr std::size_t default_read_limit = std::size_t{2} << 30;
+
+/// The whole file. Throws an Error if it is missing, a directory, unreadable, or longer than
+/// limit bytes.
+Bytes read_file(const std::filesystem::path& path, std::size_t limit = default_read_limit);
+
+/// The payload of a gzip stream (RFC 1952; several members in a row count as one payload). `what`
+/// names the stream in the Error thrown when it is truncated, corrupt, followed by anything else,
+/// or expands to more than limit bytes.
+Bytes decompress_gzip(ByteView stream, std::string_view what,
+                      std::size_t limit = default_read_limit);
+
+/// The payload of `path` if that file exists, else that of `path`.gz, decompressed.
+Bytes read_maybe_gzip(const std::filesystem::path& path, std::size_t limit = default_read_limit);
+
+/// Replaces the file as a whole: a temporary file in the same folder is written, flushed to the
+/// disk and renamed, so that whatever happens the path holds the old contents or the new ones.
+/// On failure the temporary file is removed and the Error names path and reason. Refuses a path
+/// that exists and is not a regular file; a symbolic link is replaced, not followed.
+void write_file_atomically(const std::filesystem::path& path, ByteView contents);
+void write_file_atomically(const std::filesystem::path& path, std::string_view contents);
+
+/// SHA-256 of bytes that arrive in pieces.
+class Sha256 {
+ public:
+  Sha256();
+  void update(ByteView bytes);
+  /// 64 lower-case hexadecimal digits. Nothing can be added afterwards.
+  std::string hex();
+
+ private:
+  struct Free {
+    void operator()(void* context) const;
+  };
+  std::unique_ptr<void, Free> context_;
+};
+
+std::string sha256_hex(ByteView bytes);
+/// Of the file as it is stored, compressed or not.
+std::string sha256_file(const std::filesystem::path& path);
+
+}  // namespace pixeldp

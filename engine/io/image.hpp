@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+
+#include "engine/io/file.hpp"
+
+namespace pixeldp {
+
+/// A picture as bytes, H, W, C; C is 1 (grey) or 3 (red, green, blue).
+struct Image {
+  std::int64_t height = 0, width = 0, channels = 0;
+  Bytes pixels;
+};
+
+/// Decodes a PNG picture, converting it to `channels` (1 or 3); transparency is laid over black.
+/// `what` names the picture in the Error thrown when it is damaged, no PNG, or larger than 16,384
+/// pixels on a side.
+Image parse_png(ByteView file, std::int64_t channels, std::string_view what);
+
+/// Reads a picture file.
+Image read_image(const std::filesystem::path& path, std::int64_t channels);
+
+}  // namespace pixeldp

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+
+#include "engine/device.hpp"
+#include "kernels/activation.hpp"
+
+namespace pixeldp::kernels {
+
+/// Zero padding on one axis. TensorFlow's "SAME" is asymmetric: the odd pixel goes after the image.
+struct Padding {
+  std::int64_t before = 0;
+  std::int64_t after = 0;
+  auto operator<=>(const Padding&) const = default;
+};
+
+/// total = max((ceil(n/s) - 1) s + k - n, 0), before = floor(total/2), after = the rest.
+Padding same_padding(std::int64_t extent, std::int64_t kernel, std::int64_t stride);
+
+/// Shape of a 2-D convolution (cross-correlation). x is [batch, in_h, in_w, in_c], the weight OIHW
+/// [out_c, in_c, kernel_h, kernel_w], y [batch, out_h(), out_w(), out_c].
+struct Conv2dShape {
+  std::int64_t batch = 0, in_h = 0, in_w = 0, in_c = 0;
+  std::int64_t out_c = 0, kernel_h = 0, kernel_w = 0, stride = 1;
+  Padding pad_h, pad_w;
+
+  std::int64_t out_h() const { return (in_h + pad_h.before + pad_h.after - kernel_h) / stride + 1; }
+  std::int64_t out_w() const { return (in_w + pad_w.before + pad_w.after - kernel_w) / stride + 1; }
+  std::int64_t weight_size() const { return out_c * in_c * kernel_h * kernel_w; }
+  /// Multiply-adds of one image.
+  std::int64_t multiply_adds() const { return out_h() * out_w() * weight_size(); }
+  auto operator<=>(const Conv2dShape&) const = default;
+};
+
+/// y = x (*) weight, all fp32.
+void conv2d_forward(const Stream& stream, const Conv2dShape& shape, const float* x,
+                    const float* weight, float* y);
+
+/// dx = gradient of the loss in x, from dy in y's layout.
+void conv2d_backward_data(const Stream& stream, const Conv2dShape& shape, const float* dy,
+                          const float* weight, float* dx);
+
+/// dweight (OIHW) = gradient of the loss in the weight; overwritten, not added to.
+void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, const float* x,
+                            const float* dy, float* dweight);
+
+/// A convolution whose weight never changes again: re-ordered once into the layout the processor
+/// likes best. Immutable, so that several threads may run it at once; in a parallel region each
+/// call uses one thread.
+class PreparedConv2d {
+ public:
+  PreparedConv2d(const Stream& stream, const Conv2dShape& shape, const float* weight,
+                 Activation activation);
+  ~PreparedConv2d();
+  PreparedConv2d(PreparedConv2d&&) noexcept;
+
+  /// y = activation(x (*) weight); image i of y depends on image i of x only, to the last bit.
+  void run(const float* x, float* y) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace pixeldp::kernels

@@ -1,0 +1,66 @@
+#include "kernels/noise.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/error.hpp"
+#include "kernels/cpu/simd_kernels.hpp"
+
+namespace pixeldp::kernels {
+namespace cpu {
+namespace {
+
+/// Work is shared out in pieces of at most this many elements, a multiple of every group.
+constexpr std::int64_t span_elements = 16384;
+/// Below this many elements in all, waking other threads costs more than it gains.
+constexpr std::int64_t parallel_elements = 65536;
+
+void activate(const Activation& activation, std::int64_t elements, const float* x, float* y) {
+  if (activation.is_identity())
+    std::copy_n(x, elements, y);
+  else if (activation == Activation::relu())
+    for (std::int64_t i = 0; i < elements; ++i) y[i] = 0.0f > x[i] ? 0.0f : x[i];
+  else
+    for (std::int64_t i = 0; i < elements; ++i) y[i] = x[i] > 0.0f ? x[i] : x[i] * activation.slope;
+}
+
+}  // namespace
+
+void add_noise(InstructionSet set, const NoiseParams& params, const NoiseRow* rows,
+               std::int64_t row_count, std::int64_t elements, const float* prefix, float* y) {
+  if (!(params.scale >= 0.0f) || !std::isfinite(params.scale))
+    fail("a noise scale of {} is not a finite number of at least 0", params.scale);
+  if (row_count < 0 || elements < 0 || elements > std::int64_t{4} << 32) {
+    fail(
+        "noise for {} rows of {} elements: both must be at least 0, and a row has addresses for "
+        "{} elements",
+        row_count, elements, std::int64_t{4} << 32);
+  }
+  const SimdKernels& kernels = simd_kernels(set);
+  const bool noisy = params.distribution != NoiseDistribution::none && params.scale != 0.0f;
+  const std::int64_t spans = (elements + span_elements - 1) / span_elements;
+
+#pragma omp parallel for schedule(static) if (row_count * elements >= parallel_elements)
+  for (std::int64_t item = 0; item < row_count * spans; ++item) {
+    const std::int64_t r = item / spans, first = item % spans * span_elements;
+    NoiseSpan span;
+    span.row = rows[r];
+    span.first_block = static_cast<std::uint32_t>(first / 4);
+    span.elements = std::min(span_elements, elements - first);
+    span.prefix = prefix + rows[r].source * elements + first;
+    span.y = y + r * elements + first;
+    if (noisy)
+      kernels.add_noise(params, span);
+    else
+      activate(params.activation, span.elements, span.prefix, span.y);
+  }
+}
+
+}  // namespace cpu
+
+void add_noise(const Stream&, const NoiseParams& params, const NoiseRow* rows,
+               std::int64_t row_count, std::int64_t elements, const float* prefix, float* y) {
+  cpu::add_noise(cpu::best_instruction_set(), params, rows, row_count, elements, prefix, y);
+}
+
+}  // namespace pixeldp::kernels

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+#include <unordered_map>
+#include <utility>
+
+#include <dnnl.hpp>
+#include <omp.h>
+
+#include "engine/error.hpp"
+#include "kernels/activation.hpp"
+
+/// What the operations built on oneDNN share. All primitives run on the calling thread's OpenMP
+/// team, or on one thread inside a parallel region.
+namespace pixeldp::kernels::onednn {
+
+inline const dnnl::engine& engine() {
+  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  return cpu;
+}
+
+/// Threads that a primitive made here and now would use: part of what identifies it.
+inline int team_size() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
+
+inline dnnl::memory wrap(const dnnl::memory::desc& desc, const float* data) {
+  return {desc, engine(), const_cast<float*>(data)};
+}
+
+/// Attributes of a primitive: scratch memory is the caller's (see run), an activation follows when
+/// asked for.
+inline dnnl::primitive_attr attributes(Activation activation = Activation::identity()) {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (!activation.is_identity()) {
+    dnnl::post_ops ops;
+    ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, activation.slope, 0.0f);
+    attr.set_post_ops(ops);
+  }
+  return attr;
+}
+
+/// Executes a primitive with scratch memory of the calling thread, so that one primitive may run on
+/// several threads at once.
+void run(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch,
+         std::unordered_map<int, dnnl::memory> arguments);
+
+/// Copies between layouts.
+void reorder(const dnnl::memory& from, const dnnl::memory& to);
+
+/// Calls f and turns a oneDNN error into ours; `what` names the operation and its shape.
+template <typename F>
+auto guarded(const std::string& what, F&& f) {
+  try {
+    return f();
+  } catch (const dnnl::error& error) {
+    fail("oneDNN cannot run {}: {} (status {})", what, error.what(),
+         static_cast<int>(error.status));
+  }
+}
+
+}  // namespace pixeldp::kernels::onednn

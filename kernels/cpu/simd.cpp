@@ -1,0 +1,52 @@
+#include "kernels/cpu/simd.hpp"
+
+#include "engine/device.hpp"
+#include "engine/error.hpp"
+#include "kernels/cpu/simd_kernels.hpp"
+
+namespace pixeldp::kernels::cpu {
+
+std::string_view name(InstructionSet set) {
+  switch (set) {
+    case InstructionSet::avx512:
+      return "AVX-512";
+    case InstructionSet::avx2:
+      return "AVX2";
+    case InstructionSet::plain:
+      break;
+  }
+  return "plain";
+}
+
+bool supported(InstructionSet set) {
+  switch (set) {
+    case InstructionSet::avx512:
+      return cpu_features().avx512;
+    case InstructionSet::avx2:
+      return cpu_features().avx2;
+    case InstructionSet::plain:
+      break;
+  }
+  return true;
+}
+
+InstructionSet best_instruction_set() {
+  if (supported(InstructionSet::avx512)) return InstructionSet::avx512;
+  if (supported(InstructionSet::avx2)) return InstructionSet::avx2;
+  return InstructionSet::plain;
+}
+
+const SimdKernels& simd_kernels(InstructionSet set) {
+  if (!supported(set)) fail("this processor has no {}", name(set));
+  switch (set) {
+    case InstructionSet::avx512:
+      return avx512_kernels;
+    case InstructionSet::avx2:
+      return avx2_kernels;
+    case InstructionSet::plain:
+      break;
+  }
+  return plain_kernels;
+}
+
+}  // namespace pixeldp::kernels::cpu

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "kernels/draw_statistics.hpp"
+#include "kernels/noise.hpp"
+
+/// The hand-written kernels by instruction set, for tests and measurements: everyone else calls
+/// kernels::add_noise and kernels::draw_statistics, which take the best one that this processor
+/// has.
+namespace pixeldp::kernels::cpu {
+
+enum class InstructionSet { plain, avx2, avx512 };
+
+inline constexpr InstructionSet instruction_sets[] = {InstructionSet::plain, InstructionSet::avx2,
+                                                      InstructionSet::avx512};
+
+/// "plain", "AVX2", "AVX-512".
+std::string_view name(InstructionSet set);
+bool supported(InstructionSet set);
+/// The widest supported one.
+InstructionSet best_instruction_set();
+
+/// kernels::add_noise on a given instruction set, which must be supported.
+void add_noise(InstructionSet set, const NoiseParams& params, const NoiseRow* rows,
+               std::int64_t row_count, std::int64_t elements, const float* prefix, float* y);
+
+/// kernels::draw_statistics on a given instruction set, which must be supported.
+void draw_statistics(InstructionSet set, const DrawStatisticsParams& params, const float* features,
+                     const float* weight, const float* bias, const std::int64_t* row_image,
+                     std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares);
+
+}  // namespace pixeldp::kernels::cpu

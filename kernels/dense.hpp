@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "engine/device.hpp"
+#include "kernels/activation.hpp"
+
+namespace pixeldp::kernels {
+
+/// Shape of a dense layer: x [rows, in], weight [out, in], bias [out], y [rows, out], all row-major
+/// fp32.
+struct DenseShape {
+  std::int64_t rows = 0, in = 0, out = 0;
+};
+
+/// y = x weight^T + bias
+void dense_forward(const Stream& stream, const DenseShape& shape, const float* x,
+                   const float* weight, const float* bias, float* y);
+
+/// dx = dy weight
+void dense_backward_data(const Stream& stream, const DenseShape& shape, const float* dy,
+                         const float* weight, float* dx);
+
+/// dweight = dy^T x, dbias = column sums of dy; both overwritten.
+void dense_backward_weight(const Stream& stream, const DenseShape& shape, const float* x,
+                           const float* dy, float* dweight, float* dbias);
+
+/// A dense layer whose weight never changes again; see PreparedConv2d.
+class PreparedDense {
+ public:
+  PreparedDense(const Stream& stream, const DenseShape& shape, const float* weight,
+                const float* bias, Activation activation);
+  ~PreparedDense();
+  PreparedDense(PreparedDense&&) noexcept;
+
+  /// y = activation(x weight^T + bias); row i of y depends on row i of x only, to the last bit.
+  void run(const float* x, float* y) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace pixeldp::kernels

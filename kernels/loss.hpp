@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+
+#include "engine/device.hpp"
+
+namespace pixeldp::kernels {
+
+struct LossResult {
+  double loss = 0.0;  ///< mean over the rows of -log softmax(logits)[label], in nats
+  std::int64_t correct =
+      0;  ///< rows whose largest logit is the label's; the lowest index wins a tie
+};
+
+/// logits [rows, classes], labels [rows] in [0, classes); dlogits [rows, classes] receives the
+/// gradient of the mean loss, (softmax(logits) - onehot(label)) / rows. dlogits may be the logits'
+/// own memory.
+LossResult softmax_cross_entropy(const Stream& stream, std::int64_t rows, std::int64_t classes,
+                                 const float* logits, const std::int32_t* labels, float* dlogits);
+
+}  // namespace pixeldp::kernels

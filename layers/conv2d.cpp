@@ -1,0 +1,69 @@
+#include "layers/conv2d.hpp"
+
+#include "engine/error.hpp"
+#include "kernels/elementwise.hpp"
+
+namespace pixeldp::layers {
+namespace {
+
+class PreparedConv : public PreparedLayer {
+ public:
+  explicit PreparedConv(kernels::PreparedConv2d conv) : conv_(std::move(conv)) {}
+  void run(const float* x, float* y) const override { conv_.run(x, y); }
+
+ private:
+  kernels::PreparedConv2d conv_;
+};
+
+}  // namespace
+
+Conv2d::Conv2d(std::string name, const Options& options)
+    : name_(std::move(name)),
+      options_(options),
+      weight_(name_ + ".weight", {options.out_c, options.in_c, options.kernel, options.kernel}) {}
+
+kernels::Conv2dShape Conv2d::kernel_shape(const Shape& x) const {
+  if (x.rank() != 4 || x[3] != options_.in_c) {
+    fail("layer {} takes images of {} channels, not {}", name_, options_.in_c, x.text());
+  }
+  return {.batch = x[0],
+          .in_h = x[1],
+          .in_w = x[2],
+          .in_c = x[3],
+          .out_c = options_.out_c,
+          .kernel_h = options_.kernel,
+          .kernel_w = options_.kernel,
+          .stride = options_.stride,
+          .pad_h = kernels::same_padding(x[1], options_.kernel, options_.stride),
+          .pad_w = kernels::same_padding(x[2], options_.kernel, options_.stride)};
+}
+
+Shape Conv2d::output_shape(const Shape& input) const {
+  const auto shape = kernel_shape(input);
+  return {shape.batch, shape.out_h(), shape.out_w(), shape.out_c};
+}
+
+void Conv2d::forward(const Stream& stream, const Tensor& x, Tensor& y) const {
+  y.resize(output_shape(x.shape()));
+  kernels::conv2d_forward(stream, kernel_shape(x.shape()), x.data(), weight_.value.data(),
+                          y.data());
+  kernels::activate(stream, options_.activation, y.size(), y.data());
+}
+
+void Conv2d::backward(const Stream& stream, const Tensor& x, const Tensor& y, Tensor& dy,
+                      Tensor* dx) {
+  const auto shape = kernel_shape(x.shape());
+  kernels::activation_backward(stream, options_.activation, y.size(), y.data(), dy.data());
+  kernels::conv2d_backward_weight(stream, shape, x.data(), dy.data(), weight_.gradient.data());
+  if (dx) {
+    dx->resize(x.shape());
+    kernels::conv2d_backward_data(stream, shape, dy.data(), weight_.value.data(), dx->data());
+  }
+}
+
+std::unique_ptr<PreparedLayer> Conv2d::prepare(const Stream& stream, const Shape& input) const {
+  return std::make_unique<PreparedConv>(kernels::PreparedConv2d(
+      stream, kernel_shape(input), weight_.value.data(), options_.activation));
+}
+
+}  // namespace pixeldp::layers

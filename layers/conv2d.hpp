@@ -1,0 +1,40 @@
+#pragma once
+
+#include "kernels/activation.hpp"
+#include "kernels/convolution.hpp"
+#include "layers/layer.hpp"
+
+namespace pixeldp::layers {
+
+/// Convolution with TensorFlow's SAME padding and no bias, followed by an activation.
+/// x [N, H, W, in_c] -> y [N, ceil(H/stride), ceil(W/stride), out_c].
+class Conv2d : public Layer {
+ public:
+  struct Options {
+    std::int64_t in_c = 1, out_c = 1, kernel = 3, stride = 1;
+    kernels::Activation activation;
+  };
+
+  Conv2d(std::string name, const Options& options);
+
+  std::string name() const override { return name_; }
+  Shape output_shape(const Shape& input) const override;
+  void forward(const Stream& stream, const Tensor& x, Tensor& y) const override;
+  void backward(const Stream& stream, const Tensor& x, const Tensor& y, Tensor& dy,
+                Tensor* dx) override;
+  std::unique_ptr<PreparedLayer> prepare(const Stream& stream, const Shape& input) const override;
+  std::vector<Parameter*> parameters() override { return {&weight_}; }
+
+  const Options& options() const { return options_; }
+  Parameter& weight() { return weight_; }
+  const Parameter& weight() const { return weight_; }
+  /// The kernel's shape for this input.
+  kernels::Conv2dShape kernel_shape(const Shape& input) const;
+
+ private:
+  std::string name_;
+  Options options_;
+  Parameter weight_;
+};
+
+}  // namespace pixeldp::layers

@@ -1,0 +1,64 @@
+#include "layers/dense.hpp"
+
+#include "engine/error.hpp"
+#include "kernels/elementwise.hpp"
+
+namespace pixeldp::layers {
+namespace {
+
+class PreparedFullyConnected : public PreparedLayer {
+ public:
+  explicit PreparedFullyConnected(kernels::PreparedDense dense) : dense_(std::move(dense)) {}
+  void run(const float* x, float* y) const override { dense_.run(x, y); }
+
+ private:
+  kernels::PreparedDense dense_;
+};
+
+}  // namespace
+
+Dense::Dense(std::string name, const Options& options)
+    : name_(std::move(name)),
+      options_(options),
+      weight_(name_ + ".weight", {options.out, options.in}),
+      bias_(name_ + ".bias", {options.out}) {
+  bias_.decays = false;
+}
+
+kernels::DenseShape Dense::kernel_shape(const Shape& x) const {
+  if (x.row_size() != options_.in) {
+    fail("layer {} takes rows of {} values, not {} ({})", name_, options_.in, x.row_size(),
+         x.text());
+  }
+  return {x[0], options_.in, options_.out};
+}
+
+Shape Dense::output_shape(const Shape& input) const {
+  return {kernel_shape(input).rows, options_.out};
+}
+
+void Dense::forward(const Stream& stream, const Tensor& x, Tensor& y) const {
+  y.resize(output_shape(x.shape()));
+  kernels::dense_forward(stream, kernel_shape(x.shape()), x.data(), weight_.value.data(),
+                         bias_.value.data(), y.data());
+  kernels::activate(stream, options_.activation, y.size(), y.data());
+}
+
+void Dense::backward(const Stream& stream, const Tensor& x, const Tensor& y, Tensor& dy,
+                     Tensor* dx) {
+  const auto shape = kernel_shape(x.shape());
+  kernels::activation_backward(stream, options_.activation, y.size(), y.data(), dy.data());
+  kernels::dense_backward_weight(stream, shape, x.data(), dy.data(), weight_.gradient.data(),
+                                 bias_.gradient.data());
+  if (dx) {
+    dx->resize(x.shape());
+    kernels::dense_backward_data(stream, shape, dy.data(), weight_.value.data(), dx->data());
+  }
+}
+
+std::unique_ptr<PreparedLayer> Dense::prepare(const Stream& stream, const Shape& input) const {
+  return std::make_unique<PreparedFullyConnected>(kernels::PreparedDense(
+      stream, kernel_shape(input), weight_.value.data(), bias_.value.data(), options_.activation));
+}
+
+}  // namespace pixeldp::layers

@@ -1,0 +1,29 @@
+#include "layers/initialise.hpp"
+
+#include "engine/philox.hpp"
+#include "kernels/noise.hpp"
+
+namespace pixeldp::layers {
+
+void fill_normal(Tensor& tensor, double deviation, std::uint64_t seed, std::uint32_t parameter) {
+  tensor.fill(0.0f);
+  const Tensor zeros = tensor.clone();
+  const kernels::NoiseRow row{.source = 0, .image = parameter, .draw = 0};
+  const kernels::NoiseParams params{.distribution = kernels::NoiseDistribution::gaussian,
+                                    .scale = static_cast<float>(deviation),
+                                    .seed = seed,
+                                    .tag = StreamTag::initialisation,
+                                    .activation = kernels::Activation::identity()};
+  kernels::add_noise(Stream(), params, &row, 1, tensor.size(), zeros.data(), tensor.data());
+}
+
+void fill_uniform(Tensor& tensor, double limit, std::uint64_t seed, std::uint32_t parameter) {
+  for (std::int64_t i = 0; i < tensor.size(); ++i) {
+    const auto words = Philox::at(seed, StreamTag::initialisation, parameter, 0,
+                                  static_cast<std::uint32_t>(i / 4));
+    const double u = (words[static_cast<std::size_t>(i % 4)] + 0.5) * 0x1p-32;
+    tensor.data()[i] = static_cast<float>((2.0 * u - 1.0) * limit);
+  }
+}
+
+}  // namespace pixeldp::layers

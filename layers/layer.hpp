@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/device.hpp"
+#include "engine/tensor.hpp"
+#include "kernels/noise.hpp"
+
+namespace pixeldp::layers {
+
+/// A trainable tensor with its gradient. Names are PyTorch's ("conv1.weight"), convolutions OIHW.
+struct Parameter {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  Tensor value;
+  Tensor gradient;
+  /// Multiplies the gradient in the optimiser's step. A layer that is parameterised as value = raw
+  /// / c has dL/draw = dL/dvalue / c; stepping raw by its gradient steps value by dL/dvalue / c^2.
+  float gradient_scale = 1.0f;
+  bool decays = true;  ///< subject to weight decay (biases are not)
+
+  Parameter(std::string parameter_name, std::vector<std::int64_t> extents);
+};
+
+/// A layer whose weight never changes again, made for one fixed number of rows. Immutable: threads
+/// share it.
+class PreparedLayer {
+ public:
+  virtual ~PreparedLayer() = default;
+  /// Row i of y depends on row i of x only, to the last bit.
+  virtual void run(const float* x, float* y) const = 0;
+};
+
+/// One differentiable step of a network. Layers keep parameters but no activations: the caller owns
+/// x and y.
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  virtual std::string name() const = 0;
+  /// Throws an Error when the layer cannot take this input.
+  virtual Shape output_shape(const Shape& input) const = 0;
+  virtual void forward(const Stream& stream, const Tensor& x, Tensor& y) const = 0;
+  /// Writes the parameters' gradients and, unless dx is null, the gradient in x. dy is used up.
+  virtual void backward(const Stream& stream, const Tensor& x, const Tensor& y, Tensor& dy,
+                        Tensor* dx) = 0;
+  virtual std::unique_ptr<PreparedLayer> prepare(const Stream& stream,
+                                                 const Shape& input) const = 0;
+  virtual std::vector<Parameter*> parameters() { return {}; }
+};
+
+}  // namespace pixeldp::layers

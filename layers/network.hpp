@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "layers/dense.hpp"
+#include "layers/layer.hpp"
+#include "layers/noise.hpp"
+
+namespace pixeldp::layers {
+
+/// A PixelDP classifier in the order the data travels:
+///   image -> prefix (once per image) -> noise (once per draw) -> body -> head -> logits.
+/// A network without noise is the same with a noise layer that adds nothing.
+struct Network {
+  std::string architecture;  ///< the name under which the network was built
+  Shape input;               ///< of one image: 1, H, W, C
+  std::vector<std::unique_ptr<Layer>> prefix;
+  Noise noise;
+  std::vector<std::unique_ptr<Layer>> body;
+  std::unique_ptr<Dense> head;
+
+  int classes() const { return static_cast<int>(head->options().out); }
+  /// Every parameter, in the order of the layers.
+  std::vector<Parameter*> parameters() const;
+  std::int64_t parameter_count() const;
+  /// Shape of `rows` rows between prefix and noise.
+  Shape noise_shape(std::int64_t rows) const;
+  /// Shape of `rows` rows between body and head.
+  Shape feature_shape(std::int64_t rows) const;
+};
+
+/// The activations and gradients of one training batch, kept from step to step to save allocations.
+class TrainingPass {
+ public:
+  explicit TrainingPass(Network& network) : network_(network) {}
+
+  /// Images [N, H, W, C] to logits [N, classes]; draws.rows has one entry per image.
+  const Tensor& forward(const Stream& stream, const Tensor& images, const Noise::Draws& draws);
+  /// From the gradient in the logits (used up) to the gradient in every parameter; and in the
+  /// images if dimages is given. Follows a forward with the same images.
+  void backward(const Stream& stream, const Tensor& images, Tensor& dlogits,
+                Tensor* dimages = nullptr);
+
+ private:
+  Network& network_;
+  std::vector<Tensor> prefix_, body_;  // outputs of each layer
+  Tensor noisy_, logits_;
+};
+
+}  // namespace pixeldp::layers

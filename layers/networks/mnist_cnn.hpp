@@ -1,0 +1,12 @@
+#pragma once
+
+#include "layers/networks/network_spec.hpp"
+
+namespace pixeldp::layers {
+
+/// The CNN that PixelDP uses on MNIST (Lecuyer et al. 2019): 5x5 convolution to 32 channels, stride
+/// 2; 5x5 to 64, stride 2; dense 1024; dense to the classes; ReLU between. No bias in convolutions.
+/// The noise lies in the image or after the first or second layer.
+Network make_mnist_cnn(const NetworkSpec& spec, std::uint64_t seed);
+
+}  // namespace pixeldp::layers

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+
+#include "layers/network.hpp"
+
+namespace pixeldp::layers {
+
+/// What it takes to build a network: written to the model file and read back from it.
+struct NetworkSpec {
+  std::string architecture = "mnist-cnn";
+  std::int64_t height = 28, width = 28, channels = 1, classes = 10;
+  /// How many layers lie before the noise; 0: the noise is added to the image.
+  int noise_after_layers = 1;
+  /// layer -> noise -> activation (true) or layer -> activation -> noise (false). No effect in the
+  /// image.
+  bool noise_before_activation = true;
+  /// Divides the initial kernels before the noise by ceil(kernel / stride) and scales their
+  /// gradient to match: the parameterisation under which a kernel of spectral norm |ceil(k/s) W| =
+  /// 1 has sensitivity at most 1 for 2-norm attacks. It concerns training only.
+  bool rescale_prefix = false;
+
+  bool operator==(const NetworkSpec&) const = default;
+};
+
+/// Builds the network with freshly initialised parameters and a noise layer that adds nothing yet.
+/// Architectures: "mnist-cnn". Throws a usage error for an unknown one or impossible sizes.
+Network make_network(const NetworkSpec& spec, std::uint64_t seed);
+
+}  // namespace pixeldp::layers

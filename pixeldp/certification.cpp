@@ -1,0 +1,148 @@
+#include "pixeldp/certification.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include "engine/error.hpp"
+#include "engine/interrupt.hpp"
+#include "engine/progress.hpp"
+#include "pixeldp/multi_draw.hpp"
+
+namespace pixeldp {
+namespace {
+
+void check(const Model& model, const Dataset& dataset, const CertificationOptions& o) {
+  if (model.calibration.mechanism != Mechanism::none) check_certifiable(model);
+  const layers::NetworkSpec& spec = model.spec;
+  if (dataset.height != spec.height || dataset.width != spec.width ||
+      dataset.channels != spec.channels || dataset.classes > spec.classes) {
+    fail("data set {} has images of {}x{}x{} in {} classes, but model '{}' takes {}x{}x{} in {}",
+         dataset.name, dataset.height, dataset.width, dataset.channels, dataset.classes, model.name,
+         spec.height, spec.width, spec.channels, spec.classes);
+  }
+  if (o.draws == 0) fail_usage("the number of draws must be at least 1");
+  if (o.first < 0 || o.last > dataset.size() || o.first >= o.last) {
+    fail_usage("images {}:{} are not a range within the {} images of {} ({})", o.first, o.last,
+               dataset.size(), dataset.name, dataset.split);
+  }
+  if (!(o.certificate.alpha > 0.0 && o.certificate.alpha < 1.0)) {
+    fail_usage("alpha must lie between 0 and 1, not {}", o.certificate.alpha);
+  }
+  if (o.certificate.bound == Bound::clopper_pearson && o.certificate.scores == ScoreType::softmax) {
+    fail_usage(
+        "the bound clopper-pearson is for votes: use --scores argmax, or another --bound for "
+        "softmax scores");
+  }
+}
+
+/// Keeps of the statistics what belongs to the score type: the rest is not part of the certificate.
+ScoreStatistics relevant(ScoreType type, ScoreStatistics statistics) {
+  if (type == ScoreType::argmax) {
+    statistics.sums.clear();
+    statistics.squares.clear();
+  } else {
+    statistics.votes.clear();
+  }
+  return statistics;
+}
+
+}  // namespace
+
+CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
+                                     const Dataset& dataset, const CertificationOptions& o,
+                                     const std::filesystem::path& path) {
+  check(model, dataset, o);
+  const bool noisy = model.calibration.mechanism != Mechanism::none;
+  const std::uint32_t draws = noisy ? o.draws : 1, selection_draws = noisy ? o.selection_draws : 0;
+  const CertificateLogHeader header{.model_sha256 = model_sha256,
+                                    .dataset = dataset.name,
+                                    .dataset_sha256 = dataset.sha256,
+                                    .split = dataset.split,
+                                    .calibration = model.calibration,
+                                    .options = o.certificate,
+                                    .draws = draws,
+                                    .selection_draws = selection_draws,
+                                    .seed = o.seed};
+  const bool resuming = o.resume && std::filesystem::exists(path);
+  std::map<std::int64_t, CertificateRecord> done;
+  CertificateLogWriter log = resuming ? CertificateLogWriter::resume(path, header)
+                                      : CertificateLogWriter::create(path, header);
+  if (resuming) {
+    for (CertificateRecord& record : read_certificate_log(path).records)
+      done[record.image] = std::move(record);
+  }
+  std::vector<std::int64_t> todo;
+  for (std::int64_t image = o.first; image < o.last; ++image) {
+    if (!done.contains(image)) todo.push_back(image);
+  }
+
+  const MultiDrawPredictor predictor(Stream(o.device), model.network);
+  ProgressBar progress("certify " + model.name, o.last - o.first, "images");
+  const auto start = std::chrono::steady_clock::now();
+  CertificationSummary summary;
+
+  // Images go through in blocks, so that the labels chosen by separate draws need little memory and
+  // an interrupt loses little.
+  constexpr std::size_t block = 1024;
+  for (std::size_t begin = 0; begin < todo.size(); begin += block) {
+    const std::span images(todo.data() + begin, std::min(block, todo.size() - begin));
+    const auto source = [&](std::int64_t index, float* pixels) {
+      const std::int64_t image = images[static_cast<std::size_t>(index)];
+      to_float(dataset, image, image + 1, pixels, static_cast<float>(model.pixel_shift));
+      return dataset.image_id(image);
+    };
+    const auto count = static_cast<std::int64_t>(images.size());
+
+    std::vector<int> selected;
+    if (selection_draws > 0) {
+      predictor.run(
+          count,
+          {.seed = o.seed, .tag = StreamTag::selection, .first_draw = 0, .draws = selection_draws},
+          source, [&](std::int64_t, const ScoreStatistics& statistics) {
+            selected.push_back(statistics.top_label(o.certificate.scores));
+            return !interrupted();
+          });
+    }
+    const auto certify_one = [&](std::int64_t index, const ScoreStatistics& all) {
+      CertificateRecord record;
+      record.image = images[static_cast<std::size_t>(index)];
+      record.label = dataset.labels[static_cast<std::size_t>(record.image)];
+      record.selection_draws = selection_draws;
+      record.statistics = relevant(o.certificate.scores, all);
+      if (noisy) {
+        const auto choice =
+            selected.empty() ? std::optional<int>() : selected[static_cast<std::size_t>(index)];
+        const Certificate certificate =
+            certify(record.statistics, model.calibration, o.certificate, choice);
+        record.prediction = certificate.prediction;
+        record.radius = certificate.radius;
+      } else {
+        record.prediction = record.statistics.top_label(o.certificate.scores);
+      }
+      log.append(record);
+      summary.new_draws += draws + selection_draws;
+      done[record.image] = std::move(record);
+      progress.update(static_cast<std::int64_t>(o.last - o.first -
+                                                static_cast<std::int64_t>(todo.size()) +
+                                                static_cast<std::int64_t>(begin) + index + 1));
+      return !interrupted();
+    };
+    if (!interrupted()) {
+      predictor.run(count,
+                    {.seed = o.seed, .tag = StreamTag::estimation, .first_draw = 0, .draws = draws},
+                    source, certify_one);
+    }
+    if (interrupted()) {
+      progress.finish();
+      fail("interrupted; all certificates so far are in {}, continue with --resume", path.string());
+    }
+  }
+  progress.finish();
+  summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (std::int64_t image = o.first; image < o.last; ++image)
+    summary.records.push_back(std::move(done.at(image)));
+  return summary;
+}
+
+}  // namespace pixeldp

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "engine/device.hpp"
+#include "engine/io/dataset.hpp"
+#include "pixeldp/certificate_log.hpp"
+#include "pixeldp/model.hpp"
+
+namespace pixeldp {
+
+struct CertificationOptions {
+  Device device;
+  CertificateOptions certificate;
+  std::uint32_t draws = 300;  ///< estimation draws per image
+  std::uint32_t selection_draws =
+      0;  ///< draws that choose the label; 0: the estimation draws choose it
+  std::uint64_t seed = 1;
+  std::int64_t first = 0, last = 0;  ///< images first ... last-1 of the split
+  bool resume = false;               ///< continue the log if there is one
+};
+
+struct CertificationSummary {
+  std::vector<CertificateRecord> records;  ///< of images first ... last-1, in that order
+  std::uint64_t new_draws = 0;             ///< evaluated in this run
+  double seconds = 0.0;                    ///< spent on them
+};
+
+/// Certifies images of a data set and appends each certificate to the log at `path` as soon as it
+/// is known. A model without noise is evaluated with one draw, and every radius is 0. Throws an
+/// Error when the model cannot be certified (check_certifiable), the images do not fit it, or the
+/// process is interrupted; what the log holds by then stays valid, and `resume` goes on from there.
+CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
+                                     const Dataset& dataset, const CertificationOptions& options,
+                                     const std::filesystem::path& path);
+
+}  // namespace pixeldp

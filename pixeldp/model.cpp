@@ -1,0 +1,193 @@
+#include "pixeldp/model.hpp"
+
+#include <charconv>
+#include <cmath>
+
+#include "engine/error.hpp"
+#include "pixeldp/network_sensitivity.hpp"
+
+namespace pixeldp {
+namespace {
+
+constexpr const char* format_name = "pixeldp-model-1";
+
+std::string text(double value) { return fmt::format("{}", value); }
+std::string text(bool value) { return value ? "true" : "false"; }
+
+/// Typed reading of the metadata, with errors that name file and key.
+class Metadata {
+ public:
+  Metadata(const SafetensorsFile& file, std::string what) : file_(file), what_(std::move(what)) {}
+
+  bool has(const std::string& key) const { return file_.metadata.contains(key); }
+
+  std::string string(const std::string& key) const {
+    const auto found = file_.metadata.find(key);
+    if (found == file_.metadata.end()) {
+      fail("{}: metadata '{}' is missing: the file was not written by 'pixeldp train'", what_, key);
+    }
+    return found->second;
+  }
+
+  template <typename Number>
+  Number number(const std::string& key) const {
+    const std::string value = string(key);
+    Number result{};
+    const auto end = value.data() + value.size();
+    const auto [stop, error] = std::from_chars(value.data(), end, result);
+    if (error != std::errc() || stop != end)
+      fail("{}: metadata '{}' is '{}', not a number", what_, key, value);
+    return result;
+  }
+
+  bool boolean(const std::string& key) const {
+    const std::string value = string(key);
+    if (value != "true" && value != "false") {
+      fail("{}: metadata '{}' is '{}', not true or false", what_, key, value);
+    }
+    return value == "true";
+  }
+
+ private:
+  const SafetensorsFile& file_;
+  std::string what_;
+};
+
+}  // namespace
+
+void apply_calibration(const Calibration& calibration, layers::Network& network) {
+  using kernels::NoiseDistribution;
+  network.noise.distribution =
+      calibration.mechanism == Mechanism::gaussian  ? NoiseDistribution::gaussian
+      : calibration.mechanism == Mechanism::laplace ? NoiseDistribution::laplace
+                                                    : NoiseDistribution::none;
+  network.noise.scale = calibration.mechanism == Mechanism::none ? 0.0 : calibration.noise_scale;
+}
+
+SafetensorsFile model_to_safetensors(const Model& model) {
+  SafetensorsFile file;
+  for (const layers::Parameter* parameter : model.network.parameters()) {
+    file.tensors[parameter->name] =
+        SafeTensor::from_floats(parameter->shape, parameter->value.values());
+  }
+  const layers::NetworkSpec& spec = model.spec;
+  const Calibration& c = model.calibration;
+  file.metadata = {{"format", format_name},
+                   {"name", model.name},
+                   {"dataset", model.dataset},
+                   {"pixel_shift", text(model.pixel_shift)},
+                   {"architecture", spec.architecture},
+                   {"height", std::to_string(spec.height)},
+                   {"width", std::to_string(spec.width)},
+                   {"channels", std::to_string(spec.channels)},
+                   {"classes", std::to_string(spec.classes)},
+                   {"noise_after_layers", std::to_string(spec.noise_after_layers)},
+                   {"noise_before_activation", text(spec.noise_before_activation)},
+                   {"mechanism", std::string(name(c.mechanism))}};
+  if (c.mechanism != Mechanism::none) {
+    file.metadata.insert({{"attack_norm", std::string(name(c.attack_norm))},
+                          {"construction_bound", text(c.construction_bound)},
+                          {"epsilon", text(c.epsilon)},
+                          {"delta", text(c.delta)},
+                          {"noise_scale", text(c.noise_scale)},
+                          {"sensitivity", text(c.sensitivity)},
+                          {"sensitivity_form", std::string(name(model.form))}});
+  }
+  return file;
+}
+
+void save_model(const std::filesystem::path& path, const Model& model) {
+  write_safetensors(path, model_to_safetensors(model));
+}
+
+void load_parameters(const SafetensorsFile& file, const std::string& what,
+                     layers::Network& network) {
+  for (layers::Parameter* parameter : network.parameters()) {
+    const auto found = file.tensors.find(parameter->name);
+    if (found == file.tensors.end()) {
+      fail("{}: tensor '{}' of architecture {} is missing", what, parameter->name,
+           network.architecture);
+    }
+    if (found->second.shape != parameter->shape) {
+      fail("{}: tensor '{}' is {}, but architecture {} has {}", what, parameter->name,
+           fmt::join(found->second.shape, "x"), network.architecture,
+           fmt::join(parameter->shape, "x"));
+    }
+    const std::vector<float> values = found->second.to_floats();
+    for (const float value : values) {
+      if (!std::isfinite(value))
+        fail("{}: tensor '{}' holds a value that is not finite", what, parameter->name);
+    }
+    std::copy(values.begin(), values.end(), parameter->value.data());
+  }
+}
+
+Model load_model(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) {
+    fail("{}: no model there; a finished 'pixeldp train' writes it", path.string());
+  }
+  const SafetensorsFile file = read_safetensors(path);
+  const Metadata metadata(file, path.string());
+  if (metadata.string("format") != format_name) {
+    fail("{}: metadata 'format' is '{}'; this program reads '{}'", path.string(),
+         metadata.string("format"), format_name);
+  }
+  Model model;
+  model.name = metadata.string("name");
+  model.dataset = metadata.string("dataset");
+  model.pixel_shift = metadata.number<double>("pixel_shift");
+  model.spec = {.architecture = metadata.string("architecture"),
+                .height = metadata.number<std::int64_t>("height"),
+                .width = metadata.number<std::int64_t>("width"),
+                .channels = metadata.number<std::int64_t>("channels"),
+                .classes = metadata.number<std::int64_t>("classes"),
+                .noise_after_layers = metadata.number<int>("noise_after_layers"),
+                .noise_before_activation = metadata.boolean("noise_before_activation"),
+                .rescale_prefix = false};
+  Calibration& c = model.calibration;
+  c.mechanism = parse_mechanism(metadata.string("mechanism"));
+  if (c.mechanism != Mechanism::none) {
+    c.attack_norm = parse_attack_norm(metadata.string("attack_norm"));
+    c.construction_bound = metadata.number<double>("construction_bound");
+    c.epsilon = metadata.number<double>("epsilon");
+    c.delta = metadata.number<double>("delta");
+    c.noise_scale = metadata.number<double>("noise_scale");
+    if (metadata.has("sensitivity")) {
+      c.sensitivity = metadata.number<double>("sensitivity");
+      model.form = parse_sensitivity_form(metadata.string("sensitivity_form"));
+    }
+  }
+  model.network = layers::make_network(model.spec, 0);
+  load_parameters(file, path.string(), model.network);
+  apply_calibration(c, model.network);
+  return model;
+}
+
+void check_certifiable(const Model& model) {
+  const Calibration& c = model.calibration;
+  if (c.mechanism == Mechanism::none) {
+    fail("model '{}' has no noise, so nothing can be certified: train it with a noise mechanism",
+         model.name);
+  }
+  if (c.sensitivity == 0.0) {
+    fail(
+        "model '{}' records no sensitivity, so nothing can be certified: train it with 'pixeldp "
+        "train', which "
+        "measures and records it",
+        model.name);
+  }
+  c.check();
+  const double measured =
+      network_sensitivity(model.network, c.attack_norm, c.mechanism, model.form);
+  // Only so much may differ as the rounding of the same computation on another processor.
+  constexpr double rounding = 1e-9;
+  if (c.sensitivity < measured * (1.0 - rounding)) {
+    fail(
+        "model '{}' records a sensitivity of {}, but its parameters have {}: they were changed "
+        "after it was "
+        "measured; train or save the model anew",
+        model.name, c.sensitivity, measured);
+  }
+}
+
+}  // namespace pixeldp

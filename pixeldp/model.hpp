@@ -1,0 +1,48 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "engine/io/safetensors.hpp"
+#include "layers/networks/network_spec.hpp"
+#include "pixeldp/calibration.hpp"
+#include "pixeldp/sensitivity.hpp"
+
+namespace pixeldp {
+
+/// A trained network with everything a certificate must know of it. In the file (safetensors) the
+/// parameters carry PyTorch-like names and the rest is metadata.
+struct Model {
+  std::string name;
+  std::string dataset;       ///< the data set it was trained on
+  double pixel_shift = 0.0;  ///< added to pixels in [0, 1]
+  layers::NetworkSpec spec;
+  layers::Network network;
+  Calibration calibration;  ///< its sensitivity is measured on the parameters
+  SensitivityForm form = SensitivityForm::tight;
+};
+
+/// The network's noise layer as the calibration demands it.
+void apply_calibration(const Calibration& calibration, layers::Network& network);
+
+/// The parameters under their names, and the metadata, as a file in memory.
+SafetensorsFile model_to_safetensors(const Model& model);
+
+/// Atomically.
+void save_model(const std::filesystem::path& path, const Model& model);
+
+/// Throws an Error that names the file and the tensor or metadata key that is missing or does not
+/// fit. A file without a sensitivity loads, but cannot be certified (Calibration::sensitivity is
+/// 0).
+Model load_model(const std::filesystem::path& path);
+
+/// Copies the tensors of a file into the parameters of those names; shapes must agree
+/// and values be finite. `what` names the file in errors.
+void load_parameters(const SafetensorsFile& file, const std::string& what,
+                     layers::Network& network);
+
+/// Throws an Error unless the model may be certified: its calibration is complete and the stored
+/// sensitivity really bounds its parameters, which is computed afresh.
+void check_certifiable(const Model& model);
+
+}  // namespace pixeldp

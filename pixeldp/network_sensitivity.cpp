@@ -1,0 +1,51 @@
+#include "pixeldp/network_sensitivity.hpp"
+
+#include "engine/error.hpp"
+
+namespace pixeldp {
+namespace {
+
+NormTable layer_norms(const layers::Layer& layer, const Shape& input, SensitivityForm form) {
+  if (const auto* conv = dynamic_cast<const layers::Conv2d*>(&layer)) {
+    const auto& o = conv->options();
+    // An activation of slope between 0 and 1 acts on each value alone and shrinks differences.
+    if (o.activation.slope < 0.0f || o.activation.slope > 1.0f) {
+      fail(
+          "layer {} before the noise has an activation of slope {}: only slopes from 0 to 1 keep "
+          "the sensitivity",
+          conv->name(), o.activation.slope);
+    }
+    return conv_norms(conv->weight().value.values(), conv_geometry(*conv, input), form);
+  }
+  fail("the sensitivity of layer {} is not known: only convolutions may stand before the noise",
+       layer.name());
+}
+
+}  // namespace
+
+ConvGeometry conv_geometry(const layers::Conv2d& conv, const Shape& input) {
+  const auto& o = conv.options();
+  return {.in_h = input[1],
+          .in_w = input[2],
+          .in_c = o.in_c,
+          .out_c = o.out_c,
+          .kernel_h = o.kernel,
+          .kernel_w = o.kernel,
+          .stride = o.stride};
+}
+
+double network_sensitivity(const layers::Network& network, AttackNorm attack_norm,
+                           Mechanism mechanism, SensitivityForm form) {
+  if (network.prefix.empty())
+    return identity_sensitivity(network.input.row_size(), attack_norm, mechanism);
+  Shape shape = network.input;
+  NormTable norms{};
+  for (std::size_t i = 0; i < network.prefix.size(); ++i) {
+    const NormTable next = layer_norms(*network.prefix[i], shape, form);
+    norms = i == 0 ? next : compose(norms, next);
+    shape = network.prefix[i]->output_shape(shape);
+  }
+  return sensitivity_of(norms, attack_norm, mechanism);
+}
+
+}  // namespace pixeldp

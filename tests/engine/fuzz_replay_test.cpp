@@ -1,0 +1,20 @@
+#include <doctest/doctest.h>
+
+#include "tests/fuzz/cifar.hpp"
+#include "tests/fuzz/config.hpp"
+#include "tests/fuzz/gzip.hpp"
+#include "tests/fuzz/idx.hpp"
+#include "tests/fuzz/replay.hpp"
+#include "tests/fuzz/safetensors.hpp"
+
+namespace pixeldp::fuzz {
+
+TEST_CASE("the engine's readers take or refuse every input of their fuzzers") {
+  replay("idx", idx);
+  replay("cifar", cifar);
+  replay("gzip", gzip);
+  replay("safetensors", safetensors);
+  replay("config", config);
+}
+
+}  // namespace pixeldp::fuzz

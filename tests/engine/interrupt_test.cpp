@@ -1,0 +1,55 @@
+#include "engine/interrupt.hpp"
+
+#include <csignal>
+#include <initializer_list>
+
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace pixeldp {
+namespace {
+
+/// Wait status of a child process that runs this.
+template <typename Body>
+int status_of_child(Body body) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    // Undoes what the test program has set up for the same signals.
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+    body();
+    ::_exit(99);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return status;
+}
+
+}  // namespace
+
+TEST_CASE("the first signal sets the flag, the second one kills") {
+  for (const int first : {SIGINT, SIGTERM}) {
+    for (const int second : {SIGINT, SIGTERM}) {
+      CAPTURE(first);
+      CAPTURE(second);
+      const int status = status_of_child([&] {
+        install_interrupt_handler();
+        if (interrupted()) ::_exit(1);
+        std::raise(first);
+        if (!interrupted()) ::_exit(2);
+        std::raise(second);
+      });
+      CHECK(WIFSIGNALED(status));
+      CHECK(WTERMSIG(status) == second);
+    }
+  }
+}
+
+TEST_CASE("without the handler a signal kills at once") {
+  const int status = status_of_child([] { std::raise(SIGTERM); });
+  CHECK(WIFSIGNALED(status));
+  CHECK_FALSE(interrupted());
+}
+
+}  // namespace pixeldp

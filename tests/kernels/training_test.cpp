@@ -1,0 +1,75 @@
+#include <cmath>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "kernels/elementwise.hpp"
+#include "kernels/loss.hpp"
+#include "kernels/sgd.hpp"
+#include "tests/reference/values.hpp"
+
+using namespace pixeldp;
+using namespace pixeldp::kernels;
+
+TEST_CASE("softmax cross-entropy: known values, ties and huge logits") {
+  const Stream stream;
+  std::vector<float> logits = {0, 0, 0, 0, /**/ 1000, -1000, 0, 0, /**/ 1, 3, 3, 2};
+  const std::vector<std::int32_t> labels = {2, 0, 2};
+  std::vector<float> gradient(logits.size());
+  const LossResult result =
+      softmax_cross_entropy(stream, 3, 4, logits.data(), labels.data(), gradient.data());
+  const double third = std::log(std::exp(-2.0) + 2.0 + std::exp(-1.0));
+  CHECK(result.loss == doctest::Approx((std::log(4.0) + 0.0 + third) / 3));
+  CHECK(result.correct ==
+        1);  // a tie goes to the lowest index, so the first and the third row are wrong
+  CHECK(gradient[0] == doctest::Approx(0.25 / 3));
+  CHECK(gradient[2] == doctest::Approx(-0.75 / 3));
+  CHECK(gradient[4] == 0.0f);
+}
+
+TEST_CASE("the loss's gradient agrees with finite differences") {
+  const Stream stream;
+  const std::int64_t rows = 4, classes = 7;
+  auto logits = reference::reals(rows * classes, 5);
+  const std::vector<std::int32_t> labels = {0, 3, 6, 2};
+  std::vector<float> gradient(logits.size()), ignored(logits.size());
+  softmax_cross_entropy(stream, rows, classes, logits.data(), labels.data(), gradient.data());
+  const float h = 1.0f / 256;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const float kept = logits[i];
+    logits[i] = kept + h;
+    const double up =
+        softmax_cross_entropy(stream, rows, classes, logits.data(), labels.data(), ignored.data())
+            .loss;
+    logits[i] = kept - h;
+    const double down =
+        softmax_cross_entropy(stream, rows, classes, logits.data(), labels.data(), ignored.data())
+            .loss;
+    logits[i] = kept;
+    CHECK(gradient[i] == doctest::Approx((up - down) / (2.0 * h)).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("one step of momentum SGD by hand") {
+  const Stream stream;
+  std::vector<float> weight = {2.0f, -1.0f}, velocity = {1.0f, 0.5f};
+  const std::vector<float> gradient = {4.0f, -8.0f};
+  sgd_step(
+      stream,
+      {.learning_rate = 0.5f, .momentum = 0.5f, .weight_decay = 0.25f, .gradient_scale = 0.125f}, 2,
+      gradient.data(), velocity.data(), weight.data());
+  CHECK(velocity == std::vector<float>{0.5f + 0.5f + 0.5f, 0.25f - 1.0f - 0.25f});
+  CHECK(weight == std::vector<float>{2.0f - 0.75f, -1.0f + 0.5f});
+}
+
+TEST_CASE("activations and their gradients") {
+  const Stream stream;
+  std::vector<float> y = {-2.0f, -0.0f, 0.0f, 3.0f};
+  activate(stream, Activation::leaky_relu(0.25f), 4, y.data());
+  CHECK(y == std::vector<float>{-0.5f, 0.0f, 0.0f, 3.0f});
+  std::vector<float> gradient = {8.0f, 8.0f, 8.0f, 8.0f};
+  activation_backward(stream, Activation::leaky_relu(0.25f), 4, y.data(), gradient.data());
+  CHECK(gradient == std::vector<float>{2.0f, 2.0f, 2.0f, 8.0f});
+  activation_backward(stream, Activation::identity(), 4, y.data(), gradient.data());
+  CHECK(gradient == std::vector<float>{2.0f, 2.0f, 2.0f, 8.0f});
+}

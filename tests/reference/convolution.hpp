@@ -1,0 +1,53 @@
+#pragma once
+
+#include <vector>
+
+#include "kernels/convolution.hpp"
+
+/// The definitions of the convolution's three passes, in double precision, one loop per index.
+namespace pixeldp::reference {
+
+/// Calls f(x index, weight index, y index) for every product of the sum.
+template <typename F>
+void for_each_product(const kernels::Conv2dShape& s, F f) {
+  for (std::int64_t n = 0; n < s.batch; ++n)
+    for (std::int64_t p = 0; p < s.out_h(); ++p)
+      for (std::int64_t q = 0; q < s.out_w(); ++q)
+        for (std::int64_t o = 0; o < s.out_c; ++o)
+          for (std::int64_t c = 0; c < s.in_c; ++c)
+            for (std::int64_t r = 0; r < s.kernel_h; ++r)
+              for (std::int64_t t = 0; t < s.kernel_w; ++t) {
+                const std::int64_t h = p * s.stride + r - s.pad_h.before,
+                                   w = q * s.stride + t - s.pad_w.before;
+                if (h < 0 || h >= s.in_h || w < 0 || w >= s.in_w) continue;
+                f(((n * s.in_h + h) * s.in_w + w) * s.in_c + c,
+                  ((o * s.in_c + c) * s.kernel_h + r) * s.kernel_w + t,
+                  ((n * s.out_h() + p) * s.out_w() + q) * s.out_c + o);
+              }
+}
+
+inline std::vector<double> conv2d_forward(const kernels::Conv2dShape& s,
+                                          const std::vector<float>& x,
+                                          const std::vector<float>& weight) {
+  std::vector<double> y(static_cast<std::size_t>(s.batch * s.out_h() * s.out_w() * s.out_c));
+  for_each_product(s, [&](auto i, auto j, auto k) { y[k] += double{x[i]} * double{weight[j]}; });
+  return y;
+}
+
+inline std::vector<double> conv2d_backward_data(const kernels::Conv2dShape& s,
+                                                const std::vector<float>& dy,
+                                                const std::vector<float>& weight) {
+  std::vector<double> dx(static_cast<std::size_t>(s.batch * s.in_h * s.in_w * s.in_c));
+  for_each_product(s, [&](auto i, auto j, auto k) { dx[i] += double{dy[k]} * double{weight[j]}; });
+  return dx;
+}
+
+inline std::vector<double> conv2d_backward_weight(const kernels::Conv2dShape& s,
+                                                  const std::vector<float>& x,
+                                                  const std::vector<float>& dy) {
+  std::vector<double> dweight(static_cast<std::size_t>(s.weight_size()));
+  for_each_product(s, [&](auto i, auto j, auto k) { dweight[j] += double{x[i]} * double{dy[k]}; });
+  return dweight;
+}
+
+}  // namespace pixeldp::reference

@@ -1,0 +1,9 @@
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include "engine/error.hpp"
+
+/// The expression throws an Error whose text contains `part`.
+#define CHECK_FAILS(expression, part) \
+  CHECK_THROWS_WITH_AS((void)(expression), doctest::Contains(part), ::pixeldp::Error)

@@ -1,0 +1,80 @@
+#include "trainers/checkpoint.hpp"
+
+#include <cstdlib>
+
+#include "engine/error.hpp"
+#include "engine/io/safetensors.hpp"
+#include "pixeldp/model.hpp"
+
+namespace pixeldp {
+namespace {
+
+constexpr const char* velocity_suffix = ".velocity";
+
+double number(const SafetensorsFile& file, const std::filesystem::path& path,
+              const std::string& key) {
+  const auto found = file.metadata.find(key);
+  char* end = nullptr;
+  const double value =
+      found == file.metadata.end() ? 0.0 : std::strtod(found->second.c_str(), &end);
+  if (!end || *end != '\0') {
+    fail("{}: metadata '{}' is missing or no number; remove the file and train anew", path.string(),
+         key);
+  }
+  return value;
+}
+
+}  // namespace
+
+void save_checkpoint(const std::filesystem::path& path, const layers::Network& network,
+                     const TrainingState& state, const std::string& config) {
+  SafetensorsFile file;
+  const auto parameters = network.parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const layers::Parameter& p = *parameters[i];
+    file.tensors[p.name] = SafeTensor::from_floats(p.shape, p.value.values());
+    file.tensors[p.name + velocity_suffix] =
+        SafeTensor::from_floats(p.shape, state.velocity[i].values());
+  }
+  file.metadata = {{"step", fmt::format("{}", state.step)},
+                   {"seconds", fmt::format("{}", state.seconds)},
+                   {"interval_loss", fmt::format("{}", state.interval_loss)},
+                   {"interval_correct", fmt::format("{}", state.interval_correct)},
+                   {"interval_images", fmt::format("{}", state.interval_images)},
+                   {"config", config}};
+  write_safetensors(path, file);
+}
+
+TrainingState load_checkpoint(const std::filesystem::path& path, layers::Network& network,
+                              const std::string& config) {
+  const SafetensorsFile file = read_safetensors(path);
+  const auto stored = file.metadata.find("config");
+  if (stored == file.metadata.end() || stored->second != config) {
+    fail(
+        "{}: this checkpoint belongs to another configuration; resume with the configuration in "
+        "config.yaml "
+        "beside it, or train into another folder",
+        path.string());
+  }
+  load_parameters(file, path.string(), network);
+  TrainingState state;
+  state.step = static_cast<std::int64_t>(number(file, path, "step"));
+  state.seconds = number(file, path, "seconds");
+  state.interval_loss = number(file, path, "interval_loss");
+  state.interval_correct = static_cast<std::int64_t>(number(file, path, "interval_correct"));
+  state.interval_images = static_cast<std::int64_t>(number(file, path, "interval_images"));
+  for (const layers::Parameter* p : network.parameters()) {
+    const auto found = file.tensors.find(p->name + velocity_suffix);
+    if (found == file.tensors.end() || found->second.shape != p->shape) {
+      fail("{}: tensor '{}{}' is missing or has another shape; remove the file and train anew",
+           path.string(), p->name, velocity_suffix);
+    }
+    const std::vector<float> values = found->second.to_floats();
+    Tensor velocity(p->value.shape());
+    std::copy(values.begin(), values.end(), velocity.data());
+    state.velocity.push_back(std::move(velocity));
+  }
+  return state;
+}
+
+}  // namespace pixeldp

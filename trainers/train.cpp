@@ -1,0 +1,278 @@
+#include "trainers/train.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "engine/error.hpp"
+#include "engine/interrupt.hpp"
+#include "engine/io/dataset.hpp"
+#include "engine/progress.hpp"
+#include "kernels/loss.hpp"
+#include "kernels/sgd.hpp"
+#include "layers/conv2d.hpp"
+#include "pixeldp/model.hpp"
+#include "pixeldp/multi_draw.hpp"
+#include "pixeldp/network_sensitivity.hpp"
+#include "pixeldp/parseval.hpp"
+#include "trainers/checkpoint.hpp"
+#include "trainers/epoch_sampler.hpp"
+#include "trainers/training_config.hpp"
+#include "trainers/training_log.hpp"
+
+namespace pixeldp {
+namespace {
+
+/// One training run: what it works on, and the few things it does over and over.
+class Trainer {
+ public:
+  Trainer(const ConfigNode& configuration, const TrainOptions& options);
+  TrainSummary run();
+
+ private:
+  void open_folder();
+  void step();
+  void control_sensitivity();
+  void log();
+  void save();
+  double test_accuracy() const;
+  double sensitivity() const;
+  std::filesystem::path file(const char* name) const { return options_.output / name; }
+  bool due(std::int64_t interval) const {
+    return state_.step % interval == 0 || state_.step == config_.steps;
+  }
+
+  TrainOptions options_;
+  TrainingConfig config_;
+  std::string resolved_;  // the configuration with all defaults, as YAML
+  Dataset train_, test_;
+  Model model_;
+  Stream stream_;
+  TrainingState state_;
+  std::optional<TrainingLog> log_;
+  layers::TrainingPass pass_;
+  EpochSampler sampler_;
+  Tensor images_, dlogits_;
+  TrainSummary summary_;
+};
+
+Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
+    : options_(options),
+      config_(read_training_config(configuration)),
+      resolved_(configuration.to_yaml()),
+      stream_(options.device),
+      pass_(model_.network),
+      sampler_(0, 0) {
+  const auto directory = find_dataset_directory(config_.dataset, config_.directory);
+  train_ = load_dataset(config_.dataset, "train", directory);
+  test_ = load_dataset(config_.dataset, "test", directory);
+  if (train_.size() == 0 || test_.size() == 0)
+    fail("data set {} in {} is empty", config_.dataset, directory.string());
+  const layers::NetworkSpec& spec = config_.network;
+  for (const Dataset* data : {&train_, &test_}) {
+    if (data->height != spec.height || data->width != spec.width ||
+        data->channels != spec.channels || data->classes != spec.classes) {
+      fail(
+          "data set {} ({}) has images of {}x{}x{} in {} classes, but the network takes {}x{}x{} "
+          "in {}",
+          data->name, data->split, data->height, data->width, data->channels, data->classes,
+          spec.height, spec.width, spec.channels, spec.classes);
+    }
+  }
+  model_ = Model{.name = config_.name,
+                 .dataset = config_.dataset,
+                 .pixel_shift = config_.pixel_shift,
+                 .spec = spec,
+                 .network = layers::make_network(spec, config_.seed),
+                 .calibration = config_.calibration,
+                 .form = config_.form};
+  apply_calibration(config_.calibration, model_.network);
+  sampler_ = EpochSampler(train_.size(), config_.seed);
+  images_ = Tensor(model_.network.input.with_rows(config_.batch));
+  open_folder();
+}
+
+void Trainer::open_folder() {
+  const auto checkpoint = file("checkpoint.safetensors");
+  std::error_code error;
+  std::filesystem::create_directories(options_.output, error);
+  if (error) fail("cannot create the folder {}: {}", options_.output.string(), error.message());
+  const bool used = std::filesystem::exists(file("training.csv"));
+  if (used && !options_.resume) {
+    fail("{} already holds a training run: continue it with --resume, or choose another --output",
+         options_.output.string());
+  }
+  if (options_.resume && std::filesystem::exists(checkpoint)) {
+    state_ = load_checkpoint(checkpoint, model_.network, resolved_);
+    log_.emplace(file("training.csv"), state_.step);
+    return;
+  }
+  for (const layers::Parameter* parameter : model_.network.parameters()) {
+    state_.velocity.emplace_back(parameter->value.shape());
+  }
+  write_file_atomically(file("config.yaml"), resolved_);
+  log_.emplace(file("training.csv"), std::nullopt);
+}
+
+void Trainer::step() {
+  const auto batch = sampler_.batch(state_.step, config_.batch);
+  to_float(train_, batch.images, images_.data(), static_cast<float>(config_.pixel_shift));
+  std::vector<kernels::NoiseRow> rows;
+  std::vector<std::int32_t> labels;
+  for (std::size_t i = 0; i < batch.images.size(); ++i) {
+    rows.push_back({.source = static_cast<std::int64_t>(i),
+                    .image = train_.image_id(batch.images[i]),
+                    .draw = batch.epochs[i]});
+    labels.push_back(train_.labels[static_cast<std::size_t>(batch.images[i])]);
+  }
+  const Tensor& logits =
+      pass_.forward(stream_, images_,
+                    {.seed = config_.seed,
+                     .tag = StreamTag::training,
+                     .factor = static_cast<float>(noise_factor_at(config_, state_.step)),
+                     .rows = rows});
+  dlogits_.resize(logits.shape());
+  const auto result =
+      kernels::softmax_cross_entropy(stream_, config_.batch, model_.network.classes(),
+                                     logits.data(), labels.data(), dlogits_.data());
+  if (!std::isfinite(result.loss)) {
+    fail(
+        "the loss is not finite at step {}: training diverged; lower training.learning_rate (the "
+        "last checkpoint "
+        "in {} is kept)",
+        state_.step, options_.output.string());
+  }
+  pass_.backward(stream_, images_, dlogits_);
+
+  const auto parameters = model_.network.parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    layers::Parameter& p = *parameters[i];
+    kernels::sgd_step(stream_,
+                      {.learning_rate = static_cast<float>(learning_rate_at(config_, state_.step)),
+                       .momentum = static_cast<float>(config_.momentum),
+                       .weight_decay = p.decays ? static_cast<float>(config_.weight_decay) : 0.0f,
+                       .gradient_scale = p.gradient_scale},
+                      p.value.size(), p.gradient.data(), state_.velocity[i].data(), p.value.data());
+  }
+  control_sensitivity();
+  ++state_.step;
+  state_.interval_loss += result.loss * static_cast<double>(config_.batch);
+  state_.interval_correct += result.correct;
+  state_.interval_images += config_.batch;
+}
+
+void Trainer::control_sensitivity() {
+  if (config_.control == SensitivityControl::none) return;
+  const auto& prefix = model_.network.prefix;
+  Shape shape = model_.network.input;
+  for (std::size_t i = 0; i < prefix.size(); ++i) {
+    auto& conv = dynamic_cast<layers::Conv2d&>(*prefix[i]);
+    const ConvGeometry geometry = conv_geometry(conv, shape);
+    const auto weight = conv.weight().value.values();
+    // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.
+    const bool last = i + 1 == prefix.size();
+    switch (config_.control) {
+      case SensitivityControl::parseval:
+        parseval_project(weight, geometry.out_c, geometry.weight_size() / geometry.out_c,
+                         geometry.patch_norm(), config_.parseval_step, config_.parseval_loops);
+        break;
+      case SensitivityControl::normalise_columns:
+        normalise_columns(weight, geometry,
+                          last ? config_.calibration.mechanism : Mechanism::laplace);
+        break;
+      case SensitivityControl::normalise_rows:
+        normalise_rows(weight, geometry);
+        break;
+      case SensitivityControl::none:
+        break;
+    }
+    shape = conv.output_shape(shape);
+  }
+}
+
+double Trainer::test_accuracy() const {
+  const std::int64_t images = std::min(config_.evaluation_images, test_.size());
+  const bool noisy = config_.calibration.mechanism != Mechanism::none;
+  const auto draws = static_cast<std::uint32_t>(noisy ? config_.evaluation_draws : 1);
+  const MultiDrawPredictor predictor(stream_, model_.network);
+  std::int64_t correct = 0;
+  predictor.run(
+      images, {.seed = config_.seed, .tag = StreamTag::training, .first_draw = 0, .draws = draws},
+      [&](std::int64_t image, float* pixels) {
+        to_float(test_, image, image + 1, pixels, static_cast<float>(config_.pixel_shift));
+        return test_.image_id(image);
+      },
+      [&](std::int64_t image, const ScoreStatistics& statistics) {
+        correct += statistics.top_label(ScoreType::argmax) ==
+                   test_.labels[static_cast<std::size_t>(image)];
+        return true;
+      });
+  return static_cast<double>(correct) / static_cast<double>(images);
+}
+
+double Trainer::sensitivity() const {
+  const Calibration& c = config_.calibration;
+  return network_sensitivity(model_.network, c.attack_norm, c.mechanism, config_.form);
+}
+
+void Trainer::log() {
+  TrainingRecord record{.step = state_.step,
+                        .learning_rate = learning_rate_at(config_, state_.step - 1),
+                        .noise_factor = noise_factor_at(config_, state_.step - 1),
+                        .loss = state_.interval_loss / static_cast<double>(state_.interval_images),
+                        .train_accuracy = static_cast<double>(state_.interval_correct) /
+                                          static_cast<double>(state_.interval_images),
+                        .test_accuracy = {},
+                        .sensitivity = {},
+                        .seconds = state_.seconds};
+  if (due(config_.evaluate_every)) {
+    record.test_accuracy = summary_.test_accuracy = test_accuracy();
+    if (config_.calibration.mechanism != Mechanism::none) {
+      record.sensitivity = summary_.sensitivity = sensitivity();
+    }
+  }
+  summary_.loss = record.loss;
+  log_->append(record);
+  state_.interval_loss = 0.0;
+  state_.interval_correct = state_.interval_images = 0;
+}
+
+void Trainer::save() {
+  save_checkpoint(file("checkpoint.safetensors"), model_.network, state_, resolved_);
+}
+
+TrainSummary Trainer::run() {
+  ProgressBar progress("train " + config_.name, config_.steps, "steps");
+  while (state_.step < config_.steps) {
+    const auto start = std::chrono::steady_clock::now();
+    step();
+    state_.seconds +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (due(config_.log_every) || due(config_.evaluate_every)) log();
+    if (due(config_.checkpoint_every)) save();
+    progress.update(state_.step);
+    if (interrupted() && state_.step < config_.steps) {
+      save();
+      progress.finish();
+      fail("interrupted after {} of {} steps; everything is saved in {}, continue with --resume",
+           state_.step, config_.steps, options_.output.string());
+    }
+  }
+  progress.finish();
+  if (config_.calibration.mechanism != Mechanism::none) {
+    model_.calibration.sensitivity = summary_.sensitivity = sensitivity();
+  }
+  save_model(file("model.safetensors"), model_);
+  summary_.test_accuracy = test_accuracy();
+  summary_.steps = state_.step;
+  summary_.seconds = state_.seconds;
+  return summary_;
+}
+
+}  // namespace
+
+TrainSummary train(const ConfigNode& configuration, const TrainOptions& options) {
+  return Trainer(configuration, options).run();
+}
+
+}  // namespace pixeldp

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+
+#include "engine/config.hpp"
+#include "engine/device.hpp"
+
+namespace pixeldp {
+
+struct TrainOptions {
+  Device device;
+  std::filesystem::path output;  ///< the run's folder
+  bool resume = false;           ///< continue an earlier run in that folder, if there is one
+};
+
+struct TrainSummary {
+  std::int64_t steps = 0;
+  double loss = 0.0, test_accuracy = 0.0, sensitivity = 0.0, seconds = 0.0;
+};
+
+/// Trains the network of a configuration. The folder receives config.yaml (resolved), training.csv
+/// while it goes on, checkpoint.safetensors now and then, and model.safetensors at the end. Throws
+/// an Error, after writing a checkpoint, when the process is interrupted.
+TrainSummary train(const ConfigNode& configuration, const TrainOptions& options);
+
+}  // namespace pixeldp

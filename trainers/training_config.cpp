@@ -1,0 +1,146 @@
+#include "trainers/training_config.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/error.hpp"
+#include "engine/io/dataset.hpp"
+
+namespace pixeldp {
+namespace {
+
+constexpr std::int64_t most_steps = 100'000'000;
+
+void read_data(const ConfigNode& node, TrainingConfig& config) {
+  config.dataset = node.get_choice("set", {"mnist", "fashion-mnist"});
+  if (node.given("directory")) config.directory = node.get_string("directory");
+  config.pixel_shift = node.get_number("pixel_shift", -0.5, Range::closed(-1.0, 1.0));
+}
+
+/// The sensitivity that the noise assumes where the configuration does not say: the value at which
+/// the chosen control holds the layers (Lecuyer et al. 2019, section III.B); plain norm conversions
+/// where it holds another norm.
+double assumed_sensitivity(const TrainingConfig& config) {
+  const Calibration& c = config.calibration;
+  const layers::Network network = layers::make_network(config.network, 0);
+  const auto inputs = static_cast<double>(network.input.row_size());
+  const auto outputs = static_cast<double>(network.noise_shape(1).row_size());
+  if (config.network.noise_after_layers == 0) {
+    return identity_sensitivity(network.input.row_size(), c.attack_norm, c.mechanism);
+  }
+  const double to_mechanism_norm = c.mechanism == Mechanism::laplace ? std::sqrt(outputs) : 1.0;
+  switch (c.attack_norm) {
+    case AttackNorm::l1:
+      return 1.0;
+    case AttackNorm::l2:
+      return to_mechanism_norm;
+    case AttackNorm::linf:
+      return config.control == SensitivityControl::normalise_rows
+                 ? std::sqrt(outputs) * to_mechanism_norm
+                 : std::sqrt(inputs) * to_mechanism_norm;
+  }
+  return 1.0;
+}
+
+void read_noise(const ConfigNode& node, TrainingConfig& config) {
+  Calibration& c = config.calibration;
+  c.mechanism = parse_mechanism(node.get_choice("mechanism", {"none", "gaussian", "laplace"}));
+  config.network.noise_after_layers = static_cast<int>(node.get_integer("after_layers", 1, 0, 2));
+  config.network.noise_before_activation = node.get_bool("before_activation", true);
+  if (c.mechanism == Mechanism::none) return;
+  c.attack_norm = parse_attack_norm(node.get_choice("attack_norm", {"1", "2", "inf"}, "2"));
+  c.construction_bound = node.get_number("construction_bound", {}, Range::above(0.0));
+  c.epsilon = node.get_number("epsilon", 1.0,
+                              c.mechanism == Mechanism::gaussian
+                                  ? Range{.min = 0.0, .max = 1.0, .min_excluded = true}
+                                  : Range::above(0.0));
+  c.delta = c.mechanism == Mechanism::gaussian
+                ? node.get_number("delta", 0.05, Range::open(0.0, 1.0))
+                : 0.0;
+  config.ramp_up = node.get_bool("ramp_up", true);
+}
+
+void read_sensitivity(const ConfigNode& node, TrainingConfig& config) {
+  const std::string control = node.get_choice(
+      "control", {"none", "parseval", "normalise-columns", "normalise-rows"}, "none");
+  config.control = control == "parseval"            ? SensitivityControl::parseval
+                   : control == "normalise-columns" ? SensitivityControl::normalise_columns
+                   : control == "normalise-rows"    ? SensitivityControl::normalise_rows
+                                                    : SensitivityControl::none;
+  if (config.control == SensitivityControl::parseval) {
+    config.parseval_step =
+        node.get_number("parseval_step", 0.0003, {.min = 0.0, .max = 0.5, .min_excluded = true});
+    config.parseval_loops = static_cast<int>(node.get_integer("parseval_loops", 10, 1, 10000));
+    config.network.rescale_prefix = config.network.noise_after_layers > 0;
+  }
+  config.form = node.get_choice("form", {"tight", "faithful"}, "tight") == "tight"
+                    ? SensitivityForm::tight
+                    : SensitivityForm::faithful;
+}
+
+void read_training(const ConfigNode& node, TrainingConfig& config) {
+  config.steps = node.get_integer("steps", {}, 1, most_steps);
+  config.batch = node.get_integer("batch", 128, 1, 65536);
+  config.learning_rate = {{0, node.get_number("learning_rate", {}, Range::above(0.0))}};
+  for (const ConfigNode& change : node.children("learning_rate_changes")) {
+    const std::int64_t step = change.get_integer("step", {}, 1, most_steps);
+    if (step <= config.learning_rate.back().step)
+      change.fail_at("step", "changes must be in ascending order");
+    config.learning_rate.push_back({step, change.get_number("rate", {}, Range::above(0.0))});
+  }
+  config.momentum =
+      node.get_number("momentum", 0.9, {.min = 0.0, .max = 1.0, .max_excluded = true});
+  config.weight_decay = node.get_number("weight_decay", 0.0002, Range::at_least(0.0));
+  config.seed = static_cast<std::uint64_t>(node.get_integer("seed", 1, 0));
+  config.log_every = node.get_integer("log_every", 100, 1, most_steps);
+  config.evaluate_every = node.get_integer("evaluate_every", 1000, 1, most_steps);
+  config.checkpoint_every = node.get_integer("checkpoint_every", 1000, 1, most_steps);
+  config.evaluation_images = node.get_integer("evaluation_images", 1000, 1, most_steps);
+  config.evaluation_draws = node.get_integer("evaluation_draws", 10, 1, 1'000'000);
+}
+
+}  // namespace
+
+TrainingConfig read_training_config(const ConfigNode& root) {
+  TrainingConfig config;
+  config.name = root.get_string("name");
+  if (config.name.empty() || config.name.find('/') != std::string::npos ||
+      config.name.front() == '.') {
+    root.fail_at("name",
+                 "it names the run's folder: it must not be empty, start with '.' or contain '/'");
+  }
+  read_data(root.child("data"), config);
+  const ConfigNode network = root.child("network");
+  config.network.architecture = network.get_choice("architecture", {"mnist-cnn"});
+  const ConfigNode noise = root.child("noise");
+  read_noise(noise, config);
+  read_sensitivity(root.child("sensitivity"), config);
+  read_training(root.child("training"), config);
+
+  Calibration& c = config.calibration;
+  if (c.mechanism != Mechanism::none) {
+    c.sensitivity = noise.given("assumed_sensitivity")
+                        ? noise.get_number("assumed_sensitivity", {}, Range::above(0.0))
+                        : noise.get_number("assumed_sensitivity", assumed_sensitivity(config));
+    c.noise_scale =
+        noise_scale_for(c.mechanism, c.construction_bound, c.epsilon, c.delta, c.sensitivity);
+  }
+  root.reject_unknown();
+  return config;
+}
+
+double learning_rate_at(const TrainingConfig& config, std::int64_t step) {
+  double rate = 0.0;
+  for (const LearningRateChange& change : config.learning_rate) {
+    if (step >= change.step) rate = change.rate;
+  }
+  return rate;
+}
+
+double noise_factor_at(const TrainingConfig& config, std::int64_t step) {
+  if (!config.ramp_up) return 1.0;
+  const double factor = 1.0 - std::min(std::pow(0.99975, static_cast<double>(step)), 0.9);
+  return factor > 0.9 ? 1.0 : factor;
+}
+
+}  // namespace pixeldp

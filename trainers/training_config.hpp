@@ -1,0 +1,66 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/config.hpp"
+#include "layers/networks/network_spec.hpp"
+#include "pixeldp/calibration.hpp"
+#include "pixeldp/sensitivity.hpp"
+
+namespace pixeldp {
+
+/// How the sensitivity of the layers before the noise is kept near 1 while training.
+enum class SensitivityControl { none, parseval, normalise_columns, normalise_rows };
+
+/// From step `step` on the learning rate is `rate`.
+struct LearningRateChange {
+  std::int64_t step = 0;
+  double rate = 0.0;
+};
+
+/// Everything a training run depends on; the YAML keys are the members' names, grouped as below.
+struct TrainingConfig {
+  std::string name;
+
+  // data
+  std::string dataset;
+  std::optional<std::string> directory;
+  double pixel_shift = -0.5;  ///< added to pixels in [0, 1]
+
+  // network, and where the noise lies in it
+  layers::NetworkSpec network;
+
+  // noise
+  Calibration
+      calibration;  ///< its sensitivity is the one the noise assumes; it is measured after training
+  bool ramp_up = true;
+
+  // sensitivity
+  SensitivityControl control = SensitivityControl::none;
+  double parseval_step = 0.0003;
+  int parseval_loops = 0;
+  SensitivityForm form = SensitivityForm::tight;
+
+  // training
+  std::int64_t steps = 0, batch = 128;
+  std::vector<LearningRateChange> learning_rate;  ///< the first entry is for step 0
+  double momentum = 0.9, weight_decay = 0.0002;
+  std::uint64_t seed = 1;
+  std::int64_t log_every = 100, evaluate_every = 1000, checkpoint_every = 1000;
+  std::int64_t evaluation_images = 1000, evaluation_draws = 10;
+};
+
+/// Reads and checks a configuration. Every mistake is a usage Error that names file, line and key.
+/// Afterwards root.to_yaml() is the configuration with all defaults filled in.
+TrainingConfig read_training_config(const ConfigNode& root);
+
+/// The learning rate of a step.
+double learning_rate_at(const TrainingConfig& config, std::int64_t step);
+
+/// The factor on the noise scale: 1 - min(0.99975^step, 0.9), and 1 once that exceeds 0.9; 1
+/// without ramp-up.
+double noise_factor_at(const TrainingConfig& config, std::int64_t step);
+
+}  // namespace pixeldp
