@@ -99,14 +99,12 @@ std::string draw_certified_accuracy(const std::vector<Run>& runs, double width,
   }
   const auto places = place_labels(plot, curves, widths, 12);
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (has_noise(runs[i])) {
-      plot.line(curves[i], series(i));
-      plot.dot(curves[i].front(), 3, series(i));
-    } else {
-      plot.diamond(curves[i].front(), 6, series(i));
-    }
+    if (!has_noise(runs[i])) continue;
+    plot.line(curves[i], series(i));
+    plot.dot(curves[i].front(), 3, series(i));
   }
   for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (!has_noise(runs[i])) plot.diamond(curves[i].front(), 6, series(i));
     if (places[i]) plot.text(*places[i], names[i], "label " + series(i));
   }
   return plot.element(classes, "Certified accuracy against the threshold", description);
@@ -272,7 +270,7 @@ std::string certified_accuracy_figure(const std::vector<Run>& runs) {
 Bins common_bins(const std::vector<Run>& runs) {
   const double largest = largest_radius(runs);
   if (largest == 0) return {};
-  const std::vector<double> edges = round_ticks({0, largest}, 24);
+  const std::vector<double> edges = round_ticks({0, largest}, 40);
   const double width = edges.size() > 1 ? edges[1] - edges[0] : largest;
   return {width, static_cast<std::size_t>(std::ceil(largest / width - 1e-9))};
 }

@@ -44,12 +44,13 @@ a { color: inherit; }
 b, strong { font-weight: 600; }
 code, pre { font: .82em/1.5 ui-monospace, "SF Mono", "DejaVu Sans Mono", Menlo, monospace; }
 figure { margin: 1.2rem 0 1.4rem; }
-figcaption, caption, .caption {
+figure svg + svg { margin-top: 1rem; }
+sup { line-height: 0; }
+figcaption {
   font-size: .9rem; line-height: 1.45; color: var(--soft); text-align: left;
 }
 figcaption { margin-top: .5rem; }
-caption { padding-bottom: .5rem; }
-figcaption b, caption b { color: var(--ink); }
+figcaption b { color: var(--ink); }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg.narrow { display: none; }
 svg text { font: 12px system-ui, "Helvetica Neue", Arial, sans-serif; fill: var(--ink); }
@@ -80,24 +81,25 @@ svg .observed { fill: var(--ink); stroke: var(--page); stroke-width: 1.5; }
 }
 .legend li { display: flex; align-items: center; gap: .45rem; overflow-wrap: anywhere; }
 .legend svg { width: 26px; height: 12px; flex: none; }
-.scroll { overflow-x: auto; margin: 1.2rem 0; }
+figure.table figcaption { margin: 0 0 .5rem; }
+.scroll { overflow-x: auto; }
 table {
   border-collapse: collapse; font: .82rem/1.4 system-ui, "Helvetica Neue", Arial, sans-serif;
   font-variant-numeric: tabular-nums;
 }
 table.full { width: 100%; }
-thead tr:last-child th { border-bottom: 1px solid var(--ink); }
-table > thead > tr:first-child > th { border-top: 1.5px solid var(--ink); }
+thead th { border-top: 1.5px solid var(--ink); border-bottom: 1px solid var(--ink); }
+thead th.run { border-top: 3px solid var(--c); white-space: normal; overflow-wrap: anywhere;
+  min-width: 5.5rem; }
 tbody tr:last-child > * { border-bottom: 1.5px solid var(--ink); }
-th, td { padding: .3rem .55rem; text-align: right; vertical-align: top; white-space: nowrap; }
+th, td { padding: .3rem .55rem; text-align: right; vertical-align: bottom; white-space: nowrap; }
+td { vertical-align: top; }
 th { font-weight: 600; }
-th.group { text-align: center; font-weight: 400; color: var(--soft); }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th:first-child { text-align: left; padding-left: 0; vertical-align: top; position: sticky; left: 0;
+  background: var(--page); }
 tbody th { font-weight: 400; }
-tbody th.run { border-left: 3px solid var(--c); padding-left: .5rem; white-space: normal;
-  overflow-wrap: anywhere; min-width: 7rem; }
 td.best { font-weight: 700; }
-.conditions td, .conditions thead th { text-align: left; white-space: normal; min-width: 9rem; }
+.conditions td, .conditions thead th { text-align: left; white-space: normal; min-width: 8.5rem; }
 .conditions td { overflow-wrap: anywhere; }
 details { margin: .6rem 0; font-size: .95rem; }
 summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
@@ -110,12 +112,13 @@ dl.says dd { margin: .1rem 0 0; }
   h1 { font-size: 1.5rem; }
   svg.wide { display: none; }
   svg.narrow { display: block; }
+  tbody th { white-space: normal; min-width: 7.5rem; }
 }
 @media print {
   :root { --page: #fff; --ink: #000; --soft: #444; --rule: #bbb; --faint: #e6e6e6; }
   body { max-width: none; padding: 0; font-size: 10.5pt; }
   figure, .scroll, dl.says dd { break-inside: avoid; }
-  h2, h3, caption { break-after: avoid; }
+  h2, h3 { break-after: avoid; }
   .scroll { overflow: visible; }
   svg.wide { display: block; } svg.narrow { display: none; }
   summary { display: none; }

@@ -86,7 +86,7 @@ std::vector<double> round_ticks(Interval interval, int count) {
   std::vector<double> ticks;
   const double first = std::ceil(interval.low / step - 1e-9);
   const double last = std::floor(interval.high / step + 1e-9);
-  for (double i = first; i <= last; i += 1) ticks.push_back(i * step);
+  for (double i = first; i <= last; i += 1) ticks.push_back(i * step + 0.0);  // + 0.0: no "-0"
   return ticks;
 }
 

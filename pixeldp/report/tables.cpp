@@ -1,0 +1,203 @@
+#include "pixeldp/report/tables.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "pixeldp/metrics.hpp"
+#include "pixeldp/report/figures.hpp"
+
+namespace pixeldp::report {
+namespace {
+
+std::set<std::int64_t> images_of(const Run& run) {
+  std::set<std::int64_t> images;
+  for (const CertificateRecord& record : run.log.records) images.insert(record.image);
+  return images;
+}
+
+std::string images_text(const Run& run) {
+  const std::set<std::int64_t> images = images_of(run);
+  const std::int64_t first = *images.begin();
+  const std::int64_t last = *images.rbegin();
+  return fmt::format("{} ({}{} to {})", images.size(),
+                     last - first + 1 == static_cast<std::int64_t>(images.size()) ? "" : "some of ",
+                     first, last);
+}
+
+std::string run_headings(const std::vector<Run>& runs) {
+  std::string html;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    html +=
+        fmt::format("<th scope=\"col\" class=\"run {}\">{}</th>", series(i), escape(runs[i].name));
+  }
+  return html;
+}
+
+}  // namespace
+
+std::string percent(double share) { return fmt::format("{:.1f}%", 100 * share); }
+
+std::string percent(std::optional<double> share) { return share ? percent(*share) : "–"; }
+
+bool same_data(const std::vector<Run>& runs) {
+  return std::ranges::all_of(runs, [&](const Run& run) {
+    return run.log.header.dataset_sha256 == runs[0].log.header.dataset_sha256 &&
+           run.log.header.split == runs[0].log.header.split;
+  });
+}
+
+bool same_images(const std::vector<Run>& runs) {
+  return same_data(runs) && std::ranges::all_of(runs, [&](const Run& run) {
+           return images_of(run) == images_of(runs[0]);
+         });
+}
+
+std::string table(std::string_view caption, std::string_view classes, std::string_view content) {
+  return fmt::format(
+      "<figure class=\"table\"><figcaption>{}</figcaption>\n<div class=\"scroll\">"
+      "<table class=\"{}\">{}</table></div></figure>\n",
+      caption, classes, content);
+}
+
+std::string results_table(const std::vector<Run>& runs, const std::vector<double>& thresholds) {
+  std::string html =
+      fmt::format("<thead><tr><th></th>{}</tr></thead>\n<tbody>", run_headings(runs));
+  const auto row = [&](std::string_view title, auto text) {
+    html += fmt::format("<tr><th scope=\"row\">{}</th>", title);
+    for (const Run& run : runs) html += text(run);
+    html += "</tr>\n";
+  };
+  // A share; the best of several comparable runs is set in bold.
+  const bool compare = runs.size() > 1 && same_images(runs);
+  const auto accuracy_row = [&](std::string_view title, double threshold) {
+    double best = 0.0;
+    for (const Run& run : runs)
+      best = std::max(best, certified_accuracy(run.log.records, threshold));
+    row(title, [&](const Run& run) -> std::string {
+      if (threshold > 0 && !has_noise(run)) return "<td>–</td>";
+      const double value = certified_accuracy(run.log.records, threshold);
+      return fmt::format("<td{}>{}</td>",
+                         compare && value > 0 && value == best ? " class=\"best\"" : "",
+                         percent(value));
+    });
+  };
+  row("Images", [](const Run& run) { return fmt::format("<td>{}</td>", run.log.records.size()); });
+  for (const double threshold : thresholds) {
+    accuracy_row(threshold == 0 ? std::string("Accuracy (T = 0)")
+                                : fmt::format("Certified at T = {:.6g}", threshold),
+                 threshold);
+  }
+  row("Certified at all, right or wrong", [](const Run& run) {
+    return fmt::format("<td>{}</td>",
+                       has_noise(run) ? percent(1 - abstention(run.log.records)) : "–");
+  });
+  const auto radius_row = [&](std::string_view title, auto radius) {
+    row(title, [&](const Run& run) {
+      return has_noise(run) ? fmt::format("<td>{:.4f}</td>", radius(run.log.records))
+                            : std::string("<td>–</td>");
+    });
+  };
+  radius_row("Mean radius (wrong: 0)", mean_radius);
+  radius_row("Median radius (wrong: 0)", median_radius);
+  return table(
+      "<b>Table 1.</b> Certified accuracy at thresholds T: the share of images that are right "
+      "and whose certified radius is at least T. In the mean and the median radius, an image that "
+      "is wrong "
+      "counts as 0.",
+      "full", html + "</tbody>");
+}
+
+std::string precision_table(const std::vector<Run>& runs, const std::vector<double>& thresholds) {
+  std::string html = "<thead><tr><th scope=\"col\">T</th>";
+  for (const Run& run : runs) {
+    html += fmt::format("<th scope=\"col\">{}: fraction</th><th scope=\"col\">precision</th>",
+                        escape(run.name));
+  }
+  html += "</tr></thead>\n<tbody>";
+  for (const double threshold : thresholds) {
+    if (threshold == 0) continue;
+    html += fmt::format("<tr><th scope=\"row\">{:.6g}</th>", threshold);
+    for (const Run& run : runs) {
+      html += fmt::format("<td>{}</td><td>{}</td>",
+                          percent(certified_fraction(run.log.records, threshold)),
+                          percent(certified_precision(run.log.records, threshold)));
+    }
+    html += "</tr>\n";
+  }
+  return fmt::format(
+      "<details><summary>Certified fraction, and precision on certified images</summary>\n{}"
+      "</details>\n",
+      table("Share of images with a radius of at least T, and how many of these are right.", "",
+            html + "</tbody>"));
+}
+
+std::string conditions_section(const std::vector<Run>& runs) {
+  std::string html =
+      fmt::format("<thead><tr><th></th>{}</tr></thead>\n<tbody>", run_headings(runs));
+  const auto row = [&](std::string_view title, auto text, bool needs_noise = false) {
+    html += fmt::format("<tr><th scope=\"row\">{}</th>", title);
+    for (const Run& run : runs) {
+      html += fmt::format("<td>{}</td>", needs_noise && !has_noise(run) ? "–" : text(run));
+    }
+    html += "</tr>\n";
+  };
+  const auto header = [](const Run& run) -> const CertificateLogHeader& { return run.log.header; };
+  const auto calibration = [](const Run& run) -> const Calibration& {
+    return run.log.header.calibration;
+  };
+  const auto number = [](double value) { return fmt::format("{}", value); };
+  row("Data set", [&](const Run& run) {
+    return fmt::format("{}, {} split", escape(header(run).dataset), escape(header(run).split));
+  });
+  row("Images", images_text);
+  row("Mechanism", [&](const Run& run) { return std::string(name(calibration(run).mechanism)); });
+  row(
+      "Attack norm", [&](const Run& run) { return norm_text(calibration(run).attack_norm); }, true);
+  row(
+      "Construction bound L",
+      [&](const Run& run) { return number(calibration(run).construction_bound); }, true);
+  row(
+      "Noise scale", [&](const Run& run) { return number(calibration(run).noise_scale); }, true);
+  row(
+      "Sensitivity", [&](const Run& run) { return number(calibration(run).sensitivity); }, true);
+  row(
+      "ε, δ of the construction",
+      [&](const Run& run) {
+        return number(calibration(run).epsilon) + (calibration(run).mechanism == Mechanism::gaussian
+                                                       ? ", " + number(calibration(run).delta)
+                                                       : ", 0");
+      },
+      true);
+  row("Score type", [&](const Run& run) { return std::string(name(header(run).options.scores)); });
+  row(
+      "Bound", [&](const Run& run) { return std::string(name(header(run).options.bound)); }, true);
+  row(
+      "Certificate", [&](const Run& run) { return std::string(name(header(run).options.kind)); },
+      true);
+  row(
+      "Failure probability alpha",
+      [&](const Run& run) { return number(header(run).options.alpha); }, true);
+  row("Draws", [&](const Run& run) { return fmt::format("{}", header(run).draws); });
+  row("Label chosen on", [&](const Run& run) {
+    return header(run).selection_draws == 0
+               ? std::string("the same draws; the bounds pay for the choice")
+               : fmt::format("{} other draws", header(run).selection_draws);
+  });
+  row("Seed", [&](const Run& run) { return fmt::format("{}", header(run).seed); });
+  row("Model SHA-256",
+      [&](const Run& run) { return fmt::format("<code>{}</code>", header(run).model_sha256); });
+  row("Data SHA-256",
+      [&](const Run& run) { return fmt::format("<code>{}</code>", header(run).dataset_sha256); });
+  html = "<h2>Conditions</h2>\n" + table("<b>Table 2.</b> All that the certificates depend on.",
+                                         "conditions full", html + "</tbody>");
+  for (const Run& run : runs) {
+    if (!run.config) continue;
+    html += fmt::format("<details><summary>Configuration of {}</summary><pre>{}</pre></details>\n",
+                        escape(run.name), escape(*run.config));
+  }
+  return html;
+}
+
+}  // namespace pixeldp::report

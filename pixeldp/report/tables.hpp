@@ -1,0 +1,33 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pixeldp/report/run.hpp"
+
+namespace pixeldp::report {
+
+/// "61.2%", and a dash for what does not exist.
+std::string percent(double share);
+std::string percent(std::optional<double> share);
+
+/// Whether all runs were certified on the same split of the same data, and on the same images of
+/// it.
+bool same_data(const std::vector<Run>& runs);
+bool same_images(const std::vector<Run>& runs);
+
+/// A table under its caption; a wide one scrolls by itself and leaves the page in place.
+std::string table(std::string_view caption, std::string_view classes, std::string_view content);
+
+/// Accuracy, certified accuracy at thresholds and radii, a column per run.
+std::string results_table(const std::vector<Run>& runs, const std::vector<double>& thresholds);
+
+/// Certified fraction and precision at thresholds.
+std::string precision_table(const std::vector<Run>& runs, const std::vector<double>& thresholds);
+
+/// All that the certificates depend on, and the runs' configurations.
+std::string conditions_section(const std::vector<Run>& runs);
+
+}  // namespace pixeldp::report

@@ -1,0 +1,341 @@
+#include "pixeldp/report/report.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "engine/error.hpp"
+#include "pixeldp/metrics.hpp"
+#include "pixeldp/report/figures.hpp"
+#include "tests/pixeldp/made_run.hpp"
+
+namespace pixeldp::report {
+namespace {
+
+namespace fs = std::filesystem;
+using tests::MadeRun;
+
+struct TemporaryFolder {
+  TemporaryFolder() {
+    std::string pattern = (fs::temp_directory_path() / "pixeldp-report-XXXXXX").string();
+    path = mkdtemp(pattern.data());
+  }
+  ~TemporaryFolder() { fs::remove_all(path); }
+  fs::path path;
+};
+
+/// A run in memory.
+Run made(const std::string& name, const MadeRun& made_run) {
+  Run run;
+  run.name = name;
+  run.log.header = tests::made_header(made_run);
+  std::mt19937_64 random(made_run.seed);
+  for (int image = 0; image < made_run.images; ++image) {
+    run.log.records.push_back(tests::made_record(made_run, run.log.header, image, random));
+  }
+  return run;
+}
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+/// Whether every element that is opened is closed in order, and every < and & is markup.
+std::string markup_fault(std::string_view html) {
+  std::vector<std::string> open;
+  for (std::size_t i = 0; i < html.size(); ++i) {
+    if (html[i] == '&') {
+      const std::size_t end = html.find(';', i);
+      if (end == std::string_view::npos || end - i > 6) return fmt::format("stray & at {}", i);
+    }
+    if (html[i] == '>') return fmt::format("stray > at {}", i);
+    if (html[i] != '<') continue;
+    const std::size_t end = html.find('>', i);
+    if (end == std::string_view::npos) return "an element without end";
+    const std::string_view tag = html.substr(i + 1, end - i - 1);
+    i = end;
+    const std::string element(tag.substr(0, tag.find_first_of(" \n/", tag[0] == '/' ? 1 : 0)));
+    if (tag[0] == '!' || element == "meta" || tag.back() == '/') continue;
+    if (tag[0] == '/') {
+      if (open.empty() || "/" + open.back() != element) return fmt::format("{} at {}", tag, i);
+      open.pop_back();
+    } else {
+      open.push_back(element);
+    }
+    if (element == "style") i = html.find("</style>", i) - 1;
+  }
+  return open.empty() ? "" : open.back() + " is not closed";
+}
+
+}  // namespace
+
+TEST_CASE("Ticks are round and inside the interval") {
+  CHECK(round_ticks({0, 1}, 5) == std::vector<double>{0, 0.2, 0.4, 0.2 * 3, 0.8, 1});
+  CHECK(round_ticks({0, 0.137}, 4) == std::vector<double>{0, 0.05, 0.1});
+  CHECK(round_ticks({-3, 7}, 2) == std::vector<double>{0, 5});
+  CHECK(round_ticks({2, 2}, 3) == std::vector<double>{2});
+  CHECK_FALSE(std::signbit(round_ticks({0, 1}, 5)[0]));
+}
+
+TEST_CASE("Text is escaped") {
+  CHECK(escape("a<b> & \"c\" 'd'") == "a&lt;b&gt; &amp; &quot;c&quot; &#39;d&#39;");
+}
+
+TEST_CASE("training.csv is read by column names, with gaps") {
+  const Training training = parse_training(
+      "seconds,test_accuracy,step,loss\r\n1,,10,2.5\r\n2,0.5,20,nan\r\n\r\n3,0.625,30\r\n4,0.7,40,"
+      "1",
+      "t");
+  REQUIRE(training.step == std::vector<double>{10, 20, 30});
+  CHECK(std::isnan(training.test_accuracy[0]));
+  CHECK(training.test_accuracy[2] == 0.625);
+  CHECK(training.loss[0] == 2.5);
+  CHECK(std::isnan(training.loss[1]));
+  CHECK(std::isnan(training.loss[2]));
+  REQUIRE(training.train_accuracy.size() == 3);
+  CHECK(std::isnan(training.train_accuracy[1]));
+
+  CHECK(parse_training("loss\n3\n2\n", "t").step == std::vector<double>{1, 2});
+  CHECK(parse_training("", "t").step.empty());
+  CHECK_THROWS_WITH(parse_training("step,loss\n1,2\n2,x\n", "t"),
+                    "t:3: 'x' in column 2 is not a number");
+  CHECK_THROWS_AS(parse_training("step,loss\n1,2,3\n", "t"), Error);
+}
+
+TEST_CASE("Runs are read from folders, and what is missing is named") {
+  TemporaryFolder folder;
+  tests::write_made_run(folder.path / "a" / "run", {.images = 5});
+  tests::write_made_run(folder.path / "b" / "run", {.images = 5});
+  tests::write_made_run(folder.path / "other", {.images = 5});
+  fs::remove(folder.path / "other" / "training.csv");
+  fs::remove(folder.path / "other" / "config.yaml");
+  const std::vector<Run> runs =
+      load_runs({folder.path / "a" / "run", folder.path / "b" / "run", folder.path / "other" / ""});
+  CHECK(runs[0].name == (folder.path / "a" / "run").string());
+  CHECK(runs[1].name == (folder.path / "b" / "run").string());
+  CHECK(runs[2].name == "other");
+  CHECK(runs[0].training->step.size() == 80);
+  CHECK(contains(*runs[0].config, "mnist-cnn"));
+  CHECK_FALSE(runs[2].training.has_value());
+  CHECK_FALSE(runs[2].config.has_value());
+
+  CHECK_THROWS_AS(load_runs({folder.path / "other", folder.path / "other" / "."}), Error);
+  CHECK_THROWS_AS(load_run(folder.path / "missing"), Error);
+  CHECK_THROWS_AS(load_run(folder.path / "a"), Error);
+  const fs::path log = folder.path / "other" / "certificates.jsonl";
+  std::string header;
+  std::getline(std::ifstream(log), header);
+  std::ofstream(log) << header << "\n";
+  CHECK_THROWS_AS(load_run(folder.path / "other"), Error);  // a header and no image
+  std::ofstream(log).close();
+  CHECK_THROWS_AS(load_run(folder.path / "other"), Error);
+}
+
+TEST_CASE("At the certified radius the prediction's worst case meets the best case of all others") {
+  for (const Mechanism mechanism : {Mechanism::gaussian, Mechanism::laplace}) {
+    for (const CertificateKind kind : {CertificateKind::pixeldp, CertificateKind::exact}) {
+      for (const ScoreType scores : {ScoreType::argmax, ScoreType::softmax}) {
+        for (const std::uint64_t selection_draws : {0, 50}) {
+          CAPTURE(name(mechanism));
+          CAPTURE(name(kind));
+          CAPTURE(name(scores));
+          CAPTURE(selection_draws);
+          const Run run = made("run", {.mechanism = mechanism,
+                                       .kind = kind,
+                                       .scores = scores,
+                                       .skill = 3,
+                                       .images = 60,
+                                       .draws = 1000,
+                                       .selection_draws = selection_draws});
+          int certified = 0;
+          for (const CertificateRecord& record : run.log.records) {
+            const Stability picture = stability(run.log.header, record);
+            REQUIRE(picture.labels.size() == 10);
+            CHECK(picture.labels[0].label == record.prediction);
+            CHECK(picture.attack == record.radius);
+            for (const LabelScore& score : picture.labels) {
+              CHECK(score.attacked_lower <= score.lower);
+              CHECK(score.lower <= score.observed);
+              CHECK(score.observed <= score.upper + 1e-9);
+              CHECK(score.upper <= score.attacked_upper);
+            }
+            double rival = 0.0;
+            for (std::size_t i = 1; i < picture.labels.size(); ++i) {
+              rival = std::max(rival, picture.labels[i].attacked_upper);
+            }
+            CHECK(rival == picture.labels[1].attacked_upper);
+            if (record.radius == 0) continue;
+            ++certified;
+            CHECK(std::abs(picture.labels[0].attacked_lower - rival) < 1e-4);
+          }
+          CHECK(certified > 20);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("Without an attack the scores do not move") {
+  Run run = made("run", {.images = 1});
+  run.log.records[0].radius = 0;
+  for (const LabelScore& score : stability(run.log.header, run.log.records[0]).labels) {
+    CHECK(score.attacked_lower == score.lower);
+    CHECK(score.attacked_upper == score.upper);
+  }
+}
+
+TEST_CASE("A histogram counts every image once, in the right place") {
+  Run run = made("run", {.images = 8});
+  const double radii[] = {0, 0, 0.05, 0.1, 0.1000001, 0.25, 0.3, 0.3};
+  for (std::size_t i = 0; i < 8; ++i) {
+    CertificateRecord& record = run.log.records[i];
+    record.radius = radii[i];
+    record.prediction = i % 2 == 0 ? record.label : record.label + 1;
+  }
+  const Bins bins = common_bins({run});
+  CHECK(bins.width * static_cast<double>(bins.count) >= 0.3 * (1 - 1e-9));
+  const Histogram shares = histogram(run, 0.1, 3);
+  CHECK(shares.none.correct == 1 / 8.0);
+  CHECK(shares.none.wrong == 1 / 8.0);
+  CHECK(shares.bins[0].correct == 1 / 8.0);
+  CHECK(shares.bins[0].wrong == 1 / 8.0);  // 0.1 belongs to the bin that ends there
+  CHECK(shares.bins[1].correct == 1 / 8.0);
+  CHECK(shares.bins[1].wrong == 0.0);
+  CHECK(shares.bins[2].correct == 1 / 8.0);
+  CHECK(shares.bins[2].wrong == 2 / 8.0);
+}
+
+TEST_CASE("Labels stand clear of all curves") {
+  const Plot plot({720, 400}, {}, {0, 1}, {0, 1});
+  std::vector<std::vector<Point>> curves;
+  for (const double end : {0.2, 0.5, 1.0}) {
+    std::vector<Point> curve;
+    for (int i = 0; i <= 20; ++i) {
+      const double x = end * i / 20;
+      curve.push_back(plot.at({x, (1 - end / 2) * (1 - std::pow(x / end, 2))}));
+    }
+    curves.push_back(curve);
+  }
+  const std::vector<double> widths = {80, 80, 80};
+  const auto places = place_labels(plot, curves, widths, 12);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    REQUIRE(places[i].has_value());
+    CHECK(places[i]->x + widths[i] <= plot.right());
+    for (const auto& curve : curves) {
+      for (const Point& point : curve) {
+        const bool inside = point.x > places[i]->x && point.x < places[i]->x + widths[i] &&
+                            point.y > places[i]->y - 10 && point.y < places[i]->y;
+        CHECK_FALSE(inside);
+      }
+    }
+  }
+}
+
+TEST_CASE("The page is whole, needs nothing else and repeats itself") {
+  std::vector<Run> runs = {
+      made("baseline", {.mechanism = Mechanism::none, .skill = 4}),
+      made("<script>alert('&')</script>", {.skill = 3, .seed = 2}),
+      made("exact", {.kind = CertificateKind::exact, .construction_bound = 0.3, .seed = 3})};
+  runs[1].config = "key: \"</pre><b>&amp;\"\n";
+  runs[1].training = parse_training("step,loss,train_accuracy\n1,2.5,0.1\n2,2.0,0.2\n", "t");
+  runs[2].log.header.dataset = runs[1].log.header.dataset = runs[0].log.header.dataset = "a<b";
+  const std::string page = report_page(runs);
+  CHECK(markup_fault(page) == "");
+  CHECK(page == report_page(runs));
+  CHECK_FALSE(contains(page, "<script"));
+  CHECK_FALSE(contains(page, "<pre>key: \"</pre>"));
+  CHECK(contains(page, "key: &quot;&lt;/pre&gt;&lt;b&gt;&amp;amp;&quot;"));
+  CHECK(contains(page, "a&lt;b, test split"));
+  for (const std::string_view outside : {"http:", "https:", "src=", "url(", "@import", "<link"}) {
+    CAPTURE(outside);
+    CHECK_FALSE(contains(page, outside));
+  }
+  for (const std::string_view wrong : {"nan", "inf<", "inf\"", "-0%", "M-"}) {
+    CAPTURE(wrong);
+    CHECK_FALSE(contains(page, wrong));
+  }
+  CHECK(contains(page, runs[1].log.header.model_sha256));
+  CHECK(contains(page, fmt::format("{:.1f}%", 100 * certified_accuracy(runs[2].log.records, 0.3))));
+  CHECK(contains(page, "<h2>Training</h2>"));
+  CHECK_FALSE(contains(page, "class=\"note\""));
+
+  CHECK(markup_fault("<a><b></a></b>") != "");
+  CHECK(markup_fault("<a>&</a>") != "");
+}
+
+TEST_CASE("The page says where runs cannot be compared") {
+  const Run first = made("first", {});
+  CHECK(contains(report_page({first, made("b", {.dataset = "mnist"})}), "on different data"));
+  CHECK(contains(report_page({first, made("b", {.images = 100})}), "on different images"));
+  CHECK(contains(report_page({first, made("b", {.mechanism = Mechanism::laplace})}),
+                 "in different norms"));
+}
+
+TEST_CASE("Odd runs have a page as well") {
+  CHECK(markup_fault(report_page({made("none", {.mechanism = Mechanism::none})})) == "");
+  CHECK(markup_fault(report_page({made("one image", {.images = 1})})) == "");
+  CHECK(markup_fault(report_page({made("wide", {.images = 5, .classes = 1000})})) == "");
+  CHECK(markup_fault(report_page({made("weak", {.skill = 0.0, .images = 5, .draws = 20})})) == "");
+  Run lost = made("lost", {.images = 3});
+  for (CertificateRecord& record : lost.log.records) record.radius = 0;
+  lost.training = parse_training("step,loss\n", "t");
+  const std::string page = report_page({lost});
+  CHECK(markup_fault(page) == "");
+  CHECK_FALSE(contains(page, "<h2>Training</h2>"));
+  CHECK_FALSE(contains(page, "<h2>One image"));
+  std::vector<Run> many;
+  for (unsigned i = 0; i < 15; ++i) many.push_back(made(std::to_string(i), {.seed = i}));
+  CHECK(markup_fault(report_page(many)) == "");
+}
+
+TEST_CASE("The image of the third figure can be chosen") {
+  const Run run = made("run", {.images = 30});
+  CHECK(contains(report_page({run}, 17), ": image 17,"));
+  CHECK_THROWS_AS(report_page({run}, 30), Error);
+}
+
+TEST_CASE("The CSV holds the curve of the metrics") {
+  Run run = made("a, \"b\"", {.images = 200});
+  for (std::size_t i = 0; i < 20; ++i) run.log.records[i].radius = 0.05;  // ties
+  const Run sure = made("sure", {.skill = 30, .images = 10});             // no radius of 0
+  std::istringstream lines(report_csv({run, sure}));
+  std::string line;
+  std::getline(lines, line);
+  CHECK(line == "run,threshold,images,certified_accuracy,certified_fraction,precision");
+  double last = -1.0;
+  int rows = 0;
+  bool second = false;
+  while (std::getline(lines, line)) {
+    ++rows;
+    const std::string_view quoted = "\"a, \"\"b\"\"\",";
+    if (line.starts_with("sure,") && !second) {
+      second = true;
+      last = -1.0;
+    }
+    const auto& records = second ? sure.log.records : run.log.records;
+    if (!second) REQUIRE(line.starts_with(quoted));
+    const char* cell = line.c_str() + (second ? 5 : quoted.size());
+    std::vector<double> values;
+    for (char* end = nullptr; *cell != '\0'; cell = *end == ',' ? end + 1 : end) {
+      values.push_back(std::strtod(cell, &end));
+    }
+    REQUIRE(values.size() == 5);
+    CHECK(values[0] > last);
+    if (last < 0) CHECK(values[0] == 0.0);
+    last = values[0];
+    CHECK(values[1] == static_cast<double>(records.size()));
+    CHECK(values[2] == certified_accuracy(records, values[0]));
+    CHECK(values[3] == certified_fraction(records, values[0]));
+    CHECK(values[4] == certified_precision(records, values[0]));
+  }
+  CHECK(second);
+  CHECK(rows > 60);
+}
+
+}  // namespace pixeldp::report
