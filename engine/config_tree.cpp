@@ -4,6 +4,7 @@
 #include <sstream>
 #include <utility>
 
+#include <nlohmann/json.hpp>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
@@ -12,7 +13,7 @@
 namespace pixeldp {
 namespace {
 
-constexpr std::size_t max_text_size = std::size_t{1} << 20;
+constexpr std::size_t max_text_size = std::size_t{1} << 16;
 constexpr std::size_t max_depth = 32;
 
 /// Builds the tree from the parser's events. YAML::Node is not used because it keeps the first of
@@ -129,19 +130,50 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<Frame> stack_;
 };
 
+/// yaml-cpp guesses other encodings from the first bytes, and replaces what it cannot decode.
+void check_text(std::string_view text, const std::string& source) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
+      fail_usage("{}: the control character 0x{:02x} at offset {}", source, c, i);
+  }
+  try {
+    (void)nlohmann::json(text).dump();  // which insists on UTF-8
+  } catch (const nlohmann::json::exception& error) {
+    fail_usage("{}: the text is not UTF-8: {}", source, error.what());
+  }
+}
+
+/// Whether a text without quotes is sure to be read back as itself: numbers and simple words.
+bool is_plain(std::string_view text) {
+  constexpr std::string_view digits = "0123456789", signs = "+-.";
+  constexpr std::string_view all =
+      "0123456789+-._/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  if (text.find_first_not_of(all) != text.npos) return false;
+  const auto first = text.find_first_not_of(signs);
+  if (first == text.npos || (first > 0 && digits.find(text[first]) == digits.npos)) return false;
+  return text != "null" && text != "Null" && text != "NULL";
+}
+
+void emit_text(YAML::Emitter& out, const std::string& text, bool quoted) {
+  if (quoted || !is_plain(text)) out << YAML::DoubleQuoted;
+  out << text;
+}
+
 void emit(YAML::Emitter& out, const ConfigValue& value) {
   switch (value.kind) {
     case ConfigValue::Kind::null:
       out << YAML::Null;
       return;
     case ConfigValue::Kind::scalar:
-      if (value.quoted) out << YAML::DoubleQuoted;
-      out << value.text;
+      emit_text(out, value.text, value.quoted);
       return;
     case ConfigValue::Kind::mapping:
       out << YAML::BeginMap;
       for (const auto& entry : value.entries) {
-        out << YAML::Key << entry.key << YAML::Value;
+        out << YAML::Key;
+        emit_text(out, entry.key, false);
+        out << YAML::Value;
         emit(out, *entry.value);
       }
       out << YAML::EndMap;
@@ -178,6 +210,7 @@ std::shared_ptr<ConfigValue> parse_config_tree(std::string_view text, const std:
   if (text.size() > max_text_size)
     fail_usage("{}: a configuration of {} bytes exceeds the limit of {}", source, text.size(),
                max_text_size);
+  check_text(text, source);
   std::istringstream stream{std::string(text)};
   TreeBuilder builder(source, with_lines);
   try {

@@ -30,9 +30,9 @@ struct ConfigValue {
 
 /// Parses one YAML document. Throws a usage Error that names source:line:column for wrong syntax,
 /// repeated keys, and what a configuration has no use for: anchors, aliases, tags, several
-/// documents, keys that are no text. The text and its nesting are limited, because the parser works
-/// recursively.
-/// Without `with_lines` every place is just `source`.
+/// documents, keys that are no text, control characters, other encodings than UTF-8. The text and
+/// its nesting are limited, because the parser works recursively. Without `with_lines` every place
+/// is just `source`.
 std::shared_ptr<ConfigValue> parse_config_tree(std::string_view text, const std::string& source,
                                                bool with_lines = true);
 

@@ -19,6 +19,11 @@ void check_name(std::string_view name) {
   fail_usage("unknown data set '{}': choose one of {}", name, fmt::join(names, ", "));
 }
 
+bool directory_exists(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
+
 /// One file of the split; its payload goes into the digest.
 Bytes read_part(const fs::path& path, Sha256& digest) {
   Bytes payload = read_maybe_gzip(path);
@@ -90,16 +95,16 @@ fs::path find_dataset_directory(std::string_view name,
                                 const std::optional<std::string>& directory) {
   check_name(name);
   if (directory) {
-    if (!fs::is_directory(*directory))
+    if (!directory_exists(*directory))
       fail("the directory '{}' of data set {} does not exist", *directory, name);
     return *directory;
   }
   const char* root = std::getenv("PIXELDP_DATA");
   if (root != nullptr && *root != '\0') {
     const fs::path candidate = fs::path(root) / name;
-    if (fs::is_directory(candidate)) return candidate;
+    if (directory_exists(candidate)) return candidate;
   }
-  if (name == "fashion-mnist" && fs::is_directory(debian_fashion_mnist))
+  if (name == "fashion-mnist" && directory_exists(debian_fashion_mnist))
     return debian_fashion_mnist;
   fail(
       "data set {} not found: name its directory in the configuration, or set PIXELDP_DATA to the "

@@ -103,7 +103,7 @@ Bytes decompress_gzip(ByteView stream, std::string_view what, std::size_t limit)
   while (status != Z_STREAM_END || position < stream.size()) {
     if (status == Z_STREAM_END) inflateReset(&z);  // another member follows
     if (payload.size() - size < chunk_size)
-      payload.resize(std::max(payload.size() * 2, size + chunk_size));
+      payload.resize(std::max(std::min(payload.size() * 2, limit), size + chunk_size));
     const std::size_t input = std::min(stream.size() - position, chunk_size);
     z.next_in = const_cast<Bytef*>(stream.data() + position);  // zlib does not write to it
     z.avail_in = static_cast<uInt>(input);
@@ -125,9 +125,14 @@ Bytes decompress_gzip(ByteView stream, std::string_view what, std::size_t limit)
 }
 
 Bytes read_maybe_gzip(const fs::path& path, std::size_t limit) {
-  if (fs::exists(path)) return read_file(path, limit);
+  // A path that cannot even be looked up counts as present: reading it gives the reason.
+  const auto present = [](const fs::path& candidate) {
+    std::error_code error;
+    return fs::exists(candidate, error) || error;
+  };
+  if (present(path)) return read_file(path, limit);
   const fs::path compressed = path.string() + ".gz";
-  if (!fs::exists(compressed))
+  if (!present(compressed))
     fail("cannot read '{}': neither it nor '{}' exists", path.string(),
          compressed.filename().string());
   return decompress_gzip(read_file(compressed, limit), compressed.string(), limit);

@@ -120,6 +120,7 @@ TEST_CASE("decompress_gzip") {
 TEST_CASE("read_maybe_gzip takes the plain file or the compressed one") {
   const TemporaryFolder folder;
   CHECK_FAILS(read_maybe_gzip(folder / "x"), "neither it nor 'x.gz' exists");
+  CHECK_FAILS(read_maybe_gzip(folder / std::string(300, 'x')), "File name too long");
   write_file_atomically(folder / "x.gz", gzip(pattern(50)));
   CHECK(read_maybe_gzip(folder / "x") == pattern(50));
   write_file_atomically(folder / "x", pattern(60));
