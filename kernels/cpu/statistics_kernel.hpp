@@ -108,10 +108,11 @@ bool add_scores(float* logits, std::int64_t classes, const LocalStatistics& stat
   constexpr int lanes = V::lanes, parts = statistics_lanes / lanes, half = lanes / 2;
   const std::int64_t padded =
       (classes + statistics_lanes - 1) / statistics_lanes * statistics_lanes;
-  constexpr float lowest = -0x1.fffffep127f;
-  for (std::int64_t c = classes; c < padded; ++c) logits[c] = lowest;
+  // The padding first repeats a logit, which changes neither the highest nor whether all are
+  // finite.
+  for (std::int64_t c = classes; c < padded; ++c) logits[c] = logits[0];
 
-  Floats highest = all<V>(lowest), zero = all<V>(0.0f);
+  Floats highest = all<V>(logits[0]), zero = all<V>(0.0f);
   for (std::int64_t c = 0; c < padded; c += lanes) {
     const Floats x = load<V>(logits + c);
     highest = V::max(highest, x);
@@ -127,8 +128,8 @@ bool add_scores(float* logits, std::int64_t classes, const LocalStatistics& stat
   }
   ++statistics.votes[vote];
 
-  // exp of the lowest float is far below the last bit of the sum, which is at least 1, so the
-  // padding does not change it.
+  // Then it scores exp(-86), far below the last bit of the sum, which is at least 1.
+  for (std::int64_t c = classes; c < padded; ++c) logits[c] = -__builtin_inff();
   Doubles sum[2 * parts] = {};
   for (std::int64_t c = 0; c < padded; c += statistics_lanes) {
 #pragma GCC unroll 8
