@@ -19,15 +19,21 @@ struct DrawStatisticsParams {
 /// The last dense layer, softmax and the statistics of its scores in one pass; neither logits nor
 /// scores are written.
 ///
-///   p = softmax(weight * features[r] + bias),  i = row_image[r]
-///   votes[i, argmax p] += 1        (the lowest index wins a tie)
+///   x = weight * features[r] + bias,  p = softmax(x),  i = row_image[r]
+///   votes[i, argmax x] += 1        (the lowest index wins a tie)
 ///   sums[i, c]    += round(p_c * 2^32)
 ///   squares[i, c] += round(p_c^2 * 2^32)
 ///
 /// features [rows, width], weight [classes, width], bias [classes] or null, row_image [rows]: a
-/// negative entry marks a padding row that counts nowhere. votes, sums, squares [images, classes]
-/// are added to, atomically: several threads may add to the same arrays. A row's result does not
-/// depend on the other rows, and is the same to the last bit on every instruction set.
+/// negative entry marks a padding row that counts nowhere, whatever it holds. votes, sums, squares
+/// [images, classes] are added to, atomically: several threads may add to the same arrays. A row's
+/// result does not depend on the other rows, and is the same to the last bit on every instruction
+/// set: x and exp(x_c - max x) are in single precision, the sum of the exponentials and all after
+/// it in double precision, so one row adds to `sums` 2^32 to within classes / 2 + 1 units.
+///
+/// May be called from a parallel region; outside one, large calls use all threads. Throws an Error
+/// that names the row when a logit of a row that counts is not finite; the row itself adds nothing,
+/// but other rows of the call have been added, so the statistics of its images are of no use then.
 void draw_statistics(const Stream& stream, const DrawStatisticsParams& params,
                      const float* features, const float* weight, const float* bias,
                      const std::int64_t* row_image, std::uint64_t* votes, std::uint64_t* sums,

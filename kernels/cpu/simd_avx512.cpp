@@ -19,6 +19,7 @@ struct Avx512 {
 
   using Floats = float __attribute__((vector_size(64)));
   using Words = std::uint32_t __attribute__((vector_size(64)));
+  using Ints = std::int32_t __attribute__((vector_size(64)));
   using Wides = std::uint64_t __attribute__((vector_size(64)));
   using Doubles = double __attribute__((vector_size(64)));
 

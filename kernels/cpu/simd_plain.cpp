@@ -15,6 +15,7 @@ struct Plain {
 
   using Floats = float __attribute__((vector_size(16)));
   using Words = std::uint32_t __attribute__((vector_size(16)));
+  using Ints = std::int32_t __attribute__((vector_size(16)));
   using Wides = std::uint64_t __attribute__((vector_size(16)));
   using Doubles = double __attribute__((vector_size(16)));
 

@@ -108,12 +108,19 @@ bool add_scores(float* logits, std::int64_t classes, const LocalStatistics& stat
   constexpr int lanes = V::lanes, parts = statistics_lanes / lanes, half = lanes / 2;
   const std::int64_t padded =
       (classes + statistics_lanes - 1) / statistics_lanes * statistics_lanes;
-  constexpr float lowest = -0x1.fffffep127f;
-  for (std::int64_t c = classes; c < padded; ++c) logits[c] = lowest;
+  using Ints = typename V::Ints;
+  Ints lane = {};
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes; ++i) lane[i] = i;
+  const auto load_padded = [&](std::int64_t c, float padding) {
+    const auto left = static_cast<std::int32_t>(classes - c);
+    return lane < left ? load<V>(logits + c) : all<V>(padding);
+  };
 
-  Floats highest = all<V>(lowest), zero = all<V>(0.0f);
+  const float first = logits[0];
+  Floats highest = all<V>(first), zero = all<V>(0.0f);
   for (std::int64_t c = 0; c < padded; c += lanes) {
-    const Floats x = load<V>(logits + c);
+    const Floats x = load_padded(c, first);
     highest = V::max(highest, x);
     zero += x * 0.0f;  // not a number if x is not finite
   }
@@ -122,18 +129,17 @@ bool add_scores(float* logits, std::int64_t classes, const LocalStatistics& stat
 
   std::int64_t vote = -1;
   for (std::int64_t c = 0; vote < 0; c += lanes) {
-    const unsigned equal = V::equal_mask(load<V>(logits + c), all<V>(top));
+    const unsigned equal = V::equal_mask(load_padded(c, first), all<V>(top));
     if (equal != 0) vote = c + __builtin_ctz(equal);
   }
   ++statistics.votes[vote];
 
-  // exp of the lowest float is far below the last bit of the sum, which is at least 1, so the
-  // padding does not change it.
+  // Padding scores exp(-86), far below the last bit of the sum, which is at least 1.
   Doubles sum[2 * parts] = {};
   for (std::int64_t c = 0; c < padded; c += statistics_lanes) {
 #pragma GCC unroll 8
     for (int part = 0; part < parts; ++part) {
-      const Floats e = exp_nonpositive<V>(load<V>(logits + c + part * lanes) - top);
+      const Floats e = exp_nonpositive<V>(load_padded(c + part * lanes, -__builtin_inff()) - top);
       store<V>(logits + c + part * lanes, e);
       sum[2 * part] += V::lower_doubles(e);
       sum[2 * part + 1] += V::upper_doubles(e);
