@@ -11,7 +11,7 @@
 namespace pixeldp {
 
 struct CertificationOptions {
-  Device device;
+  Device device{};
   CertificateOptions certificate;
   std::uint32_t draws = 300;  ///< estimation draws per image
   std::uint32_t selection_draws =

@@ -8,8 +8,8 @@
 namespace pixeldp {
 
 struct TrainOptions {
-  Device device;
-  std::filesystem::path output;  ///< the run's folder
+  Device device{};
+  std::filesystem::path output{};  ///< the run's folder
   bool resume = false;           ///< continue an earlier run in that folder, if there is one
 };
 

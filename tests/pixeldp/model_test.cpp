@@ -1,0 +1,111 @@
+#include "pixeldp/model.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "pixeldp/network_sensitivity.hpp"
+#include "tests/temporary_folder.hpp"
+#include "tests/throws_error.hpp"
+
+using namespace pixeldp;
+
+namespace {
+
+Model small_model() {
+  Model model{.name = "small",
+              .dataset = "mnist",
+              .pixel_shift = -0.5,
+              .spec = {.height = 8, .width = 8},
+              .network = layers::make_network({.height = 8, .width = 8}, 3),
+              .calibration = {.mechanism = Mechanism::gaussian,
+                              .attack_norm = AttackNorm::l2,
+                              .construction_bound = 0.1,
+                              .epsilon = 1.0,
+                              .delta = 0.05,
+                              .noise_scale = 0.25,
+                              .sensitivity = 0.0},
+              .form = SensitivityForm::faithful};
+  model.calibration.sensitivity =
+      network_sensitivity(model.network, AttackNorm::l2, Mechanism::gaussian, model.form);
+  return model;
+}
+
+}  // namespace
+
+TEST_CASE("a model file gives back the model") {
+  const TemporaryFolder folder;
+  const Model model = small_model();
+  save_model(folder / "m", model);
+  const Model read = load_model(folder / "m");
+  CHECK(read.name == "small");
+  CHECK(read.spec == model.spec);
+  CHECK(read.pixel_shift == -0.5);
+  CHECK(read.form == SensitivityForm::faithful);
+  CHECK(read.calibration.sensitivity == model.calibration.sensitivity);
+  CHECK(read.calibration.noise_scale == model.calibration.noise_scale);
+  CHECK(read.network.noise.scale == 0.25);
+  CHECK(read.network.noise.distribution == kernels::NoiseDistribution::gaussian);
+  for (std::size_t i = 0; i < model.network.parameters().size(); ++i) {
+    const auto a = model.network.parameters()[i]->value.values(),
+               b = read.network.parameters()[i]->value.values();
+    CHECK(std::equal(a.begin(), a.end(), b.begin(), b.end()));
+  }
+  check_certifiable(read);
+}
+
+TEST_CASE(
+    "a model without a sensitivity loads but may not be certified; nor may one whose weights "
+    "grew") {
+  const TemporaryFolder folder;
+  SafetensorsFile file = model_to_safetensors(small_model());
+  file.metadata.erase("sensitivity");
+  write_safetensors(folder / "m", file);
+  CHECK_FAILS(check_certifiable(load_model(folder / "m")), "no sensitivity");
+
+  Model model = small_model();
+  for (float& weight : model.network.parameters()[0]->value.values()) weight *= 1.001f;
+  save_model(folder / "grown", model);
+  CHECK_FAILS(check_certifiable(load_model(folder / "grown")), "changed after");
+
+  model = small_model();
+  model.calibration.mechanism = Mechanism::none;
+  CHECK_FAILS(check_certifiable(model), "no noise");
+}
+
+TEST_CASE("damage to a model file is named") {
+  const TemporaryFolder folder;
+  const auto damaged = [&](auto change) {
+    SafetensorsFile file = model_to_safetensors(small_model());
+    change(file);
+    write_safetensors(folder / "m", file);
+    return folder / "m";
+  };
+  using File = SafetensorsFile;
+  CHECK_FAILS(load_model(folder / "none"), "no model there");
+  CHECK_FAILS(load_model(damaged([](File& f) { f.metadata.clear(); })), "'format'");
+  CHECK_FAILS(load_model(damaged([](File& f) { f.metadata["format"] = "other"; })), "'other'");
+  CHECK_FAILS(load_model(damaged([](File& f) { f.metadata["delta"] = "five"; })), "'delta'");
+  CHECK_FAILS(load_model(damaged([](File& f) { f.metadata.erase("noise_scale"); })),
+              "'noise_scale'");
+  CHECK_FAILS(load_model(damaged([](File& f) { f.metadata["classes"] = "-3"; })), "classes");
+  CHECK_FAILS(load_model(damaged([](File& f) { f.metadata["height"] = "99999999999"; })),
+              "99999999999");
+  CHECK_FAILS(load_model(damaged([](File& f) { f.metadata["height"] = "16"; })), "'fc1.weight'");
+  CHECK_FAILS(load_model(damaged([](File& f) { f.metadata["architecture"] = "other"; })),
+              "'other'");
+  CHECK_FAILS(load_model(damaged([](File& f) { f.tensors.erase("conv2.weight"); })),
+              "'conv2.weight'");
+  CHECK_FAILS(load_model(damaged([](File& f) {
+                const std::vector<float> values(10, std::numeric_limits<float>::quiet_NaN());
+                f.tensors["fc2.bias"] = SafeTensor::from_floats({10}, values);
+              })),
+              "not finite");
+  for (const char* value : {"nan", "inf", "-1", "0"}) {
+    CHECK_THROWS_AS(
+        check_certifiable(load_model(damaged([&](File& f) { f.metadata["noise_scale"] = value; }))),
+        Error);
+    CHECK_THROWS_AS(
+        check_certifiable(load_model(damaged([&](File& f) { f.metadata["sensitivity"] = value; }))),
+        Error);
+  }
+}

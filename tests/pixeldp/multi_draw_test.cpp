@@ -1,0 +1,176 @@
+#include "pixeldp/multi_draw.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <stdexcept>
+
+#include <doctest/doctest.h>
+#include <omp.h>
+
+#include "engine/error.hpp"
+#include "kernels/draw_statistics.hpp"
+#include "layers/networks/network_spec.hpp"
+#include "tests/reference/values.hpp"
+
+using namespace pixeldp;
+
+namespace {
+
+/// A network small enough for tests, whose votes are undecided, so that a last-bit change could
+/// show.
+layers::Network small_network(int noise_after_layers = 1) {
+  layers::Network net =
+      layers::make_network({.height = 8, .width = 8, .noise_after_layers = noise_after_layers}, 5);
+  net.noise.distribution = kernels::NoiseDistribution::gaussian;
+  net.noise.scale = 0.7;
+  return net;
+}
+
+std::vector<float> pixels_of(std::uint32_t image) { return reference::reals(64, 100 + image); }
+
+using Results = std::map<std::uint32_t, ScoreStatistics>;
+
+Results run(const MultiDrawPredictor& predictor, const std::vector<std::uint32_t>& images,
+            const DrawPlan& plan) {
+  Results results;
+  std::int64_t expected = 0;
+  predictor.run(
+      static_cast<std::int64_t>(images.size()), plan,
+      [&](std::int64_t i, float* pixels) {
+        const auto values = pixels_of(images[static_cast<std::size_t>(i)]);
+        std::copy(values.begin(), values.end(), pixels);
+        return images[static_cast<std::size_t>(i)];
+      },
+      [&](std::int64_t i, const ScoreStatistics& statistics) {
+        CHECK(i == expected++);
+        results[images[static_cast<std::size_t>(i)]] = statistics;
+        return true;
+      });
+  CHECK(expected == static_cast<std::int64_t>(images.size()));
+  return results;
+}
+
+void check_equal(const ScoreStatistics& a, const ScoreStatistics& b) {
+  CHECK(a.draws == b.draws);
+  CHECK(a.votes == b.votes);
+  CHECK(a.sums == b.sums);
+  CHECK(a.squares == b.squares);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "an image's statistics do not depend on its neighbours, their order, the threads or the "
+    "micro-batch") {
+  const layers::Network net = small_network();
+  const DrawPlan plan{.seed = 3, .draws = 101};
+  const std::vector<std::uint32_t> images = {4, 0, 9, 2, 7};
+  const Results reference = run(MultiDrawPredictor(Stream(), net), images, plan);
+  REQUIRE(reference.size() == 5);
+  for (const auto& [image, statistics] : reference) {
+    CHECK(std::accumulate(statistics.votes.begin(), statistics.votes.end(), std::uint64_t{0}) ==
+          101);
+    CHECK(*std::max_element(statistics.votes.begin(), statistics.votes.end()) < 101);
+  }
+
+  const int threads = omp_get_max_threads();
+  for (const int team : {1, 2, 3}) {
+    omp_set_num_threads(team);
+    for (const std::int64_t micro_batch : {1, 5, 64, 200}) {
+      CAPTURE(team);
+      CAPTURE(micro_batch);
+      const MultiDrawPredictor predictor(Stream(), net, micro_batch);
+      for (const auto& [image, statistics] : run(predictor, {9, 7, 2, 0, 4}, plan)) {
+        check_equal(statistics, reference.at(image));
+      }
+      check_equal(run(predictor, {2}, plan).at(2), reference.at(2));
+    }
+  }
+  omp_set_num_threads(threads);
+}
+
+TEST_CASE("draws add up: any split of the draws merges to the same statistics") {
+  const layers::Network net = small_network();
+  const MultiDrawPredictor predictor(Stream(), net);
+  const ScoreStatistics whole = run(predictor, {6}, {.seed = 1, .draws = 150}).at(6);
+  ScoreStatistics merged = run(predictor, {6}, {.seed = 1, .first_draw = 0, .draws = 37}).at(6);
+  const ScoreStatistics rest =
+      run(predictor, {6}, {.seed = 1, .first_draw = 37, .draws = 113}).at(6);
+  merged.draws += rest.draws;
+  for (std::size_t c = 0; c < merged.votes.size(); ++c) {
+    merged.votes[c] += rest.votes[c];
+    merged.sums[c] += rest.sums[c];
+    merged.squares[c] += rest.squares[c];
+  }
+  check_equal(merged, whole);
+}
+
+TEST_CASE("seed, stream tag and image id change the noise") {
+  const layers::Network net = small_network();
+  const MultiDrawPredictor predictor(Stream(), net);
+  const auto sums = [&](const DrawPlan& plan) { return run(predictor, {6}, plan).at(6).sums; };
+  const auto base = sums({.seed = 1, .draws = 20});
+  CHECK(base != sums({.seed = 2, .draws = 20}));
+  CHECK(base != sums({.seed = 1, .tag = StreamTag::selection, .draws = 20}));
+  CHECK(base != sums({.seed = 1, .first_draw = 20, .draws = 20}));
+}
+
+TEST_CASE("every draw of a network without noise is the plain network") {
+  for (const int position : {0, 1, 2}) {
+    layers::Network net = small_network(position);
+    net.noise.scale = 0.0;
+    Tensor images(Shape{1, 8, 8, 1});
+    const auto pixels = pixels_of(3);
+    std::copy(pixels.begin(), pixels.end(), images.data());
+    const std::vector<kernels::NoiseRow> rows = {{0, 0, 0}};
+    layers::TrainingPass pass(net);
+    const Tensor& logits =
+        pass.forward(Stream(), images, {.tag = StreamTag::training, .rows = rows});
+
+    const ScoreStatistics statistics =
+        run(MultiDrawPredictor(Stream(), net), {3}, {.draws = 10}).at(3);
+    double total = 0.0;
+    for (int c = 0; c < 10; ++c) total += std::exp(double{logits.data()[c]});
+    for (std::size_t c = 0; c < 10; ++c) {
+      const double score = std::exp(double{logits.data()[c]}) / total;
+      CHECK(statistics.sums[c] % 10 == 0);  // all draws alike
+      CHECK(static_cast<double>(statistics.sums[c]) * kernels::score_unit / 10 ==
+            doctest::Approx(score).epsilon(1e-5));
+    }
+    CHECK(statistics.votes[static_cast<std::size_t>(statistics.top_label(ScoreType::softmax))] ==
+          10);
+  }
+}
+
+TEST_CASE("a consumer may stop the run; exceptions pass through; absurd plans are refused") {
+  const layers::Network net = small_network();
+  const MultiDrawPredictor predictor(Stream(), net);
+  const auto source = [](std::int64_t i, float* pixels) {
+    std::fill_n(pixels, 64, 0.5f);
+    return static_cast<std::uint32_t>(i);
+  };
+  int taken = 0;
+  predictor.run(1000, {.draws = 3}, source,
+                [&](std::int64_t, const ScoreStatistics&) { return ++taken < 4; });
+  CHECK(taken == 4);
+  CHECK_THROWS_AS(predictor.run(10, {.draws = 3}, source,
+                                [](std::int64_t, const ScoreStatistics&) -> bool {
+                                  throw std::runtime_error("no");
+                                }),
+                  std::runtime_error);
+  CHECK_THROWS_AS(predictor.run(
+                      10, {.draws = 3},
+                      [](std::int64_t i, float*) -> std::uint32_t {
+                        if (i == 5) throw std::runtime_error("no");
+                        return 0;
+                      },
+                      [](std::int64_t, const ScoreStatistics&) { return true; }),
+                  std::runtime_error);
+  const auto ignore = [](std::int64_t, const ScoreStatistics&) { return true; };
+  CHECK_THROWS_AS(predictor.run(1, {.draws = 0}, source, ignore), Error);
+  CHECK_THROWS_AS(predictor.run(1, {.first_draw = 0xffffffff, .draws = 2}, source, ignore), Error);
+  CHECK_THROWS_AS(MultiDrawPredictor(Stream(), net, 0), Error);
+  predictor.run(0, {.draws = 1}, source, ignore);
+}

@@ -1,0 +1,134 @@
+#include "trainers/train.hpp"
+
+#include <cmath>
+#include <sstream>
+
+#include "pixeldp/model.hpp"
+#include "pixeldp/network_sensitivity.hpp"
+#include "tests/made_mnist.hpp"
+#include "tests/throws_error.hpp"
+
+using namespace pixeldp;
+
+namespace {
+
+std::string text_of(const std::filesystem::path& path) {
+  return std::string(as_text(read_file(path)));
+}
+
+/// training.csv without its last column, the time.
+std::string log_without_times(const std::filesystem::path& run) {
+  std::istringstream lines(text_of(run / "training.csv"));
+  std::string result;
+  for (std::string line; std::getline(lines, line);)
+    result += line.substr(0, line.rfind(',')) + '\n';
+  return result;
+}
+
+struct Fixture {
+  TemporaryFolder folder;
+  Fixture() { tests::write_made_mnist(folder.path()); }
+  ConfigNode config(int steps = 24) const {
+    return ConfigNode::parse(tests::made_mnist_config(folder.path(), steps), "test.yaml");
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "training learns, and leaves a model that may be certified") {
+  const TrainSummary summary = train(config(60), {.output = folder / "run"});
+  CHECK(summary.steps == 60);
+  CHECK(summary.test_accuracy > 0.9);
+  const Model model = load_model(folder / "run" / "model.safetensors");
+  check_certifiable(model);
+  CHECK(model.calibration.noise_scale == doctest::Approx(0.25372725));
+  CHECK(model.calibration.sensitivity == summary.sensitivity);
+  CHECK(model.calibration.sensitivity == network_sensitivity(model.network, AttackNorm::l2,
+                                                             Mechanism::gaussian,
+                                                             SensitivityForm::tight));
+  // Read back, the resolved configuration is the one that was trained.
+  CHECK(text_of(folder / "run" / "config.yaml") ==
+        ConfigNode::load(folder / "run" / "config.yaml").to_yaml());
+}
+
+TEST_CASE_FIXTURE(
+    Fixture,
+    "the same configuration gives the same model, whatever the number of threads in evaluation") {
+  train(config(), {.output = folder / "a"});
+  train(config(), {.output = folder / "b"});
+  CHECK(text_of(folder / "a" / "model.safetensors") == text_of(folder / "b" / "model.safetensors"));
+  CHECK(log_without_times(folder / "a") == log_without_times(folder / "b"));
+}
+
+TEST_CASE_FIXTURE(
+    Fixture,
+    "a folder that holds a run is not trained over, and not resumed under another configuration") {
+  train(config(8), {.output = folder / "run"});
+  const std::string model = text_of(folder / "run" / "model.safetensors");
+  CHECK_FAILS(train(config(8), {.output = folder / "run"}), "--resume");
+  CHECK_FAILS(train(config(9), {.output = folder / "run", .resume = true}),
+              "another configuration");
+  CHECK(text_of(folder / "run" / "model.safetensors") == model);
+  // A run that is done is left as it is.
+  train(config(8), {.output = folder / "run", .resume = true});
+  CHECK(text_of(folder / "run" / "model.safetensors") == model);
+}
+
+TEST_CASE_FIXTURE(Fixture, "divergence is named, with the step and what to change") {
+  ConfigNode wild = config();
+  wild.set("training.learning_rate=1e30");
+  wild.set("sensitivity.control=none");
+  CHECK_FAILS(train(wild, {.output = folder / "run"}), "training.learning_rate");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a damaged checkpoint is refused") {
+  train(config(8), {.output = folder / "run"});
+  std::filesystem::remove(folder / "run" / "model.safetensors");
+  std::filesystem::resize_file(folder / "run" / "checkpoint.safetensors", 1000);
+  CHECK_FAILS(train(config(8), {.output = folder / "run", .resume = true}),
+              "checkpoint.safetensors");
+}
+
+TEST_CASE_FIXTURE(
+    Fixture, "every mechanism, noise position, attack norm and control trains and is measured") {
+  struct Case {
+    const char *mechanism, *norm, *control;
+    int position;
+  };
+  const Case cases[] = {{"gaussian", "2", "parseval", 2},
+                        {"gaussian", "2", "none", 0},
+                        {"gaussian", "1", "normalise-columns", 1},
+                        {"laplace", "1", "normalise-columns", 1},
+                        {"laplace", "1", "none", 0},
+                        {"gaussian", "inf", "normalise-rows", 1},
+                        {"laplace", "2", "parseval", 1},
+                        {"laplace", "1", "normalise-columns", 2}};
+  for (const Case& c : cases) {
+    CAPTURE(c.mechanism);
+    CAPTURE(c.norm);
+    CAPTURE(c.position);
+    ConfigNode config = this->config(2);
+    config.set("noise.mechanism=" + std::string(c.mechanism));
+    config.set("noise.attack_norm='" + std::string(c.norm) + "'");
+    config.set("noise.after_layers=" + std::to_string(c.position));
+    config.set("sensitivity.control=" + std::string(c.control));
+    if (std::string(c.control) != "parseval") {
+      // These settings belong to the projection only.
+      config = ConfigNode::parse(config.to_yaml(), "test.yaml");
+      config.set("sensitivity={control: " + std::string(c.control) + "}");
+    }
+    const auto run = folder / ("run-" + std::string(c.mechanism) + c.norm + c.control +
+                               std::to_string(c.position));
+    const TrainSummary summary = train(config, {.output = run});
+    const Model model = load_model(run / "model.safetensors");
+    check_certifiable(model);
+    CHECK(summary.sensitivity > 0.0);
+    // One layer whose columns or rows are normalised has just the sensitivity that the noise
+    // assumes.
+    if (c.position == 1 && std::string(c.control) == "normalise-rows") {
+      CHECK(summary.sensitivity <= std::sqrt(14.0 * 14 * 32) * (1 + 1e-5));
+    }
+    if (c.position == 1 && std::string(c.control) == "normalise-columns")
+      CHECK(summary.sensitivity <= 1 + 1e-5);
+  }
+}

@@ -1,0 +1,122 @@
+#include "trainers/training_config.hpp"
+
+#include <cmath>
+#include <cstdlib>
+#include <set>
+
+#include "tests/throws_error.hpp"
+#include "trainers/epoch_sampler.hpp"
+
+using namespace pixeldp;
+
+namespace {
+
+constexpr const char* base =
+    "name: test\n"
+    "data: {set: mnist}\n"
+    "network: {architecture: mnist-cnn}\n"
+    "noise: {mechanism: gaussian, construction_bound: 0.1}\n"
+    "sensitivity: {control: parseval}\n"
+    "training: {steps: 100, learning_rate: 0.1}\n";
+
+TrainingConfig read(std::initializer_list<const char*> changes) {
+  const ConfigNode node = ConfigNode::parse(base, "test.yaml");
+  for (const char* change : changes) ConfigNode(node).set(change);
+  return read_training_config(node);
+}
+
+}  // namespace
+
+TEST_CASE("the configuration's defaults are the paper's") {
+  const TrainingConfig config = read({});
+  CHECK(config.batch == 128);
+  CHECK(config.momentum == 0.9);
+  CHECK(config.weight_decay == 0.0002);
+  CHECK(config.parseval_step == 0.0003);
+  CHECK(config.parseval_loops == 10);
+  CHECK(config.calibration.epsilon == 1.0);
+  CHECK(config.calibration.delta == 0.05);
+  CHECK(config.calibration.attack_norm == AttackNorm::l2);
+  CHECK(config.calibration.sensitivity == 1.0);
+  CHECK(config.calibration.noise_scale == doctest::Approx(0.25372725));
+  CHECK(config.pixel_shift == -0.5);
+  CHECK(config.network.rescale_prefix);
+}
+
+TEST_CASE(
+    "the sensitivity that the noise assumes follows from norm, mechanism, position and control") {
+  const auto assumed = [](std::initializer_list<const char*> changes) {
+    return read(changes).calibration.sensitivity;
+  };
+  CHECK(assumed({"noise.after_layers=0"}) == 1.0);
+  CHECK(assumed({"noise.after_layers=0", "noise.attack_norm='inf'"}) == doctest::Approx(28.0));
+  CHECK(assumed({"noise.attack_norm='1'", "noise.mechanism=laplace"}) == 1.0);
+  CHECK(assumed({"noise.mechanism=laplace"}) == doctest::Approx(std::sqrt(6272.0)));
+  CHECK(assumed({"noise.attack_norm='inf'"}) == doctest::Approx(28.0));
+  CHECK(assumed({"noise.attack_norm='inf'", "sensitivity.control=normalise-rows"}) ==
+        doctest::Approx(std::sqrt(6272.0)));
+  CHECK(assumed({"noise.assumed_sensitivity=3"}) == 3.0);
+}
+
+TEST_CASE("mistakes are named by file, line and key") {
+  CHECK_FAILS(read({"training.setps=3"}), "'training.setps'");
+  CHECK_FAILS(read({"training.steps=0"}), "'training.steps'");
+  CHECK_FAILS(read({"training.steps=ten"}), "'training.steps'");
+  CHECK_FAILS(read({"training.learning_rate=0"}), "'training.learning_rate'");
+  CHECK_FAILS(read({"training.momentum=1"}), "'training.momentum'");
+  CHECK_FAILS(read({"noise.epsilon=1.5"}), "'noise.epsilon'");
+  CHECK_FAILS(read({"noise.delta=0"}), "'noise.delta'");
+  CHECK_FAILS(read({"noise.construction_bound=.nan"}), "'noise.construction_bound'");
+  CHECK_FAILS(read({"noise.after_layers=3"}), "'noise.after_layers'");
+  CHECK_FAILS(read({"noise.mechanism=uniform"}), "laplace");
+  CHECK_FAILS(read({"noise.mechanism=none"}), "'noise.construction_bound'");
+  CHECK_FAILS(read({"name=../evil"}), "'name'");
+  CHECK_FAILS(read({"data.set=imagenet"}), "mnist");
+  CHECK_FAILS(read({"training.learning_rate_changes=[{step: 5, rate: 1}, {step: 5, rate: 2}]"}),
+              "ascending");
+  try {
+    read_training_config(ConfigNode::parse(std::string(base) + "noise_scale: 3\n", "test.yaml"));
+    CHECK(false);
+  } catch (const Error& error) {
+    CHECK(std::string(error.what()).find("test.yaml:7:1") != std::string::npos);
+    CHECK(error.kind() == Error::Kind::usage);
+  }
+}
+
+TEST_CASE("learning rate and noise ramp-up at the steps of the paper") {
+  const TrainingConfig config = read({"training.learning_rate_changes=[{step: 30, rate: 0.01}]"});
+  CHECK(learning_rate_at(config, 0) == 0.1);
+  CHECK(learning_rate_at(config, 29) == 0.1);
+  CHECK(learning_rate_at(config, 30) == 0.01);
+  CHECK(noise_factor_at(config, 0) == doctest::Approx(0.1));
+  CHECK(noise_factor_at(config, 421) == doctest::Approx(0.1).epsilon(0.01));
+  CHECK(noise_factor_at(config, 5000) == doctest::Approx(1.0 - std::pow(0.99975, 5000)));
+  CHECK(noise_factor_at(config, 9200) < 0.9);
+  CHECK(noise_factor_at(config, 9220) == 1.0);
+  CHECK(noise_factor_at(read({"noise.ramp_up=false"}), 0) == 1.0);
+}
+
+TEST_CASE("an epoch is a permutation, epochs differ, and any step can be reached directly") {
+  EpochSampler sampler(10, 7);
+  std::vector<std::int64_t> first, second;
+  for (std::int64_t step = 0; step < 5; ++step) {
+    const auto batch = sampler.batch(step, 4);
+    for (std::size_t i = 0; i < 4; ++i)
+      (batch.epochs[i] == 0 ? first : second).push_back(batch.images[i]);
+  }
+  CHECK(first.size() == 10);
+  CHECK(std::set(first.begin(), first.end()).size() == 10);
+  CHECK(std::set(second.begin(), second.end()).size() == 10);
+  CHECK(first != second);
+  EpochSampler other(10, 7), another_seed(10, 8);
+  CHECK(other.batch(3, 4).images == sampler.batch(3, 4).images);
+  CHECK(another_seed.batch(0, 10).images != sampler.batch(0, 10).images);
+  // Every position is hit about equally often by image 0.
+  std::vector<int> hits(10);
+  EpochSampler many(10, 9);
+  for (std::int64_t epoch = 0; epoch < 2000; ++epoch) {
+    const auto order = many.batch(epoch, 10).images;
+    for (std::size_t i = 0; i < 10; ++i) hits[i] += order[i] == 0;
+  }
+  for (const int count : hits) CHECK(std::abs(count - 200) < 70);  // five standard deviations
+}
