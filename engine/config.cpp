@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -47,8 +46,7 @@ std::string description(const ConfigValue& value) {
 double read_number(const ConfigValue& value, std::string_view name, const Range& range) {
   const auto number =
       value.kind == Kind::scalar && !value.quoted ? parse_whole<double>(value.text) : std::nullopt;
-  if (!number || !std::isfinite(*number) || !range.contains(*number))
-    fail_type(value, name, range.text());
+  if (!number || !range.contains(*number)) fail_type(value, name, range.text());
   return *number;
 }
 

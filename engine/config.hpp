@@ -14,7 +14,7 @@ namespace pixeldp {
 
 struct ConfigValue;
 
-/// Numbers a setting may take, bounds included unless said otherwise.
+/// Numbers a setting may take, bounds included unless said otherwise; never infinite or NaN.
 struct Range {
   double min = -std::numeric_limits<double>::max();
   double max = std::numeric_limits<double>::max();
