@@ -15,9 +15,12 @@ std::string_view name(Bound bound);
 Bound parse_bound(std::string_view text);
 
 // ---- One-sided bounds of one mean at one failure probability, rounded outwards ----
+// At most 2^32 - 1 draws, as many as one image can have. A failure probability that underflowed to
+// 0 gives bounds that say nothing; one outside [0, 1) is a usage error.
 
 /// Lower and upper Clopper-Pearson bound of a probability after `successes` of `draws`:
-/// BetaInv(a; k, n-k+1), 0 for k = 0, and BetaInv(1-a; k+1, n-k), 1 for k = n.
+/// BetaInv(a; k, n-k+1), 0 for k = 0, and BetaInv(1-a; k+1, n-k), 1 for k = n. A failure
+/// probability above 1/2 counts as 1/2.
 double clopper_pearson_lower(std::uint64_t successes, std::uint64_t draws, double failure);
 double clopper_pearson_upper(std::uint64_t successes, std::uint64_t draws, double failure);
 /// sqrt(ln(1/a) / (2n)) for scores in [0, 1].

@@ -76,10 +76,11 @@ double grid_gaussian_size(double lower, double upper) {
   return best;
 }
 
-// Attack size in units of b / Delta up to which the Laplace distribution, shifted by it, keeps a
-// label of expected score `lower` above one of `upper`. Laplace noise is log-concave, so the worst
-// shift within the 1-norm ball lies along one axis, and there the Neyman-Pearson bounds are
-//   p -> e^-s p below 1/2 and min(e^-s / (4 (1-p)), ...) above, and their mirror images.
+// Attack size s in units of b / Delta up to which the Laplace distribution keeps a label of
+// expected score `lower` above one of `upper`. Laplace noise is log-concave, so the worst shift
+// within the 1-norm ball lies along one axis. There, by Neyman and Pearson, a probability p falls
+// to no less than e^-s p if p <= 1/2, and else to 1 - e^s (1-p) while that is above 1/2 and to e^-s
+// / (4 (1-p)) from there on; it rises to the mirror image. The sizes are where the two meet.
 double exact_laplace_size(double lower, double upper) {
   if (lower < 0.5) return half_log_ratio(lower, upper);
   if (upper > 0.5) return half_log_ratio(1.0 - upper, 1.0 - lower);

@@ -18,13 +18,12 @@ CertificateKind parse_certificate_kind(std::string_view text);
 /// The largest attack size within which a label whose expected score is at least `lower` stays
 /// above every label whose expected score is at most `upper`; rounded down, 0 when there is none.
 ///   pixeldp       lower > e^(2 eps) upper + (1 + e^eps) delta (Lecuyer et al. 2019, Prop. 2),
-///   maximised over
-///                 epsilon for Gaussian noise, in closed form for Laplace noise
+///                 maximised over epsilon for Gaussian noise, in closed form for Laplace noise
 ///   pixeldp-grid  the same over the original program's grid of deltas, for comparison only
-///   exact         sigma / (2 Delta) (Phi^-1(lower) - Phi^-1(upper)) for Gaussian (Cohen et al.
-///   2019);
-///                 for Laplace b / (2 Delta) ln(1 / (4 upper (1 - lower))) when lower >= 1/2, else
-///                 b / (2 Delta) ln(lower / upper)
+///   exact         sigma / (2 Delta) (Phi^-1(lower) - Phi^-1(upper)) for Gaussian noise (Cohen et
+///                 al. 2019); for Laplace b / (2 Delta) times ln(lower / upper) if lower < 1/2,
+///                 ln(1 / (4 upper (1 - lower))) if upper <= 1/2 <= lower, and
+///                 ln((1 - upper) / (1 - lower)) if upper > 1/2
 /// Throws an Error when the calibration lacks what a certificate needs.
 double certified_radius(CertificateKind kind, const Calibration& calibration, double lower,
                         double upper);
@@ -46,7 +45,7 @@ struct Certificate {
 /// A pure function of what was counted: no model, no draws. `selected` is the label chosen on
 /// separate draws; without it the top label of `statistics` is taken and the bounds pay for that
 /// choice. `upper` is the maximum over all other labels, and at most 1 - lower since the scores of
-/// a draw sum to 1.
+/// a draw sum to 1 (softmax scores in floats only nearly, which is allowed for).
 Certificate certify(const ScoreStatistics& statistics, const Calibration& calibration,
                     const CertificateOptions& options, std::optional<int> selected = std::nullopt);
 

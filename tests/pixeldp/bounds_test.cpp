@@ -195,6 +195,18 @@ TEST_CASE("constant scores have no variance, even a billion of them") {
   }
 }
 
+TEST_CASE("squares that round to nothing still count as variance") {
+  // Every other score is 2^-17: its square is a quarter of the unit and is added as 0.
+  std::vector<std::vector<double>> draws;
+  for (int i = 0; i < 100000; ++i) draws.push_back({i % 2 * 0x1p-17, 1.0 - i % 2 * 0x1p-17});
+  const ScoreStatistics s = softmax(draws);
+  REQUIRE(s.squares[0] == 0);
+  const ScoreBounds b =
+      score_bounds(s, ScoreType::softmax, Bound::empirical_bernstein, 0.04, Selection::same_draws);
+  const double variance = 0x1p-36 * 100000 / 99999;
+  CHECK(b.upper[0] >= 0x1p-18 + empirical_bernstein_half_width(100000, variance, 0.01));
+}
+
 TEST_CASE("statistics that cannot be are refused") {
   const auto bounds = [](const ScoreStatistics& s, ScoreType t, Bound b, double alpha = 0.05) {
     return score_bounds(s, t, b, alpha, Selection::same_draws);

@@ -1,0 +1,133 @@
+#include <array>
+#include <cstdio>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+#include <sys/wait.h>
+
+#include "pixeldp/certificate.hpp"
+
+namespace pixeldp {
+namespace {
+
+struct Outcome {
+  int status = -1;
+  std::string output;  // standard output, then standard error when it was asked for
+};
+
+Outcome run(const std::string& arguments, bool with_errors = false) {
+  const std::string command = std::string(PIXELDP_PROGRAM) + " radius " + arguments +
+                              (with_errors ? " 2>&1" : " 2>/dev/null");
+  Outcome outcome;
+  FILE* pipe = popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::array<char, 4096> buffer{};
+  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe))
+    outcome.output.append(buffer.data(), n);
+  const int status = pclose(pipe);
+  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return outcome;
+}
+
+TEST_CASE("radius prints one JSON object that agrees with the library") {
+  const Outcome outcome =
+      run("--counts 10,280,10 --sigma 0.5 --sensitivity 2 --alpha 0.01 --certificate exact --json");
+  CHECK(outcome.status == 0);
+  const auto report = nlohmann::json::parse(outcome.output);
+  ScoreStatistics statistics;
+  statistics.draws = 300;
+  statistics.votes = {10, 280, 10};
+  Calibration calibration;
+  calibration.mechanism = Mechanism::gaussian;
+  calibration.noise_scale = 0.5;
+  calibration.sensitivity = 2.0;
+  CertificateOptions options;
+  options.alpha = 0.01;
+  options.kind = CertificateKind::exact;
+  const Certificate expected = certify(statistics, calibration, options);
+  CHECK(report["prediction"] == 1);
+  CHECK(report["radius"].get<double>() == expected.radius);
+  CHECK(report["lower"].get<double>() == expected.lower);
+  CHECK(report["upper"].get<double>() == expected.upper);
+  CHECK(report["draws"] == 300);
+  CHECK(report["selection"] == "same");
+  CHECK(report["largest_radius"].get<double>() > expected.radius);
+}
+
+TEST_CASE("radius in words: never more digits than the value holds, rounded down") {
+  const Outcome outcome = run("--counts 300,0 --mechanism laplace");
+  CHECK(outcome.status == 0);
+  CHECK(outcome.output.find("prediction  0 (300 of 300 draws)") != std::string::npos);
+  const auto at = outcome.output.find("radius      ");
+  REQUIRE(at != std::string::npos);
+  const double printed = std::stod(outcome.output.substr(at + 12));
+  const auto exact =
+      nlohmann::json::parse(run("--counts 300,0 --mechanism laplace --json").output)["radius"]
+          .get<double>();
+  CHECK(printed <= exact);
+  CHECK(printed > exact * (1 - 2e-5));
+  CHECK(outcome.output.find("can never certify") == std::string::npos);
+}
+
+TEST_CASE("radius says when no counts of that many draws could certify") {
+  const Outcome few = run("--counts 3,2");
+  CHECK(few.status == 0);
+  CHECK(few.output.find("radius      0") != std::string::npos);
+  CHECK(few.output.find("even 5 of 5 reach only") != std::string::npos);
+  const Outcome even = run("--counts 150,150");
+  CHECK(even.output.find("radius      0") != std::string::npos);
+  CHECK(even.output.find("even") == std::string::npos);
+}
+
+TEST_CASE("a label selected on separate draws certifies more") {
+  const auto radius = [](const std::string& more) {
+    return nlohmann::json::parse(run("--counts 80,15,5 --json " + more).output)["radius"]
+        .get<double>();
+  };
+  CHECK(radius("--selected 0") > radius(""));
+  CHECK(radius("--selected 1") == 0.0);
+}
+
+TEST_CASE("absurd requests are wrong usage, with a reason and nothing on standard output") {
+  for (const char* arguments : {"",
+                                "--counts 0,0",
+                                "--counts -1,3",
+                                "--counts 1,,2",
+                                "--counts 1.5,2",
+                                "--counts 7",
+                                "--counts 99999999999999999999,1",
+                                "--counts 4294967295,1",
+                                "--counts 3,1 --alpha 0",
+                                "--counts 3,1 --alpha 1",
+                                "--counts 3,1 --alpha nan",
+                                "--counts 3,1 --sigma 0",
+                                "--counts 3,1 --sigma -1",
+                                "--counts 3,1 --sigma nan",
+                                "--counts 3,1 --sigma inf",
+                                "--counts 3,1 --sensitivity 0",
+                                "--counts 3,1 --sensitivity nan",
+                                "--counts 3,1 --bound wilson",
+                                "--counts 3,1 --certificate best",
+                                "--counts 3,1 --mechanism none",
+                                "--counts 3,1 --selected 2",
+                                "--counts 3,1 --selected -1",
+                                "--counts 3,1 --sigma 1e308 --sensitivity 1e-300"}) {
+    CAPTURE(arguments);
+    const Outcome outcome = run(arguments);
+    CHECK(outcome.status == 2);
+    CHECK(outcome.output.empty());
+    CHECK(run(arguments, true).output.size() > 20);
+  }
+}
+
+TEST_CASE("radius lists the values of its choices") {
+  const Outcome help = run("--help");
+  CHECK(help.status == 0);
+  for (const char* choice : {"gaussian", "laplace", "hoeffding", "empirical-bernstein",
+                             "clopper-pearson", "pixeldp-grid", "exact"})
+    CHECK(help.output.find(choice) != std::string::npos);
+}
+
+}  // namespace
+}  // namespace pixeldp
