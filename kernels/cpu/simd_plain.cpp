@@ -44,7 +44,7 @@ struct Plain {
   /// (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using
   /// rounding to odd", IEEE Transactions on Computers 57(4), 2008). a, b, c are floats, so a b is
   /// exact.
-  static Doubles multiply_add_to_odd(Doubles a, Doubles b, Doubles c) {
+  [[gnu::noinline, gnu::cold]] static Doubles multiply_add_to_odd(Doubles a, Doubles b, Doubles c) {
     const Doubles product = a * b;
     const Doubles sum = product + c;
     const Doubles part = sum - product;
@@ -56,11 +56,25 @@ struct Plain {
     const Wides overshot = (bits ^ (Wides)error) >> 63;  // 1 where rounded away from zero
     return (Doubles)(bits + ((1 - (overshot << 1)) & inexact & even));
   }
+  /// True where rounding the sum once more, to single precision, could go wrong: where it looks
+  /// like a tie of two floats, or lies below the smallest normal one.
+  static bool may_round_twice(Doubles sum) {
+    const Ints low_then_high =
+        (Ints)((Words)sum & Words{0x1fffffff, 0x7fffffff, 0x1fffffff, 0x7fffffff});
+    const Ints tie = low_then_high == Ints{0x10000000, -1, 0x10000000, -1};
+    const Ints small = (low_then_high > Ints{0x7fffffff, 0, 0x7fffffff, 0}) &
+                       (low_then_high < Ints{0, 0x38100000, 0, 0x38100000});
+    return _mm_movemask_ps((__m128)(tie | small)) != 0;
+  }
   /// The instruction for it came later than SSE2. (The conversions must stay intrinsics: GCC 12
   /// drops the rounding of vectors that go from double to float and back.)
   static Floats fma(Floats a, Floats b, Floats c) {
-    const Doubles lower = multiply_add_to_odd(lower_doubles(a), lower_doubles(b), lower_doubles(c));
-    const Doubles upper = multiply_add_to_odd(upper_doubles(a), upper_doubles(b), upper_doubles(c));
+    Doubles lower = (Doubles)lower_doubles(a) * lower_doubles(b) + lower_doubles(c);
+    Doubles upper = (Doubles)upper_doubles(a) * upper_doubles(b) + upper_doubles(c);
+    if (__builtin_expect(may_round_twice(lower) | may_round_twice(upper), 0)) {
+      lower = multiply_add_to_odd(lower_doubles(a), lower_doubles(b), lower_doubles(c));
+      upper = multiply_add_to_odd(upper_doubles(a), upper_doubles(b), upper_doubles(c));
+    }
     return _mm_movelh_ps(_mm_cvtpd_ps(lower), _mm_cvtpd_ps(upper));
   }
   static Floats sqrt(Floats a) { return _mm_sqrt_ps(a); }
