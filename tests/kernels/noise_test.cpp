@@ -175,11 +175,11 @@ TEST_CASE("the plain multiply-add rounds like the instruction") {
 }
 
 TEST_CASE("the noise follows its definition to within a few units of the last place") {
-  // Rounding errors of radius, cosine (or sine) and product add up to at most 5; -ln u has one.
+  // 3.9 and 1.9 are the largest errors found among 2^25 elements.
   constexpr std::int64_t elements = 1 << 16;
   const std::array<std::uint64_t, 3> seeds = {0, 0x0123456789abcdef, ~std::uint64_t{0}};
   for (const NoiseDistribution distribution : distributions) {
-    const double tolerance = distribution == NoiseDistribution::gaussian ? 5.0 : 2.0;
+    const double tolerance = distribution == NoiseDistribution::gaussian ? 4.0 : 2.0;
     for (const NoiseRow& row :
          {NoiseRow{0, 0, 0}, NoiseRow{0, 77, 0xffffffff}, NoiseRow{0, 0xffffffff, 123456}}) {
       NoiseParams params = params_of(distribution);
