@@ -14,6 +14,7 @@
 #include <omp.h>
 
 #include "engine/error.hpp"
+#include "kernels/cpu/plain.hpp"
 #include "kernels/cpu/simd.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
 #include "tests/reference/noise.hpp"
@@ -107,44 +108,78 @@ TEST_CASE("every instruction set gives the same bits for any size, alignment and
 }
 
 TEST_CASE("the plain multiply-add rounds like the instruction") {
-  // Sums that lie next to a tie of the single-precision result, where rounding twice goes wrong,
-  // and results below the normal range.
+  using cpu::Plain;
   std::mt19937 random(3);
-  const auto normal_float = [&](int exponents) {
+  const auto any_float = [&](int lowest, int highest) {
     const auto mantissa = static_cast<float>(random() >> 8 | 0x800000);
-    const int exponent = static_cast<int>(random() % static_cast<unsigned>(exponents));
-    return std::ldexp(random() % 2 ? mantissa : -mantissa, exponent - exponents / 2 - 24);
+    const auto range = static_cast<unsigned>(highest - lowest + 1);
+    const int exponent = lowest + static_cast<int>(random() % range);
+    return std::ldexp(random() % 2 ? mantissa : -mantissa, exponent - 23);
   };
-  NoiseParams params = params_of(NoiseDistribution::laplace);
-  const std::vector<NoiseRow> row = {{0, 1, 2}};
-  constexpr std::int64_t elements = 1 << 16;
-  const std::vector<float> z = noise(params, row, elements);
-  for (int trial = 0; trial < 8; ++trial) {
-    params.scale = std::abs(normal_float(trial % 2 ? 10 : 250));
-    std::vector<float> prefix, expected;
-    for (const float value : z) {
-      const double product = static_cast<double>(value) * static_cast<double>(params.scale);
-      const auto rounded = static_cast<float>(product);
-      // Half a unit of the product's last place away from it, or all but cancelling it.
-      const float tie = std::ldexp(rounded, -25) * (random() % 2 ? 1.0f : -1.0f);
-      prefix.push_back(random() % 3 == 0 ? tie : random() % 2 ? -rounded : normal_float(60));
-      expected.push_back(std::fma(value, params.scale, prefix.back()));
+  const auto check = [](float a, float b, float c) {
+    const Plain::Floats sum = Plain::fma(Plain::Floats{a, a, a, a}, Plain::Floats{0.0f, 1.0f, b, b},
+                                         Plain::Floats{c, c, c, c});
+    const float expected[] = {std::fma(a, 0.0f, c), std::fma(a, 1.0f, c), std::fma(a, b, c)};
+    CAPTURE(a);
+    CAPTURE(b);
+    CAPTURE(c);
+    for (int lane = 0; lane < 4; ++lane) {
+      const float value = sum[lane];
+      REQUIRE(std::bit_cast<std::uint32_t>(value) ==
+              std::bit_cast<std::uint32_t>(expected[std::min(lane, 2)]));
     }
-    for (const InstructionSet set : supported_sets()) {
-      std::vector<float> y(prefix.size());
-      cpu::add_noise(set, params, row.data(), 1, elements, prefix.data(), y.data());
-      CAPTURE(cpu::name(set));
-      CHECK(bits(y) == bits(expected));
+  };
+  // Next to a tie of two floats, where rounding first to double precision and then to single goes
+  // wrong: (1 + i u)(1 + j u) is a power of two but for its last bits, when u = 2^-23 and j is -i,
+  // and c is so large that half its last place is that power of two.
+  int rounded_wrong = 0;
+  const auto check_tie = [&](int scale) {
+    const float i = static_cast<float>(1 + random() % 12) * 0x1p-23f;
+    const float a = std::ldexp(1.0f + i, scale / 2), b = std::ldexp(1.0f - i, scale - scale / 2);
+    const float last_place = std::ldexp(1.0f, std::max(scale + 1, -149));
+    const float c = static_cast<float>(0x800000 + random() % 0x7ffff0) * last_place;
+    for (const float sign : {1.0f, -1.0f}) {
+      check(sign * a, b, c);
+      check(a, b, sign * c);
+      const auto twice = static_cast<float>(static_cast<double>(sign * a) * static_cast<double>(b) +
+                                            static_cast<double>(c));
+      rounded_wrong += twice != std::fma(sign * a, b, c);
+    }
+  };
+  for (int trial = 0; trial < 2000; ++trial) check_tie(static_cast<int>(random() % 200) - 100);
+  CHECK(rounded_wrong > 500);
+  // The same among the subnormal floats, whose last place is 2^-149.
+  rounded_wrong = 0;
+  for (int trial = 0; trial < 2000; ++trial) {
+    const float i = static_cast<float>(1 + random() % 3) * 0x1p-23f;
+    const float a = (1.0f + i) * 0x1p-75f, b = (1.0f - i) * 0x1p-75f;
+    const float c = static_cast<float>(0x400000 + random() % 0x300000) * 0x1p-149f;
+    for (const float sign : {1.0f, -1.0f}) {
+      check(sign * a, b, c);
+      check(a, b, sign * c);
+      rounded_wrong += static_cast<float>(static_cast<double>(sign * a) * static_cast<double>(b) +
+                                          static_cast<double>(c)) != std::fma(sign * a, b, c);
     }
   }
+  CHECK(rounded_wrong > 500);
+  for (int trial = 0; trial < 20000; ++trial) {
+    const float a = any_float(-60, 60), b = any_float(-60, 60);
+    check(a, b, any_float(-120, 120));
+    check(a, b, -a * b);  // all but cancels
+    check(a * 0x1p-60f, b * 0x1p-60f, any_float(-149, -120));
+    check(a * 0x1p60f, b * 0x1p30f, any_float(100, 127));
+  }
+  for (const float a : {infinity, 0.0f, -0.0f, 1.0f, -2.5f})
+    for (const float b : {1.0f, 3e38f, -1e-45f})
+      for (const float c : {0.0f, -0.0f, infinity, 1e-45f, -3e38f}) check(a, b, c);
 }
 
 TEST_CASE("the noise follows its definition to within a few units of the last place") {
-  // Rounding errors of radius, cosine (or sine) and product add up to at most 5; -ln u has one.
+  // 3.9 and 1.9 are the largest errors found among 2^25 elements.
   constexpr std::int64_t elements = 1 << 16;
   const std::array<std::uint64_t, 3> seeds = {0, 0x0123456789abcdef, ~std::uint64_t{0}};
   for (const NoiseDistribution distribution : distributions) {
-    const double tolerance = distribution == NoiseDistribution::gaussian ? 5.0 : 2.0;
+    const double tolerance = distribution == NoiseDistribution::gaussian ? 4.0 : 2.0;
     for (const NoiseRow& row :
          {NoiseRow{0, 0, 0}, NoiseRow{0, 77, 0xffffffff}, NoiseRow{0, 0xffffffff, 123456}}) {
       NoiseParams params = params_of(distribution);
