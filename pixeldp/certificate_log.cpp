@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <iterator>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -13,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.hpp"
+#include "engine/io/file.hpp"
 
 namespace pixeldp {
 namespace {
@@ -292,14 +292,6 @@ CertificateRecord parse_record(const CertificateLogHeader& header, std::string_v
   return record;
 }
 
-std::string read_text(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path)) {
-    fail("{}: cannot read the certificate log", path.string());
-  }
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 }  // namespace
 
 std::string CertificateLogHeader::difference(const CertificateLogHeader& other) const {
@@ -343,7 +335,7 @@ CertificateLog parse_certificate_log(std::string_view text, std::string_view sou
 }
 
 CertificateLog read_certificate_log(const std::filesystem::path& path) {
-  return parse_certificate_log(read_text(path), path.string());
+  return parse_certificate_log(as_text(read_file(path)), path.string());
 }
 
 void CertificateLogWriter::open(std::ios::openmode mode) {
@@ -377,9 +369,10 @@ CertificateLogWriter CertificateLogWriter::create(const std::filesystem::path& p
 
 CertificateLogWriter CertificateLogWriter::resume(const std::filesystem::path& path,
                                                   const CertificateLogHeader& header) {
-  const std::string text = read_text(path);
+  const Bytes bytes = read_file(path);
+  const std::string_view text = as_text(bytes);
   const std::size_t last = text.rfind('\n');
-  if (last == std::string::npos) {
+  if (last == std::string_view::npos) {
     std::filesystem::resize_file(path, 0);
     return create(path, header);
   }

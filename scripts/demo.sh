@@ -16,13 +16,8 @@ cmake --preset default
 cmake --build --preset default --target pixeldp
 pixeldp=build/pixeldp
 
-resume=()
-if [ -d "$folder" ]; then resume=(--resume); fi
-"$pixeldp" train "$config" --output "$folder" "${resume[@]}"
-
-resume=()
-if [ -e "$folder/certificates.jsonl" ]; then resume=(--resume); fi
-"$pixeldp" certify "$folder" --images 0:1000 --draws 300 "${resume[@]}"
-
+# --resume starts what has not begun yet, continues what was interrupted and keeps what is done.
+"$pixeldp" train "$config" --output "$folder" --resume
+"$pixeldp" certify "$folder" --images 0:1000 --draws 300 --resume
 "$pixeldp" report "$folder" --output "$page"
 echo "open $PWD/$page in a browser"

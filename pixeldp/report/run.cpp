@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <map>
 
 #include "engine/error.hpp"
+#include "engine/io/file.hpp"
 
 namespace pixeldp::report {
 namespace {
@@ -32,9 +31,7 @@ std::vector<std::string_view> split(std::string_view line) {
 
 std::optional<std::string> read_optional(const fs::path& path) {
   if (!fs::exists(path)) return std::nullopt;
-  std::ifstream file(path, std::ios::binary);
-  if (!file || !fs::is_regular_file(path)) fail("{}: cannot read the file", path.string());
-  return std::string{std::istreambuf_iterator<char>(file), {}};
+  return std::string(as_text(read_file(path)));
 }
 
 std::string last_part(const fs::path& folder) {

@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/draw_statistics.hpp"
 #include "pixeldp/special_functions.hpp"
 
 namespace pixeldp::report {
 namespace {
-
-/// Units of the fixed-point sums.
-constexpr double score_unit = 0x1p-32;
 
 struct Privacy {
   double epsilon = 0.0;
@@ -64,7 +62,7 @@ Stability stability(const CertificateLogHeader& header, const CertificateRecord&
     score.label = static_cast<int>(i);
     score.observed = options.scores == ScoreType::argmax
                          ? static_cast<double>(statistics.votes[i])
-                         : static_cast<double>(statistics.sums[i]) * score_unit;
+                         : static_cast<double>(statistics.sums[i]) * kernels::score_unit;
     score.observed /= static_cast<double>(statistics.draws);
     score.lower = bounds.lower[i];
     score.upper = bounds.upper[i];

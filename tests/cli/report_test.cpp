@@ -10,21 +10,14 @@
 #include <nlohmann/json.hpp>
 #include <sys/wait.h>
 
+#include "engine/io/file.hpp"
 #include "tests/pixeldp/made_run.hpp"
+#include "tests/temporary_folder.hpp"
 
 namespace pixeldp {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct TemporaryFolder {
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "pixeldp-cli-report-XXXXXX").string();
-    path = mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() { fs::remove_all(path); }
-  fs::path path;
-};
 
 struct Outcome {
   int status = -1;
@@ -44,22 +37,19 @@ Outcome report(const fs::path& folder, const std::string& arguments) {
   return outcome;
 }
 
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+std::string read(const fs::path& path) { return std::string(as_text(read_file(path))); }
 
 }  // namespace
 
 TEST_CASE("pixeldp report writes the page and its numbers") {
   TemporaryFolder folder;
-  tests::write_made_run(folder.path / "run", {.images = 20});
-  tests::write_made_run(folder.path / "base", {.mechanism = Mechanism::none, .images = 20});
-  CHECK(report(folder.path, "run base").status == 0);
-  CHECK(read(folder.path / "report.html").starts_with("<!DOCTYPE html>"));
-  CHECK(read(folder.path / "report.csv").starts_with("run,threshold,"));
+  tests::write_made_run(folder / "run", {.images = 20});
+  tests::write_made_run(folder / "base", {.mechanism = Mechanism::none, .images = 20});
+  CHECK(report(folder.path(), "run base").status == 0);
+  CHECK(read(folder / "report.html").starts_with("<!DOCTYPE html>"));
+  CHECK(read(folder / "report.csv").starts_with("run,threshold,"));
 
-  const Outcome outcome = report(folder.path, "run --output page.html --image 3 --json");
+  const Outcome outcome = report(folder.path(), "run --output page.html --image 3 --json");
   CHECK(outcome.status == 0);
   const nlohmann::json summary = nlohmann::json::parse(outcome.output);
   CHECK(summary["page"] == "page.html");
@@ -68,26 +58,26 @@ TEST_CASE("pixeldp report writes the page and its numbers") {
   CHECK(summary["runs"][0]["images"] == 20);
   CHECK(summary["runs"][0]["accuracy"] ==
         summary["runs"][0]["thresholds"][0]["certified_accuracy"]);
-  CHECK(read(folder.path / "page.html").find(": image 3,") != std::string::npos);
+  CHECK(read(folder / "page.html").find(": image 3,") != std::string::npos);
 }
 
 TEST_CASE("pixeldp report fails with the documented status") {
   TemporaryFolder folder;
-  tests::write_made_run(folder.path / "run", {.images = 3});
-  fs::create_directory(folder.path / "bare");
-  CHECK(report(folder.path, "missing").status == 1);
-  CHECK(report(folder.path, "bare").status == 1);
-  CHECK(read(folder.path / "errors").find("pixeldp certify bare") != std::string::npos);
-  CHECK(report(folder.path, "run --output no/such/folder/page.html").status == 1);
-  CHECK(report(folder.path, "run --output /dev/full").status == 1);
-  CHECK(report(folder.path, "").status == 2);
-  CHECK(report(folder.path, "run run").status == 2);
-  CHECK(report(folder.path, "run --image 99").status == 2);
-  CHECK(report(folder.path, "run --output page.csv").status == 2);
-  CHECK_FALSE(fs::exists(folder.path / "page.csv"));
-  std::ofstream(folder.path / "run" / "certificates.jsonl", std::ios::app) << "{}\n";
-  CHECK(report(folder.path, "run").status == 1);
-  CHECK(read(folder.path / "errors").find("certificates.jsonl:5: ") != std::string::npos);
+  tests::write_made_run(folder / "run", {.images = 3});
+  fs::create_directory(folder / "bare");
+  CHECK(report(folder.path(), "missing").status == 1);
+  CHECK(report(folder.path(), "bare").status == 1);
+  CHECK(read(folder / "errors").find("pixeldp certify bare") != std::string::npos);
+  CHECK(report(folder.path(), "run --output no/such/folder/page.html").status == 1);
+  CHECK(report(folder.path(), "run --output /dev/full").status == 1);
+  CHECK(report(folder.path(), "").status == 2);
+  CHECK(report(folder.path(), "run run").status == 2);
+  CHECK(report(folder.path(), "run --image 99").status == 2);
+  CHECK(report(folder.path(), "run --output page.csv").status == 2);
+  CHECK_FALSE(fs::exists(folder / "page.csv"));
+  std::ofstream(folder / "run" / "certificates.jsonl", std::ios::app) << "{}\n";
+  CHECK(report(folder.path(), "run").status == 1);
+  CHECK(read(folder / "errors").find("certificates.jsonl:5: ") != std::string::npos);
 }
 
 }  // namespace pixeldp

@@ -16,20 +16,16 @@
 #include <sys/resource.h>
 
 #include "engine/error.hpp"
+#include "engine/io/file.hpp"
+#include "tests/fuzz/certificate_log.hpp"
+#include "tests/fuzz/replay.hpp"
+#include "tests/temporary_folder.hpp"
+#include "tests/throws_error.hpp"
 
 namespace pixeldp {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct TemporaryFolder {
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "pixeldp-log-XXXXXX").string();
-    path = mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() { fs::remove_all(path); }
-  fs::path path;
-};
 
 CertificateLogHeader argmax_header() {
   CertificateLogHeader header;
@@ -60,10 +56,7 @@ CertificateRecord argmax_record(std::int64_t image, double radius = 0.1) {
   return record;
 }
 
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+std::string read(const fs::path& path) { return std::string(as_text(read_file(path))); }
 
 void write(const fs::path& path, std::string_view text) {
   std::ofstream(path, std::ios::binary) << text;
@@ -85,10 +78,9 @@ bool contains(std::string_view text, std::string_view part) {
 /// A log of three images as text.
 std::string valid_log() {
   TemporaryFolder folder;
-  CertificateLogWriter writer =
-      CertificateLogWriter::create(folder.path / "log.jsonl", argmax_header());
+  CertificateLogWriter writer = CertificateLogWriter::create(folder / "log.jsonl", argmax_header());
   for (const std::int64_t image : {0, 1, 5}) writer.append(argmax_record(image));
-  return read(folder.path / "log.jsonl");
+  return read(folder / "log.jsonl");
 }
 
 std::string with(std::string text, std::string_view from, std::string_view to) {
@@ -101,7 +93,7 @@ std::string with(std::string text, std::string_view from, std::string_view to) {
 
 TEST_CASE("A log reads back as it was written") {
   TemporaryFolder folder;
-  const fs::path path = folder.path / "log.jsonl";
+  const fs::path path = folder / "log.jsonl";
 
   SUBCASE("argmax scores") {
     CertificateLogWriter writer = CertificateLogWriter::create(path, argmax_header());
@@ -161,7 +153,7 @@ TEST_CASE("A log that was cut anywhere keeps its complete lines and can be conti
   const std::string text = valid_log();
   const CertificateLogHeader header = argmax_header();
   TemporaryFolder folder;
-  const fs::path path = folder.path / "log.jsonl";
+  const fs::path path = folder / "log.jsonl";
   for (std::size_t length = 0; length <= text.size(); ++length) {
     const auto lines = static_cast<std::size_t>(
         std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(length), '\n'));
@@ -181,7 +173,7 @@ TEST_CASE("A log that was cut anywhere keeps its complete lines and can be conti
 
 TEST_CASE("A log is continued only under its own conditions, and never overwritten") {
   TemporaryFolder folder;
-  const fs::path path = folder.path / "log.jsonl";
+  const fs::path path = folder / "log.jsonl";
   write(path, valid_log());
   CertificateLogHeader other = argmax_header();
   other.calibration.noise_scale = 0.5;
@@ -191,14 +183,14 @@ TEST_CASE("A log is continued only under its own conditions, and never overwritt
   CHECK(contains(message_of([&] { CertificateLogWriter::create(path, argmax_header()); }),
                  "already"));
   CHECK(read(path) == valid_log());
-  CHECK_THROWS_AS(CertificateLogWriter::resume(folder.path / "missing", other), Error);
-  CHECK_THROWS_AS(CertificateLogWriter::create(folder.path / "missing" / "log", other), Error);
-  CHECK_THROWS_AS(read_certificate_log(folder.path), Error);
+  CHECK_THROWS_AS(CertificateLogWriter::resume(folder / "missing", other), Error);
+  CHECK_THROWS_AS(CertificateLogWriter::create(folder / "missing" / "log", other), Error);
+  CHECK_THROWS_AS(read_certificate_log(folder.path()), Error);
 }
 
 TEST_CASE("The writer refuses what the reader would refuse") {
   TemporaryFolder folder;
-  const fs::path path = folder.path / "log.jsonl";
+  const fs::path path = folder / "log.jsonl";
   CertificateLogWriter writer = CertificateLogWriter::create(path, argmax_header());
   writer.append(argmax_record(3));
   const std::string before = read(path);
@@ -211,8 +203,8 @@ TEST_CASE("The writer refuses what the reader would refuse") {
   CHECK(read(path) == before);
   CertificateLogHeader bad = argmax_header();
   bad.calibration.noise_scale = std::nan("");
-  CHECK_THROWS_AS(CertificateLogWriter::create(folder.path / "bad", bad), Error);
-  CHECK_FALSE(fs::exists(folder.path / "bad"));
+  CHECK_THROWS_AS(CertificateLogWriter::create(folder / "bad", bad), Error);
+  CHECK_FALSE(fs::exists(folder / "bad"));
 }
 
 TEST_CASE("A full disk is an error, and what was written before stays a good log") {
@@ -220,7 +212,7 @@ TEST_CASE("A full disk is an error, and what was written before stays a good log
                  "disk full"));
 
   TemporaryFolder folder;
-  const fs::path path = folder.path / "log.jsonl";
+  const fs::path path = folder / "log.jsonl";
   CertificateLogWriter writer = CertificateLogWriter::create(path, argmax_header());
   writer.append(argmax_record(0));
   // A limit inside the next line: the file ends in the middle of it, as on a full disk.
@@ -316,6 +308,10 @@ TEST_CASE("Every cut and every changed byte of a log is read or refused, never m
     }
   }
   CHECK(accepted < 1500);  // most damage is seen: a name or a digit of a hash may change unnoticed
+}
+
+TEST_CASE("The log's reader takes or refuses every input of its fuzzer") {
+  fuzz::replay("certificate_log", fuzz::certificate_log);
 }
 
 TEST_CASE("A radius is printed as a decimal that names it and is not above it") {

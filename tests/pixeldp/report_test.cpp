@@ -14,21 +14,13 @@
 #include "pixeldp/metrics.hpp"
 #include "pixeldp/report/figures.hpp"
 #include "tests/pixeldp/made_run.hpp"
+#include "tests/temporary_folder.hpp"
 
 namespace pixeldp::report {
 namespace {
 
 namespace fs = std::filesystem;
 using tests::MadeRun;
-
-struct TemporaryFolder {
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "pixeldp-report-XXXXXX").string();
-    path = mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() { fs::remove_all(path); }
-  fs::path path;
-};
 
 /// A run in memory.
 Run made(const std::string& name, const MadeRun& made_run) {
@@ -110,31 +102,31 @@ TEST_CASE("training.csv is read by column names, with gaps") {
 
 TEST_CASE("Runs are read from folders, and what is missing is named") {
   TemporaryFolder folder;
-  tests::write_made_run(folder.path / "a" / "run", {.images = 5});
-  tests::write_made_run(folder.path / "b" / "run", {.images = 5});
-  tests::write_made_run(folder.path / "other", {.images = 5});
-  fs::remove(folder.path / "other" / "training.csv");
-  fs::remove(folder.path / "other" / "config.yaml");
+  tests::write_made_run(folder / "a" / "run", {.images = 5});
+  tests::write_made_run(folder / "b" / "run", {.images = 5});
+  tests::write_made_run(folder / "other", {.images = 5});
+  fs::remove(folder / "other" / "training.csv");
+  fs::remove(folder / "other" / "config.yaml");
   const std::vector<Run> runs =
-      load_runs({folder.path / "a" / "run", folder.path / "b" / "run", folder.path / "other" / ""});
-  CHECK(runs[0].name == (folder.path / "a" / "run").string());
-  CHECK(runs[1].name == (folder.path / "b" / "run").string());
+      load_runs({folder / "a" / "run", folder / "b" / "run", folder / "other" / ""});
+  CHECK(runs[0].name == (folder / "a" / "run").string());
+  CHECK(runs[1].name == (folder / "b" / "run").string());
   CHECK(runs[2].name == "other");
   CHECK(runs[0].training->step.size() == 80);
   CHECK(contains(*runs[0].config, "mnist-cnn"));
   CHECK_FALSE(runs[2].training.has_value());
   CHECK_FALSE(runs[2].config.has_value());
 
-  CHECK_THROWS_AS(load_runs({folder.path / "other", folder.path / "other" / "."}), Error);
-  CHECK_THROWS_AS(load_run(folder.path / "missing"), Error);
-  CHECK_THROWS_AS(load_run(folder.path / "a"), Error);
-  const fs::path log = folder.path / "other" / "certificates.jsonl";
+  CHECK_THROWS_AS(load_runs({folder / "other", folder / "other" / "."}), Error);
+  CHECK_THROWS_AS(load_run(folder / "missing"), Error);
+  CHECK_THROWS_AS(load_run(folder / "a"), Error);
+  const fs::path log = folder / "other" / "certificates.jsonl";
   std::string header;
   std::getline(std::ifstream(log), header);
   std::ofstream(log) << header << "\n";
-  CHECK_THROWS_AS(load_run(folder.path / "other"), Error);  // a header and no image
+  CHECK_THROWS_AS(load_run(folder / "other"), Error);  // a header and no image
   std::ofstream(log).close();
-  CHECK_THROWS_AS(load_run(folder.path / "other"), Error);
+  CHECK_THROWS_AS(load_run(folder / "other"), Error);
 }
 
 TEST_CASE("At the certified radius the prediction's worst case meets the best case of all others") {
