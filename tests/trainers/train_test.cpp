@@ -77,7 +77,7 @@ TEST_CASE_FIXTURE(
 TEST_CASE_FIXTURE(Fixture, "divergence is named, with the step and what to change") {
   ConfigNode wild = config();
   wild.set("training.learning_rate=1e30");
-  wild.set("sensitivity.control=none");
+  wild.set("sensitivity={control: none}");
   CHECK_FAILS(train(wild, {.output = folder / "run"}), "training.learning_rate");
 }
 

@@ -1,0 +1,254 @@
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <sstream>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "pixeldp/certificate_log.hpp"
+#include "tests/cli/program.hpp"
+#include "tests/made_mnist.hpp"
+
+using namespace pixeldp;
+using namespace pixeldp::tests;
+using nlohmann::json;
+
+namespace {
+
+/// A data set and a configuration to train on it.
+struct Workplace {
+  TemporaryFolder folder;
+  explicit Workplace(int steps = 24) {
+    write_made_mnist(folder.path());
+    write_file_atomically(folder / "made.yaml", made_mnist_config(folder.path(), steps));
+  }
+  Outcome run(const std::string& arguments, const std::string& prefix = "") const {
+    return run_program(arguments, folder.path(), prefix);
+  }
+  std::string data() const { return " --data '" + folder.path().string() + "'"; }
+};
+
+/// Counts and radii by image, without the order they were written in.
+std::map<std::int64_t, std::pair<std::vector<std::uint64_t>, double>> certificates(
+    const std::filesystem::path& log) {
+  std::map<std::int64_t, std::pair<std::vector<std::uint64_t>, double>> result;
+  for (const CertificateRecord& r : read_certificate_log(log).records)
+    result[r.image] = {r.statistics.votes, r.radius};
+  return result;
+}
+
+std::string without_times(const std::filesystem::path& csv) {
+  std::istringstream lines(text_of(csv));
+  std::string result;
+  for (std::string line; std::getline(lines, line);)
+    result += line.substr(0, line.rfind(',')) + '\n';
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("train, certify, predict and report, as a user does it") {
+  const Workplace place(60);
+  const Outcome trained = place.run("train made.yaml --output run --json");
+  REQUIRE_MESSAGE(trained.status == 0, trained.errors);
+  CHECK(trained.errors.empty());  // standard error is no terminal: no progress bar
+  CHECK(json::parse(trained.output)["test_accuracy"] > 0.9);
+
+  const Outcome certified = place.run("certify run --draws 50 --json" + place.data());
+  REQUIRE_MESSAGE(certified.status == 0, certified.errors);
+  const json report = json::parse(certified.output);
+  CHECK(report["images"] == 32);
+  CHECK(report["accuracy"] > 0.9);
+  CHECK(report["new_draws"] == 32 * 50);
+  const CertificateLog log = read_certificate_log(place.folder / "run" / "certificates.jsonl");
+  CHECK(log.records.size() == 32);
+  CHECK(log.header.model_sha256 == sha256_file(place.folder / "run" / "model.safetensors"));
+
+  const Outcome again = place.run("certify run --draws 50" + place.data());
+  CHECK(again.status == 1);
+  CHECK(again.errors.find("--resume") != std::string::npos);
+
+  const Outcome predicted = place.run("predict run test:3 test:4 --draws 50 --json" + place.data());
+  REQUIRE_MESSAGE(predicted.status == 0, predicted.errors);
+  const json predictions = json::parse(predicted.output)["predictions"];
+  CHECK(predictions[0]["counts"] == json(log.records[3].statistics.votes));
+  CHECK(predictions[1]["radius"] == log.records[4].radius);
+
+  CHECK(place.run("report run --output page.html").status == 0);
+  CHECK(text_of(place.folder / "page.html").find("</html>") != std::string::npos);
+  CHECK(place.run("info --json").status == 0);
+}
+
+TEST_CASE(
+    "the same counts for any number of threads, any split of the images and any order of the "
+    "work") {
+  const Workplace place;
+  REQUIRE(place.run("train made.yaml --output run").status == 0);
+  const std::string options = "certify run --draws 70 --seed 9" + place.data();
+  REQUIRE(place.run(options + " --output one", "OMP_NUM_THREADS=1").status == 0);
+  const auto reference = certificates(place.folder / "one");
+  REQUIRE(reference.size() == 32);
+
+  REQUIRE(place.run(options + " --output three", "OMP_NUM_THREADS=3").status == 0);
+  CHECK(certificates(place.folder / "three") == reference);
+  for (const char* images : {"20:32", "0:7", "5:25"}) {
+    REQUIRE(place.run(options + " --output parts --resume --images " + images).status == 0);
+  }
+  CHECK(certificates(place.folder / "parts") == reference);
+  // Separate draws choose the label; those that certify it stay the same.
+  REQUIRE(place.run(options + " --output selected --selection-draws 20").status == 0);
+  for (const auto& [image, certificate] : certificates(place.folder / "selected")) {
+    CHECK(certificate.first == reference.at(image).first);
+  }
+  REQUIRE(place.run(options + " --output soft --scores softmax --bound hoeffding").status == 0);
+  CHECK(read_certificate_log(place.folder / "soft").records[0].statistics.sums.size() == 10);
+}
+
+namespace {
+
+/// Starts the program, waits until `ready`, sends the signal and waits for the end.
+template <typename Ready>
+Outcome stop_when(const Workplace& place, std::vector<std::string> arguments, int signal,
+                  Ready ready) {
+  RunningProgram program(std::move(arguments), place.folder.path());
+  for (int tries = 0; tries < 3000 && !ready(); ++tries)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  program.signal(signal);
+  return program.wait();
+}
+
+}  // namespace
+
+TEST_CASE("a training that is killed or interrupted resumes to the very same model") {
+  const Workplace place(64);
+  REQUIRE(place.run("train made.yaml --output whole").status == 0);
+  for (const int signal : {SIGKILL, SIGINT}) {
+    CAPTURE(signal);
+    const auto run = place.folder / ("run" + std::to_string(signal));
+    const Outcome stopped = stop_when(place, {"train", "made.yaml", "--output", run}, signal, [&] {
+      return std::filesystem::exists(run / "checkpoint.safetensors");
+    });
+    REQUIRE(!std::filesystem::exists(run / "model.safetensors"));
+    if (signal == SIGINT) {
+      CHECK(stopped.status == 1);
+      CHECK(stopped.errors.find("--resume") != std::string::npos);
+    } else {
+      CHECK(stopped.status == 128 + SIGKILL);
+    }
+    const Outcome resumed = place.run("train made.yaml --resume --output " + run.string());
+    REQUIRE_MESSAGE(resumed.status == 0, resumed.errors);
+    CHECK(text_of(run / "model.safetensors") ==
+          text_of(place.folder / "whole" / "model.safetensors"));
+    CHECK(without_times(run / "training.csv") ==
+          without_times(place.folder / "whole" / "training.csv"));
+  }
+}
+
+TEST_CASE("a certification that is killed or interrupted resumes and loses nothing") {
+  const Workplace place;
+  REQUIRE(place.run("train made.yaml --output run").status == 0);
+  REQUIRE(place.run("certify run --draws 1500 --output whole" + place.data()).status == 0);
+  for (const int signal : {SIGKILL, SIGINT}) {
+    CAPTURE(signal);
+    const std::filesystem::path log = place.folder / ("log" + std::to_string(signal));
+    const auto lines = [&](const std::string& text) {
+      return std::count(text.begin(), text.end(), '\n');
+    };
+    const Outcome stopped = stop_when(
+        place,
+        {"certify", "run", "--draws", "1500", "--data", place.folder.path(), "--output", log},
+        signal, [&] { return lines(text_of(log)) >= 4; });
+    CHECK(stopped.status == (signal == SIGINT ? 1 : 128 + SIGKILL));
+    const std::string before = text_of(log), complete = before.substr(0, before.rfind('\n') + 1);
+    CHECK(lines(complete) >= 4);
+    REQUIRE(lines(complete) < 33);
+    const Outcome resumed =
+        place.run("certify run --draws 1500 --resume --output " + log.string() + place.data());
+    REQUIRE_MESSAGE(resumed.status == 0, resumed.errors);
+    CHECK(text_of(log).starts_with(complete));
+    CHECK(text_of(log) == text_of(place.folder / "whole"));
+  }
+}
+
+TEST_CASE("absurd requests are refused with status 2, and nothing is written") {
+  const Workplace place;
+  REQUIRE(place.run("train made.yaml --output run --set training.steps=2").status == 0);
+  const auto refused = [&](const std::string& arguments, const std::string& part) {
+    CAPTURE(arguments);
+    const Outcome outcome = place.run(arguments);
+    CHECK(outcome.status == 2);
+    CHECK(outcome.output.empty());
+    CHECK(outcome.errors.find(part) != std::string::npos);
+  };
+  for (const char* alpha : {"0", "1", "-0.1", "nan"})
+    refused("certify run --alpha " + std::string(alpha) + place.data(), "alpha");
+  refused("certify run --draws 0" + place.data(), "draws");
+  refused("certify run --draws -5" + place.data(), "draws");
+  refused("certify run --images 30:20" + place.data(), "30:20");
+  refused("certify run --images 0:33" + place.data(), "32 images");
+  refused("certify run --images three" + place.data(), "A:B");
+  refused("certify run --bound clopper-pearson --scores softmax" + place.data(), "clopper-pearson");
+  refused("certify run --bound magic" + place.data(), "hoeffding");
+  refused("certify run --certificate magic" + place.data(), "exact");
+  refused("certify run --device cuda" + place.data(), "cpu");
+  refused("certify run --dataset imagenet", "fashion-mnist");
+  refused("predict run test:32" + place.data(), "31");
+  refused("train made.yaml --output x --set noise.construction_bound=0",
+          "noise.construction_bound");
+  refused("train made.yaml --output x --set noise.construction_bound=.nan",
+          "noise.construction_bound");
+  refused("train made.yaml --output x --set training.stpes=3", "steps");
+  refused("train made.yaml --output x --set steps", "=");
+  refused("train", "config");
+  refused("certify run --unknown", "--unknown");
+  refused("unknown", "");
+  CHECK(!std::filesystem::exists(place.folder / "run" / "certificates.jsonl"));
+  CHECK(!std::filesystem::exists(place.folder / "x" / "training.csv"));
+}
+
+TEST_CASE("bad files and folders end with status 1 and say which") {
+  const Workplace place;
+  REQUIRE(place.run("train made.yaml --output run --set training.steps=2").status == 0);
+  const auto fails = [&](const std::string& arguments, const std::string& part) {
+    CAPTURE(arguments);
+    const Outcome outcome = place.run(arguments);
+    CAPTURE(outcome.errors);
+    CHECK(outcome.status == 1);
+    CHECK(outcome.output.empty());
+    CHECK(outcome.errors.find(part) != std::string::npos);
+  };
+  fails("certify nowhere", "nowhere");
+  fails("train nowhere.yaml", "nowhere.yaml");
+  fails("certify run --data nowhere", "nowhere");
+  fails("predict run nowhere.png", "nowhere.png");
+  fails("predict run made.yaml", "PNG");
+  fails("certify run --output /dev/full" + place.data(), "/dev/full");
+  fails("certify run --output nowhere/log" + place.data(), "nowhere/log");
+  fails("train made.yaml --output /dev/null/run", "/dev/null/run");
+
+  const auto images = place.folder / "t10k-images-idx3-ubyte";
+  const std::string whole = text_of(images);
+  write_file_atomically(images, whole.substr(0, whole.size() - 7));
+  fails("certify run" + place.data(), "t10k-images-idx3-ubyte");
+  fails("train made.yaml --output other", "t10k-images-idx3-ubyte");
+  write_file_atomically(images, whole);
+
+  const auto model = place.folder / "run" / "model.safetensors";
+  std::filesystem::resize_file(model, std::filesystem::file_size(model) - 100);
+  fails("certify run" + place.data(), "model.safetensors");
+}
+
+TEST_CASE("a model without noise is evaluated, and nothing is certified") {
+  const Workplace place;
+  REQUIRE(
+      place
+          .run(
+              "train made.yaml --output run --set 'noise={mechanism: none}' --set 'sensitivity={}'")
+          .status == 0);
+  const Outcome outcome = place.run("certify run --json" + place.data());
+  REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
+  CHECK(json::parse(outcome.output)["mean_radius"] == 0.0);
+  CHECK(json::parse(outcome.output)["new_draws"] == 32);
+  CHECK(place.run("report run --output page.html").status == 0);
+}
