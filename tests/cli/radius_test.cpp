@@ -1,37 +1,18 @@
-#include <array>
-#include <cstdio>
 #include <string>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
-#include <sys/wait.h>
 
 #include "pixeldp/certificate.hpp"
+#include "tests/cli/program.hpp"
 
 namespace pixeldp {
 namespace {
 
-struct Outcome {
-  int status = -1;
-  std::string output;  // standard output, then standard error when it was asked for
-};
-
-Outcome run(const std::string& arguments, bool with_errors = false) {
-  const std::string command = std::string(PIXELDP_PROGRAM) + " radius " + arguments +
-                              (with_errors ? " 2>&1" : " 2>/dev/null");
-  Outcome outcome;
-  FILE* pipe = popen(command.c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::array<char, 4096> buffer{};
-  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe))
-    outcome.output.append(buffer.data(), n);
-  const int status = pclose(pipe);
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return outcome;
-}
+tests::Outcome run(const std::string& arguments) { return tests::run_program("radius " + arguments); }
 
 TEST_CASE("radius prints one JSON object that agrees with the library") {
-  const Outcome outcome =
+  const tests::Outcome outcome =
       run("--counts 10,280,10 --sigma 0.5 --sensitivity 2 --alpha 0.01 --certificate exact --json");
   CHECK(outcome.status == 0);
   const auto report = nlohmann::json::parse(outcome.output);
@@ -56,7 +37,7 @@ TEST_CASE("radius prints one JSON object that agrees with the library") {
 }
 
 TEST_CASE("radius in words: never more digits than the value holds, rounded down") {
-  const Outcome outcome = run("--counts 300,0 --mechanism laplace");
+  const tests::Outcome outcome = run("--counts 300,0 --mechanism laplace");
   CHECK(outcome.status == 0);
   CHECK(outcome.output.find("prediction  0 (300 of 300 draws)") != std::string::npos);
   const auto at = outcome.output.find("radius      ");
@@ -71,11 +52,11 @@ TEST_CASE("radius in words: never more digits than the value holds, rounded down
 }
 
 TEST_CASE("radius says when no counts of that many draws could certify") {
-  const Outcome few = run("--counts 3,2");
+  const tests::Outcome few = run("--counts 3,2");
   CHECK(few.status == 0);
   CHECK(few.output.find("radius      0") != std::string::npos);
   CHECK(few.output.find("even 5 of 5 reach only") != std::string::npos);
-  const Outcome even = run("--counts 150,150");
+  const tests::Outcome even = run("--counts 150,150");
   CHECK(even.output.find("radius      0") != std::string::npos);
   CHECK(even.output.find("even") == std::string::npos);
 }
@@ -114,15 +95,15 @@ TEST_CASE("absurd requests are wrong usage, with a reason and nothing on standar
                                 "--counts 3,1 --selected -1",
                                 "--counts 3,1 --sigma 1e308 --sensitivity 1e-300"}) {
     CAPTURE(arguments);
-    const Outcome outcome = run(arguments);
+    const tests::Outcome outcome = run(arguments);
     CHECK(outcome.status == 2);
     CHECK(outcome.output.empty());
-    CHECK(run(arguments, true).output.size() > 20);
+    CHECK(run(arguments).errors.size() > 20);
   }
 }
 
 TEST_CASE("radius lists the values of its choices") {
-  const Outcome help = run("--help");
+  const tests::Outcome help = run("--help");
   CHECK(help.status == 0);
   for (const char* choice : {"gaussian", "laplace", "hoeffding", "empirical-bernstein",
                              "clopper-pearson", "pixeldp-grid", "exact"})

@@ -4,6 +4,7 @@
 #include "tests/fuzz/config.hpp"
 #include "tests/fuzz/gzip.hpp"
 #include "tests/fuzz/idx.hpp"
+#include "tests/fuzz/png.hpp"
 #include "tests/fuzz/replay.hpp"
 #include "tests/fuzz/safetensors.hpp"
 
@@ -15,6 +16,7 @@ TEST_CASE("the engine's readers take or refuse every input of their fuzzers") {
   replay("gzip", gzip);
   replay("safetensors", safetensors);
   replay("config", config);
+  replay("png", png);
 }
 
 }  // namespace pixeldp::fuzz
