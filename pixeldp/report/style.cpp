@@ -112,7 +112,7 @@ dl.says dd { margin: .1rem 0 0; }
   h1 { font-size: 1.5rem; }
   svg.wide { display: none; }
   svg.narrow { display: block; }
-  tbody th { white-space: normal; min-width: 7.5rem; }
+  tbody th { white-space: normal; min-width: 8.9rem; }
 }
 @media print {
   :root { --page: #fff; --ink: #000; --soft: #444; --rule: #bbb; --faint: #e6e6e6; }
