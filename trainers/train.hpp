@@ -10,7 +10,7 @@ namespace pixeldp {
 struct TrainOptions {
   Device device{};
   std::filesystem::path output{};  ///< the run's folder
-  bool resume = false;           ///< continue an earlier run in that folder, if there is one
+  bool resume = false;             ///< continue an earlier run in that folder, if there is one
 };
 
 struct TrainSummary {

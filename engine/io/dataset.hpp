@@ -24,7 +24,8 @@ struct Dataset {
 
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
   std::int64_t image_size() const { return height * width * channels; }
-  /// The number that addresses the random numbers of image `index`; no two images of a data set share it.
+  /// The number that addresses the random numbers of image `index`; no two images of a data set
+  /// share it.
   std::uint32_t image_id(std::int64_t index) const {
     constexpr std::uint32_t train_bit = std::uint32_t{1} << 31;
     return static_cast<std::uint32_t>(index) | (split == "train" ? train_bit : 0);

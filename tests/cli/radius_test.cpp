@@ -9,7 +9,9 @@
 namespace pixeldp {
 namespace {
 
-tests::Outcome run(const std::string& arguments) { return tests::run_program("radius " + arguments); }
+tests::Outcome run(const std::string& arguments) {
+  return tests::run_program("radius " + arguments);
+}
 
 TEST_CASE("radius prints one JSON object that agrees with the library") {
   const tests::Outcome outcome =

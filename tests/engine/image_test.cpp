@@ -8,7 +8,9 @@ using namespace pixeldp;
 
 namespace {
 
-std::string seed(const char* name) { return std::string(PIXELDP_SOURCE_DIR "/tests/fuzz/corpus/png/") + name; }
+std::string seed(const char* name) {
+  return std::string(PIXELDP_SOURCE_DIR "/tests/fuzz/corpus/png/") + name;
+}
 
 }  // namespace
 
@@ -17,7 +19,8 @@ TEST_CASE("PNG pictures of every kind become grey or coloured bytes") {
   CHECK(grey.width == 3);
   CHECK(grey.height == 2);
   CHECK(grey.pixels == Bytes{0, 128, 255, 7, 8, 9});
-  CHECK(read_image(seed("grey"), 3).pixels == Bytes{0, 0, 0, 128, 128, 128, 255, 255, 255, 7, 7, 7, 8, 8, 8, 9, 9, 9});
+  CHECK(read_image(seed("grey"), 3).pixels ==
+        Bytes{0, 0, 0, 128, 128, 128, 255, 255, 255, 7, 7, 7, 8, 8, 8, 9, 9, 9});
   CHECK(read_image(seed("rgb"), 3).pixels == Bytes{0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5});
   const Image transparent = read_image(seed("rgba"), 3);
   CHECK(transparent.pixels[1] == 0);

@@ -8,7 +8,8 @@ namespace pixeldp::fuzz {
 inline void png(ByteView input) {
   for (const std::int64_t channels : {1, 3}) {
     const Image image = parse_png(input, channels, "input");
-    require(static_cast<std::int64_t>(image.pixels.size()) == image.height * image.width * channels);
+    require(static_cast<std::int64_t>(image.pixels.size()) ==
+            image.height * image.width * channels);
   }
 }
 
