@@ -43,6 +43,7 @@ std::pair<std::int64_t, std::int64_t> parse_range(const std::string& text, std::
 }
 
 void run(const Options& o) {
+  install_interrupt_handler();
   CertificationOptions options{.device = Device::parse(o.device),
                                .certificate = {.scores = parse_score_type(o.scores),
                                                .bound = Bound::clopper_pearson,
@@ -63,7 +64,6 @@ void run(const Options& o) {
   const std::filesystem::path log =
       o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
 
-  install_interrupt_handler();
   const CertificationSummary summary =
       certify_dataset(run.model, run.sha256, dataset, options, log);
 

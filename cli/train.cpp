@@ -34,13 +34,13 @@ void add_train(CLI::App& program) {
   command->add_flag("--resume", o->resume, "Continue an interrupted run from its last checkpoint");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] {
+    install_interrupt_handler();
     const Device device = Device::parse(o->device);
     ConfigNode config = ConfigNode::load(o->config);
     for (const std::string& assignment : o->overrides) config.set(assignment);
     const std::filesystem::path output =
         o->output.empty() ? std::filesystem::path("runs") / config.get_string("name")
                           : std::filesystem::path(o->output);
-    install_interrupt_handler();
     const TrainSummary summary =
         train(config, {.device = device, .output = output, .resume = o->resume});
     if (o->json) {

@@ -1,29 +1,39 @@
 #include "engine/interrupt.hpp"
 
 #include <atomic>
-#include <csignal>
+#include <thread>
+
+#include <signal.h>
+#include <unistd.h>
 
 namespace pixeldp {
 namespace {
 
 std::atomic<bool> flag{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may not wait for a lock");
 
-extern "C" void on_signal(int) {
+void wait_for_signals(sigset_t signals) {
+  int number = 0;
+  sigwait(&signals, &number);
   flag.store(true);
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  sigwait(&signals, &number);
+  ::signal(number, SIG_DFL);
+  ::kill(::getpid(), number);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
 }  // namespace
 
 void install_interrupt_handler() {
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  static const bool installed = [] {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    std::thread(wait_for_signals, signals).detach();
+    return true;
+  }();
+  static_cast<void>(installed);
 }
 
 bool interrupted() { return flag.load(); }

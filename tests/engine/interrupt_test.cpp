@@ -36,9 +36,11 @@ TEST_CASE("the first signal sets the flag, the second one kills") {
       const int status = status_of_child([&] {
         install_interrupt_handler();
         if (interrupted()) ::_exit(1);
-        std::raise(first);
+        ::kill(::getpid(), first);
+        for (int i = 0; i < 1000 && !interrupted(); ++i) ::usleep(1000);
         if (!interrupted()) ::_exit(2);
-        std::raise(second);
+        ::kill(::getpid(), second);
+        ::sleep(10);
       });
       CHECK(WIFSIGNALED(status));
       CHECK(WTERMSIG(status) == second);
