@@ -2,23 +2,23 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "cli/certificate_arguments.hpp"
+#include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
 #include "pixeldp/certification.hpp"
-#include "pixeldp/metrics.hpp"
 
 namespace pixeldp::cli {
 namespace {
 
 struct Options {
   std::string run, split = "test", images, dataset, directory, output, device = "cpu";
-  std::string scores = "argmax", bound, certificate = "pixeldp";
+  std::string scores = "argmax";
+  CertificateArguments certificate;
   std::uint32_t draws = 300, selection_draws = 0;
-  double alpha = 0.05;
   std::uint64_t seed = 1;
   bool resume = false, json = false;
 };
@@ -45,19 +45,11 @@ std::pair<std::int64_t, std::int64_t> parse_range(const std::string& text, std::
 void run(const Options& o) {
   install_interrupt_handler();
   CertificationOptions options{.device = Device::parse(o.device),
-                               .certificate = {.scores = parse_score_type(o.scores),
-                                               .bound = Bound::clopper_pearson,
-                                               .kind = parse_certificate_kind(o.certificate),
-                                               .alpha = o.alpha},
+                               .certificate = o.certificate.options(parse_score_type(o.scores)),
                                .draws = o.draws,
                                .selection_draws = o.selection_draws,
                                .seed = o.seed,
                                .resume = o.resume};
-  // Votes have an exact bound; means of softmax scores have not.
-  const bool votes = options.certificate.scores == ScoreType::argmax;
-  options.certificate.bound = o.bound.empty()
-                                  ? (votes ? Bound::clopper_pearson : Bound::empirical_bernstein)
-                                  : parse_bound(o.bound);
   const RunModel run = load_run(o.run);
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
   std::tie(options.first, options.last) = parse_range(o.images, dataset.size());
@@ -70,38 +62,16 @@ void run(const Options& o) {
   const double rate =
       summary.seconds > 0.0 ? static_cast<double>(summary.new_draws) / summary.seconds : 0.0;
   if (o.json) {
-    nlohmann::json curve = nlohmann::json::array();
-    for (const double threshold : default_thresholds()) {
-      curve.push_back({{"threshold", threshold},
-                       {"certified_accuracy", certified_accuracy(summary.records, threshold)},
-                       {"certified_fraction", certified_fraction(summary.records, threshold)}});
-    }
-    const nlohmann::json report = {{"log", log.string()},
-                                   {"images", summary.records.size()},
-                                   {"accuracy", accuracy(summary.records)},
-                                   {"certified", curve},
-                                   {"mean_radius", mean_radius(summary.records)},
-                                   {"new_draws", summary.new_draws},
-                                   {"seconds", summary.seconds},
-                                   {"draws_per_second", rate}};
+    nlohmann::json report = summary_json(summary.records);
+    report["log"] = log.string();
+    report["new_draws"] = summary.new_draws;
+    report["seconds"] = summary.seconds;
+    report["draws_per_second"] = rate;
     fmt::print("{}\n", report.dump());
     return;
   }
   fmt::print("log               {}\n", log.string());
-  fmt::print("images            {} ({} of {})\n", summary.records.size(), o.split, dataset.name);
-  fmt::print("accuracy          {:.2f} %\n", 100.0 * accuracy(summary.records));
-  if (run.model.calibration.mechanism == Mechanism::none) {
-    fmt::print("The model has no noise: nothing is certified, every radius is 0.\n");
-  } else {
-    fmt::print("\nthreshold   certified accuracy   precision   certified fraction\n");
-    for (const double threshold : default_thresholds()) {
-      const auto precision = certified_precision(summary.records, threshold);
-      fmt::print("{:9.3f} {:18.2f} % {:>11} {:18.2f} %\n", threshold,
-                 100.0 * certified_accuracy(summary.records, threshold),
-                 precision ? fmt::format("{:.2f} %", 100.0 * *precision) : "-",
-                 100.0 * certified_fraction(summary.records, threshold));
-    }
-  }
+  print_summary(summary.header, summary.records);
   if (summary.new_draws > 0) {
     fmt::print("\n{} draws in {:.2f} s: {:.0f} draws per second\n", summary.new_draws,
                summary.seconds, rate);
@@ -130,14 +100,8 @@ void add_certify(CLI::App& program) {
           "--selection-draws", o->selection_draws,
           "Draws per image that choose the label beforehand; 0: the same draws choose and certify")
       ->capture_default_str();
-  command->add_option("--alpha", o->alpha, "Failure probability per prediction")
-      ->capture_default_str();
-  command->add_option("--scores", o->scores, "argmax or softmax")->capture_default_str();
-  command->add_option(
-      "--bound", o->bound,
-      "clopper-pearson (default for argmax), empirical-bernstein (default for softmax), hoeffding");
-  command->add_option("--certificate", o->certificate, "pixeldp, pixeldp-grid or exact")
-      ->capture_default_str();
+  add_scores_option(*command, o->scores);
+  o->certificate.add_to(*command);
   command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
   command->add_option("--dataset", o->dataset,
                       "Data set to certify on (default: the one trained on)");

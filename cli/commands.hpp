@@ -8,6 +8,7 @@ namespace pixeldp::cli {
 // callback that runs the command.
 void add_train(CLI::App& program);
 void add_certify(CLI::App& program);
+void add_recertify(CLI::App& program);
 void add_predict(CLI::App& program);
 void add_radius(CLI::App& program);
 void add_report(CLI::App& program);

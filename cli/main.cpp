@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   program.set_version_flag("--version", PIXELDP_VERSION);
   cli::add_train(program);
   cli::add_certify(program);
+  cli::add_recertify(program);
   cli::add_predict(program);
   cli::add_radius(program);
   cli::add_report(program);

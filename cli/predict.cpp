@@ -1,26 +1,25 @@
 #include <charconv>
-#include <cmath>
 #include <map>
 #include <memory>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/certificate_arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
 #include "engine/io/image.hpp"
-#include "pixeldp/certificate.hpp"
 #include "pixeldp/multi_draw.hpp"
 
 namespace pixeldp::cli {
 namespace {
 
 struct Options {
-  std::string run, directory, device = "cpu", scores = "argmax", certificate = "pixeldp";
+  std::string run, directory, device = "cpu", scores = "argmax";
+  CertificateArguments certificate;
   std::vector<std::string> images;
   std::uint32_t draws = 300;
-  double alpha = 0.05;
   std::uint64_t seed = 1;
   bool json = false;
 };
@@ -72,11 +71,7 @@ Input load_input(const std::string& text, const Model& model, const Options& o,
 
 void run(const Options& o) {
   const Stream stream(Device::parse(o.device));
-  CertificateOptions options{.scores = parse_score_type(o.scores),
-                             .bound = Bound::clopper_pearson,
-                             .kind = parse_certificate_kind(o.certificate),
-                             .alpha = o.alpha};
-  if (options.scores == ScoreType::softmax) options.bound = Bound::empirical_bernstein;
+  const CertificateOptions options = o.certificate.options(parse_score_type(o.scores));
   const RunModel run = load_run(o.run);
   const bool noisy = run.model.calibration.mechanism != Mechanism::none;
   if (noisy) check_certifiable(run.model);
@@ -107,9 +102,8 @@ void run(const Options& o) {
                              {"draws", statistics.draws},
                              {"counts", statistics.votes}});
         } else if (certificate.radius > 0.0) {
-          // Digits are cut off, not rounded: what is printed must be certified too.
-          fmt::print("{}: label {}, certified within radius {:.6f} (norm {})\n", name,
-                     certificate.prediction, std::floor(certificate.radius * 1e6) * 1e-6,
+          fmt::print("{}: label {}, certified within radius {} (norm {})\n", name,
+                     certificate.prediction, rounded(certificate.radius, true),
                      pixeldp::name(run.model.calibration.attack_norm));
         } else {
           fmt::print("{}: label {}, not certified\n", name, certificate.prediction);
@@ -132,13 +126,10 @@ void add_predict(CLI::App& program) {
       ->add_option("images", o->images,
                    "PNG files of the network's size, or test:N for image N of the test set")
       ->required()
-      ->type_name("IMAGE...");
+      ->type_name("IMAGE");
   command->add_option("--draws", o->draws, "Noise draws per image")->capture_default_str();
-  command->add_option("--alpha", o->alpha, "Failure probability per prediction")
-      ->capture_default_str();
-  command->add_option("--scores", o->scores, "argmax or softmax")->capture_default_str();
-  command->add_option("--certificate", o->certificate, "pixeldp, pixeldp-grid or exact")
-      ->capture_default_str();
+  add_scores_option(*command, o->scores);
+  o->certificate.add_to(*command);
   command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
   command->add_option("--data", o->directory, "Folder of the data set's files, for test:N");
   command->add_option("--device", o->device, "Where to compute: cpu")->capture_default_str();

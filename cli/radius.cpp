@@ -10,9 +10,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/certificate_arguments.hpp"
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
-#include "pixeldp/certificate.hpp"
 
 namespace pixeldp::cli {
 
@@ -20,12 +20,10 @@ namespace {
 
 struct RadiusArguments {
   std::string counts;
-  double alpha = 0.05;
   std::string mechanism = "gaussian";
   double sigma = 1.0;
   double sensitivity = 1.0;
-  std::string bound = "clopper-pearson";
-  std::string certificate = "pixeldp";
+  CertificateArguments certificate;
   std::optional<int> selected;
   bool json = false;
 };
@@ -45,17 +43,6 @@ std::vector<std::uint64_t> parse_counts(const std::string& text) {
     if (comma == end) return counts;
     at = comma + 1;
   }
-}
-
-// Six significant digits towards zero (down) or away from it: what is printed never claims more
-// than the value does. The product may have been rounded across an integer, hence the slip.
-std::string rounded(double value, bool down) {
-  if (value == 0.0 || value == 1.0) return fmt::format("{}", value);
-  const double unit = std::pow(10.0, std::floor(std::log10(value)) - 5.0);
-  const double digits = value / unit;
-  constexpr double slip = 1e-9;
-  return fmt::format("{:.6g}",
-                     (down ? std::floor(digits - slip) : std::ceil(digits + slip)) * unit);
 }
 
 void check_positive(const char* option, double value) {
@@ -78,10 +65,7 @@ void run(const RadiusArguments& arguments) {
   calibration.mechanism = parse_mechanism(arguments.mechanism);
   calibration.noise_scale = arguments.sigma;
   calibration.sensitivity = arguments.sensitivity;
-  CertificateOptions options;
-  options.bound = parse_bound(arguments.bound);
-  options.kind = parse_certificate_kind(arguments.certificate);
-  options.alpha = arguments.alpha;
+  const CertificateOptions options = arguments.certificate.options(ScoreType::argmax);
 
   const Certificate certificate = certify(statistics, calibration, options, arguments.selected);
 
@@ -140,8 +124,6 @@ void add_radius(CLI::App& program) {
   command->add_option("--counts", a.counts, "Votes of every class, separated by commas")
       ->required()
       ->type_name("C0,C1,...");
-  command->add_option("--alpha", a.alpha, "Failure probability of the certificate")
-      ->capture_default_str();
   command->add_option("--mechanism", a.mechanism, "Distribution of the noise")
       ->check(CLI::IsMember({"gaussian", "laplace"}))
       ->capture_default_str();
@@ -149,12 +131,7 @@ void add_radius(CLI::App& program) {
       ->capture_default_str();
   command->add_option("--sensitivity", a.sensitivity, "Sensitivity of what lies before the noise")
       ->capture_default_str();
-  command->add_option("--bound", a.bound, "Confidence bound of the expected scores")
-      ->check(CLI::IsMember({"hoeffding", "empirical-bernstein", "clopper-pearson"}))
-      ->capture_default_str();
-  command->add_option("--certificate", a.certificate, "Condition that gives the radius")
-      ->check(CLI::IsMember({"pixeldp", "pixeldp-grid", "exact"}))
-      ->capture_default_str();
+  a.certificate.add_to(*command);
   command
       ->add_option("--selected", a.selected,
                    "Label chosen on other draws; without it the top label of these is taken, "

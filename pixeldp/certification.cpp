@@ -26,9 +26,6 @@ void check(const Model& model, const Dataset& dataset, const CertificationOption
     fail_usage("images {}:{} are not a range within the {} images of {} ({})", o.first, o.last,
                dataset.size(), dataset.name, dataset.split);
   }
-  if (!(o.certificate.alpha > 0.0 && o.certificate.alpha < 1.0)) {
-    fail_usage("alpha must lie between 0 and 1, not {}", o.certificate.alpha);
-  }
   if (o.certificate.bound == Bound::clopper_pearson && o.certificate.scores == ScoreType::softmax) {
     fail_usage(
         "the bound clopper-pearson is for votes: use --scores argmax, or another --bound for "
@@ -81,6 +78,7 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
   ProgressBar progress("certify " + model.name, o.last - o.first, "images");
   const auto start = std::chrono::steady_clock::now();
   CertificationSummary summary;
+  summary.header = header;
 
   // Images go through in blocks, so that the labels chosen by separate draws need little memory and
   // an interrupt loses little.

@@ -22,6 +22,7 @@ struct CertificationOptions {
 };
 
 struct CertificationSummary {
+  CertificateLogHeader header;
   std::vector<CertificateRecord> records;  ///< of images first ... last-1, in that order
   std::uint64_t new_draws = 0;             ///< evaluated in this run
   double seconds = 0.0;                    ///< spent on them

@@ -75,6 +75,18 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
   CHECK(predictions[0]["counts"] == json(log.records[3].statistics.votes));
   CHECK(predictions[1]["radius"] == log.records[4].radius);
 
+  // The same counts under another certificate: exactly what certifying with it would have given.
+  REQUIRE(place
+              .run("certify run --draws 50 --certificate exact --alpha 0.01 --output exact" +
+                   place.data())
+              .status == 0);
+  const Outcome again_from_counts = place.run(
+      "recertify run/certificates.jsonl --certificate exact --alpha 0.01 --output recertified "
+      "--json");
+  REQUIRE_MESSAGE(again_from_counts.status == 0, again_from_counts.errors);
+  CHECK(text_of(place.folder / "recertified") == text_of(place.folder / "exact"));
+  CHECK(json::parse(again_from_counts.output)["mean_radius"] > report["mean_radius"]);
+
   CHECK(place.run("report run --output page.html").status == 0);
   CHECK(text_of(place.folder / "page.html").find("</html>") != std::string::npos);
   CHECK(place.run("info --json").status == 0);
