@@ -18,18 +18,18 @@ const Tensor& run(const Stream& stream, const std::vector<std::unique_ptr<Layer>
   return outputs.empty() ? first : outputs.back();
 }
 
-/// Walks back through `layers`; `gradient` enters as dy of the last and, if `through`, leaves as dx
-/// of the first.
-void run_back(const Stream& stream, const std::vector<std::unique_ptr<Layer>>& layers,
-              const Tensor& first, const std::vector<Tensor>& outputs, Tensor& gradient,
-              bool through) {
+/// Walks back through `layers` from dy of the last one and returns dx of the first one (if
+/// `through`). The gradient in the input of layer i is kept in gradients[i].
+Tensor* run_back(const Stream& stream, const std::vector<std::unique_ptr<Layer>>& layers,
+                 const Tensor& first, const std::vector<Tensor>& outputs,
+                 std::vector<Tensor>& gradients, Tensor* dy, bool through) {
+  gradients.resize(layers.size());
   for (std::size_t i = layers.size(); i-- > 0;) {
-    const bool wanted = i > 0 || through;
-    Tensor dx;
-    layers[i]->backward(stream, input_of(outputs, i, first), outputs[i], gradient,
-                        wanted ? &dx : nullptr);
-    if (wanted) gradient = std::move(dx);
+    Tensor* dx = i > 0 || through ? &gradients[i] : nullptr;
+    layers[i]->backward(stream, input_of(outputs, i, first), outputs[i], *dy, dx);
+    dy = dx;
   }
+  return dy;
 }
 
 Shape shape_after(const std::vector<std::unique_ptr<Layer>>& layers, Shape shape) {
@@ -76,14 +76,15 @@ const Tensor& TrainingPass::forward(const Stream& stream, const Tensor& images,
 void TrainingPass::backward(const Stream& stream, const Tensor& images, Tensor& dlogits,
                             Tensor* dimages) {
   const Tensor& features = body_.empty() ? noisy_ : body_.back();
-  Tensor gradient;
-  network_.head->backward(stream, features, logits_, dlogits, &gradient);
+  network_.head->backward(stream, features, logits_, dlogits, &dfeatures_);
   const bool before_noise = !network_.prefix.empty() || dimages;
-  run_back(stream, network_.body, noisy_, body_, gradient, before_noise);
+  Tensor* gradient =
+      run_back(stream, network_.body, noisy_, body_, body_gradients_, &dfeatures_, before_noise);
   if (!before_noise) return;
-  network_.noise.backward(stream, noisy_, gradient);
-  run_back(stream, network_.prefix, images, prefix_, gradient, dimages != nullptr);
-  if (dimages) *dimages = std::move(gradient);
+  network_.noise.backward(stream, noisy_, *gradient);
+  gradient = run_back(stream, network_.prefix, images, prefix_, prefix_gradients_, gradient,
+                      dimages != nullptr);
+  if (dimages) *dimages = gradient->clone();
 }
 
 }  // namespace pixeldp::layers

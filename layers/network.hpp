@@ -45,8 +45,9 @@ class TrainingPass {
 
  private:
   Network& network_;
-  std::vector<Tensor> prefix_, body_;  // outputs of each layer
-  Tensor noisy_, logits_;
+  std::vector<Tensor> prefix_, body_;                      // outputs of each layer
+  std::vector<Tensor> prefix_gradients_, body_gradients_;  // in the inputs of each layer
+  Tensor noisy_, logits_, dfeatures_;
 };
 
 }  // namespace pixeldp::layers
