@@ -151,7 +151,8 @@ Model load_model(const std::filesystem::path& path) {
     c.construction_bound = metadata.number<double>("construction_bound");
     c.epsilon = metadata.number<double>("epsilon");
     c.delta = metadata.number<double>("delta");
-    // The kernel adds noise of a float's scale, so that is the scale that a certificate may speak of.
+    // The kernel adds noise of a float's scale, so that is the scale that a certificate may speak
+    // of.
     c.noise_scale = metadata.number<float>("noise_scale");
     if (metadata.has("sensitivity")) {
       c.sensitivity = metadata.number<double>("sensitivity");

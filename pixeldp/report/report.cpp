@@ -119,12 +119,13 @@ std::string radii_section(const std::vector<Run>& runs) {
          fmt::format("<details><summary>Numbers of figure 2</summary>{}</details>\n", numbers);
 }
 
-/// The record of the image asked for, or the certified one with the median radius; null when there
-/// is none.
+/// The record of the image asked for, or the one of median radius among the images that are right
+/// and certified; null when there is none.
 const CertificateRecord* chosen_record(const Run& run, std::optional<std::int64_t> image) {
   std::vector<const CertificateRecord*> candidates;
   for (const CertificateRecord& record : run.log.records) {
-    if (image ? record.image == *image : record.radius > 0) candidates.push_back(&record);
+    const bool typical = record.radius > 0 && record.prediction == record.label;
+    if (image ? record.image == *image : typical) candidates.push_back(&record);
   }
   if (candidates.empty()) return nullptr;
   std::ranges::sort(candidates, {}, [](const CertificateRecord* record) {
@@ -210,7 +211,8 @@ std::string image_section(const std::vector<Run>& runs, std::optional<std::int64
       "all "
       "grey. At the certified radius the two dashed lines, its worst case and the best case of all "
       "others, have come together.</p>\n{}",
-      image ? "The image asked for." : "Of each run the certified image with the median radius.",
+      image ? "The image asked for."
+            : "Of each run the image of median radius among those that are right and certified.",
       html);
 }
 

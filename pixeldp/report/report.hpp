@@ -15,7 +15,8 @@ std::vector<double> table_thresholds(const std::vector<Run>& runs);
 
 /// The report of at least one run: one HTML page that needs no other file. The same runs give the
 /// same page to the byte. `image` chooses the image whose scores are shown; without it, the
-/// certified image with the median radius. Throws a usage error when no run holds the image.
+/// one of median radius among those that are right and certified. Throws a usage error when no run
+/// holds the image.
 std::string report_page(const std::vector<Run>& runs,
                         std::optional<std::int64_t> image = std::nullopt);
 
