@@ -3,17 +3,17 @@
 /// z as defined in kernels/noise.hpp, by the formulas of kernels/noise_formulas.hpp, which the
 /// processor's kernels share: the same bits.
 ///
-/// Layouts     prefix [any, elements], y [row_count, elements], dense, no alignment required. Where
-///             rows are multiples of 16 bytes and begin at such, accesses are 16 bytes wide.
-/// Work        one thread, one Philox block: four consecutive elements; a warp takes 1024 elements
-///             of one row in eight turns, so that what depends on the row alone (half of the first
-///             two rounds of Philox) is calculated once.
-/// Fused       random words, transform, scale, addition, activation.
-/// Not written random words, noise.
-/// Bytes       4 read and 4 written per element; the prefix comes from the L2 cache when rows share
-///             their source, so down to 4 in all.
-/// Operations  per element about 25 integer ones for Philox and 20 in floating point: on a GPU with
-///             more than 10 operations per byte of bandwidth the arithmetic is the limit.
+/// Layouts: prefix [any, elements], y [row_count, elements], dense, of any alignment. Where rows
+/// are multiples of 16 bytes and begin at such, accesses are 16 bytes wide.
+///
+/// Work: a thread makes one Philox block, four consecutive elements, at a time; a warp, 1024
+/// elements of a row in eight turns, so that what depends on the row alone (half of the first two
+/// rounds of Philox) is calculated once.
+///
+/// Fused: random words, transform, scale, addition, activation. Never written: words and noise.
+///
+/// Bytes: 4 written per element, and 4 read, which come from the L2 cache when rows share their
+/// source. Operations: OPERATIONS
 #include <type_traits>
 
 #include "kernels/cuda/device.cuh"
@@ -54,34 +54,36 @@ struct NoisyRow {
 
 template <class Transform, class Activate>
 __global__ void __launch_bounds__(NoiseGrid::block_threads)
-    add_noise_kernel(NoiseParams params, NoiseGrid grid, const NoiseRow* __restrict__ rows,
-                     std::int64_t elements, const float* __restrict__ prefix,
-                     float* __restrict__ y) {
-  const std::int64_t warp =
-      std::int64_t{blockIdx.x} * NoiseGrid::block_warps + threadIdx.x / NoiseGrid::warp_threads;
-  if (warp >= grid.warps) return;
-  const std::int64_t r = warp / grid.segments, segment = warp % grid.segments;
+    add_noise_kernel(NoiseParams params, bool vectorised, const NoiseRow* __restrict__ rows,
+                     std::int64_t row_count, std::int64_t elements,
+                     const float* __restrict__ prefix, float* __restrict__ y) {
+  const std::int64_t r = std::int64_t{blockIdx.x} * NoiseGrid::block_warps + threadIdx.y;
+  if (r >= row_count) return;
   const NoisyRow<Transform, Activate> noise = {params.seed, params.tag, rows[r], params.scale,
                                                Activate(params.activation.slope)};
   const float* const in = prefix + noise.row.source * elements;
   float* const out = y + r * elements;
-  const std::int64_t first = segment * NoiseGrid::segment_elements;
-  const std::int64_t last = first + NoiseGrid::segment_elements;
-  const std::int64_t end = last < elements ? last : elements;
-  for (std::int64_t e = first + 4 * (threadIdx.x % NoiseGrid::warp_threads); e < end;
-       e += 4 * NoiseGrid::warp_threads) {
-    const auto block = static_cast<std::uint32_t>(e / 4);
-    float x[4] = {}, result[4];
-    if (grid.vectorised) {
-      const float4 v = *reinterpret_cast<const float4*>(in + e);
-      noise.apply(block, {v.x, v.y, v.z, v.w}, result);
-      *reinterpret_cast<float4*>(out + e) = make_float4(result[0], result[1], result[2], result[3]);
-    } else {
-      for (int j = 0; j < 4; ++j)
-        if (e + j < end) x[j] = in[e + j];
-      noise.apply(block, x, result);
-      for (int j = 0; j < 4; ++j)
-        if (e + j < end) out[e + j] = result[j];
+  for (std::int64_t first = blockIdx.y * NoiseGrid::segment_elements; first < elements;
+       first += gridDim.y * NoiseGrid::segment_elements) {
+    const std::int64_t last = first + NoiseGrid::segment_elements;
+    const std::int64_t end = last < elements ? last : elements;
+    for (std::int64_t e = first + 4 * threadIdx.x; e < end; e += 4 * NoiseGrid::warp_threads) {
+      float x[4] = {}, result[4];
+      if (vectorised) {
+        const float4 v = *reinterpret_cast<const float4*>(in + e);
+        x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
+      } else {
+        for (int j = 0; j < 4; ++j)
+          if (e + j < end) x[j] = in[e + j];
+      }
+      noise.apply(static_cast<std::uint32_t>(e / 4), x, result);
+      if (vectorised) {
+        *reinterpret_cast<float4*>(out + e) =
+            make_float4(result[0], result[1], result[2], result[3]);
+      } else {
+        for (int j = 0; j < 4; ++j)
+          if (e + j < end) out[e + j] = result[j];
+      }
     }
   }
 }
@@ -91,15 +93,16 @@ struct Request {
   const NoiseParams& params;
   NoiseGrid grid;
   const NoiseRow* rows;
-  std::int64_t elements;
+  std::int64_t row_count, elements;
   const float* prefix;
   float* y;
 
   template <class Transform, class Activate>
   void run() const {
-    launch<add_noise_kernel<Transform, Activate>>(grid.blocks, NoiseGrid::block_threads, 0,
-                                                  static_cast<cudaStream_t>(stream), params, grid,
-                                                  rows, elements, prefix, y);
+    launch<add_noise_kernel<Transform, Activate>>(
+        dim3(grid.row_blocks, grid.segment_blocks),
+        dim3(NoiseGrid::warp_threads, NoiseGrid::block_warps), 0, static_cast<cudaStream_t>(stream),
+        params, grid.vectorised, rows, row_count, elements, prefix, y);
   }
   template <class Transform>
   void run() const {
@@ -117,9 +120,9 @@ struct Request {
 void add_noise(void* stream, const NoiseParams& params, const NoiseRow* rows,
                std::int64_t row_count, std::int64_t elements, const float* prefix, float* y) {
   check_noise_arguments(params, row_count, elements);
-  const Request request = {
-      stream, params, NoiseGrid::plan(row_count, elements, prefix, y), rows, elements, prefix, y};
-  if (request.grid.blocks == 0) return;
+  if (row_count == 0 || elements == 0) return;
+  const NoiseGrid grid = NoiseGrid::plan(row_count, elements, prefix, y);
+  const Request request = {stream, params, grid, rows, row_count, elements, prefix, y};
   if (params.scale == 0.0f || params.distribution == NoiseDistribution::none)
     request.run<NoNoise>();
   else if (params.distribution == NoiseDistribution::gaussian)

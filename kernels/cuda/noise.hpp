@@ -13,10 +13,10 @@ struct NoiseGrid {
   /// A warp makes the noise of up to this many elements of one row: eight turns of 128.
   static constexpr std::int64_t segment_elements = 1024;
 
-  std::int64_t segments = 0;  ///< per row
-  std::int64_t warps = 0;     ///< row_count * segments
-  std::int64_t blocks = 0;    ///< of block_warps warps
-  bool vectorised = false;    ///< four elements are always 16 aligned bytes
+  /// Blocks: one for each block_warps rows, and one for each segment of a row up to 65535, beyond
+  /// which a warp goes on to further segments.
+  unsigned row_blocks = 0, segment_blocks = 0;
+  bool vectorised = false;  ///< four elements are always 16 aligned bytes
 
   static NoiseGrid plan(std::int64_t row_count, std::int64_t elements, const float* prefix,
                         const float* y);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "engine/error.hpp"
 #include "kernels/cuda/noise.hpp"
 
@@ -5,15 +7,14 @@ namespace pixeldp::kernels {
 
 NoiseGrid NoiseGrid::plan(std::int64_t row_count, std::int64_t elements, const float* prefix,
                           const float* y) {
-  constexpr std::int64_t most_blocks = 0x7fffffff;
+  constexpr std::int64_t most_row_blocks = 0x7fffffff, most_segment_blocks = 65535;
+  const std::int64_t row_blocks = (row_count + block_warps - 1) / block_warps;
+  const std::int64_t segments = (elements + segment_elements - 1) / segment_elements;
+  if (row_blocks > most_row_blocks)
+    fail("noise for {} rows: one launch can do {}", row_count, most_row_blocks * block_warps);
   NoiseGrid grid;
-  grid.segments = (elements + segment_elements - 1) / segment_elements;
-  if (grid.segments > 0 && row_count > most_blocks * block_warps / grid.segments) {
-    fail("noise for {} rows of {} elements: more than one launch can do; share the rows out",
-         row_count, elements);
-  }
-  grid.warps = row_count * grid.segments;
-  grid.blocks = (grid.warps + block_warps - 1) / block_warps;
+  grid.row_blocks = static_cast<unsigned>(row_blocks);
+  grid.segment_blocks = static_cast<unsigned>(std::min(segments, most_segment_blocks));
   const auto addresses =
       reinterpret_cast<std::uintptr_t>(prefix) | reinterpret_cast<std::uintptr_t>(y);
   grid.vectorised = elements % 4 == 0 && addresses % 16 == 0;
