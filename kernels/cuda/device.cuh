@@ -45,4 +45,28 @@ __device__ __forceinline__ Storage& shared_storage() {
 #endif
 }
 
+/// Ordinary accesses to shared memory, where they are to count in the emulator's tally of bank
+/// conflicts.
+#ifdef PIXELDP_EMULATED
+template <class T>
+T load_shared(const T* address, const Location& where = Location::current()) {
+  emulator::note_shared_access(address, sizeof(T), where);
+  return *address;
+}
+template <class T>
+void store_shared(T* address, T value, const Location& where = Location::current()) {
+  emulator::note_shared_access(address, sizeof(T), where);
+  *address = value;
+}
+#else
+template <class T>
+__device__ __forceinline__ T load_shared(const T* address) {
+  return *address;
+}
+template <class T>
+__device__ __forceinline__ void store_shared(T* address, T value) {
+  *address = value;
+}
+#endif
+
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -250,11 +250,6 @@ void Block::release_barrier() {
   }
 }
 
-unsigned Block::exited_lanes() const {
-  const Warp& warp = warps_[running_ / warp_lanes];
-  return warp.finished | ~warp.existing;
-}
-
 void Block::together(unsigned mask, const char* what, WarpOperation operation, void* operand,
                      const Location& where) {
   Warp& warp = running_warp();

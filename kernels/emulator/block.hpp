@@ -66,7 +66,6 @@ class Block {
                 const Location& where);
   unsigned lane() const { return running_ % warp_lanes; }
   unsigned linear_thread() const { return running_; }
-  unsigned exited_lanes() const;
 
   std::byte* shared() const { return shared_; }
   std::size_t shared_bytes() const;

@@ -14,6 +14,12 @@ namespace {
 constexpr unsigned all_lanes = ~0u;
 constexpr int rows = 16, columns = 8;
 
+void require_whole_warp(unsigned present, const char* what) {
+  if (present == all_lanes) return;
+  Block::current(what).report(
+      fmt::format("{} needs a whole warp, but some of its lanes have returned", what));
+}
+
 struct LoadOperand {
   std::uint32_t* registers;
   const void* row;
@@ -21,7 +27,8 @@ struct LoadOperand {
   bool transposed;
 };
 
-void load(void* const* lanes, unsigned) {
+void load(void* const* lanes, unsigned present) {
+  require_whole_warp(present, "ldmatrix");
   const auto operand = [&](int lane) -> LoadOperand& {
     return *static_cast<LoadOperand*>(lanes[lane]);
   };
@@ -98,7 +105,8 @@ struct MultiplyOperand {
 /// (+ 8 for odd j) and columns t (+ 4 for j >= 2), counted in registers; register j of B holds rows
 /// t (+ 4 for j = 1) of column g.
 template <class Type>
-void multiply(void* const* lanes, unsigned) {
+void multiply(void* const* lanes, unsigned present) {
+  require_whole_warp(present, "mma");
   constexpr int n = Type::per_register, depth = 8 * n;
   using Exact = typename Type::Exact;
   using Sum = typename Type::Sum;
@@ -132,25 +140,19 @@ void multiply(void* const* lanes, unsigned) {
 
 template <class Type>
 void multiply_together(const char* what, MultiplyOperand<Type> operand, const Location& where) {
-  Block& block = Block::current(what);
-  if (block.exited_lanes() != 0)
-    block.report(fmt::format("{} needs a whole warp, but some of its lanes have returned", what));
-  block.together(all_lanes, what, multiply<Type>, &operand, where);
+  Block::current(what).together(all_lanes, what, multiply<Type>, &operand, where);
 }
 
 }  // namespace
 
 void ldmatrix(std::uint32_t* registers, int count, bool transposed, const void* row,
               const Location& where) {
-  Block& block = Block::current("ldmatrix");
-  if (block.exited_lanes() != 0)
-    block.report("ldmatrix needs a whole warp, but some of its lanes have returned");
   const char* what = count == 1   ? transposed ? "ldmatrix.x1.trans" : "ldmatrix.x1"
                      : count == 2 ? transposed ? "ldmatrix.x2.trans" : "ldmatrix.x2"
                      : transposed ? "ldmatrix.x4.trans"
                                   : "ldmatrix.x4";
   LoadOperand operand = {registers, row, count, transposed};
-  block.together(all_lanes, what, load, &operand, where);
+  Block::current(what).together(all_lanes, what, load, &operand, where);
 }
 
 void mma_m16n8k16_bf16(float* d, const std::uint32_t* a, const std::uint32_t* b, const float* c,

@@ -87,6 +87,11 @@ std::string Memory::describe(const void* address, std::size_t bytes) const {
                      entry->second.bytes, kind_);
 }
 
+std::size_t Memory::allocations() const {
+  const std::lock_guard lock(mutex_);
+  return allocated_;
+}
+
 std::size_t Memory::live_allocations() const {
   const std::lock_guard lock(mutex_);
   return live_.size();

@@ -28,6 +28,8 @@ class Memory {
   /// "400 bytes at offset 8 of allocation 3 of 100 bytes of device memory".
   std::string describe(const void* address, std::size_t bytes) const;
 
+  /// Allocations made so far; the latest one has this number.
+  std::size_t allocations() const;
   std::size_t live_allocations() const;
   std::size_t live_bytes() const;
 
