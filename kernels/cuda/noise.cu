@@ -67,6 +67,8 @@ __global__ void __launch_bounds__(NoiseGrid::block_threads)
        first += gridDim.y * NoiseGrid::segment_elements) {
     const std::int64_t last = first + NoiseGrid::segment_elements;
     const std::int64_t end = last < elements ? last : elements;
+    // Unrolled, the turns of the kernel without noise spill registers.
+#pragma unroll 1
     for (std::int64_t e = first + 4 * threadIdx.x; e < end; e += 4 * NoiseGrid::warp_threads) {
       float x[4] = {}, result[4];
       if (vectorised) {

@@ -13,7 +13,7 @@ struct NoiseGrid {
   /// A warp makes the noise of up to this many elements of one row: eight turns of 128.
   static constexpr std::int64_t segment_elements = 1024;
 
-  /// Blocks: one for each block_warps rows, and one for each segment of a row up to 65535, beyond
+  /// Blocks: one for each block_warps rows, and one for each segment of a row up to 1024, beyond
   /// which a warp goes on to further segments.
   unsigned row_blocks = 0, segment_blocks = 0;
   bool vectorised = false;  ///< four elements are always 16 aligned bytes

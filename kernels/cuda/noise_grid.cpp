@@ -7,7 +7,7 @@ namespace pixeldp::kernels {
 
 NoiseGrid NoiseGrid::plan(std::int64_t row_count, std::int64_t elements, const float* prefix,
                           const float* y) {
-  constexpr std::int64_t most_row_blocks = 0x7fffffff, most_segment_blocks = 65535;
+  constexpr std::int64_t most_row_blocks = 0x7fffffff, most_segment_blocks = 1024;
   const std::int64_t row_blocks = (row_count + block_warps - 1) / block_warps;
   const std::int64_t segments = (elements + segment_elements - 1) / segment_elements;
   if (row_blocks > most_row_blocks)
