@@ -1,102 +1,17 @@
 #include "kernels/emulator/runtime.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <cstring>
-#include <deque>
-#include <memory>
-#include <mutex>
-#include <set>
-#include <vector>
+#include <functional>
+#include <string_view>
+#include <utility>
 
-#include "engine/error.hpp"
 #include "kernels/emulator/memory.hpp"
+#include "kernels/emulator/runtime_state.hpp"
 #include "kernels/emulator/settings.hpp"
 
 namespace pixeldp::emulator {
 
-using Task = std::function<void()>;
-
-class Graph {
- public:
-  std::vector<Task> tasks;
-};
-
-class GraphExec {
- public:
-  std::shared_ptr<const std::vector<Task>> tasks;
-};
-
-class Stream {
- public:
-  /// Does everything up to the ticket that give() returned.
-  void run(std::uint64_t ticket) {
-    while (done_ < ticket) {
-      const Task task = std::move(queue_.front());
-      queue_.pop_front();
-      ++done_;
-      task();
-    }
-  }
-  void run_all() { run(given_); }
-  std::uint64_t give(Task task) {
-    queue_.push_back(std::move(task));
-    ++given_;
-    if (!settings().delay_streams) run_all();
-    return given_;
-  }
-  bool done(std::uint64_t ticket) const { return done_ >= ticket; }
-  bool idle() const { return done_ == given_; }
-
-  std::unique_ptr<Graph> capture;  ///< not null while work is recorded rather than done
-  bool capture_failed = false;
-
- private:
-  std::deque<Task> queue_;
-  std::uint64_t given_ = 0, done_ = 0;
-};
-
-class Event {
- public:
-  using Clock = std::chrono::steady_clock;
-  std::shared_ptr<Stream> stream;  ///< where it was recorded last
-  std::uint64_t ticket = 0;
-  std::shared_ptr<Clock::time_point> time = std::make_shared<Clock::time_point>();
-
-  bool done() const { return stream == nullptr || stream->done(ticket); }
-  void wait() const {
-    if (stream != nullptr) stream->run(ticket);
-  }
-};
-
 namespace {
-
-/// Everything that handles refer to.
-struct Runtime {
-  std::recursive_mutex mutex;
-  std::shared_ptr<Stream> default_stream = std::make_shared<Stream>();
-  std::vector<std::shared_ptr<Stream>> streams;
-  std::vector<std::unique_ptr<Event>> events;
-  std::vector<std::unique_ptr<Graph>> graphs;
-  std::vector<std::unique_ptr<GraphExec>> execs;
-
-  /// The stream behind a handle; null when there is none.
-  std::shared_ptr<Stream> find(cudaStream_t handle) {
-    if (handle == nullptr) return default_stream;
-    const auto found = std::find_if(streams.begin(), streams.end(),
-                                    [&](const auto& stream) { return stream.get() == handle; });
-    return found == streams.end() ? nullptr : *found;
-  }
-  bool capturing() const {
-    return std::any_of(streams.begin(), streams.end(),
-                       [](const auto& stream) { return stream->capture != nullptr; });
-  }
-};
-
-Runtime& runtime() {
-  static Runtime instance;
-  return instance;
-}
 
 thread_local cudaError_t last_error = cudaSuccess;
 thread_local std::string last_error_text;
@@ -127,18 +42,6 @@ std::string_view meaning(cudaError_t error) {
   return "unrecognized error code";
 }
 
-template <typename... Args>
-cudaError_t error(cudaError_t code, fmt::format_string<Args...> format, Args&&... args) {
-  last_error = code;
-  last_error_text =
-      fmt::format("{}: {}", meaning(code), fmt::format(format, std::forward<Args>(args)...));
-  return code;
-}
-
-cudaError_t bad_handle(const char* what) {
-  return error(cudaErrorInvalidResourceHandle, "{}: no such stream, event or graph", what);
-}
-
 template <class Owner, class Handle>
 bool is_live(const std::vector<Owner>& owners, Handle handle) {
   return std::any_of(owners.begin(), owners.end(),
@@ -155,7 +58,23 @@ cudaError_t destroy(std::vector<Owner>& owners, Handle handle, const char* what)
   return cudaSuccess;
 }
 
-/// Records the task if the stream is being captured, else gives it to the stream.
+}  // namespace
+
+Runtime& runtime() {
+  static Runtime instance;
+  return instance;
+}
+
+cudaError_t set_error(cudaError_t code, const std::string& detail) {
+  last_error = code;
+  last_error_text = fmt::format("{}: {}", meaning(code), detail);
+  return code;
+}
+
+cudaError_t bad_handle(const char* what) {
+  return error(cudaErrorInvalidResourceHandle, "{}: no such stream, event or graph", what);
+}
+
 cudaError_t enqueue(cudaStream_t handle, const char* what, Task task) {
   const std::lock_guard lock(runtime().mutex);
   const auto stream = runtime().find(handle);
@@ -167,15 +86,12 @@ cudaError_t enqueue(cudaStream_t handle, const char* what, Task task) {
   return cudaSuccess;
 }
 
-/// Calls that wait, or that a graph cannot hold, end every capture under way.
 cudaError_t refuse_capture(const char* what) {
   if (!runtime().capturing()) return cudaSuccess;
   for (const auto& stream : runtime().streams)
     if (stream->capture != nullptr) stream->capture_failed = true;
   return error(cudaErrorStreamCaptureUnsupported, "{} while a stream is being captured", what);
 }
-
-}  // namespace
 
 const char* cudaGetErrorString(cudaError_t code) {
   return code != cudaSuccess && last_error_text.starts_with(meaning(code)) ? last_error_text.c_str()
@@ -429,113 +345,6 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   return destroy(runtime().graphs, graph, "cudaGraphDestroy");
-}
-
-// ---- Memory
-
-cudaError_t cudaMalloc(void** address, std::size_t bytes) {
-  const std::lock_guard lock(runtime().mutex);
-  *address = nullptr;
-  if (const cudaError_t refused = refuse_capture("cudaMalloc")) return refused;
-  if (bytes == 0) return cudaSuccess;
-  *address = device_memory().allocate(bytes);
-  return *address != nullptr ? cudaSuccess
-                             : error(cudaErrorMemoryAllocation, "cudaMalloc of {} bytes", bytes);
-}
-
-cudaError_t cudaFree(void* address) {
-  const std::lock_guard lock(runtime().mutex);
-  if (const cudaError_t refused = refuse_capture("cudaFree")) return refused;
-  if (address == nullptr) return cudaSuccess;
-  cudaDeviceSynchronize();
-  const std::string text = device_memory().release(address);
-  return text.empty() ? cudaSuccess : error(cudaErrorInvalidValue, "cudaFree: {}", text);
-}
-
-cudaError_t cudaMallocAsync(void** address, std::size_t bytes, cudaStream_t stream) {
-  if (runtime().find(stream) == nullptr) return bad_handle("cudaMallocAsync");
-  return cudaMalloc(address, bytes);
-}
-
-cudaError_t cudaFreeAsync(void* address, cudaStream_t stream) {
-  const std::lock_guard lock(runtime().mutex);
-  if (const cudaError_t refused = refuse_capture("cudaFreeAsync")) return refused;
-  if (address == nullptr) return cudaSuccess;
-  return enqueue(stream, "cudaFreeAsync", [address] {
-    if (const std::string text = device_memory().release(address); !text.empty())
-      fail("cudaFreeAsync: {}", text);
-  });
-}
-
-cudaError_t cudaMallocHost(void** address, std::size_t bytes) {
-  *address = bytes == 0 ? nullptr : host_memory().allocate(bytes);
-  return *address != nullptr || bytes == 0
-             ? cudaSuccess
-             : error(cudaErrorMemoryAllocation, "cudaMallocHost of {} bytes", bytes);
-}
-
-cudaError_t cudaFreeHost(void* address) {
-  const std::lock_guard lock(runtime().mutex);
-  if (address == nullptr) return cudaSuccess;
-  cudaDeviceSynchronize();
-  const std::string text = host_memory().release(address);
-  return text.empty() ? cudaSuccess : error(cudaErrorInvalidValue, "cudaFreeHost: {}", text);
-}
-
-namespace {
-
-cudaError_t check_side(const char* what, const char* role, const void* address, std::size_t bytes,
-                       bool device) {
-  if (device && !device_memory().contains(address, bytes))
-    return error(cudaErrorInvalidValue, "{}: {} is {}", what, role,
-                 device_memory().describe(address, bytes));
-  if (!device && device_memory().owns(address))
-    return error(cudaErrorInvalidMemcpyDirection, "{}: {} should be host memory, but is {}", what,
-                 role, device_memory().describe(address, bytes));
-  return cudaSuccess;
-}
-
-cudaError_t check_copy(const char* what, void* target, const void* source, std::size_t bytes,
-                       cudaMemcpyKind kind) {
-  const bool to_device = kind == cudaMemcpyDefault
-                             ? device_memory().owns(target)
-                             : kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
-  const bool from_device = kind == cudaMemcpyDefault
-                               ? device_memory().owns(source)
-                               : kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
-  if (const cudaError_t bad = check_side(what, "the target", target, bytes, to_device)) return bad;
-  return check_side(what, "the source", source, bytes, from_device);
-}
-
-}  // namespace
-
-cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes,
-                            cudaMemcpyKind kind, cudaStream_t stream) {
-  if (bytes == 0) return cudaSuccess;
-  if (const cudaError_t bad = check_copy("cudaMemcpyAsync", target, source, bytes, kind))
-    return bad;
-  return enqueue(stream, "cudaMemcpyAsync", [=] { std::memmove(target, source, bytes); });
-}
-
-cudaError_t cudaMemcpy(void* target, const void* source, std::size_t bytes, cudaMemcpyKind kind) {
-  const std::lock_guard lock(runtime().mutex);
-  if (const cudaError_t refused = refuse_capture("cudaMemcpy")) return refused;
-  if (const cudaError_t bad = cudaMemcpyAsync(target, source, bytes, kind)) return bad;
-  return cudaStreamSynchronize(nullptr);
-}
-
-cudaError_t cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStream_t stream) {
-  if (bytes == 0) return cudaSuccess;
-  if (const cudaError_t bad = check_side("cudaMemsetAsync", "the target", target, bytes, true))
-    return bad;
-  return enqueue(stream, "cudaMemsetAsync", [=] { std::memset(target, value, bytes); });
-}
-
-cudaError_t cudaMemset(void* target, int value, std::size_t bytes) {
-  const std::lock_guard lock(runtime().mutex);
-  if (const cudaError_t refused = refuse_capture("cudaMemset")) return refused;
-  if (const cudaError_t bad = cudaMemsetAsync(target, value, bytes)) return bad;
-  return cudaStreamSynchronize(nullptr);
 }
 
 // ---- Kernels
