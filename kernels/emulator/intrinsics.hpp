@@ -248,6 +248,11 @@ template <class T>
 T __ldg(const T* address) {
   return *address;
 }
+/// A store that stays in one piece.
+template <class T>
+void __stwb(T* address, T value) {
+  *address = value;
+}
 
 [[noreturn]] inline void __trap() { Block::current("__trap").report("__trap: the kernel gave up"); }
 

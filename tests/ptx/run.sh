@@ -9,6 +9,17 @@ if [[ -z $program ]]; then
   exit 77
 fi
 
+# What can be told from the PTX in the program alone: wide accesses stayed wide, and nothing lives in
+# local memory.
+count() { grep -aoE "$1" "$program" | wc -l; }
+loads=$(count 'ld\.global\.nc\.v4\.f32') stores=$(count 'st\.global\.wb\.v4\.f32')
+echo "PTX: $loads loads and $stores stores of 16 bytes, $(count 'mma\.sync\.') mma.sync," \
+  "$(count 'ldmatrix\.sync\.') ldmatrix, $(count 'cp\.async\.c[ag]\.') cp.async"
+if ((loads != stores || stores == 0 || $(count '(ld|st)\.local') > 0)); then
+  echo "error: accesses of 16 bytes were taken apart, or variables lie in local memory" >&2
+  exit 1
+fi
+
 if [[ -n ${PTXRUN:-} ]]; then
   runtime=$PTXRUN/libptxrun_cudart.so
   [[ -e $runtime ]] || { echo "error: PTXRUN=$PTXRUN: no libptxrun_cudart.so there" >&2; exit 1; }
