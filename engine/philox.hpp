@@ -24,19 +24,30 @@ struct Philox {
 
   using Words = std::array<std::uint32_t, 4>;
 
+  /// Upper half of the product. (Asked for by name, or nvcc calculates the rounds in 64 bits.)
+  static constexpr std::uint32_t high(std::uint32_t a, std::uint32_t b) {
+#ifdef __CUDA_ARCH__
+    return __umulhi(a, b);
+#else
+    return static_cast<std::uint32_t>(std::uint64_t{a} * b >> 32);
+#endif
+  }
+
   static constexpr Words generate(Words counter, std::uint64_t key) {
     auto k0 = static_cast<std::uint32_t>(key);
     auto k1 = static_cast<std::uint32_t>(key >> 32);
+    auto [c0, c1, c2, c3] = counter;
     for (int round = 0; round < rounds; ++round) {
-      const std::uint64_t p0 = std::uint64_t{multiplier0} * counter[0];
-      const std::uint64_t p1 = std::uint64_t{multiplier1} * counter[2];
-      counter = {
-          static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ k0, static_cast<std::uint32_t>(p1),
-          static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ k1, static_cast<std::uint32_t>(p0)};
+      const std::uint32_t h0 = high(multiplier0, c0), l0 = multiplier0 * c0;
+      const std::uint32_t h1 = high(multiplier1, c2), l1 = multiplier1 * c2;
+      c0 = h1 ^ c1 ^ k0;
+      c1 = l1;
+      c2 = h0 ^ c3 ^ k1;
+      c3 = l0;
       k0 += weyl0;
       k1 += weyl1;
     }
-    return counter;
+    return {c0, c1, c2, c3};
   }
 
   /// The project's address of four consecutive elements (4 * block ... 4 * block + 3) of one draw

@@ -3,8 +3,9 @@
 #include <cstdint>
 
 #include "engine/philox.hpp"
-#include "kernels/cpu/elementary.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
+#include "kernels/cpu/vector.hpp"
+#include "kernels/noise_formulas.hpp"
 
 /// Noise is made in registers and added to the prefix in the same pass: 8 bytes of memory traffic
 /// per element and nothing else. One group is V::lanes / 2 Philox counters, that is 2 * V::lanes
@@ -15,12 +16,6 @@
 /// V::lanes / 4 + i/2 if it is odd: then interleaving the pairs of neighbouring elements at the end
 /// leaves whole blocks in the order of memory.
 namespace pixeldp::kernels::cpu {
-
-/// Words 0 and 2 of each block (even), and words 1 and 3 (odd), side by side.
-template <class V>
-struct WordPairs {
-  typename V::Words even, odd;
-};
 
 /// The counters of one row. Only the block differs between its lanes, so half of the first two
 /// rounds is done once per row.
@@ -86,68 +81,6 @@ class RowCounters {
  private:
   std::uint64_t key0_[Philox::rounds], key1_[Philox::rounds];
   std::uint64_t first_c2_, second_c0_, second_c2_, second_c3_, last_key_;
-};
-
-/// Box-Muller. Word 0 (2) of a block makes the radius sqrt(-2 ln u), u = (w + 1/2) 2^-32 rounded to
-/// single precision; word 1 (3) the direction: its lower 30 bits are an angle in [-pi/4, pi/4), bit
-/// 31 reflects the cosine, bit 30 exchanges cosine and sine. |z| <= sqrt(-2 ln 2^-33) = 6.7637.
-struct GaussianTransform {
-  template <class V>
-  [[gnu::always_inline]] static void apply(WordPairs<V> w, typename V::Floats& z0,
-                                           typename V::Floats& z1) {
-    using Floats = typename V::Floats;
-    using Words = typename V::Words;
-    const Floats r = V::sqrt(minus_log<V, 2, 32>(V::from_words(w.even) + 0.5f));
-    Floats c, s;
-    cos_sin<V>(V::from_ints(w.odd << 2) * 0x1p-31f, c, s);
-    c = (Floats)((Words)c ^ (w.odd & 0x80000000u));
-    const auto exchange = (w.odd & 0x40000000u) != 0;
-    z0 = r * (exchange ? s : c);
-    z1 = r * (exchange ? c : s);
-  }
-};
-
-/// Inversion. One word per element: bit 31 is the sign, the lower 31 bits make
-/// u = (w + 1/2) 2^-31 rounded to single precision, and z = -ln u. |z| <= 32 ln 2 = 22.181.
-struct LaplaceTransform {
-  template <class V>
-  [[gnu::always_inline]] static typename V::Floats signed_log(typename V::Words w) {
-    using Floats = typename V::Floats;
-    using Words = typename V::Words;
-    const Floats v = V::from_ints(w & 0x7fffffffu) + 0.5f;
-    return (Floats)((Words)minus_log<V, 1, 31>(v) ^ (w & 0x80000000u));
-  }
-  template <class V>
-  [[gnu::always_inline]] static void apply(WordPairs<V> w, typename V::Floats& z0,
-                                           typename V::Floats& z1) {
-    z0 = signed_log<V>(w.even);
-    z1 = signed_log<V>(w.odd);
-  }
-};
-
-struct Identity {
-  explicit Identity(float) {}
-  template <class V>
-  [[gnu::always_inline]] typename V::Floats apply(typename V::Floats y) const {
-    return y;
-  }
-};
-
-struct Relu {
-  explicit Relu(float) {}
-  template <class V>
-  [[gnu::always_inline]] typename V::Floats apply(typename V::Floats y) const {
-    return V::max(all<V>(0.0f), y);
-  }
-};
-
-struct LeakyRelu {
-  float slope;
-  explicit LeakyRelu(float s) : slope(s) {}
-  template <class V>
-  [[gnu::always_inline]] typename V::Floats apply(typename V::Floats y) const {
-    return y > 0.0f ? y : y * slope;
-  }
 };
 
 template <class V, class Transform, class Activate>

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/elementary.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
+#include "kernels/cpu/vector.hpp"
 
 /// The last dense layer and the softmax statistics. Every sum has 16 lanes (index modulo 16), each
 /// added to in rising order, and a fixed tree at the end: lanes i and i + 8, then i + 4, i + 2,

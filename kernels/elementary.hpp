@@ -3,33 +3,32 @@
 #include <cstdint>
 
 /// Elementary functions in single precision from additions, multiplications and fused
-/// multiply-additions in one fixed order, so that every instruction set (and a GPU) gives the same
-/// bits. The coefficients are minimax polynomials rounded to single precision.
+/// multiply-additions in one fixed order, so that every instruction set and every GPU gives the
+/// same bits. The coefficients are minimax polynomials rounded to single precision.
 ///
-/// V is a vector type of simd_*.cpp: Floats and Words (32-bit unsigned) of V::lanes lanes.
-namespace pixeldp::kernels::cpu {
+/// V is a vector type of kernels/cpu/simd_*.cpp, or a single lane of kernels/cuda/lane.cuh: Floats
+/// and Words (32-bit unsigned) of V::lanes lanes. (Functions are constexpr because nvcc lets device
+/// code call such functions.)
+namespace pixeldp::kernels {
 
 template <class V>
-[[gnu::always_inline]] inline typename V::Floats load(const float* p) {
-  typename V::Floats v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
+[[gnu::always_inline]] constexpr typename V::Floats all(float value) {
+  if constexpr (V::lanes == 1)
+    return value;
+  else
+    return typename V::Floats{} + value;
 }
 
-template <class V>
-[[gnu::always_inline]] inline void store(float* p, typename V::Floats v) {
-  __builtin_memcpy(p, &v, sizeof v);
-}
-
-template <class V>
-[[gnu::always_inline]] inline typename V::Floats all(float value) {
-  return typename V::Floats{} + value;
+/// The same bits as another type: Floats as Words, and back.
+template <class To, class From>
+[[gnu::always_inline]] constexpr To same_bits(From from) {
+  return __builtin_bit_cast(To, from);
 }
 
 /// c[0] + c[1] x + ... + c[n - 1] x^(n - 1) by Horner's rule.
 template <class V, int n>
-[[gnu::always_inline]] inline typename V::Floats polynomial(const float (&c)[n],
-                                                            typename V::Floats x) {
+[[gnu::always_inline]] constexpr typename V::Floats polynomial(const float (&c)[n],
+                                                               typename V::Floats x) {
   typename V::Floats sum = all<V>(c[n - 1]);
 #pragma GCC unroll 16
   for (int i = n - 2; i >= 0; --i) sum = V::fma(sum, x, all<V>(c[i]));
@@ -40,7 +39,7 @@ template <class V, int n>
 ///
 /// v = m * 2^k with m in [2/3, 4/3), so that nothing cancels near 1; ln(1 + f) = f (1 - f Q(f)).
 template <class V, int factor, int shift>
-[[gnu::always_inline]] inline typename V::Floats minus_log(typename V::Floats v) {
+[[gnu::always_inline]] constexpr typename V::Floats minus_log(typename V::Floats v) {
   using Floats = typename V::Floats;
   using Words = typename V::Words;
   constexpr std::uint32_t two_thirds = 0x3f2aaaab;
@@ -56,18 +55,18 @@ template <class V, int factor, int shift>
                          scale * 0.1538838744f,
                          scale * -0.1402657628f};
   constexpr float unit = 1.0f / static_cast<float>(std::uint64_t{1} << shift);
-  const Words bits = (Words)v;
+  const Words bits = same_bits<Words>(v);
   const Words exponent =
       (bits - (two_thirds + (static_cast<std::uint32_t>(shift) << 23))) & 0xff800000u;
-  const Floats f = V::fma((Floats)(bits - exponent), all<V>(unit), all<V>(-1.0f));
+  const Floats f = V::fma(same_bits<Floats>(bits - exponent), all<V>(unit), all<V>(-1.0f));
   const Floats k = V::from_ints(exponent);  // the exponent of v * 2^-shift, times 2^23
   return V::fma(polynomial<V>(q, f), f, k * (scale * minus_ln2 * 0x1p-23f));
 }
 
 /// cos and sin of y * pi/4 for y in [-1, 1].
 template <class V>
-[[gnu::always_inline]] inline void cos_sin(typename V::Floats y, typename V::Floats& c,
-                                           typename V::Floats& s) {
+[[gnu::always_inline]] constexpr void cos_sin(typename V::Floats y, typename V::Floats& c,
+                                              typename V::Floats& s) {
   constexpr float cos_terms[] = {1.0f, -0.308424413f, 0.0158501491f, -0.000318977021f};
   constexpr float sin_terms[] = {0.785398185f, -0.0807458311f, 0.00249101641f, -3.66091517e-5f};
   const typename V::Floats z = y * y;
@@ -77,7 +76,7 @@ template <class V>
 
 /// exp(x) for x in [-86, 0]; anything below counts as -86.
 template <class V>
-[[gnu::always_inline]] inline typename V::Floats exp_nonpositive(typename V::Floats x) {
+[[gnu::always_inline]] constexpr typename V::Floats exp_nonpositive(typename V::Floats x) {
   using Floats = typename V::Floats;
   using Words = typename V::Words;
   constexpr float terms[] = {
@@ -89,7 +88,8 @@ template <class V>
   const Floats shifted = V::fma(x, all<V>(log2_e), all<V>(to_integer));
   const Floats n = shifted - to_integer;
   const Floats r = V::fma(n, all<V>(-ln2_low), V::fma(n, all<V>(-ln2_high), x));
-  return (Floats)((Words)polynomial<V>(terms, r) + ((Words)shifted << 23));
+  return same_bits<Floats>(same_bits<Words>(polynomial<V>(terms, r)) +
+                           (same_bits<Words>(shifted) << 23));
 }
 
-}  // namespace pixeldp::kernels::cpu
+}  // namespace pixeldp::kernels

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <source_location>
+#include <string_view>
+
+namespace pixeldp::kernels {
+
+/// The name of a kernel (or any function), with its template arguments and without its namespaces.
+template <auto function>
+constexpr std::string_view kernel_name() {
+  std::string_view text = __PRETTY_FUNCTION__;
+  constexpr std::string_view before = "function = ";
+  text.remove_prefix(text.find(before) + before.size());
+  text = text.substr(0, text.find_first_of(";]"));
+  const std::size_t scope = text.substr(0, text.find('<')).rfind("::");
+  return scope == std::string_view::npos ? text : text.substr(scope + 2);
+}
+
+/// Throws the Error of a launch that the device refused. (Apart, to keep the text out of the files
+/// that nvcc compiles.)
+[[noreturn]] void launch_failed(std::string_view reason, std::string_view kernel,
+                                const std::source_location& where,
+                                const std::array<unsigned, 3>& grid,
+                                const std::array<unsigned, 3>& block, std::size_t shared_bytes);
+
+}  // namespace pixeldp::kernels

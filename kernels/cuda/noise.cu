@@ -1,0 +1,145 @@
+/// y[r, e] = activation(prefix[rows[r].source, e] + scale * z(seed, tag, image, draw, e))
+///
+/// z as defined in kernels/noise.hpp, by the formulas of kernels/noise_formulas.hpp, which the
+/// processor's kernels share: the same bits.
+///
+/// Layouts: prefix [any, elements], y [row_count, elements], dense, of any alignment. Where rows
+/// are multiples of 16 bytes and begin at such, accesses are 16 bytes wide.
+///
+/// Work: a thread makes one Philox block, four consecutive elements, at a time; a warp, 1024
+/// elements of a row in eight turns, so that what depends on the row alone (half of the first two
+/// rounds of Philox) is calculated once.
+///
+/// Fused: random words, transform, scale, addition, activation. Never written: words and noise.
+///
+/// Bytes: 4 written per element, and 4 read, which come from the L2 cache when rows share their
+/// source. Instructions of PTX per element: 55, of which 26 integer ones (most of them Philox) and
+/// 13 in floating point; arithmetic is the limit, not memory.
+#include <type_traits>
+
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/lane.cuh"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/noise.hpp"
+#include "kernels/noise_arguments.hpp"
+#include "kernels/noise_formulas.hpp"
+
+namespace pixeldp::kernels::PIXELDP_DEVICE {
+namespace {
+
+/// In the place of a transform: no noise at all, not even a rounding.
+struct NoNoise {};
+
+template <class Transform, class Activate>
+struct NoisyRow {
+  std::uint64_t seed;
+  StreamTag tag;
+  NoiseRow row;
+  float scale;
+  Activate activate;
+
+  /// The four results of one Philox block.
+  __device__ __forceinline__ void apply(std::uint32_t block, const float (&x)[4],
+                                        float (&result)[4]) const {
+    Rounded noisy[4] = {x[0], x[1], x[2], x[3]};
+    if constexpr (!std::is_same_v<Transform, NoNoise>) {
+      const Philox::Words w = Philox::at(seed, tag, row.image, row.draw, block);
+      Rounded z[4];
+      Transform::template apply<Lane>({w[0], w[1]}, z[0], z[1]);
+      Transform::template apply<Lane>({w[2], w[3]}, z[2], z[3]);
+      for (int j = 0; j < 4; ++j) noisy[j] = Lane::fma(z[j], scale, noisy[j]);
+    }
+    for (int j = 0; j < 4; ++j) result[j] = activate.template apply<Lane>(noisy[j]).value;
+  }
+};
+
+template <class Transform, class Activate, bool vectorised>
+__global__ void __launch_bounds__(NoiseGrid::block_threads)
+    add_noise_kernel(NoiseParams params, const NoiseRow* __restrict__ rows, std::int64_t row_count,
+                     std::int64_t elements, const float* __restrict__ prefix,
+                     float* __restrict__ y) {
+  const std::int64_t r = std::int64_t{blockIdx.x} * NoiseGrid::block_warps + threadIdx.y;
+  if (r >= row_count) return;
+  const NoisyRow<Transform, Activate> noise = {params.seed, params.tag, rows[r], params.scale,
+                                               Activate(params.activation.slope)};
+  const float* const in = prefix + noise.row.source * elements;
+  float* const out = y + r * elements;
+  for (std::int64_t first = blockIdx.y * NoiseGrid::segment_elements; first < elements;
+       first += gridDim.y * NoiseGrid::segment_elements) {
+    const std::int64_t last = first + NoiseGrid::segment_elements;
+    const std::int64_t end = last < elements ? last : elements;
+    // Unrolled, the turns of the kernel without noise spill registers.
+#pragma unroll 1
+    for (std::int64_t e = first + 4 * threadIdx.x; e < end; e += 4 * NoiseGrid::warp_threads) {
+      float x[4] = {}, result[4];
+      if constexpr (vectorised) {
+        const float4 v = *reinterpret_cast<const float4*>(in + e);
+        x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
+      } else {
+        for (int j = 0; j < 4; ++j)
+          if (e + j < end) x[j] = in[e + j];
+      }
+      noise.apply(static_cast<std::uint32_t>(e / 4), x, result);
+      if constexpr (vectorised) {
+        // An assignment may be taken apart into four.
+        __stwb(reinterpret_cast<float4*>(out + e),
+               make_float4(result[0], result[1], result[2], result[3]));
+      } else {
+        for (int j = 0; j < 4; ++j)
+          if (e + j < end) out[e + j] = result[j];
+      }
+    }
+  }
+}
+
+struct Request {
+  void* stream;
+  const NoiseParams& params;
+  NoiseGrid grid;
+  const NoiseRow* rows;
+  std::int64_t row_count, elements;
+  const float* prefix;
+  float* y;
+
+  template <class Transform, class Activate, bool vectorised>
+  void run() const {
+    launch<add_noise_kernel<Transform, Activate, vectorised>>(
+        dim3(grid.row_blocks, grid.segment_blocks),
+        dim3(NoiseGrid::warp_threads, NoiseGrid::block_warps), 0, static_cast<cudaStream_t>(stream),
+        params, rows, row_count, elements, prefix, y);
+  }
+  template <class Transform, class Activate>
+  void run() const {
+    if (grid.vectorised)
+      run<Transform, Activate, true>();
+    else
+      run<Transform, Activate, false>();
+  }
+  template <class Transform>
+  void run() const {
+    if (params.activation.is_identity())
+      run<Transform, Identity>();
+    else if (params.activation == Activation::relu())
+      run<Transform, Relu>();
+    else
+      run<Transform, LeakyRelu>();
+  }
+};
+
+}  // namespace
+
+void add_noise(void* stream, const NoiseParams& params, const NoiseRow* rows,
+               std::int64_t row_count, std::int64_t elements, const float* prefix, float* y) {
+  check_noise_arguments(params, row_count, elements);
+  if (row_count == 0 || elements == 0) return;
+  const NoiseGrid grid = NoiseGrid::plan(row_count, elements, prefix, y);
+  const Request request = {stream, params, grid, rows, row_count, elements, prefix, y};
+  if (params.scale == 0.0f || params.distribution == NoiseDistribution::none)
+    request.run<NoNoise>();
+  else if (params.distribution == NoiseDistribution::gaussian)
+    request.run<GaussianTransform>();
+  else
+    request.run<LaplaceTransform>();
+}
+
+}  // namespace pixeldp::kernels::PIXELDP_DEVICE

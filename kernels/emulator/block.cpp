@@ -1,0 +1,404 @@
+#include "kernels/emulator/block.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "engine/error.hpp"
+#include "kernels/emulator/sanitizer.hpp"
+
+namespace pixeldp::emulator {
+
+constinit thread_local uint3 threadIdx = {0, 0, 0}, blockIdx = {0, 0, 0};
+constinit thread_local dim3 blockDim, gridDim;
+
+namespace {
+
+thread_local Block* running_block = nullptr;
+
+/// In front of shared memory and behind it.
+constexpr std::size_t guard_bytes = 1024;
+constexpr std::size_t most_shared_bytes = 227 * 1024;
+constexpr int guard_value = 0xa5, poison_value = 0xff;
+
+/// Vigna's splitmix64: a generator that any seed starts well.
+std::uint64_t next_random(std::uint64_t& state) {
+  std::uint64_t z = state += 0x9e3779b97f4a7c15;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+  z = (z ^ z >> 27) * 0x94d049bb133111eb;
+  return z ^ z >> 31;
+}
+
+/// Position of the n-th set bit.
+int nth_bit(unsigned bits, unsigned n) {
+  for (; n > 0; --n) bits &= bits - 1;
+  return std::countr_zero(bits);
+}
+
+std::string lane_ranges(unsigned lanes) {
+  std::string text;
+  for (int first = 0; first < 32; ++first) {
+    if (!(lanes >> first & 1)) continue;
+    int last = first;
+    while (last < 31 && lanes >> (last + 1) & 1) ++last;
+    text += fmt::format("{}{}", text.empty() ? "" : ",", first);
+    if (last > first) text += fmt::format("-{}", last);
+    first = last;
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string describe(const Location& location) {
+  std::string_view file = location.file_name();
+  file.remove_prefix(file.rfind('/') + 1);
+  return fmt::format("{}:{}", file, location.line());
+}
+
+Block::Block()
+    : threads_(std::make_unique<Thread[]>(max_threads)),
+      memory_(static_cast<std::byte*>(
+          std::aligned_alloc(guard_bytes, 2 * guard_bytes + most_shared_bytes))),
+      shared_(memory_ + guard_bytes) {
+  if (memory_ == nullptr) throw std::bad_alloc();
+}
+
+Block::~Block() {
+  unpoison(memory_, 2 * guard_bytes + most_shared_bytes);
+  std::free(memory_);
+}
+
+Block& Block::current(const char* what) {
+  if (running_block == nullptr) fail("{} was called outside a kernel", what);
+  return *running_block;
+}
+
+std::size_t Block::shared_bytes() const { return launch_->shared_bytes; }
+
+void Block::prepare(const KernelLaunch& launch, uint3 index, std::uint64_t number) {
+  launch_ = &launch;
+  blockIdx = index;
+  blockDim = launch.block;
+  gridDim = launch.grid;
+  schedule_ = settings().schedule;
+  random_ = schedule_.seed;
+  random_ = next_random(random_) ^ number;
+  error_ = nullptr;
+  accesses_.clear();
+  thread_count_ = launch.block.x * launch.block.y * launch.block.z;
+  warp_count_ = (thread_count_ + warp_lanes - 1) / warp_lanes;
+  unfinished_ = thread_count_;
+  waiting_at_barrier_ = 0;
+  for (unsigned w = 0; w < warp_count_; ++w) {
+    const unsigned lanes = std::min<unsigned>(thread_count_ - w * warp_lanes, warp_lanes);
+    warps_[w] = {};
+    warps_[w].existing = warps_[w].runnable = lanes == warp_lanes ? ~0u : (1u << lanes) - 1;
+  }
+  for (unsigned t = 0; t < thread_count_; ++t) {
+    Thread& thread = threads_[t];
+    thread.context = {};
+    thread.context.begin(stacks_.stack(t), &Block::thread_main);
+    thread.index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y)};
+    thread.copies.clear();
+    thread.groups = 0;
+  }
+  running_ = thread_count_ - 1;
+  guard_shared(true);
+}
+
+/// Puts the guard zones around shared memory up and poisons what is between, or checks and removes
+/// them.
+void Block::guard_shared(bool raise) {
+  const std::size_t bytes = launch_->shared_bytes;
+  std::byte* const zones[] = {memory_, shared_ + bytes};
+  if (raise) {
+    std::memset(shared_, poison_value, bytes);
+    for (std::byte* zone : zones) {
+      std::memset(zone, guard_value, guard_bytes);
+      poison(zone, guard_bytes);
+    }
+    return;
+  }
+  for (std::byte* zone : zones) unpoison(zone, guard_bytes);
+  for (std::byte* zone : zones) {
+    const std::byte* hit = std::find_if(zone, zone + guard_bytes,
+                                        [](std::byte b) { return b != std::byte{guard_value}; });
+    if (hit != zone + guard_bytes)
+      fail("{}: something wrote to byte {} of {} bytes of shared memory", place(), hit - shared_,
+           bytes);
+  }
+}
+
+void Block::run(const KernelLaunch& launch, uint3 index, std::uint64_t number) {
+  Block* const outer = running_block;
+  running_block = this;
+  prepare(launch, index, number);
+  try {
+    while (unfinished_ > 0) {
+      const int next = choose();
+      if (next < 0) report_hang();
+      running_ = static_cast<unsigned>(next);
+      threadIdx = threads_[running_].index;
+      scheduler_.switch_to(threads_[running_].context);
+      if (error_) std::rethrow_exception(error_);
+    }
+  } catch (...) {
+    running_block = outer;
+    unpoison(memory_, 2 * guard_bytes + most_shared_bytes);
+    throw;
+  }
+  running_block = outer;
+  guard_shared(false);
+  tally_accesses();
+}
+
+/// Number of the next thread to run; -1 when all wait.
+int Block::choose() {
+  const auto first_of = [&](unsigned w, unsigned lanes) {
+    return static_cast<int>(w * warp_lanes) + std::countr_zero(lanes);
+  };
+  switch (schedule_.order) {
+    case Order::first_warp:
+      for (unsigned w = 0; w < warp_count_; ++w)
+        if (warps_[w].runnable) return first_of(w, warps_[w].runnable);
+      return -1;
+    case Order::last_warp:
+      for (unsigned w = warp_count_; w-- > 0;)
+        if (warps_[w].runnable)
+          return static_cast<int>(w * warp_lanes) + 31 - std::countl_zero(warps_[w].runnable);
+      return -1;
+    case Order::random: {
+      unsigned count = 0;
+      for (unsigned w = 0; w < warp_count_; ++w)
+        count += static_cast<unsigned>(std::popcount(warps_[w].runnable));
+      if (count == 0) return -1;
+      auto n = static_cast<unsigned>(next_random(random_) % count);
+      for (unsigned w = 0;; ++w) {
+        const auto here = static_cast<unsigned>(std::popcount(warps_[w].runnable));
+        if (n < here) return static_cast<int>(w * warp_lanes) + nth_bit(warps_[w].runnable, n);
+        n -= here;
+      }
+    }
+    case Order::round_robin:
+      break;
+  }
+  const unsigned start = (running_ + 1) % (warp_count_ * warp_lanes);
+  const unsigned later = warps_[start / warp_lanes].runnable & ~0u << start % warp_lanes;
+  if (later) return first_of(start / warp_lanes, later);
+  for (unsigned i = 1; i <= warp_count_; ++i) {
+    const unsigned w = (start / warp_lanes + i) % warp_count_;
+    if (warps_[w].runnable) return first_of(w, warps_[w].runnable);
+  }
+  return -1;
+}
+
+void Block::thread_main() {
+  Block& block = *running_block;
+  Context::arrived(block.scheduler_);
+  try {
+    block.launch_->thread();
+    block.finish_thread();
+  } catch (...) {
+    block.error_ = std::current_exception();
+  }
+  block.running_thread().context.switch_to(block.scheduler_, true);
+}
+
+void Block::finish_thread() {
+  Warp& warp = running_warp();
+  const unsigned bit = 1u << lane();
+  warp.runnable &= ~bit;
+  warp.finished |= bit;
+  --unfinished_;
+  complete_operations(running_ / warp_lanes);
+}
+
+void Block::suspend() { running_thread().context.switch_to(scheduler_); }
+
+void Block::synchronize(const Location& where) {
+  for (unsigned w = 0; waiting_at_barrier_ > 0 && w < warp_count_; ++w) {
+    if (warps_[w].at_barrier == 0) continue;
+    const unsigned other =
+        w * warp_lanes + static_cast<unsigned>(std::countr_zero(warps_[w].at_barrier));
+    const Location& there = threads_[other].where;
+    if (there.line() != where.line() || there.column() != where.column() ||
+        std::strcmp(there.file_name(), where.file_name()) != 0)
+      report(
+          fmt::format("divergent __syncthreads: it came to {} while thread {} of the block waits "
+                      "at {}",
+                      describe(where), other, describe(there)));
+    break;
+  }
+  Warp& warp = running_warp();
+  const unsigned bit = 1u << lane();
+  warp.runnable &= ~bit;
+  warp.at_barrier |= bit;
+  running_thread().what = "__syncthreads";
+  running_thread().where = where;
+  if (++waiting_at_barrier_ == thread_count_) release_barrier();
+  suspend();
+}
+
+void Block::release_barrier() {
+  waiting_at_barrier_ = 0;
+  for (unsigned w = 0; w < warp_count_; ++w) {
+    warps_[w].runnable |= warps_[w].at_barrier;
+    warps_[w].at_barrier = 0;
+  }
+}
+
+void Block::together(unsigned mask, const char* what, WarpOperation operation, void* operand,
+                     const Location& where) {
+  Warp& warp = running_warp();
+  Thread* const lanes = &threads_[running_ / warp_lanes * warp_lanes];
+  const unsigned bit = 1u << lane();
+  if (!(mask & bit)) {
+    report(fmt::format("{} at {}: mask {:#x} does not name the calling lane {}", what,
+                       describe(where), mask, lane()));
+  }
+  for (unsigned others = warp.in_operation & mask; others; others &= others - 1) {
+    const int other = std::countr_zero(others);
+    const Thread& thread = lanes[other];
+    if ((thread.mask & bit) && (thread.mask != mask || thread.operation != operation ||
+                                std::strcmp(thread.what, what) != 0)) {
+      report(fmt::format(
+          "{} at {} with mask {:#x}: lane {}, which the mask names, waits in {} at {} "
+          "with mask {:#x}",
+          what, describe(where), mask, other, thread.what, describe(thread.where), thread.mask));
+    }
+  }
+  Thread& self = running_thread();
+  self.what = what;
+  self.where = where;
+  self.mask = mask;
+  self.operation = operation;
+  self.operand = operand;
+  warp.runnable &= ~bit;
+  warp.in_operation |= bit;
+  complete_operations(running_ / warp_lanes);
+  suspend();
+}
+
+/// Carries out the operations of one warp for which all lanes are there.
+void Block::complete_operations(unsigned w) {
+  Warp& warp = warps_[w];
+  const unsigned gone = warp.finished | ~warp.existing;
+  for (unsigned waiting = warp.in_operation; waiting;) {
+    const Thread& leader =
+        threads_[w * warp_lanes + static_cast<unsigned>(std::countr_zero(waiting))];
+    const unsigned present = leader.mask & ~gone;
+    waiting &= waiting - 1;
+    if ((warp.in_operation & present) != present) continue;
+    void* operands[warp_lanes] = {};
+    bool agree = true;
+    for (unsigned rest = present; rest; rest &= rest - 1) {
+      const int lane = std::countr_zero(rest);
+      const Thread& thread = threads_[w * warp_lanes + static_cast<unsigned>(lane)];
+      agree = agree && thread.mask == leader.mask && thread.operation == leader.operation;
+      operands[lane] = thread.operand;
+    }
+    if (!agree) continue;
+    leader.operation(operands, present);
+    warp.in_operation &= ~present;
+    warp.runnable |= present;
+    waiting &= ~present;
+  }
+}
+
+std::string Block::place() const {
+  return fmt::format("kernel {} (launched at {}), block ({},{},{}) of ({},{},{})", launch_->name,
+                     describe(launch_->where), blockIdx.x, blockIdx.y, blockIdx.z, gridDim.x,
+                     gridDim.y, gridDim.z);
+}
+
+void Block::report(const std::string& text) const {
+  fail("{}, thread ({},{},{}): {}", place(), threadIdx.x, threadIdx.y, threadIdx.z, text);
+}
+
+void Block::report_hang() const {
+  bool some_finished = false;
+  std::string text;
+  for (unsigned w = 0; w < warp_count_; ++w) {
+    const Warp& warp = warps_[w];
+    std::string line;
+    const auto add = [&](unsigned lanes, const std::string& state) {
+      if (lanes)
+        line += fmt::format("{} lanes {} {}", line.empty() ? "" : ";", lane_ranges(lanes), state);
+    };
+    for (unsigned waiting = warp.at_barrier | warp.in_operation; waiting;) {
+      const Thread& leader =
+          threads_[w * warp_lanes + static_cast<unsigned>(std::countr_zero(waiting))];
+      unsigned alike = 0;
+      for (unsigned rest = waiting; rest; rest &= rest - 1) {
+        const int lane = std::countr_zero(rest);
+        const Thread& thread = threads_[w * warp_lanes + static_cast<unsigned>(lane)];
+        if (thread.what == leader.what && thread.where.line() == leader.where.line() &&
+            (warp.at_barrier >> lane & 1 || thread.mask == leader.mask))
+          alike |= 1u << lane;
+      }
+      const bool barrier = (alike & warp.at_barrier) != 0;
+      add(alike, fmt::format("wait in {} at {}{}", leader.what, describe(leader.where),
+                             barrier ? "" : fmt::format(" with mask {:#x}", leader.mask)));
+      waiting &= ~alike;
+    }
+    add(warp.finished, "have returned");
+    some_finished = some_finished || warp.finished != 0;
+    text += fmt::format("\n  warp {}:{}", w, line);
+  }
+  fail("{}: {}; no thread can go on{}", place(),
+       waiting_at_barrier_ > 0 && waiting_at_barrier_ == unfinished_ && some_finished
+           ? "divergent __syncthreads, which some threads returned without reaching"
+           : "deadlock",
+       text);
+}
+
+void Block::check_shared(const void* address, std::size_t bytes, std::size_t alignment,
+                         const char* what) const {
+  const auto offset = static_cast<const std::byte*>(address) - shared_;
+  const auto limit = static_cast<std::ptrdiff_t>(launch_->shared_bytes);
+  if (offset < 0 || offset + static_cast<std::ptrdiff_t>(bytes) > limit) {
+    report(
+        fmt::format("{}: {} bytes at offset {} do not lie in the block's {} bytes of shared "
+                    "memory",
+                    what, bytes, offset, limit));
+  }
+  if (offset % static_cast<std::ptrdiff_t>(alignment) != 0)
+    report(fmt::format("{}: offset {} in shared memory is not a multiple of {}", what, offset,
+                       alignment));
+}
+
+void Block::start_copy(void* target, const void* source, std::size_t bytes,
+                       std::size_t source_bytes) {
+  check_shared(target, bytes, bytes, "cp.async");
+  if (reinterpret_cast<std::uintptr_t>(source) % bytes != 0)
+    report(fmt::format("cp.async: the source is not aligned to {} bytes", bytes));
+  if (source_bytes > bytes)
+    report(fmt::format("cp.async: {} source bytes for a copy of {}", source_bytes, bytes));
+  std::memset(target, poison_value, bytes);
+  Thread& thread = running_thread();
+  thread.copies.push_back({static_cast<std::byte*>(target), static_cast<const std::byte*>(source),
+                           bytes, source_bytes, thread.groups});
+}
+
+void Block::deliver(std::uint64_t groups) {
+  std::vector<Copy>& copies = running_thread().copies;
+  const auto end = std::find_if(copies.begin(), copies.end(),
+                                [groups](const Copy& copy) { return copy.group >= groups; });
+  for (auto copy = copies.begin(); copy != end; ++copy) {
+    std::copy_n(copy->source, copy->source_bytes, copy->target);
+    std::fill(copy->target + copy->source_bytes, copy->target + copy->bytes, std::byte{0});
+  }
+  copies.erase(copies.begin(), end);
+}
+
+void Block::wait_copies(std::uint64_t pending) {
+  const std::uint64_t groups = running_thread().groups;
+  deliver(groups > pending ? groups - pending : 0);
+}
+
+void Block::wait_all_copies() { deliver(++running_thread().groups); }
+
+}  // namespace pixeldp::emulator

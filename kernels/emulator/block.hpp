@@ -1,0 +1,150 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/emulator/dialect.hpp"
+#include "kernels/emulator/fiber.hpp"
+#include "kernels/emulator/settings.hpp"
+
+/// The threads of one block, and what they wait for.
+///
+/// A thread runs until it must wait: at __syncthreads, in a warp-wide operation, at its end. Then
+/// the schedule in force chooses the next one. When none can run and not all have finished, the
+/// block hangs, as it would (at best) on a GPU, and an Error tells who waits where.
+///
+/// Stricter than the hardware, as the CUDA C++ Programming Guide demands: every thread of a block
+/// must come to the same __syncthreads; one that has returned is missed. A warp-wide operation, in
+/// contrast, waits only for those of the threads named in its mask that have not returned.
+namespace pixeldp::emulator {
+
+using Location = std::source_location;
+
+/// "gemm.cu:57", without folders.
+std::string describe(const Location& location);
+
+struct KernelLaunch {
+  std::string_view name;
+  Location where;
+  dim3 grid, block;
+  std::size_t shared_bytes = 0;
+  std::function<void()> thread;  ///< what each thread does
+};
+
+/// Runs all blocks of a grid, several at a time if the settings allow. Throws the Error of the
+/// first block (in the order they start) in which a mistake was found.
+void run_kernel(const KernelLaunch& launch);
+
+/// Called once for all lanes of a warp-wide operation, when the last of them has arrived. `lanes`
+/// holds 32 pointers to what each gave, null where `present` has no bit.
+using WarpOperation = void (*)(void* const* lanes, unsigned present);
+
+class Block {
+ public:
+  static constexpr int warp_lanes = 32, max_threads = 1024, max_warps = max_threads / warp_lanes;
+
+  Block();
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  void run(const KernelLaunch& launch, uint3 index, std::uint64_t number);
+
+  /// The block whose thread is running. Fails outside a kernel.
+  static Block& current(const char* what);
+
+  // For the running thread:
+  void synchronize(const Location& where);
+  void together(unsigned mask, const char* what, WarpOperation operation, void* operand,
+                const Location& where);
+  unsigned lane() const { return running_ % warp_lanes; }
+  unsigned linear_thread() const { return running_; }
+
+  std::byte* shared() const { return shared_; }
+  std::size_t shared_bytes() const;
+  /// Fails unless the bytes lie in shared memory and are aligned.
+  void check_shared(const void* address, std::size_t bytes, std::size_t alignment,
+                    const char* what) const;
+  /// Fails with the place of the running thread in front.
+  [[noreturn]] void report(const std::string& text) const;
+
+  /// An asynchronous copy: its target holds 0xFF bytes until the thread waits for the group.
+  void start_copy(void* target, const void* source, std::size_t bytes, std::size_t source_bytes);
+  void commit_copies() { ++running_thread().groups; }
+  /// Delivers all but the latest `pending` committed groups.
+  void wait_copies(std::uint64_t pending);
+  /// Delivers everything, committed or not.
+  void wait_all_copies();
+
+  /// Notes one access of the running thread to shared memory for the tally of bank conflicts.
+  void note_access(const void* address, std::size_t bytes, const Location& where);
+
+ private:
+  struct Copy {
+    std::byte* target;
+    const std::byte* source;
+    std::size_t bytes, source_bytes;
+    std::uint64_t group;
+  };
+  struct Access {
+    unsigned line, column, occurrence;  // which access of the warp
+    const char* file;
+    unsigned thread;
+    std::uintptr_t offset;
+    std::size_t bytes;
+  };
+  struct Thread {
+    Context context;
+    uint3 index = {};
+    // What it waits for, while it waits.
+    const char* what = nullptr;
+    Location where;
+    unsigned mask = 0;
+    WarpOperation operation = nullptr;
+    void* operand = nullptr;
+    // Its asynchronous copies, oldest first.
+    std::vector<Copy> copies;
+    std::uint64_t groups = 0;  // committed
+  };
+  struct Warp {
+    unsigned existing = 0, runnable = 0, finished = 0, at_barrier = 0, in_operation = 0;
+  };
+
+  static void thread_main();
+  Thread& running_thread() { return threads_[running_]; }
+  Warp& running_warp() { return warps_[running_ / warp_lanes]; }
+  void suspend();
+  int choose();
+  void prepare(const KernelLaunch& launch, uint3 index, std::uint64_t number);
+  void finish_thread();
+  void complete_operations(unsigned warp);
+  void release_barrier();
+  void deliver(std::uint64_t groups);
+  void guard_shared(bool raise);
+  void tally_accesses();
+  std::string place() const;
+  [[noreturn]] void report_hang() const;
+
+  StackArena stacks_;
+  std::unique_ptr<Thread[]> threads_;
+  std::byte* memory_ = nullptr;  // shared memory with its guard zones
+  std::byte* shared_ = nullptr;
+  Context scheduler_;
+  const KernelLaunch* launch_ = nullptr;
+  Warp warps_[max_warps];
+  unsigned thread_count_ = 0, warp_count_ = 0, unfinished_ = 0, waiting_at_barrier_ = 0;
+  unsigned running_ = 0;
+  Schedule schedule_;
+  std::uint64_t random_ = 0;
+  std::exception_ptr error_;
+  std::vector<Access> accesses_;
+};
+
+}  // namespace pixeldp::emulator

@@ -1,0 +1,137 @@
+#include "kernels/emulator/memory.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "engine/error.hpp"
+#include "kernels/emulator/sanitizer.hpp"
+
+namespace pixeldp::emulator {
+namespace {
+
+/// In front of each allocation and behind it; also the alignment that cudaMalloc promises.
+constexpr std::size_t guard_bytes = 256;
+constexpr int guard_value = 0xa5, poison_value = 0xff;
+
+std::size_t round_up(std::size_t bytes) {
+  return (bytes + guard_bytes - 1) / guard_bytes * guard_bytes;
+}
+
+}  // namespace
+
+Memory::~Memory() {
+  for (const auto& [address, allocation] : live_) {
+    std::byte* const block = const_cast<std::byte*>(address) - guard_bytes;
+    unpoison(block, 2 * guard_bytes + allocation.bytes);
+    std::free(block);
+  }
+}
+
+void* Memory::allocate(std::size_t bytes) {
+  if (bytes > std::size_t{1} << 46) return nullptr;
+  auto* block =
+      static_cast<std::byte*>(std::aligned_alloc(guard_bytes, 2 * guard_bytes + round_up(bytes)));
+  if (block == nullptr) return nullptr;
+  std::byte* const address = block + guard_bytes;
+  std::memset(block, guard_value, guard_bytes);
+  std::memset(address, poison_value, bytes);
+  std::memset(address + bytes, guard_value, guard_bytes);
+  poison(block, guard_bytes);
+  poison(address + bytes, guard_bytes);
+  const std::lock_guard lock(mutex_);
+  live_[address] = {bytes, ++allocated_};
+  return address;
+}
+
+std::string Memory::release(void* address) {
+  const std::lock_guard lock(mutex_);
+  const auto entry = live_.find(static_cast<const std::byte*>(address));
+  if (entry == live_.end()) {
+    return owns(address)
+               ? fmt::format("it is not the beginning of an allocation: {}", describe(address, 0))
+               : fmt::format("it is not live {} memory (or was freed before)", kind_);
+  }
+  std::byte* const block = static_cast<std::byte*>(address) - guard_bytes;
+  unpoison(block, 2 * guard_bytes + entry->second.bytes);
+  const std::string text = damage(*entry);
+  live_.erase(entry);
+  std::free(block);
+  return text;
+}
+
+Memory::Map::const_iterator Memory::below(const void* address) const {
+  const auto above = live_.upper_bound(static_cast<const std::byte*>(address));
+  return above == live_.begin() ? live_.end() : std::prev(above);
+}
+
+bool Memory::contains(const void* address, std::size_t bytes) const {
+  if (bytes == 0) return true;
+  const std::lock_guard lock(mutex_);
+  const auto entry = below(address);
+  if (entry == live_.end()) return false;
+  const auto offset =
+      static_cast<std::size_t>(static_cast<const std::byte*>(address) - entry->first);
+  return offset <= entry->second.bytes && bytes <= entry->second.bytes - offset;
+}
+
+bool Memory::owns(const void* address) const { return contains(address, 1); }
+
+std::string Memory::describe(const void* address, std::size_t bytes) const {
+  const std::lock_guard lock(mutex_);
+  const auto entry = below(address);
+  if (entry == live_.end())
+    return fmt::format("{} bytes at {}, which is not live {} memory", bytes, address, kind_);
+  return fmt::format("{} bytes at offset {} of allocation {} of {} bytes of {} memory", bytes,
+                     static_cast<const std::byte*>(address) - entry->first, entry->second.number,
+                     entry->second.bytes, kind_);
+}
+
+std::size_t Memory::allocations() const {
+  const std::lock_guard lock(mutex_);
+  return allocated_;
+}
+
+std::size_t Memory::live_allocations() const {
+  const std::lock_guard lock(mutex_);
+  return live_.size();
+}
+
+std::size_t Memory::live_bytes() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t bytes = 0;
+  for (const auto& entry : live_) bytes += entry.second.bytes;
+  return bytes;
+}
+
+std::string Memory::damage(const Map::value_type& entry) const {
+  const auto& [address, allocation] = entry;
+  for (const std::byte* zone : {address - guard_bytes, address + allocation.bytes}) {
+    const std::byte* hit = std::find_if(zone, zone + guard_bytes,
+                                        [](std::byte b) { return b != std::byte{guard_value}; });
+    if (hit != zone + guard_bytes) {
+      return fmt::format("something wrote to byte {} of allocation {} of {} bytes of {} memory",
+                         hit - address, allocation.number, allocation.bytes, kind_);
+    }
+  }
+  return {};
+}
+
+void Memory::check_guards(const std::function<std::string()>& where) const {
+  if (address_sanitizer) return;
+  const std::lock_guard lock(mutex_);
+  for (const auto& entry : live_)
+    if (const std::string text = damage(entry); !text.empty()) fail("{}: {}", where(), text);
+}
+
+Memory& device_memory() {
+  static Memory memory("device");
+  return memory;
+}
+
+Memory& host_memory() {
+  static Memory memory("pinned host");
+  return memory;
+}
+
+}  // namespace pixeldp::emulator

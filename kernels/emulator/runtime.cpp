@@ -1,0 +1,366 @@
+#include "kernels/emulator/runtime.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "kernels/emulator/memory.hpp"
+#include "kernels/emulator/runtime_state.hpp"
+#include "kernels/emulator/settings.hpp"
+
+namespace pixeldp::emulator {
+
+namespace {
+
+thread_local cudaError_t last_error = cudaSuccess;
+thread_local std::string last_error_text;
+
+std::string_view meaning(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorInvalidValue:
+      return "invalid argument";
+    case cudaErrorMemoryAllocation:
+      return "out of memory";
+    case cudaErrorInvalidConfiguration:
+      return "invalid configuration argument";
+    case cudaErrorInvalidMemcpyDirection:
+      return "invalid copy direction for memcpy";
+    case cudaErrorInvalidDevice:
+      return "invalid device ordinal";
+    case cudaErrorInvalidResourceHandle:
+      return "invalid resource handle";
+    case cudaErrorIllegalState:
+      return "the operation cannot be performed in the present state";
+    case cudaErrorNotReady:
+      return "device not ready";
+    case cudaErrorStreamCaptureUnsupported:
+      return "operation not permitted when stream is capturing";
+  }
+  return "unrecognized error code";
+}
+
+template <class Owner, class Handle>
+bool is_live(const std::vector<Owner>& owners, Handle handle) {
+  return std::any_of(owners.begin(), owners.end(),
+                     [&](const Owner& owner) { return owner.get() == handle; });
+}
+
+template <class Owner, class Handle>
+cudaError_t destroy(std::vector<Owner>& owners, Handle handle, const char* what) {
+  const std::lock_guard lock(runtime().mutex);
+  const auto found = std::find_if(owners.begin(), owners.end(),
+                                  [&](const Owner& owner) { return owner.get() == handle; });
+  if (found == owners.end()) return bad_handle(what);
+  owners.erase(found);
+  return cudaSuccess;
+}
+
+}  // namespace
+
+Runtime& runtime() {
+  static Runtime instance;
+  return instance;
+}
+
+cudaError_t set_error(cudaError_t code, const std::string& detail) {
+  last_error = code;
+  last_error_text = fmt::format("{}: {}", meaning(code), detail);
+  return code;
+}
+
+cudaError_t bad_handle(const char* what) {
+  return error(cudaErrorInvalidResourceHandle, "{}: no such stream, event or graph", what);
+}
+
+cudaError_t enqueue(cudaStream_t handle, const char* what, Task task) {
+  const std::lock_guard lock(runtime().mutex);
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr) return bad_handle(what);
+  if (stream->capture != nullptr)
+    stream->capture->tasks.push_back(std::move(task));
+  else
+    stream->give(std::move(task));
+  return cudaSuccess;
+}
+
+cudaError_t refuse_capture(const char* what) {
+  if (!runtime().capturing()) return cudaSuccess;
+  for (const auto& stream : runtime().streams)
+    if (stream->capture != nullptr) stream->capture_failed = true;
+  return error(cudaErrorStreamCaptureUnsupported, "{} while a stream is being captured", what);
+}
+
+const char* cudaGetErrorString(cudaError_t code) {
+  return code != cudaSuccess && last_error_text.starts_with(meaning(code)) ? last_error_text.c_str()
+                                                                           : meaning(code).data();
+}
+
+const char* cudaGetErrorName(cudaError_t code) {
+  switch (code) {
+    case cudaSuccess:
+      return "cudaSuccess";
+    case cudaErrorInvalidValue:
+      return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation:
+      return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidConfiguration:
+      return "cudaErrorInvalidConfiguration";
+    case cudaErrorInvalidMemcpyDirection:
+      return "cudaErrorInvalidMemcpyDirection";
+    case cudaErrorInvalidDevice:
+      return "cudaErrorInvalidDevice";
+    case cudaErrorInvalidResourceHandle:
+      return "cudaErrorInvalidResourceHandle";
+    case cudaErrorIllegalState:
+      return "cudaErrorIllegalState";
+    case cudaErrorNotReady:
+      return "cudaErrorNotReady";
+    case cudaErrorStreamCaptureUnsupported:
+      return "cudaErrorStreamCaptureUnsupported";
+  }
+  return "unrecognized error code";
+}
+
+cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
+cudaError_t cudaPeekAtLastError() { return last_error; }
+
+// ---- Devices
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) {
+  return device == 0 ? cudaSuccess : error(cudaErrorInvalidDevice, "there is only device 0");
+}
+
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+  if (device != 0) return error(cudaErrorInvalidDevice, "there is only device 0");
+  switch (attribute) {
+    case cudaDevAttrMaxThreadsPerBlock:
+      *value = Block::max_threads;
+      return cudaSuccess;
+    case cudaDevAttrWarpSize:
+      *value = Block::warp_lanes;
+      return cudaSuccess;
+    case cudaDevAttrMultiProcessorCount:
+      *value = 4;  // few enough that persistent kernels loop even in small tests
+      return cudaSuccess;
+    case cudaDevAttrL2CacheSize:
+      *value = 40 << 20;
+      return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = settings().architecture / 10;
+      return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMinor:
+      *value = settings().architecture % 10;
+      return cudaSuccess;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+      *value = static_cast<int>(settings().shared_memory_limit());
+      return cudaSuccess;
+  }
+  return error(cudaErrorInvalidValue, "the emulator has no device attribute {}",
+               static_cast<int>(attribute));
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  if (device != 0) return error(cudaErrorInvalidDevice, "there is only device 0");
+  *properties = {};
+  const auto name = fmt::format("emulated sm_{}", settings().architecture);
+  std::copy(name.begin(), name.end(), properties->name);
+  properties->totalGlobalMem = std::size_t{16} << 30;
+  properties->sharedMemPerBlockOptin = settings().shared_memory_limit();
+  properties->major = settings().architecture / 10;
+  properties->minor = settings().architecture % 10;
+  properties->warpSize = Block::warp_lanes;
+  properties->maxThreadsPerBlock = Block::max_threads;
+  return cudaDeviceGetAttribute(&properties->multiProcessorCount, cudaDevAttrMultiProcessorCount,
+                                device);
+}
+
+cudaError_t cudaDeviceSynchronize() {
+  const std::lock_guard lock(runtime().mutex);
+  if (const cudaError_t refused = refuse_capture("cudaDeviceSynchronize")) return refused;
+  runtime().default_stream->run_all();
+  for (const auto& stream : std::vector(runtime().streams)) stream->run_all();
+  return cudaSuccess;
+}
+
+// ---- Streams
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  const std::lock_guard lock(runtime().mutex);
+  runtime().streams.push_back(std::make_shared<Stream>());
+  *stream = runtime().streams.back().get();
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithFlags(stream, 0); }
+
+cudaError_t cudaStreamDestroy(cudaStream_t handle) {
+  {
+    const std::lock_guard lock(runtime().mutex);
+    if (handle == nullptr || runtime().find(handle) == nullptr)
+      return bad_handle("cudaStreamDestroy");
+    runtime().find(handle)->run_all();
+  }
+  return destroy(runtime().streams, handle, "cudaStreamDestroy");
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+  const std::lock_guard lock(runtime().mutex);
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr) return bad_handle("cudaStreamSynchronize");
+  if (const cudaError_t refused = refuse_capture("cudaStreamSynchronize")) return refused;
+  stream->run_all();
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t handle) {
+  const std::lock_guard lock(runtime().mutex);
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr) return bad_handle("cudaStreamQuery");
+  if (const cudaError_t refused = refuse_capture("cudaStreamQuery")) return refused;
+  return stream->idle() ? cudaSuccess : cudaErrorNotReady;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned) {
+  const std::lock_guard lock(runtime().mutex);
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr || !is_live(runtime().events, event))
+    return bad_handle("cudaStreamWaitEvent");
+  if (const cudaError_t refused = refuse_capture("cudaStreamWaitEvent")) return refused;
+  stream->give([event = *event] { event.wait(); });
+  return cudaSuccess;
+}
+
+// ---- Events
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  const std::lock_guard lock(runtime().mutex);
+  runtime().events.push_back(std::make_unique<Event>());
+  *event = runtime().events.back().get();
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, 0); }
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  return destroy(runtime().events, event, "cudaEventDestroy");
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
+  const std::lock_guard lock(runtime().mutex);
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr || !is_live(runtime().events, event)) return bad_handle("cudaEventRecord");
+  if (const cudaError_t refused = refuse_capture("cudaEventRecord")) return refused;
+  event->stream = stream;
+  event->time = std::make_shared<Event::Clock::time_point>();
+  event->ticket = stream->give([time = event->time] { *time = Event::Clock::now(); });
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const std::lock_guard lock(runtime().mutex);
+  if (!is_live(runtime().events, event)) return bad_handle("cudaEventSynchronize");
+  if (const cudaError_t refused = refuse_capture("cudaEventSynchronize")) return refused;
+  event->wait();
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const std::lock_guard lock(runtime().mutex);
+  if (!is_live(runtime().events, event)) return bad_handle("cudaEventQuery");
+  return event->done() ? cudaSuccess : cudaErrorNotReady;
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
+  const std::lock_guard lock(runtime().mutex);
+  if (!is_live(runtime().events, start) || !is_live(runtime().events, end) ||
+      start->stream == nullptr || end->stream == nullptr)
+    return bad_handle("cudaEventElapsedTime");
+  if (!start->done() || !end->done()) return cudaErrorNotReady;
+  *milliseconds = std::chrono::duration<float, std::milli>(*end->time - *start->time).count();
+  return cudaSuccess;
+}
+
+// ---- Graphs
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
+  const std::lock_guard lock(runtime().mutex);
+  const auto stream = runtime().find(handle);
+  if (handle == nullptr || stream == nullptr) return bad_handle("cudaStreamBeginCapture");
+  if (stream->capture != nullptr)
+    return error(cudaErrorIllegalState, "cudaStreamBeginCapture: the stream is being captured");
+  stream->capture = std::make_unique<Graph>();
+  stream->capture_failed = false;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
+  const std::lock_guard lock(runtime().mutex);
+  *graph = nullptr;
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr) return bad_handle("cudaStreamEndCapture");
+  if (stream->capture == nullptr)
+    return error(cudaErrorIllegalState, "cudaStreamEndCapture: the stream is not being captured");
+  auto recorded = std::move(stream->capture);
+  if (stream->capture_failed)
+    return error(cudaErrorStreamCaptureUnsupported,
+                 "cudaStreamEndCapture: a call that cannot be captured spoilt the capture");
+  runtime().graphs.push_back(std::move(recorded));
+  *graph = runtime().graphs.back().get();
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+  const std::lock_guard lock(runtime().mutex);
+  if (!is_live(runtime().graphs, graph)) return bad_handle("cudaGraphInstantiate");
+  runtime().execs.push_back(std::make_unique<GraphExec>());
+  *exec = runtime().execs.back().get();
+  (*exec)->tasks = std::make_shared<const std::vector<Task>>(graph->tasks);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+  const std::lock_guard lock(runtime().mutex);
+  if (!is_live(runtime().execs, exec)) return bad_handle("cudaGraphLaunch");
+  return enqueue(stream, "cudaGraphLaunch", [tasks = exec->tasks] {
+    for (const Task& task : *tasks) task();
+  });
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  return destroy(runtime().execs, exec, "cudaGraphExecDestroy");
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  return destroy(runtime().graphs, graph, "cudaGraphDestroy");
+}
+
+// ---- Kernels
+
+cudaError_t launch_kernel(const KernelLaunch& launch, cudaStream_t stream) {
+  const auto& [gx, gy, gz] = launch.grid;
+  const auto& [bx, by, bz] = launch.block;
+  if (gx < 1 || gy < 1 || gz < 1 || gx > 0x7fffffff || gy > 65535 || gz > 65535)
+    return error(cudaErrorInvalidConfiguration, "a grid of ({},{},{}) blocks", gx, gy, gz);
+  if (bx < 1 || by < 1 || bz < 1 || bx > 1024 || by > 1024 || bz > 64 || bx * by * bz > 1024)
+    return error(cudaErrorInvalidConfiguration, "a block of ({},{},{}) threads", bx, by, bz);
+  if (launch.shared_bytes > settings().shared_memory_limit()) {
+    return error(cudaErrorInvalidConfiguration, "{} bytes of shared memory: sm_{} has {}",
+                 launch.shared_bytes, settings().architecture, settings().shared_memory_limit());
+  }
+  return enqueue(stream, "a kernel launch", [launch] { run_kernel(launch); });
+}
+
+}  // namespace pixeldp::emulator

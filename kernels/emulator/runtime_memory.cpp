@@ -1,0 +1,114 @@
+#include <cstring>
+
+#include "engine/error.hpp"
+#include "kernels/emulator/memory.hpp"
+#include "kernels/emulator/runtime_state.hpp"
+
+namespace pixeldp::emulator {
+
+cudaError_t cudaMalloc(void** address, std::size_t bytes) {
+  const std::lock_guard lock(runtime().mutex);
+  *address = nullptr;
+  if (const cudaError_t refused = refuse_capture("cudaMalloc")) return refused;
+  if (bytes == 0) return cudaSuccess;
+  *address = device_memory().allocate(bytes);
+  return *address != nullptr ? cudaSuccess
+                             : error(cudaErrorMemoryAllocation, "cudaMalloc of {} bytes", bytes);
+}
+
+cudaError_t cudaFree(void* address) {
+  const std::lock_guard lock(runtime().mutex);
+  if (const cudaError_t refused = refuse_capture("cudaFree")) return refused;
+  if (address == nullptr) return cudaSuccess;
+  cudaDeviceSynchronize();
+  const std::string text = device_memory().release(address);
+  return text.empty() ? cudaSuccess : error(cudaErrorInvalidValue, "cudaFree: {}", text);
+}
+
+cudaError_t cudaMallocAsync(void** address, std::size_t bytes, cudaStream_t stream) {
+  if (runtime().find(stream) == nullptr) return bad_handle("cudaMallocAsync");
+  return cudaMalloc(address, bytes);
+}
+
+cudaError_t cudaFreeAsync(void* address, cudaStream_t stream) {
+  const std::lock_guard lock(runtime().mutex);
+  if (const cudaError_t refused = refuse_capture("cudaFreeAsync")) return refused;
+  if (address == nullptr) return cudaSuccess;
+  return enqueue(stream, "cudaFreeAsync", [address] {
+    if (const std::string text = device_memory().release(address); !text.empty())
+      fail("cudaFreeAsync: {}", text);
+  });
+}
+
+cudaError_t cudaMallocHost(void** address, std::size_t bytes) {
+  *address = bytes == 0 ? nullptr : host_memory().allocate(bytes);
+  return *address != nullptr || bytes == 0
+             ? cudaSuccess
+             : error(cudaErrorMemoryAllocation, "cudaMallocHost of {} bytes", bytes);
+}
+
+cudaError_t cudaFreeHost(void* address) {
+  const std::lock_guard lock(runtime().mutex);
+  if (address == nullptr) return cudaSuccess;
+  cudaDeviceSynchronize();
+  const std::string text = host_memory().release(address);
+  return text.empty() ? cudaSuccess : error(cudaErrorInvalidValue, "cudaFreeHost: {}", text);
+}
+
+namespace {
+
+cudaError_t check_side(const char* what, const char* role, const void* address, std::size_t bytes,
+                       bool device) {
+  if (device && !device_memory().contains(address, bytes))
+    return error(cudaErrorInvalidValue, "{}: {} is {}", what, role,
+                 device_memory().describe(address, bytes));
+  if (!device && device_memory().owns(address))
+    return error(cudaErrorInvalidMemcpyDirection, "{}: {} should be host memory, but is {}", what,
+                 role, device_memory().describe(address, bytes));
+  return cudaSuccess;
+}
+
+cudaError_t check_copy(const char* what, void* target, const void* source, std::size_t bytes,
+                       cudaMemcpyKind kind) {
+  const bool to_device = kind == cudaMemcpyDefault
+                             ? device_memory().owns(target)
+                             : kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+  const bool from_device = kind == cudaMemcpyDefault
+                               ? device_memory().owns(source)
+                               : kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+  if (const cudaError_t bad = check_side(what, "the target", target, bytes, to_device)) return bad;
+  return check_side(what, "the source", source, bytes, from_device);
+}
+
+}  // namespace
+
+cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes,
+                            cudaMemcpyKind kind, cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  if (const cudaError_t bad = check_copy("cudaMemcpyAsync", target, source, bytes, kind))
+    return bad;
+  return enqueue(stream, "cudaMemcpyAsync", [=] { std::memmove(target, source, bytes); });
+}
+
+cudaError_t cudaMemcpy(void* target, const void* source, std::size_t bytes, cudaMemcpyKind kind) {
+  const std::lock_guard lock(runtime().mutex);
+  if (const cudaError_t refused = refuse_capture("cudaMemcpy")) return refused;
+  if (const cudaError_t bad = cudaMemcpyAsync(target, source, bytes, kind)) return bad;
+  return cudaStreamSynchronize(nullptr);
+}
+
+cudaError_t cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  if (const cudaError_t bad = check_side("cudaMemsetAsync", "the target", target, bytes, true))
+    return bad;
+  return enqueue(stream, "cudaMemsetAsync", [=] { std::memset(target, value, bytes); });
+}
+
+cudaError_t cudaMemset(void* target, int value, std::size_t bytes) {
+  const std::lock_guard lock(runtime().mutex);
+  if (const cudaError_t refused = refuse_capture("cudaMemset")) return refused;
+  if (const cudaError_t bad = cudaMemsetAsync(target, value, bytes)) return bad;
+  return cudaStreamSynchronize(nullptr);
+}
+
+}  // namespace pixeldp::emulator

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "kernels/emulator/runtime.hpp"
+
+/// What runtime.cpp and runtime_memory.cpp share.
+namespace pixeldp::emulator {
+
+using Task = std::function<void()>;
+
+class Graph {
+ public:
+  std::vector<Task> tasks;
+};
+
+class GraphExec {
+ public:
+  std::shared_ptr<const std::vector<Task>> tasks;
+};
+
+class Stream {
+ public:
+  /// Does everything up to the ticket that give() returned.
+  void run(std::uint64_t ticket) {
+    while (done_ < ticket) {
+      const Task task = std::move(queue_.front());
+      queue_.pop_front();
+      ++done_;
+      task();
+    }
+  }
+  void run_all() { run(given_); }
+  std::uint64_t give(Task task) {
+    queue_.push_back(std::move(task));
+    ++given_;
+    if (!settings().delay_streams) run_all();
+    return given_;
+  }
+  bool done(std::uint64_t ticket) const { return done_ >= ticket; }
+  bool idle() const { return done_ == given_; }
+
+  std::unique_ptr<Graph> capture;  ///< not null while work is recorded rather than done
+  bool capture_failed = false;
+
+ private:
+  std::deque<Task> queue_;
+  std::uint64_t given_ = 0, done_ = 0;
+};
+
+class Event {
+ public:
+  using Clock = std::chrono::steady_clock;
+  std::shared_ptr<Stream> stream;  ///< where it was recorded last
+  std::uint64_t ticket = 0;
+  std::shared_ptr<Clock::time_point> time = std::make_shared<Clock::time_point>();
+
+  bool done() const { return stream == nullptr || stream->done(ticket); }
+  void wait() const {
+    if (stream != nullptr) stream->run(ticket);
+  }
+};
+
+/// Everything that handles refer to.
+struct Runtime {
+  std::recursive_mutex mutex;
+  std::shared_ptr<Stream> default_stream = std::make_shared<Stream>();
+  std::vector<std::shared_ptr<Stream>> streams;
+  std::vector<std::unique_ptr<Event>> events;
+  std::vector<std::unique_ptr<Graph>> graphs;
+  std::vector<std::unique_ptr<GraphExec>> execs;
+
+  /// The stream behind a handle; null when there is none.
+  std::shared_ptr<Stream> find(cudaStream_t handle) {
+    if (handle == nullptr) return default_stream;
+    const auto found = std::find_if(streams.begin(), streams.end(),
+                                    [&](const auto& stream) { return stream.get() == handle; });
+    return found == streams.end() ? nullptr : *found;
+  }
+  bool capturing() const {
+    return std::any_of(streams.begin(), streams.end(),
+                       [](const auto& stream) { return stream->capture != nullptr; });
+  }
+};
+
+Runtime& runtime();
+
+/// Remembers the error as this thread's last, with what exactly was wrong; returns `code`.
+cudaError_t set_error(cudaError_t code, const std::string& detail);
+
+template <typename... Args>
+cudaError_t error(cudaError_t code, fmt::format_string<Args...> format, Args&&... args) {
+  return set_error(code, fmt::format(format, std::forward<Args>(args)...));
+}
+
+cudaError_t bad_handle(const char* what);
+
+/// Records the task if the stream is being captured, else gives it to the stream.
+cudaError_t enqueue(cudaStream_t handle, const char* what, Task task);
+
+/// Calls that wait, or that a graph cannot hold, end every capture under way.
+cudaError_t refuse_capture(const char* what);
+
+}  // namespace pixeldp::emulator

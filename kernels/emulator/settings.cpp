@@ -1,0 +1,111 @@
+#include "kernels/emulator/settings.hpp"
+
+#include <atomic>
+#include <charconv>
+#include <cstdlib>
+
+#include "engine/error.hpp"
+
+namespace pixeldp::emulator {
+namespace {
+
+template <class Number>
+bool read_number(std::string_view text, Number& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+Settings from_environment() {
+  Settings settings;
+  if (const char* schedule = std::getenv("PIXELDP_EMULATOR_SCHEDULE"))
+    settings.schedule = Schedule::parse(schedule);
+  if (const char* architecture = std::getenv("PIXELDP_EMULATOR_ARCHITECTURE")) {
+    if (!read_number(std::string_view(architecture), settings.architecture))
+      fail_usage("PIXELDP_EMULATOR_ARCHITECTURE={}: give 80 or 90", architecture);
+    settings.shared_memory_limit();  // refuses others
+  }
+  if (const char* delay = std::getenv("PIXELDP_EMULATOR_DELAY")) {
+    const std::string_view text = delay;
+    if (text != "0" && text != "1") fail_usage("PIXELDP_EMULATOR_DELAY={}: give 0 or 1", text);
+    settings.delay_streams = text == "1";
+  }
+  return settings;
+}
+
+Settings& current_settings() {
+  static Settings settings = from_environment();
+  return settings;
+}
+
+std::atomic<std::uint64_t> tally_phases, tally_conflicts;
+
+}  // namespace
+
+Schedule Schedule::parse(std::string_view text) {
+  Schedule schedule;
+  std::string_view order = text;
+  if (constexpr std::string_view suffix = ",reverse"; order.ends_with(suffix)) {
+    schedule.reverse_blocks = true;
+    order.remove_suffix(suffix.size());
+  }
+  if (order == "round-robin") {
+    schedule.order = Order::round_robin;
+  } else if (order == "first-warp") {
+    schedule.order = Order::first_warp;
+  } else if (order == "last-warp") {
+    schedule.order = Order::last_warp;
+  } else if (constexpr std::string_view prefix = "random:";
+             order.starts_with(prefix) && read_number(order.substr(prefix.size()), schedule.seed)) {
+    schedule.order = Order::random;
+  } else {
+    fail_usage(
+        "unknown emulator schedule '{}': give round-robin, first-warp, last-warp or random:SEED, "
+        "with ,reverse behind it for reversed blocks",
+        text);
+  }
+  return schedule;
+}
+
+std::string Schedule::name() const {
+  const char* reverse = reverse_blocks ? ",reverse" : "";
+  switch (order) {
+    case Order::first_warp:
+      return fmt::format("first-warp{}", reverse);
+    case Order::last_warp:
+      return fmt::format("last-warp{}", reverse);
+    case Order::random:
+      return fmt::format("random:{}{}", seed, reverse);
+    case Order::round_robin:
+      break;
+  }
+  return fmt::format("round-robin{}", reverse);
+}
+
+std::size_t Settings::shared_memory_limit() const {
+  switch (architecture) {
+    case 80:
+      return 163 * 1024;
+    case 90:
+      return 227 * 1024;
+    default:
+      fail_usage("the emulator imitates architectures 80 and 90, not {}", architecture);
+  }
+}
+
+const Settings& settings() { return current_settings(); }
+
+void set_settings(const Settings& settings) {
+  settings.shared_memory_limit();  // refuses unknown architectures
+  current_settings() = settings;
+}
+
+BankTally bank_tally() { return {tally_phases, tally_conflicts}; }
+
+void reset_bank_tally() { tally_phases = tally_conflicts = 0; }
+
+void add_to_bank_tally(const BankTally& more) {
+  tally_phases += more.phases;
+  tally_conflicts += more.conflicts;
+}
+
+}  // namespace pixeldp::emulator

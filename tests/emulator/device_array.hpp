@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <stdexcept>
+#include <vector>
+
+#include "kernels/cuda/device.cuh"
+
+namespace pixeldp::kernels::PIXELDP_DEVICE {
+
+/// Device memory for a test, checked when it ends: no failed call goes unnoticed.
+template <class T>
+class DeviceArray {
+ public:
+  explicit DeviceArray(std::size_t count) : count_(count) {
+    check(cudaMalloc(&data_, count * sizeof(T)));
+  }
+  explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
+    check(cudaMemcpy(data_, values.data(), count_ * sizeof(T), cudaMemcpyHostToDevice));
+  }
+  ~DeviceArray() { cudaFree(data_); }
+  DeviceArray(const DeviceArray&) = delete;
+  DeviceArray& operator=(const DeviceArray&) = delete;
+
+  T* data() const { return data_; }
+  std::size_t size() const { return count_; }
+
+  /// Waits for everything given to the device.
+  std::vector<T> values() const {
+    check(cudaDeviceSynchronize());
+    std::vector<T> values(count_);
+    check(cudaMemcpy(values.data(), data_, count_ * sizeof(T), cudaMemcpyDeviceToHost));
+    return values;
+  }
+
+ private:
+  static void check(cudaError_t error) {
+    if (error != cudaSuccess) throw std::runtime_error(cudaGetErrorString(error));
+  }
+
+  T* data_ = nullptr;
+  std::size_t count_;
+};
+
+}  // namespace pixeldp::kernels::PIXELDP_DEVICE

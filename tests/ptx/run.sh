@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Runs the CUDA kernels as nvcc compiled them: on a GPU where there is one, else in an interpreter of
+# PTX. PTXRUN names the build folder of such an interpreter, with libptxrun_cudart.so in it, which
+# takes the place of the CUDA runtime. Without an argument, or with neither, exits with 77 (skipped).
+set -euo pipefail
+program=${1:-}
+if [[ -z $program ]]; then
+  echo "skipped: this build found no nvcc, so there is no compiled kernel to run"
+  exit 77
+fi
+
+# What can be told from the PTX in the program alone: wide accesses stayed wide, and nothing lives in
+# local memory.
+count() { grep -aoE "$1" "$program" | wc -l; }
+loads=$(count 'ld\.global\.nc\.v4\.f32') stores=$(count 'st\.global\.wb\.v4\.f32')
+echo "PTX: $loads loads and $stores stores of 16 bytes, $(count 'mma\.sync\.') mma.sync," \
+  "$(count 'ldmatrix\.sync\.') ldmatrix, $(count 'cp\.async\.c[ag]\.') cp.async"
+if ((loads != stores || stores == 0 || $(count '(ld|st)\.local') > 0)); then
+  echo "error: accesses of 16 bytes were taken apart, or variables lie in local memory" >&2
+  exit 1
+fi
+
+if [[ -n ${PTXRUN:-} ]]; then
+  runtime=$PTXRUN/libptxrun_cudart.so
+  [[ -e $runtime ]] || { echo "error: PTXRUN=$PTXRUN: no libptxrun_cudart.so there" >&2; exit 1; }
+  for arch in 80 90; do
+    for schedule in "" 1 2 3; do
+      echo "PTX of sm_$arch, ${schedule:+random schedule $schedule, looking for races}"
+      PTXRUN_ARCH=$arch PTXRUN_RACE=${schedule:+2} PTXRUN_SHUFFLE=$schedule PTXRUN_LEAKS=1 \
+        LD_PRELOAD=$runtime "$program"
+    done
+  done
+elif compgen -G "/dev/nvidia[0-9]*" > /dev/null; then
+  "$program"
+else
+  echo "skipped: no GPU, and PTXRUN does not name the build folder of a PTX interpreter"
+  exit 77
+fi
