@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/activation.hpp"
+#include "kernels/convolution.hpp"
+
+namespace pixeldp::kernels {
+
+/// How the work of kernels/cuda/convolution_direct.cu is shared out, and what its threads calculate
+/// with. A block makes tile_h x tile_w pixels of block_c channels of one image.
+struct DirectConvPlan {
+  static constexpr int block_threads = 256;
+  static constexpr int thread_rows = 4, thread_channels = 4;  // what one thread makes
+  static constexpr int tile_w = 16;
+  /// What every GPU from A100 on can give a block.
+  static constexpr std::size_t shared_limit = 163 * 1024;
+
+  /// A power of two: 16 channels, or 32 where there are more.
+  static constexpr int tile_h(int block_c) {
+    return block_threads * thread_rows * thread_channels / (block_c * tile_w);
+  }
+
+  int in_h = 0, in_w = 0, in_c = 0, out_h = 0, out_w = 0, out_c = 0;
+  int kernel_h = 0, kernel_w = 0, stride = 0, pad_top = 0, pad_left = 0;
+  int block_c = 0;
+  int row_tiles = 0, column_tiles = 0;  ///< of an image
+  int row_taps = 0;                     ///< kernel_w in_c: products of one kernel row
+  int patch_h = 0, patch_w = 0;         ///< the pixels of x that a tile needs; patch_w in floats
+  unsigned tiles = 0, channel_blocks = 0;
+  bool vectorised = false;  ///< four channels of y are always 16 aligned bytes
+  std::size_t shared_bytes = 0;
+
+  /// Throws an Error for what is no convolution, and for one whose kernels and patch exceed
+  /// shared_limit or whose image or grid exceeds 2^30 elements or blocks.
+  static DirectConvPlan make(const Conv2dShape& shape, const float* y);
+};
+
+// y = activation(x (*) weight), everything in device memory, in single precision: layouts as in
+// conv2d_forward (kernels/convolution.hpp). `stream` is a cudaStream_t (of the emulator in the
+// second case). Returns before the work is done. Every y is one chain of fused multiply-additions,
+// for every r, then s, then c, from 0:
+//
+//   sum = fma(x[n, p stride + r - pad, q stride + s - pad, c], weight[o, c, r, s], sum)
+//
+// where x outside the image is 0; so a processor can calculate the same bits.
+
+namespace cuda {
+void conv2d_direct(void* stream, const Conv2dShape& shape, Activation activation, const float* x,
+                   const float* weight, float* y);
+}
+
+namespace emulated {
+void conv2d_direct(void* stream, const Conv2dShape& shape, Activation activation, const float* x,
+                   const float* weight, float* y);
+}
+
+}  // namespace pixeldp::kernels

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include "kernels/convolution.hpp"
+
+namespace pixeldp::kernels {
+
+/// "convolution 2x28x28x1 with 32 kernels 5x5, stride 2, padding 1+2, 1+2": for messages.
+std::string describe(const Conv2dShape& shape);
+
+/// Throws an Error for what is no convolution: an extent, a channel count or a stride below 1, a
+/// batch or a padding below 0, a kernel larger than the padded image.
+void check_conv2d_shape(const Conv2dShape& shape);
+
+}  // namespace pixeldp::kernels

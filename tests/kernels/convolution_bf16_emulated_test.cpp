@@ -1,0 +1,342 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <type_traits>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "kernels/cuda/convolution_bf16.hpp"
+#include "kernels/cuda/device.cuh"
+#include "tests/emulator/device_array.hpp"
+#include "tests/reference/convolution.hpp"
+#include "tests/reference/values.hpp"
+#include "tests/throws_error.hpp"
+
+namespace pixeldp::kernels::emulated {
+namespace {
+
+using Bits = std::uint16_t;
+
+Conv2dShape with_padding(Conv2dShape s, Padding h, Padding w) {
+  s.pad_h = h, s.pad_w = w;
+  return s;
+}
+
+Conv2dShape same(std::int64_t batch, std::int64_t h, std::int64_t w, std::int64_t in_c,
+                 std::int64_t out_c, std::int64_t kernel, std::int64_t stride) {
+  return with_padding({batch, h, w, in_c, out_c, kernel, kernel, stride, {}, {}},
+                      same_padding(h, kernel, stride), same_padding(w, kernel, stride));
+}
+
+// One pixel; many images in a tile and none that fills it; even kernels and lopsided padding;
+// taps of one chunk, of less than a step, of more; pixels that no tap reads; wide padding; channels
+// that fill no vector, or more than a tile; no padding at all.
+const std::vector<Conv2dShape> shapes = {
+    same(1, 1, 1, 8, 10, 3, 1),
+    same(5, 3, 4, 16, 24, 3, 1),
+    same(1, 9, 9, 24, 16, 3, 2),
+    same(3, 6, 7, 40, 32, 4, 2),
+    same(2, 7, 7, 32, 64, 1, 2),
+    same(1, 12, 11, 8, 8, 5, 3),
+    same(1, 4, 4, 8, 136, 3, 1),
+    with_padding({2, 5, 5, 8, 16, 2, 3, 1, {}, {}}, {3, 0}, {0, 4}),
+    with_padding({1, 6, 6, 72, 48, 3, 3, 2, {}, {}}, {0, 0}, {0, 0})};
+
+Bits to_bf16(float value) {  // of numbers
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<Bits>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+std::vector<Bits> to_bf16(const std::vector<float>& values) {
+  std::vector<Bits> result;
+  for (const float value : values) result.push_back(to_bf16(value));
+  return result;
+}
+
+template <class Output>
+std::vector<Output> to_output(const std::vector<float>& values) {
+  if constexpr (std::is_same_v<Output, float>)
+    return values;
+  else
+    return to_bf16(values);
+}
+
+std::int64_t x_size(const Conv2dShape& s) { return s.batch * s.in_h * s.in_w * s.in_c; }
+std::int64_t y_size(const Conv2dShape& s) { return s.batch * s.out_h() * s.out_w() * s.out_c; }
+
+/// What may become of a sum, in host memory.
+struct Ending {
+  std::vector<float> scale, shift, residual;
+  Activation activation;
+
+  std::vector<float> apply(const std::vector<double>& sums, std::int64_t channels) const {
+    std::vector<float> result;
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      const std::size_t o = i % static_cast<std::size_t>(channels);
+      const float y = std::fma(static_cast<float>(sums[i]), scale.empty() ? 1.0f : scale[o],
+                               shift.empty() ? 0.0f : shift[o]) +
+                      (residual.empty() ? 0.0f : residual[i]);
+      const float negative = activation.slope == 0.0f ? std::max(0.0f, y) : y * activation.slope;
+      result.push_back(y > 0.0f ? y : negative);
+    }
+    return result;
+  }
+};
+
+constexpr std::size_t margin = 32;
+constexpr float sentinel = 12345.0f;
+
+template <class Output>
+std::vector<Output> framed(const std::vector<Output>& values, std::size_t skip = 0) {
+  const Output outside = to_output<Output>({sentinel})[0];
+  std::vector<Output> frame(values.size() + 2 * margin + skip, outside);
+  std::copy(values.begin(), values.end(),
+            frame.begin() + static_cast<std::ptrdiff_t>(margin + skip));
+  return frame;
+}
+
+/// The emulated result of the passes, one after the other, between its margins; `skip` elements
+/// away from an aligned address.
+template <class Output>
+std::vector<Output> run(const std::vector<ConvPass>& passes, const ConvTile& tile,
+                        const std::vector<Bits>& x, const std::vector<Bits>& weight,
+                        std::int64_t size, const Ending& ending = {}, std::size_t skip = 0) {
+  const DeviceArray<Bits> device_x(x), device_weight(weight), residual(to_bf16(ending.residual));
+  const DeviceArray<float> scale(ending.scale), shift(ending.shift);
+  const DeviceArray<Output> y(framed(std::vector<Output>(static_cast<std::size_t>(size)), skip));
+  ConvEpilogue epilogue;
+  if (scale.size() > 0) epilogue.scale = scale.data();
+  if (shift.size() > 0) epilogue.shift = shift.data();
+  if (residual.size() > 0) epilogue.residual = residual.data();
+  epilogue.activation = ending.activation;
+  for (const ConvPass& pass : passes)
+    conv2d_bf16(nullptr, pass, tile, device_x.data(), device_weight.data(), epilogue,
+                y.data() + margin + skip);
+  return y.values();
+}
+
+struct Problem {
+  Conv2dShape shape;
+  std::vector<float> x, weight, dy;
+
+  explicit Problem(const Conv2dShape& s)
+      : shape(s),
+        x(reference::integers(x_size(s), 4, 1)),
+        weight(reference::integers(s.weight_size(), 4, 2)),
+        dy(reference::integers(y_size(s), 4, 3)) {}
+
+  template <class Output>
+  bool forward_is_exact(const ConvTile& tile, const Ending& ending = {},
+                        std::size_t skip = 0) const {
+    const std::vector<float> y =
+        ending.apply(reference::conv2d_forward(shape, x, weight), shape.out_c);
+    return run<Output>({ConvPass::forward(shape)}, tile, to_bf16(x),
+                       pack_conv2d_weight(shape, weight.data()), y_size(shape), ending,
+                       skip) == framed(to_output<Output>(y), skip);
+  }
+
+  bool backward_data_is_exact(const ConvTile& tile, const Ending& ending = {}) const {
+    const std::vector<float> dx =
+        ending.apply(reference::conv2d_backward_data(shape, dy, weight), shape.in_c);
+    return run<float>(ConvPass::backward_data(shape), tile, to_bf16(dy),
+                      pack_conv2d_weight_for_data(shape, weight.data()), x_size(shape),
+                      ending) == framed(dx);
+  }
+};
+
+TEST_CASE("the tensor-core convolution and its data gradient equal their definitions on integers") {
+  for (const Conv2dShape& s : shapes) {
+    CAPTURE(s.in_h);
+    CAPTURE(s.in_c);
+    CAPTURE(s.out_c);
+    const Problem problem(s);
+    for (const ConvTile& tile : conv_tiles) {
+      CAPTURE(tile.m);
+      CAPTURE(tile.n);
+      CHECK(problem.forward_is_exact<float>(tile));
+      if (s.out_c % 8 == 0) CHECK(problem.backward_data_is_exact(tile));
+    }
+  }
+}
+
+TEST_CASE("they do under every schedule") {
+  for (const Conv2dShape& s :
+       {same(2, 9, 9, 24, 16, 3, 2), same(1, 8, 9, 40, 72, 3, 1), same(1, 3, 3, 8, 8, 1, 1)}) {
+    const Problem problem(s);
+    for (const Schedule& schedule : adversarial_schedules) {
+      const WithSettings with(schedule);
+      CAPTURE(schedule.name());
+      for (const ConvTile& tile : conv_tiles) CHECK(problem.forward_is_exact<Bits>(tile));
+      CHECK(problem.backward_data_is_exact(conv_tiles[3]));
+    }
+  }
+}
+
+TEST_CASE("scale, shift, residual and activation") {
+  for (const Conv2dShape& s : {same(2, 5, 5, 8, 24, 3, 1), same(2, 5, 5, 8, 10, 3, 1)}) {
+    const Problem problem(s);
+    Ending ending;
+    for (const int parts : {0, 1, 2, 4, 7}) {
+      ending.scale = parts & 1 ? reference::integers(s.out_c, 3, 4) : std::vector<float>();
+      ending.shift = parts & 2 ? reference::integers(s.out_c, 100, 5) : std::vector<float>();
+      ending.residual = parts & 4 ? reference::integers(y_size(s), 100, 6) : std::vector<float>();
+      for (const float slope : {1.0f, 0.0f, 0.25f}) {
+        ending.activation.slope = slope;
+        for (const std::size_t skip : {0, 1}) {
+          CAPTURE(parts);
+          CAPTURE(slope);
+          CAPTURE(skip);
+          CHECK(problem.forward_is_exact<float>(conv_tiles[3], ending, skip));
+          CHECK(problem.forward_is_exact<Bits>(conv_tiles[3], ending, skip));
+        }
+      }
+    }
+    ending.scale = reference::integers(s.in_c, 3, 7);
+    ending.shift = {};
+    ending.residual = reference::integers(x_size(s), 100, 8);
+    if (s.out_c % 8 == 0) CHECK(problem.backward_data_is_exact(conv_tiles[2], ending));
+  }
+}
+
+TEST_CASE("a pixel's bits depend neither on the other images nor on the tile") {
+  const Conv2dShape s = same(3, 7, 7, 24, 40, 3, 1);
+  Conv2dShape one = s;
+  one.batch = 1;
+  const std::vector<Bits> x = to_bf16(reference::reals(x_size(s), 9));
+  const auto weight = pack_conv2d_weight(s, reference::reals(s.weight_size(), 10).data());
+  const auto all = run<float>({ConvPass::forward(s)}, conv_tiles[0], x, weight, y_size(s));
+  for (const ConvTile& tile : conv_tiles) {
+    for (std::int64_t n = 0; n < s.batch; ++n) {
+      const std::vector<Bits> image(x.begin() + n * x_size(one), x.begin() + (n + 1) * x_size(one));
+      const auto alone = run<float>({ConvPass::forward(one)}, tile, image, weight, y_size(one));
+      CHECK(std::equal(alone.begin() + margin, alone.end() - margin,
+                       all.begin() + margin + n * y_size(one)));
+    }
+  }
+}
+
+TEST_CASE("no bank conflicts") {
+  const Problem problem(same(1, 12, 12, 40, 136, 3, 1));
+  for (const ConvTile& tile : conv_tiles) {
+    Settings counting = settings();
+    counting.count_bank_conflicts = true;
+    const WithSettings with(counting);
+    reset_bank_tally();
+    CHECK(problem.forward_is_exact<Bits>(tile));
+    // 45 chunks are 12 steps, and the first half step is read ahead. Eight rows of 16 channels are
+    // a matrix, and every warp reads its own.
+    const int half_steps = 2 * 12 + 1;
+    const int blocks = (144 + tile.m - 1) / tile.m * ((136 + tile.n - 1) / tile.n);
+    const int matrices = (tile.m * tile.n_warps + tile.n * tile.m_warps) / 8 * 2;
+    CHECK(bank_tally().phases > static_cast<unsigned>(blocks * half_steps * matrices));
+    CHECK(bank_tally().conflicts == 0);
+  }
+}
+
+TEST_CASE("packed weights") {
+  const Conv2dShape s{1, 4, 4, 2, 8, 1, 2, 1, {}, {}};
+  std::vector<float> weight;
+  for (int i = 0; i < s.weight_size(); ++i) weight.push_back(static_cast<float>(i));
+  const auto forward = pack_conv2d_weight(s, weight.data());
+  REQUIRE(forward.size() == 8 * 2 * 8);
+  // [o, c, r, s]: channel 0 of kernel 0 is 0, 1; channel 1 is 2, 3.
+  CHECK(std::vector(forward.begin(), forward.begin() + 16) ==
+        to_bf16({0, 2, 0, 0, 0, 0, 0, 0, 1, 3, 0, 0, 0, 0, 0, 0}));
+  const auto data = pack_conv2d_weight_for_data(s, weight.data());
+  CHECK(std::vector(data.begin(), data.begin() + 16) ==
+        to_bf16({1, 5, 9, 13, 17, 21, 25, 29, 0, 4, 8, 12, 16, 20, 24, 28}));
+  const std::vector<float> awkward = {1.00390625f, 1.01171875f, -0.0f,      INFINITY,
+                                      NAN,         3.4e38f,     1.0039064f, 1e-45f};
+  const auto rounded = pack_conv2d_weight({1, 1, 1, 8, 1, 1, 1, 1, {}, {}}, awkward.data());
+  CHECK(rounded == std::vector<Bits>{0x3f80, 0x3f82, 0x8000, 0x7f80, 0x7fff, 0x7f80, 0x3f81, 0});
+}
+
+TEST_CASE("channels filled up with zeros") {
+  const Conv2dShape s = same(2, 6, 6, 3, 16, 3, 1);
+  Conv2dShape filled = s;
+  filled.in_c = 8;
+  const Problem problem(s);
+  std::vector<Bits> x;
+  for (std::size_t i = 0; i < problem.x.size(); i += 3)
+    for (std::size_t c = 0; c < 8; ++c) x.push_back(c < 3 ? to_bf16(problem.x[i + c]) : Bits{0});
+  const std::vector<double> y = reference::conv2d_forward(s, problem.x, problem.weight);
+  CHECK(run<float>({ConvPass::forward(filled)}, conv_tiles[3], x,
+                   pack_conv2d_weight(s, problem.weight.data()),
+                   y_size(s)) == framed(std::vector<float>(y.begin(), y.end())));
+}
+
+TEST_CASE("the data gradient's classes reach every pixel once, every tap once") {
+  for (const Conv2dShape& s : shapes) {
+    std::vector<int> written(static_cast<std::size_t>(x_size(s)));
+    std::int64_t weights = 0;
+    for (const ConvPass& pass : ConvPass::backward_data(s)) {
+      CHECK(pass.weight_first == weights);
+      weights += pass.out_c * pass.kernel_h * pass.kernel_w * pass.in_c;
+      for (std::int64_t n = 0; n < pass.batch; ++n)
+        for (std::int64_t p = 0; p < pass.out_h; ++p)
+          for (std::int64_t q = 0; q < pass.out_w; ++q)
+            for (std::int64_t o = 0; o < pass.out_c; ++o)
+              ++written.at(static_cast<std::size_t>(pass.first + n * pass.image + p * pass.row +
+                                                    q * pass.column + o));
+    }
+    CHECK(std::all_of(written.begin(), written.end(), [](int times) { return times == 1; }));
+    CHECK(std::ssize(pack_conv2d_weight_for_data(
+              s, std::vector<float>(static_cast<std::size_t>(s.weight_size())).data())) == weights);
+  }
+  // 3x3, stride 2, one row of padding behind: rows 0 get taps 0 and 2, rows 1 tap 1.
+  const auto passes = ConvPass::backward_data(same(1, 32, 32, 16, 32, 3, 2));
+  REQUIRE(passes.size() == 4);
+  CHECK(passes[0].kernel_h == 2);
+  CHECK(passes[0].pad_h == 1);
+  CHECK(passes[3].kernel_h == 1);
+  CHECK(passes[3].pad_h == 0);
+  CHECK(passes[3].first == 33 * 16);
+}
+
+TEST_CASE("the plan and the tile") {
+  alignas(16) const Bits memory[16] = {};
+  const auto plan_of = [&](const Conv2dShape& s, const Bits* y = nullptr) {
+    return ConvPlan::make(ConvPass::forward(s), conv_tiles[0], memory, memory, {}, y, sizeof(Bits));
+  };
+  const ConvPlan wide = plan_of(same(100, 32, 32, 160, 320, 3, 2));
+  CHECK(wide.pixels == 100 * 16 * 16);
+  CHECK(wide.blocks == 200 * 3);
+  CHECK(wide.taps_chunks == 9 * 20);
+  CHECK(wide.step_chunk == 4);
+  CHECK(wide.step_s == 0);
+  CHECK(wide.step_r == 0);
+  CHECK(wide.vectorised);
+  const ConvPlan narrow = plan_of(same(1, 8, 8, 8, 16, 3, 1));
+  CHECK(narrow.step_chunk == 0);
+  CHECK(narrow.step_s == 1);  // four taps of three in a row
+  CHECK(narrow.step_r == 1);
+  CHECK_FALSE(plan_of(same(1, 8, 8, 8, 10, 3, 1)).vectorised);
+  CHECK_FALSE(plan_of(same(1, 8, 8, 8, 16, 3, 1), memory + 2).vectorised);
+  CHECK(plan_of(same(1, 8, 8, 8, 16, 3, 1), memory + 4).vectorised);
+
+  CHECK(choose_conv_tile(1 << 20, 640) == conv_tiles[0]);
+  CHECK(choose_conv_tile(1 << 20, 160) == conv_tiles[1]);
+  CHECK(choose_conv_tile(1 << 20, 64) == conv_tiles[1]);
+  CHECK(choose_conv_tile(1 << 20, 32) == conv_tiles[2]);
+  CHECK(choose_conv_tile(64 * 27, 256) == conv_tiles[3]);  // 108 blocks
+}
+
+TEST_CASE("the tensor-core convolution refuses what it cannot do, by name") {
+  alignas(16) const Bits memory[16] = {};
+  const auto refused = [&](const Conv2dShape& s, const Bits* x) {
+    conv2d_bf16(nullptr, ConvPass::forward(s), conv_tiles[0], x, memory, {},
+                static_cast<float*>(nullptr));
+  };
+  CHECK_FAILS(refused(same(1, 8, 8, 12, 16, 3, 1), memory), "1 images 8x8x12 to 8x8x16");
+  CHECK_FAILS(refused(same(1, 8, 8, 12, 16, 3, 1), memory), "multiple of 8");
+  CHECK_FAILS(refused(same(1, 8, 8, 8, 16, 3, 1), memory + 4), "aligned to 16 bytes");
+  CHECK_FAILS(refused(same(1, 40000, 1, 8, 16, 3, 1), memory), "32767");
+  CHECK_FAILS(refused(same(1, 20000, 20000, 64, 16, 3, 1), memory), "2^30 values");
+  CHECK_FAILS(refused(same(std::int64_t{1} << 39, 32, 32, 8, 16, 3, 1), memory), "2^30 tiles");
+  CHECK_FAILS(refused({1, 2, 2, 8, 8, 3, 3, 1, {}, {}}, memory), "larger than the padded image");
+  refused(same(0, 8, 8, 8, 16, 3, 1), memory);  // no image: nothing to do
+}
+
+}  // namespace
+}  // namespace pixeldp::kernels::emulated
