@@ -26,6 +26,7 @@ cudaError_t cudaFree(void* address) {
 }
 
 cudaError_t cudaMallocAsync(void** address, std::size_t bytes, cudaStream_t stream) {
+  const std::lock_guard lock(runtime().mutex);
   if (runtime().find(stream) == nullptr) return bad_handle("cudaMallocAsync");
   return cudaMalloc(address, bytes);
 }
