@@ -14,7 +14,7 @@
 ///
 /// Bytes: 4 written per element, and 4 read, which come from the L2 cache when rows share their
 /// source. Instructions of PTX per element: 55, of which 26 integer ones (most of them Philox) and
-/// 13 in floating point; arithmetic is the limit, not memory.
+/// 13 in floating point (counted; not timed on a GPU).
 #include <type_traits>
 
 #include "kernels/cuda/device.cuh"

@@ -36,6 +36,8 @@ std::string_view meaning(cudaError_t error) {
       return "the operation cannot be performed in the present state";
     case cudaErrorNotReady:
       return "device not ready";
+    case cudaErrorLaunchFailure:
+      return "unspecified launch failure";
     case cudaErrorStreamCaptureUnsupported:
       return "operation not permitted when stream is capturing";
   }
@@ -58,6 +60,11 @@ cudaError_t destroy(std::vector<Owner>& owners, Handle handle, const char* what)
   return cudaSuccess;
 }
 
+void rethrow_unreported() {
+  if (runtime().unreported != nullptr)
+    std::rethrow_exception(std::exchange(runtime().unreported, nullptr));
+}
+
 }  // namespace
 
 Runtime& runtime() {
@@ -69,6 +76,23 @@ cudaError_t set_error(cudaError_t code, const std::string& detail) {
   last_error = code;
   last_error_text = fmt::format("{}: {}", meaning(code), detail);
   return code;
+}
+
+cudaError_t finish_quietly(const char* what) {
+  const auto finish = [](Stream& stream) {
+    while (!stream.idle()) {
+      try {
+        stream.run_all();
+      } catch (...) {
+        if (runtime().unreported == nullptr) runtime().unreported = std::current_exception();
+      }
+    }
+  };
+  finish(*runtime().default_stream);
+  for (const auto& stream : std::vector(runtime().streams)) finish(*stream);
+  return runtime().unreported == nullptr
+             ? cudaSuccess
+             : error(cudaErrorLaunchFailure, "{}: a kernel failed before; wait to learn how", what);
 }
 
 cudaError_t bad_handle(const char* what) {
@@ -118,6 +142,8 @@ const char* cudaGetErrorName(cudaError_t code) {
       return "cudaErrorIllegalState";
     case cudaErrorNotReady:
       return "cudaErrorNotReady";
+    case cudaErrorLaunchFailure:
+      return "cudaErrorLaunchFailure";
     case cudaErrorStreamCaptureUnsupported:
       return "cudaErrorStreamCaptureUnsupported";
   }
@@ -190,6 +216,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
 cudaError_t cudaDeviceSynchronize() {
   const std::lock_guard lock(runtime().mutex);
   if (const cudaError_t refused = refuse_capture("cudaDeviceSynchronize")) return refused;
+  rethrow_unreported();
   runtime().default_stream->run_all();
   for (const auto& stream : std::vector(runtime().streams)) stream->run_all();
   return cudaSuccess;
@@ -211,7 +238,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
     const std::lock_guard lock(runtime().mutex);
     if (handle == nullptr || runtime().find(handle) == nullptr)
       return bad_handle("cudaStreamDestroy");
-    runtime().find(handle)->run_all();
+    finish_quietly("cudaStreamDestroy");
   }
   return destroy(runtime().streams, handle, "cudaStreamDestroy");
 }
@@ -221,6 +248,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   const auto stream = runtime().find(handle);
   if (stream == nullptr) return bad_handle("cudaStreamSynchronize");
   if (const cudaError_t refused = refuse_capture("cudaStreamSynchronize")) return refused;
+  rethrow_unreported();
   stream->run_all();
   return cudaSuccess;
 }
@@ -273,6 +301,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const std::lock_guard lock(runtime().mutex);
   if (!is_live(runtime().events, event)) return bad_handle("cudaEventSynchronize");
   if (const cudaError_t refused = refuse_capture("cudaEventSynchronize")) return refused;
+  rethrow_unreported();
   event->wait();
   return cudaSuccess;
 }

@@ -13,7 +13,9 @@
 /// Work in a stream is done in order: at once, or (settings().delay_streams) only when somebody
 /// waits for it, so that a missing wait shows. Stricter than CUDA: the stream 0 is a stream like
 /// any other and waits for none; asynchronous copies may read pageable memory as late as pinned
-/// memory. Mistakes in kernels are thrown as an Error where the kernel runs.
+/// memory. Mistakes in kernels are thrown as an Error where the kernel runs: by the launch, or by
+/// the call that waits for it. (Calls that free something never throw: they fail, and the next call
+/// that waits throws.)
 namespace pixeldp::emulator {
 
 enum cudaError_t {
@@ -25,6 +27,7 @@ enum cudaError_t {
   cudaErrorInvalidDevice = 101,
   cudaErrorInvalidResourceHandle = 400,
   cudaErrorNotReady = 600,
+  cudaErrorLaunchFailure = 719,
   cudaErrorStreamCaptureUnsupported = 900,
   cudaErrorIllegalState = 401,
 };

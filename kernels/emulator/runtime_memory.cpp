@@ -20,12 +20,13 @@ cudaError_t cudaFree(void* address) {
   const std::lock_guard lock(runtime().mutex);
   if (const cudaError_t refused = refuse_capture("cudaFree")) return refused;
   if (address == nullptr) return cudaSuccess;
-  cudaDeviceSynchronize();
+  const cudaError_t finished = finish_quietly("cudaFree");
   const std::string text = device_memory().release(address);
-  return text.empty() ? cudaSuccess : error(cudaErrorInvalidValue, "cudaFree: {}", text);
+  return text.empty() ? finished : error(cudaErrorInvalidValue, "cudaFree: {}", text);
 }
 
 cudaError_t cudaMallocAsync(void** address, std::size_t bytes, cudaStream_t stream) {
+  const std::lock_guard lock(runtime().mutex);
   if (runtime().find(stream) == nullptr) return bad_handle("cudaMallocAsync");
   return cudaMalloc(address, bytes);
 }
@@ -50,9 +51,9 @@ cudaError_t cudaMallocHost(void** address, std::size_t bytes) {
 cudaError_t cudaFreeHost(void* address) {
   const std::lock_guard lock(runtime().mutex);
   if (address == nullptr) return cudaSuccess;
-  cudaDeviceSynchronize();
+  const cudaError_t finished = finish_quietly("cudaFreeHost");
   const std::string text = host_memory().release(address);
-  return text.empty() ? cudaSuccess : error(cudaErrorInvalidValue, "cudaFreeHost: {}", text);
+  return text.empty() ? finished : error(cudaErrorInvalidValue, "cudaFreeHost: {}", text);
 }
 
 namespace {

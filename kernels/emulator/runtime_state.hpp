@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -77,6 +78,9 @@ struct Runtime {
   std::vector<std::unique_ptr<Event>> events;
   std::vector<std::unique_ptr<Graph>> graphs;
   std::vector<std::unique_ptr<GraphExec>> execs;
+  /// What a kernel threw where nothing may be thrown (see finish_quietly); the next call that waits
+  /// throws it.
+  std::exception_ptr unreported;
 
   /// The stream behind a handle; null when there is none.
   std::shared_ptr<Stream> find(cudaStream_t handle) {
@@ -102,6 +106,10 @@ cudaError_t error(cudaError_t code, fmt::format_string<Args...> format, Args&&..
 }
 
 cudaError_t bad_handle(const char* what);
+
+/// Does all work given so far without throwing, for calls that destructors make.
+/// cudaErrorLaunchFailure when a kernel failed.
+cudaError_t finish_quietly(const char* what);
 
 /// Records the task if the stream is being captured, else gives it to the stream.
 cudaError_t enqueue(cudaStream_t handle, const char* what, Task task);

@@ -172,6 +172,24 @@ TEST_CASE("memory freed in a stream lives until its turn") {
   CHECK_FAILS(cudaStreamSynchronize(stream), "cudaFreeAsync: it is not live device memory");
 }
 
+__global__ void failing_kernel() { __trap(); }
+
+TEST_CASE("a failure of delayed work is thrown by whoever waits, and never by a free") {
+  const WithSettings with(delayed(true));
+  int* p = nullptr;
+  const DeviceStream stream;
+  CHECK_NOTHROW(launch<failing_kernel>(1, 1, 0, stream));
+  CHECK_FAILS(cudaStreamSynchronize(stream), "thread (0,0,0): __trap");
+  CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
+  CHECK(cudaMalloc(&p, 4) == cudaSuccess);
+  CHECK_NOTHROW(launch<failing_kernel>(1, 1, 0, stream));
+  CHECK(cudaFree(p) == cudaErrorLaunchFailure);
+  CHECK_FALSE(device_memory().owns(p));
+  CHECK_FAILS(cudaDeviceSynchronize(), "thread (0,0,0): __trap");
+  CHECK(cudaDeviceSynchronize() == cudaSuccess);
+  cudaGetLastError();
+}
+
 TEST_CASE("the device describes itself") {
   int value = 0;
   CHECK(cudaGetDeviceCount(&value) == cudaSuccess);
