@@ -51,17 +51,17 @@ class NaiveDraws {
         scale_(static_cast<float>(net.noise.scale)),
         generator_(generator),
         images_(net.input.with_rows(rows)) {
-    first_ = net.prefix[0]->prepare(stream_, images_.shape());
+    first_ = net.prefix[0]->prepare(stream_, images_.shape(), kernels::Precision::device);
     Shape shape = net.noise_shape(rows);
     noisy_ = Tensor(shape);
     noise_ = Tensor(shape);
     zeros_ = Tensor(shape.with_rows(1));
     for (const auto& layer : net.body) {
-      body_.push_back(layer->prepare(stream_, shape));
+      body_.push_back(layer->prepare(stream_, shape, kernels::Precision::device));
       shape = layer->output_shape(shape);
       outputs_.emplace_back(shape);
     }
-    head_ = net.head->prepare(stream_, shape);
+    head_ = net.head->prepare(stream_, shape, kernels::Precision::device);
     logits_ = Tensor(net.head->output_shape(shape));
   }
 
@@ -112,8 +112,8 @@ class NaiveDraws {
   float scale_;
   Generator generator_;
   std::mt19937 engine_{1};
-  std::unique_ptr<layers::PreparedLayer> first_, head_;
-  std::vector<std::unique_ptr<layers::PreparedLayer>> body_;
+  std::unique_ptr<kernels::Prepared> first_, head_;
+  std::vector<std::unique_ptr<kernels::Prepared>> body_;
   Tensor images_, noisy_, noise_, zeros_, logits_;
   std::vector<Tensor> outputs_;
 };

@@ -108,7 +108,10 @@ void add_certify(CLI::App& program) {
   command->add_option("--data", o->directory,
                       "Folder of the data set's files (default: $PIXELDP_DATA/NAME)");
   command->add_option("--output", o->output, "Certificate log (default: RUN/certificates.jsonl)");
-  command->add_option("--device", o->device, "Where to compute: cpu")->capture_default_str();
+  command
+      ->add_option("--device", o->device,
+                   "Where to compute: cpu, or emulated (the GPU kernels, slowly)")
+      ->capture_default_str();
   command->add_flag("--resume", o->resume, "Continue the log of an interrupted run");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });

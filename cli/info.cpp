@@ -17,17 +17,17 @@ void add_info(CLI::App& program) {
     const CpuFeatures& cpu = cpu_features();
     if (*json) {
       const nlohmann::json report = {
-          {"version", PIXELDP_VERSION}, {"build_type", PIXELDP_BUILD_TYPE},
-          {"devices", {"cpu"}},         {"processor", cpu_model()},
-          {"threads", thread_count()},  {"avx2", cpu.avx2},
-          {"avx512", cpu.avx512},       {"avx512_bf16", cpu.bf16},
+          {"version", PIXELDP_VERSION},     {"build_type", PIXELDP_BUILD_TYPE},
+          {"devices", {"cpu", "emulated"}}, {"processor", cpu_model()},
+          {"threads", thread_count()},      {"avx2", cpu.avx2},
+          {"avx512", cpu.avx512},           {"avx512_bf16", cpu.bf16},
           {"avx512_vnni", cpu.vnni}};
       fmt::print("{}\n", report.dump());
       return;
     }
     const auto yes = [](bool value) { return value ? "yes" : "no"; };
     fmt::print("pixeldp    {} ({} build)\n", PIXELDP_VERSION, PIXELDP_BUILD_TYPE);
-    fmt::print("devices    cpu\n");
+    fmt::print("devices    cpu, emulated\n");
     fmt::print("processor  {}, {} threads\n", cpu_model(), thread_count());
     fmt::print("AVX2 {}, AVX-512 {}, AVX-512 BF16 {}, AVX-512 VNNI {}\n", yes(cpu.avx2),
                yes(cpu.avx512), yes(cpu.bf16), yes(cpu.vnni));

@@ -132,7 +132,10 @@ void add_predict(CLI::App& program) {
   o->certificate.add_to(*command);
   command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
   command->add_option("--data", o->directory, "Folder of the data set's files, for test:N");
-  command->add_option("--device", o->device, "Where to compute: cpu")->capture_default_str();
+  command
+      ->add_option("--device", o->device,
+                   "Where to compute: cpu, or emulated (the GPU kernels, slowly)")
+      ->capture_default_str();
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });
 }

@@ -12,10 +12,11 @@ namespace pixeldp {
 
 Device Device::parse(std::string_view text) {
   if (text == "cpu") return {DeviceKind::cpu, 0};
-  fail_usage("unknown device '{}': this build offers 'cpu'", text);
+  if (text == "emulated") return {DeviceKind::emulated, 0};
+  fail_usage("unknown device '{}': this build offers 'cpu' and 'emulated'", text);
 }
 
-std::string Device::name() const { return "cpu"; }
+std::string Device::name() const { return kind == DeviceKind::cpu ? "cpu" : "emulated"; }
 
 const CpuFeatures& cpu_features() {
   static const CpuFeatures features = [] {

@@ -5,26 +5,29 @@
 
 namespace pixeldp {
 
-enum class DeviceKind { cpu };
+enum class DeviceKind {
+  cpu,
+  emulated  ///< the GPU kernels' own source, executed on the processor: slow, for checking them
+};
 
 /// Where operations run and buffers live.
 struct Device {
   DeviceKind kind = DeviceKind::cpu;
   int index = 0;
 
-  /// Reads "cpu". Throws a usage error that lists what this build offers for anything else.
+  /// Reads "cpu" or "emulated". Throws a usage error that lists what this build offers for anything
+  /// else.
   static Device parse(std::string_view text);
   std::string name() const;
   bool operator==(const Device&) const = default;
 };
 
-/// An ordered queue of work on one device. On the CPU each operation has finished when its call
-/// returns.
+/// An ordered queue of work on one device (kernels/stream.hpp waits for it). On the CPU each
+/// operation has finished when its call returns.
 class Stream {
  public:
   explicit Stream(Device device = {}) : device_(device) {}
   Device device() const { return device_; }
-  void synchronize() const {}
 
  private:
   Device device_;

@@ -6,6 +6,7 @@
 
 #include "engine/device.hpp"
 #include "kernels/activation.hpp"
+#include "kernels/prepared.hpp"
 
 namespace pixeldp::kernels {
 
@@ -46,22 +47,9 @@ void conv2d_backward_data(const Stream& stream, const Conv2dShape& shape, const 
 void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, const float* x,
                             const float* dy, float* dweight);
 
-/// A convolution whose weight never changes again: re-ordered once into the layout the processor
-/// likes best. Immutable, so that several threads may run it at once; in a parallel region each
-/// call uses one thread.
-class PreparedConv2d {
- public:
-  PreparedConv2d(const Stream& stream, const Conv2dShape& shape, const float* weight,
-                 Activation activation);
-  ~PreparedConv2d();
-  PreparedConv2d(PreparedConv2d&&) noexcept;
-
-  /// y = activation(x (*) weight); image i of y depends on image i of x only, to the last bit.
-  void run(const float* x, float* y) const;
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
+/// y = activation(x (*) weight) for a weight that never changes again.
+std::unique_ptr<Prepared> prepare_conv2d(const Stream& stream, const Conv2dShape& shape,
+                                         const float* weight, Activation activation,
+                                         Precision precision);
 
 }  // namespace pixeldp::kernels

@@ -5,6 +5,7 @@
 
 #include "engine/device.hpp"
 #include "kernels/activation.hpp"
+#include "kernels/prepared.hpp"
 
 namespace pixeldp::kernels {
 
@@ -26,20 +27,9 @@ void dense_backward_data(const Stream& stream, const DenseShape& shape, const fl
 void dense_backward_weight(const Stream& stream, const DenseShape& shape, const float* x,
                            const float* dy, float* dweight, float* dbias);
 
-/// A dense layer whose weight never changes again; see PreparedConv2d.
-class PreparedDense {
- public:
-  PreparedDense(const Stream& stream, const DenseShape& shape, const float* weight,
-                const float* bias, Activation activation);
-  ~PreparedDense();
-  PreparedDense(PreparedDense&&) noexcept;
-
-  /// y = activation(x weight^T + bias); row i of y depends on row i of x only, to the last bit.
-  void run(const float* x, float* y) const;
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
+/// y = activation(x weight^T + bias) for a weight that never changes again.
+std::unique_ptr<Prepared> prepare_dense(const Stream& stream, const DenseShape& shape,
+                                        const float* weight, const float* bias,
+                                        Activation activation, Precision precision);
 
 }  // namespace pixeldp::kernels

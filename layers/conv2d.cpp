@@ -4,19 +4,6 @@
 #include "kernels/elementwise.hpp"
 
 namespace pixeldp::layers {
-namespace {
-
-class PreparedConv : public PreparedLayer {
- public:
-  explicit PreparedConv(kernels::PreparedConv2d conv) : conv_(std::move(conv)) {}
-  void run(const float* x, float* y) const override { conv_.run(x, y); }
-
- private:
-  kernels::PreparedConv2d conv_;
-};
-
-}  // namespace
-
 Conv2d::Conv2d(std::string name, const Options& options)
     : name_(std::move(name)),
       options_(options),
@@ -61,9 +48,10 @@ void Conv2d::backward(const Stream& stream, const Tensor& x, const Tensor& y, Te
   }
 }
 
-std::unique_ptr<PreparedLayer> Conv2d::prepare(const Stream& stream, const Shape& input) const {
-  return std::make_unique<PreparedConv>(kernels::PreparedConv2d(
-      stream, kernel_shape(input), weight_.value.data(), options_.activation));
+std::unique_ptr<kernels::Prepared> Conv2d::prepare(const Stream& stream, const Shape& input,
+                                                   kernels::Precision precision) const {
+  return kernels::prepare_conv2d(stream, kernel_shape(input), weight_.value.data(),
+                                 options_.activation, precision);
 }
 
 }  // namespace pixeldp::layers

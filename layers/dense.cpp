@@ -4,19 +4,6 @@
 #include "kernels/elementwise.hpp"
 
 namespace pixeldp::layers {
-namespace {
-
-class PreparedFullyConnected : public PreparedLayer {
- public:
-  explicit PreparedFullyConnected(kernels::PreparedDense dense) : dense_(std::move(dense)) {}
-  void run(const float* x, float* y) const override { dense_.run(x, y); }
-
- private:
-  kernels::PreparedDense dense_;
-};
-
-}  // namespace
-
 Dense::Dense(std::string name, const Options& options)
     : name_(std::move(name)),
       options_(options),
@@ -56,9 +43,10 @@ void Dense::backward(const Stream& stream, const Tensor& x, const Tensor& y, Ten
   }
 }
 
-std::unique_ptr<PreparedLayer> Dense::prepare(const Stream& stream, const Shape& input) const {
-  return std::make_unique<PreparedFullyConnected>(kernels::PreparedDense(
-      stream, kernel_shape(input), weight_.value.data(), bias_.value.data(), options_.activation));
+std::unique_ptr<kernels::Prepared> Dense::prepare(const Stream& stream, const Shape& input,
+                                                  kernels::Precision precision) const {
+  return kernels::prepare_dense(stream, kernel_shape(input), weight_.value.data(),
+                                bias_.value.data(), options_.activation, precision);
 }
 
 }  // namespace pixeldp::layers

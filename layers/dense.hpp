@@ -22,7 +22,8 @@ class Dense : public Layer {
   void forward(const Stream& stream, const Tensor& x, Tensor& y) const override;
   void backward(const Stream& stream, const Tensor& x, const Tensor& y, Tensor& dy,
                 Tensor* dx) override;
-  std::unique_ptr<PreparedLayer> prepare(const Stream& stream, const Shape& input) const override;
+  std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
+                                             kernels::Precision precision) const override;
   std::vector<Parameter*> parameters() override { return {&weight_, &bias_}; }
 
   const Options& options() const { return options_; }

@@ -9,6 +9,7 @@
 #include "engine/device.hpp"
 #include "engine/tensor.hpp"
 #include "kernels/noise.hpp"
+#include "kernels/prepared.hpp"
 
 namespace pixeldp::layers {
 
@@ -26,15 +27,6 @@ struct Parameter {
   Parameter(std::string parameter_name, std::vector<std::int64_t> extents);
 };
 
-/// A layer whose weight never changes again, made for one fixed number of rows. Immutable: threads
-/// share it.
-class PreparedLayer {
- public:
-  virtual ~PreparedLayer() = default;
-  /// Row i of y depends on row i of x only, to the last bit.
-  virtual void run(const float* x, float* y) const = 0;
-};
-
 /// One differentiable step of a network. Layers keep parameters but no activations: the caller owns
 /// x and y.
 class Layer {
@@ -47,8 +39,9 @@ class Layer {
   /// Writes the parameters' gradients and, unless dx is null, the gradient in x. dy is used up.
   virtual void backward(const Stream& stream, const Tensor& x, const Tensor& y, Tensor& dy,
                         Tensor* dx) = 0;
-  virtual std::unique_ptr<PreparedLayer> prepare(const Stream& stream,
-                                                 const Shape& input) const = 0;
+  /// The forward pass for a fixed number of rows, with the weights as they are now.
+  virtual std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
+                                                     kernels::Precision precision) const = 0;
   virtual std::vector<Parameter*> parameters() { return {}; }
 };
 

@@ -9,18 +9,20 @@
 
 #include "engine/error.hpp"
 #include "kernels/draw_statistics.hpp"
+#include "kernels/stream.hpp"
 
 namespace pixeldp {
 namespace {
 
-using PreparedLayers = std::vector<std::unique_ptr<layers::PreparedLayer>>;
+using PreparedLayers = std::vector<std::unique_ptr<kernels::Prepared>>;
 
 /// Prepares a chain of layers for `shape`, notes the size of each output row and returns the last
 /// shape.
 Shape prepare(const Stream& stream, const std::vector<std::unique_ptr<layers::Layer>>& chain,
-              Shape shape, PreparedLayers& prepared, std::vector<std::int64_t>& sizes) {
+              Shape shape, kernels::Precision precision, PreparedLayers& prepared,
+              std::vector<std::int64_t>& sizes) {
   for (const auto& layer : chain) {
-    prepared.push_back(layer->prepare(stream, shape));
+    prepared.push_back(layer->prepare(stream, shape, precision));
     shape = layer->output_shape(shape);
     sizes.push_back(shape.row_size());
   }
@@ -92,6 +94,7 @@ class MultiDrawPredictor::Worker {
       p_.prefix_[i]->run(x, prefix_[i].data());
       x = prefix_[i].data();
     }
+    kernels::synchronize(p_.stream_);
     std::copy_n(x, p_.noise_size_, result);
   }
 
@@ -147,8 +150,10 @@ MultiDrawPredictor::MultiDrawPredictor(const Stream& stream, const layers::Netwo
       head_bias_(network.head->bias().value.clone()) {
   if (micro_batch < 1) fail_usage("a micro-batch needs at least one row, not {}", micro_batch);
   const OneThread one_thread;
-  prepare(stream, network.prefix, network.input, prefix_, prefix_sizes_);
-  prepare(stream, network.body, network.noise_shape(micro_batch), body_, body_sizes_);
+  prepare(stream, network.prefix, network.input, kernels::Precision::single, prefix_,
+          prefix_sizes_);
+  prepare(stream, network.body, network.noise_shape(micro_batch), kernels::Precision::device, body_,
+          body_sizes_);
 }
 
 std::int64_t MultiDrawPredictor::window_images(std::uint32_t draws) const {
@@ -200,9 +205,11 @@ void MultiDrawPredictor::run(std::int64_t images, const DrawPlan& plan, const Im
     }
   };
 
-#pragma omp parallel
+  // Other devices share out the work of one stream themselves.
+  const bool on_cpu = stream_.device().kind == DeviceKind::cpu;
+#pragma omp parallel num_threads(on_cpu ? omp_get_max_threads() : 1)
   {
-    omp_set_num_threads(1);  // for whatever a layer calls; ends with the region
+    if (on_cpu) omp_set_num_threads(1);  // for whatever a layer calls; ends with the region
     std::unique_ptr<Worker> worker;
     attempt([&] { worker = std::make_unique<Worker>(*this); });
     for (std::int64_t first = 0; first < images; first += per_window) {

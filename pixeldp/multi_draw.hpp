@@ -55,7 +55,7 @@ class MultiDrawPredictor {
   std::int64_t image_size_,
       noise_size_;  // elements of one image, and of one row at the noise layer
   layers::Noise noise_;
-  std::vector<std::unique_ptr<layers::PreparedLayer>> prefix_, body_;
+  std::vector<std::unique_ptr<kernels::Prepared>> prefix_, body_;
   std::vector<std::int64_t> prefix_sizes_, body_sizes_;  // elements of one output row of each layer
   Tensor head_weight_, head_bias_;
 };

@@ -272,6 +272,9 @@ TrainSummary Trainer::run() {
 }  // namespace
 
 TrainSummary train(const ConfigNode& configuration, const TrainOptions& options) {
+  if (options.device.kind != DeviceKind::cpu) {
+    fail_usage("training runs on the device cpu only, not on {}", options.device.name());
+  }
   return Trainer(configuration, options).run();
 }
 

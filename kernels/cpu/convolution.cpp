@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "kernels/cpu/onednn.hpp"
+#include "kernels/cpu/prepared.hpp"
 
 namespace pixeldp::kernels {
 namespace {
@@ -124,35 +125,46 @@ void conv2d_backward_weight(const Stream&, const Conv2dShape& shape, const float
   });
 }
 
-struct PreparedConv2d::State {
-  Conv2dShape shape;
-  Descs descs;
-  dnnl::convolution_forward::primitive_desc desc;
-  dnnl::convolution_forward primitive;
-  memory weight;
+namespace {
+
+class PreparedConv2d : public Prepared {
+ public:
+  PreparedConv2d(const Conv2dShape& shape, const float* weight, Activation activation)
+      : shape_(shape),
+        descs_(shape),
+        desc_(forward_desc(shape, activation)),
+        primitive_(desc_),
+        weight_(desc_.weights_desc(), onednn::engine()) {
+    onednn::reorder(onednn::wrap(descs_.weight, weight), weight_);
+  }
+
+  void run(const float* x, float* y) const override {
+    onednn::guarded(describe("forward", shape_), [&] {
+      onednn::run(primitive_, desc_.scratchpad_desc(),
+                  {{DNNL_ARG_SRC, onednn::wrap(descs_.x, x)},
+                   {DNNL_ARG_WEIGHTS, weight_},
+                   {DNNL_ARG_DST, onednn::wrap(descs_.y, y)}});
+    });
+  }
+
+ private:
+  Conv2dShape shape_;
+  Descs descs_;
+  dnnl::convolution_forward::primitive_desc desc_;
+  dnnl::convolution_forward primitive_;
+  memory weight_;
 };
 
-PreparedConv2d::PreparedConv2d(const Stream&, const Conv2dShape& shape, const float* weight,
-                               Activation activation) {
-  onednn::guarded(describe("forward", shape), [&] {
-    const Descs descs(shape);
-    const auto desc = forward_desc(shape, activation);
-    memory packed(desc.weights_desc(), onednn::engine());
-    onednn::reorder(onednn::wrap(descs.weight, weight), packed);
-    state_.reset(new State{shape, descs, desc, dnnl::convolution_forward(desc), packed});
+}  // namespace
+
+namespace cpu {
+
+std::unique_ptr<Prepared> prepare_conv2d(const Conv2dShape& shape, const float* weight,
+                                         Activation activation) {
+  return onednn::guarded(describe("forward", shape), [&] {
+    return std::make_unique<PreparedConv2d>(shape, weight, activation);
   });
 }
 
-PreparedConv2d::~PreparedConv2d() = default;
-PreparedConv2d::PreparedConv2d(PreparedConv2d&&) noexcept = default;
-
-void PreparedConv2d::run(const float* x, float* y) const {
-  onednn::guarded(describe("forward", state_->shape), [&] {
-    onednn::run(state_->primitive, state_->desc.scratchpad_desc(),
-                {{DNNL_ARG_SRC, onednn::wrap(state_->descs.x, x)},
-                 {DNNL_ARG_WEIGHTS, state_->weight},
-                 {DNNL_ARG_DST, onednn::wrap(state_->descs.y, y)}});
-  });
-}
-
+}  // namespace cpu
 }  // namespace pixeldp::kernels

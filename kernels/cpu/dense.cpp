@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/onednn.hpp"
+#include "kernels/cpu/prepared.hpp"
 
 namespace pixeldp::kernels {
 namespace {
@@ -48,43 +49,60 @@ void dense_backward_weight(const Stream&, const DenseShape& s, const float* x, c
   }
 }
 
-struct PreparedDense::State {
-  DenseShape shape;
-  dnnl::inner_product_forward::primitive_desc desc;
-  dnnl::inner_product_forward primitive;
-  memory weight, bias;
+namespace {
+
+dnnl::inner_product_forward::primitive_desc forward_desc(const DenseShape& s,
+                                                         Activation activation) {
+  const memory::desc x({s.rows, s.in}, f32, memory::format_tag::ab);
+  const memory::desc weight({s.out, s.in}, f32, memory::format_tag::any);
+  const memory::desc bias({s.out}, f32, memory::format_tag::a);
+  const memory::desc y({s.rows, s.out}, f32, memory::format_tag::ab);
+  return {{dnnl::prop_kind::forward_inference, x, weight, bias, y},
+          onednn::attributes(activation),
+          onednn::engine()};
+}
+
+class PreparedDense : public Prepared {
+ public:
+  PreparedDense(const DenseShape& shape, const float* weight, const float* bias,
+                Activation activation)
+      : shape_(shape),
+        desc_(forward_desc(shape, activation)),
+        primitive_(desc_),
+        weight_(desc_.weights_desc(), onednn::engine()),
+        bias_(desc_.bias_desc(), onednn::engine()) {
+    const memory::desc plain({shape.out, shape.in}, f32, memory::format_tag::ab);
+    onednn::reorder(onednn::wrap(plain, weight), weight_);
+    onednn::reorder(onednn::wrap(desc_.bias_desc(), bias), bias_);
+  }
+
+  void run(const float* x, float* y) const override {
+    onednn::guarded(describe(shape_), [&] {
+      onednn::run(primitive_, desc_.scratchpad_desc(),
+                  {{DNNL_ARG_SRC, onednn::wrap(desc_.src_desc(), x)},
+                   {DNNL_ARG_WEIGHTS, weight_},
+                   {DNNL_ARG_BIAS, bias_},
+                   {DNNL_ARG_DST, onednn::wrap(desc_.dst_desc(), y)}});
+    });
+  }
+
+ private:
+  DenseShape shape_;
+  dnnl::inner_product_forward::primitive_desc desc_;
+  dnnl::inner_product_forward primitive_;
+  memory weight_, bias_;
 };
 
-PreparedDense::PreparedDense(const Stream&, const DenseShape& s, const float* weight,
-                             const float* bias, Activation activation) {
-  onednn::guarded(describe(s), [&] {
-    const memory::desc x({s.rows, s.in}, f32, memory::format_tag::ab);
-    const memory::desc any_weight({s.out, s.in}, f32, memory::format_tag::any);
-    const memory::desc plain_weight({s.out, s.in}, f32, memory::format_tag::ab);
-    const memory::desc bias_desc({s.out}, f32, memory::format_tag::a);
-    const memory::desc y({s.rows, s.out}, f32, memory::format_tag::ab);
-    const dnnl::inner_product_forward::primitive_desc desc(
-        {dnnl::prop_kind::forward_inference, x, any_weight, bias_desc, y},
-        onednn::attributes(activation), onednn::engine());
-    memory packed(desc.weights_desc(), onednn::engine());
-    onednn::reorder(onednn::wrap(plain_weight, weight), packed);
-    memory own_bias(bias_desc, onednn::engine());
-    onednn::reorder(onednn::wrap(bias_desc, bias), own_bias);
-    state_.reset(new State{s, desc, dnnl::inner_product_forward(desc), packed, own_bias});
+}  // namespace
+
+namespace cpu {
+
+std::unique_ptr<Prepared> prepare_dense(const DenseShape& shape, const float* weight,
+                                        const float* bias, Activation activation) {
+  return onednn::guarded(describe(shape), [&] {
+    return std::make_unique<PreparedDense>(shape, weight, bias, activation);
   });
 }
 
-PreparedDense::~PreparedDense() = default;
-PreparedDense::PreparedDense(PreparedDense&&) noexcept = default;
-
-void PreparedDense::run(const float* x, float* y) const {
-  onednn::guarded(describe(state_->shape), [&] {
-    onednn::run(state_->primitive, state_->desc.scratchpad_desc(),
-                {{DNNL_ARG_SRC, onednn::wrap(state_->desc.src_desc(), x)},
-                 {DNNL_ARG_WEIGHTS, state_->weight},
-                 {DNNL_ARG_BIAS, state_->bias},
-                 {DNNL_ARG_DST, onednn::wrap(state_->desc.dst_desc(), y)}});
-  });
-}
-
+}  // namespace cpu
 }  // namespace pixeldp::kernels

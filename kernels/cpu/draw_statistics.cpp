@@ -120,11 +120,4 @@ void fail_bad_row(std::int64_t row, std::int64_t rows, std::int64_t image) {
       row, rows, image);
 }
 
-void draw_statistics(const Stream&, const DrawStatisticsParams& params, const float* features,
-                     const float* weight, const float* bias, const std::int64_t* row_image,
-                     std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares) {
-  cpu::draw_statistics(cpu::best_instruction_set(), params, features, weight, bias, row_image,
-                       votes, sums, squares);
-}
-
 }  // namespace pixeldp::kernels

@@ -65,9 +65,4 @@ void add_noise(InstructionSet set, const NoiseParams& params, const NoiseRow* ro
 
 }  // namespace cpu
 
-void add_noise(const Stream&, const NoiseParams& params, const NoiseRow* rows,
-               std::int64_t row_count, std::int64_t elements, const float* prefix, float* y) {
-  cpu::add_noise(cpu::best_instruction_set(), params, rows, row_count, elements, prefix, y);
-}
-
 }  // namespace pixeldp::kernels

@@ -77,11 +77,12 @@ TEST_CASE("a prepared convolution is the convolution followed by its activation"
     const auto x = reference::integers(s.batch * s.in_h * s.in_w * s.in_c, 4, 4);
     const auto weight = reference::integers(s.weight_size(), 4, 5);
     for (const float slope : {1.0f, 0.0f, 0.5f}) {
-      const kernels::PreparedConv2d conv(stream, s, weight.data(), {slope});
+      const auto conv =
+          kernels::prepare_conv2d(stream, s, weight.data(), {slope}, kernels::Precision::single);
       auto expected = reference::conv2d_forward(s, x, weight);
       for (double& value : expected) value = value > 0 ? value : slope * value;
       std::vector<float> y(expected.size());
-      conv.run(x.data(), y.data());
+      conv->run(x.data(), y.data());
       CHECK(widen(y) == expected);
     }
   }

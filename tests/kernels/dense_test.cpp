@@ -58,10 +58,11 @@ TEST_CASE("dense layer and its gradients equal their definitions exactly on inte
           sums(s.out, 1, s.rows, [&](auto o, auto, auto k) { return double{dy[k * s.out + o]}; }));
 
     for (const float slope : {1.0f, 0.0f, 0.5f}) {
-      const kernels::PreparedDense dense(stream, s, weight.data(), bias.data(), {slope});
+      const auto dense = kernels::prepare_dense(stream, s, weight.data(), bias.data(), {slope},
+                                                kernels::Precision::single);
       auto activated = expected;
       for (float& value : activated) value = value > 0 ? value : slope * value;
-      dense.run(x.data(), y.data());
+      dense->run(x.data(), y.data());
       CHECK(y == activated);
     }
   }

@@ -144,6 +144,33 @@ TEST_CASE("every draw of a network without noise is the plain network") {
   }
 }
 
+TEST_CASE(
+    "the GPU kernels count what the processor counts, up to the rounding to bf16 after the noise") {
+  for (const int position : {0, 1, 2}) {
+    CAPTURE(position);
+    const layers::Network net = small_network(position);
+    const DrawPlan plan{.seed = 3, .draws = 40};
+    const Results cpu = run(MultiDrawPredictor(Stream(), net), {4, 9}, plan);
+    const Stream emulated(Device::parse("emulated"));
+    const Results gpu = run(MultiDrawPredictor(emulated, net, 16), {4, 9}, plan);
+    for (const std::uint32_t image : {4u, 9u}) {
+      const ScoreStatistics &a = cpu.at(image), &b = gpu.at(image);
+      CHECK(b.draws == 40);
+      CHECK(std::accumulate(b.votes.begin(), b.votes.end(), std::uint64_t{0}) == 40);
+      for (std::size_t c = 0; c < 10; ++c) {
+        // A logit is a sum of products of numbers rounded to 8 bits; a draw votes otherwise only on
+        // a near tie.
+        const double mean_a = static_cast<double>(a.sums[c]) * kernels::score_unit / 40;
+        const double mean_b = static_cast<double>(b.sums[c]) * kernels::score_unit / 40;
+        CHECK(std::abs(mean_a - mean_b) < 2e-3);
+        CHECK(std::abs(static_cast<double>(a.votes[c]) - static_cast<double>(b.votes[c])) <= 2);
+      }
+    }
+    // On this device too, neighbours and the micro-batch do not matter.
+    check_equal(run(MultiDrawPredictor(emulated, net, 5), {9}, plan).at(9), gpu.at(9));
+  }
+}
+
 TEST_CASE("a consumer may stop the run; exceptions pass through; absurd plans are refused") {
   const layers::Network net = small_network();
   const MultiDrawPredictor predictor(Stream(), net);
