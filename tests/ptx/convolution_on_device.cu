@@ -35,4 +35,14 @@ std::vector<std::uint16_t> run_to_bf16(const Bf16ConvCase& conv) {
   return run_bf16<std::uint16_t>(conv);
 }
 
+std::vector<float> run(const WeightGradientCase& gradient) {
+  const Conv2dShape& s = gradient.shape;
+  const DeviceArray<std::uint16_t> x(gradient.x), dy(gradient.dy);
+  const DeviceArray<float> workspace(
+      static_cast<std::size_t>(ConvWeightPlan::make(s).workspace_size()));
+  const DeviceArray<float> dweight(static_cast<std::size_t>(s.weight_size()));
+  conv2d_bf16_backward_weight(nullptr, s, x.data(), dy.data(), workspace.data(), dweight.data());
+  return dweight.values();
+}
+
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/cuda/convolution_bf16.hpp"
+#include "kernels/cuda/convolution_bf16_weight.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 
 /// Convolutions that the tests run both through the emulator and as compiled PTX.
@@ -26,16 +27,23 @@ struct Bf16ConvCase {
   std::size_t size = 0;  ///< of y
 };
 
+struct WeightGradientCase {
+  Conv2dShape shape;
+  std::vector<std::uint16_t> x, dy;
+};
+
 namespace cuda {
 std::vector<float> run(const DirectConvCase& conv);
 std::vector<float> run_to_float(const Bf16ConvCase& conv);
 std::vector<std::uint16_t> run_to_bf16(const Bf16ConvCase& conv);
+std::vector<float> run(const WeightGradientCase& gradient);
 }  // namespace cuda
 
 namespace emulated {
 std::vector<float> run(const DirectConvCase& conv);
 std::vector<float> run_to_float(const Bf16ConvCase& conv);
 std::vector<std::uint16_t> run_to_bf16(const Bf16ConvCase& conv);
+std::vector<float> run(const WeightGradientCase& gradient);
 }  // namespace emulated
 
 }  // namespace pixeldp::kernels

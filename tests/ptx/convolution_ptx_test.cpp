@@ -92,5 +92,19 @@ TEST_CASE("the compiled tensor-core convolutions are exact on integers") {
   }
 }
 
+TEST_CASE("the compiled gradient in the weight is exact on integers") {
+  for (const Conv2dShape& s :
+       {same(1, 1, 1, 8, 8, 3, 1), same(2, 9, 9, 24, 16, 3, 2), same(1, 9, 9, 16, 128, 3, 1),
+        same(5, 16, 15, 8, 16, 1, 1), same(2, 7, 7, 32, 72, 1, 2)}) {
+    const auto x = reference::integers(s.batch * s.in_h * s.in_w * s.in_c, 4, 9);
+    const auto dy = reference::integers(s.batch * s.out_h() * s.out_w() * s.out_c, 4, 10);
+    const auto dweight = reference::conv2d_backward_weight(s, x, dy);
+    CAPTURE(s.in_h);
+    CAPTURE(s.out_c);
+    CHECK(cuda::run(WeightGradientCase{s, to_bf16(x), to_bf16(dy)}) ==
+          std::vector<float>(dweight.begin(), dweight.end()));
+  }
+}
+
 }  // namespace
 }  // namespace pixeldp::kernels
