@@ -1,0 +1,160 @@
+#include <algorithm>
+#include <bit>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "kernels/cuda/convolution_bf16_weight.hpp"
+#include "kernels/cuda/device.cuh"
+#include "tests/emulator/device_array.hpp"
+#include "tests/reference/convolution.hpp"
+#include "tests/reference/values.hpp"
+#include "tests/throws_error.hpp"
+
+namespace pixeldp::kernels::emulated {
+namespace {
+
+using Bits = std::uint16_t;
+
+Conv2dShape with_padding(Conv2dShape s, Padding h, Padding w) {
+  s.pad_h = h, s.pad_w = w;
+  return s;
+}
+
+Conv2dShape same(std::int64_t batch, std::int64_t h, std::int64_t w, std::int64_t in_c,
+                 std::int64_t out_c, std::int64_t kernel, std::int64_t stride) {
+  return with_padding({batch, h, w, in_c, out_c, kernel, kernel, stride, {}, {}},
+                      same_padding(h, kernel, stride), same_padding(w, kernel, stride));
+}
+
+/// Of values that bf16 has; others are cut off.
+std::vector<Bits> to_bf16(const std::vector<float>& values) {
+  std::vector<Bits> result;
+  for (const float value : values)
+    result.push_back(static_cast<Bits>(std::bit_cast<std::uint32_t>(value) >> 16));
+  return result;
+}
+
+std::int64_t x_size(const Conv2dShape& s) { return s.batch * s.in_h * s.in_w * s.in_c; }
+std::int64_t y_size(const Conv2dShape& s) { return s.batch * s.out_h() * s.out_w() * s.out_c; }
+
+constexpr std::size_t margin = 32;
+constexpr float sentinel = 12345.0f;
+
+std::vector<float> framed(const std::vector<float>& values) {
+  std::vector<float> frame(values.size() + 2 * margin, sentinel);
+  std::copy(values.begin(), values.end(), frame.begin() + margin);
+  return frame;
+}
+
+std::vector<float> run(const Conv2dShape& s, const std::vector<Bits>& x,
+                       const std::vector<Bits>& dy) {
+  const DeviceArray<Bits> device_x(x), device_dy(dy);
+  const DeviceArray<float> workspace(
+      static_cast<std::size_t>(ConvWeightPlan::make(s).workspace_size()));
+  const DeviceArray<float> dweight(
+      framed(std::vector<float>(static_cast<std::size_t>(s.weight_size()))));
+  conv2d_bf16_backward_weight(nullptr, s, device_x.data(), device_dy.data(), workspace.data(),
+                              dweight.data() + margin);
+  return dweight.values();
+}
+
+bool is_exact(const Conv2dShape& s) {
+  const auto x = reference::integers(x_size(s), 4, 1), dy = reference::integers(y_size(s), 4, 2);
+  const std::vector<double> dweight = reference::conv2d_backward_weight(s, x, dy);
+  return run(s, to_bf16(x), to_bf16(dy)) ==
+         framed(std::vector<float>(dweight.begin(), dweight.end()));
+}
+
+// One pixel; images smaller than a row of threads; even kernels and lopsided padding; taps that
+// only padding meets; columns that fill no tile; several splits, the last one short.
+const std::vector<Conv2dShape> shapes = {
+    same(1, 1, 1, 8, 8, 3, 1),
+    same(5, 3, 1, 16, 24, 3, 1),
+    same(2, 9, 9, 24, 16, 3, 2),
+    same(3, 6, 7, 40, 32, 4, 2),
+    same(2, 7, 7, 32, 72, 1, 2),
+    same(1, 12, 11, 8, 8, 5, 3),
+    same(1, 5, 5, 16, 248, 3, 1),
+    same(5, 16, 15, 8, 16, 1, 1),
+    with_padding({2, 5, 5, 8, 16, 2, 3, 1, {}, {}}, {3, 0}, {0, 4}),
+    with_padding({1, 6, 6, 72, 48, 3, 3, 2, {}, {}}, {0, 0}, {0, 0})};
+
+TEST_CASE("the tensor-core gradient in the weight equals its definition on integers") {
+  for (const Conv2dShape& s : shapes) {
+    CAPTURE(s.in_h);
+    CAPTURE(s.in_c);
+    CAPTURE(s.out_c);
+    CHECK(is_exact(s));
+  }
+  CHECK(ConvWeightPlan::make(shapes[6]).tile == 0);
+  CHECK(ConvWeightPlan::make(shapes[5]).tile == 1);
+  CHECK(ConvWeightPlan::make(shapes[7]).splits == 2);
+}
+
+TEST_CASE("it does under every schedule, with the same bits for any data") {
+  const Conv2dShape shapes_of_tiles[] = {same(1, 9, 9, 16, 128, 3, 1), same(5, 16, 15, 8, 16, 3, 2),
+                                         same(5, 16, 15, 8, 16, 1, 1)};
+  for (const Conv2dShape& s : shapes_of_tiles) {
+    const std::vector<Bits> x = to_bf16(reference::reals(x_size(s), 3)),
+                            dy = to_bf16(reference::reals(y_size(s), 4));
+    const std::vector<float> first = run(s, x, dy);
+    for (const Schedule& schedule : adversarial_schedules) {
+      const WithSettings with(schedule);
+      CAPTURE(schedule.name());
+      CHECK(is_exact(s));
+      CHECK(run(s, x, dy) == first);
+    }
+  }
+}
+
+TEST_CASE("the gradient in the weight has no bank conflicts") {
+  for (const Conv2dShape& s : {same(1, 9, 9, 16, 128, 3, 1), same(1, 9, 9, 16, 16, 3, 1)}) {
+    Settings counting = settings();
+    counting.count_bank_conflicts = true;
+    const WithSettings with(counting);
+    reset_bank_tally();
+    CHECK(is_exact(s));
+    // 81 pixels are 3 steps, and the first half step is read ahead.
+    const ConvWeightPlan plan = ConvWeightPlan::make(s);
+    const ConvTile& tile = ConvWeightPlan::tiles[plan.tile];
+    const unsigned matrices =
+        static_cast<unsigned>((tile.m * tile.n_warps + tile.n * tile.m_warps) / 8 * 2);
+    CHECK(bank_tally().phases == plan.tile_blocks * plan.splits * (2 * 3 + 1) * matrices);
+    CHECK(bank_tally().conflicts == 0);
+  }
+}
+
+TEST_CASE("no image, no gradient") {
+  const Conv2dShape s = same(0, 8, 8, 8, 16, 3, 1);
+  CHECK(run(s, std::vector<Bits>(8), std::vector<Bits>(8)) ==
+        framed(std::vector<float>(static_cast<std::size_t>(s.weight_size()))));
+}
+
+TEST_CASE("the plan of the gradient in the weight") {
+  // 160 x 1440 results of 128 x 32 x 32 pixels
+  const ConvWeightPlan wide = ConvWeightPlan::make(same(128, 32, 32, 160, 160, 3, 1));
+  CHECK(wide.tile == 1);
+  CHECK(wide.tile_blocks == 3 * 23);
+  CHECK(wide.splits == 3);
+  CHECK(wide.split_pixels * 3 >= wide.pixels);
+  CHECK(wide.split_pixels * 2 < wide.pixels);
+  CHECK(wide.split_pixels % ConvTile::k == 0);
+  CHECK(wide.workspace_size() == 3 * 160 * 1440);
+  const ConvWeightPlan deep = ConvWeightPlan::make(same(128, 8, 8, 640, 640, 3, 1));
+  CHECK(deep.tile == 0);
+  CHECK(deep.splits == 1);
+}
+
+TEST_CASE("the gradient in the weight refuses what it cannot do, by name") {
+  const auto refused = [](const Conv2dShape& s) { ConvWeightPlan::make(s); };
+  CHECK_FAILS(refused(same(1, 8, 8, 3, 16, 3, 1)), "convolution 1x8x8x3 with 16 kernels 3x3");
+  CHECK_FAILS(refused(same(1, 8, 8, 8, 10, 3, 1)), "multiples of 8");
+  CHECK_FAILS(refused(same(1, 40000, 8, 8, 8, 3, 1)), "32767");
+  CHECK_FAILS(refused(same(1, 20000, 20000, 8, 8, 3, 1)), "2^30 elements");
+  CHECK_FAILS(refused(same(std::int64_t{1} << 39, 8, 8, 8, 8, 3, 1)), "2^40 pixels");
+  CHECK_FAILS(refused({1, 2, 2, 8, 8, 3, 3, 1, {}, {}}), "larger than the padded image");
+}
+
+}  // namespace
+}  // namespace pixeldp::kernels::emulated
