@@ -7,6 +7,8 @@
 
 #include "engine/error.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
+#include "kernels/draw_statistics_arguments.hpp"
+#include "kernels/statistics_formulas.hpp"
 
 namespace pixeldp::kernels {
 namespace cpu {
@@ -64,9 +66,8 @@ class Accumulator {
 void draw_statistics(InstructionSet set, const DrawStatisticsParams& params, const float* features,
                      const float* weight, const float* bias, const std::int64_t* row_image,
                      std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares) {
+  check_draw_statistics_arguments(params);
   const auto [rows, width, classes] = params;
-  if (rows < 0 || width < 0 || classes < 1)
-    fail("draw statistics of {} rows, {} features and {} classes", rows, width, classes);
   const SimdKernels& kernels = simd_kernels(set);
   const std::int64_t tiles = (rows + kernels.tile_rows - 1) / kernels.tile_rows;
   std::atomic<std::int64_t> bad_row = std::numeric_limits<std::int64_t>::max();
@@ -101,15 +102,23 @@ void draw_statistics(InstructionSet set, const DrawStatisticsParams& params, con
     }
     accumulator.flush();
   }
-  if (bad_row < rows) {
-    fail(
-        "row {} of {} (image {}) has a score that is not a finite number: the model's weights or "
-        "the image hold values too large or not numbers",
-        bad_row.load(), rows, row_image[bad_row]);
-  }
+  if (bad_row < rows) fail_bad_row(bad_row, rows, row_image[bad_row]);
 }
 
 }  // namespace cpu
+
+void check_draw_statistics_arguments(const DrawStatisticsParams& params) {
+  const auto [rows, width, classes] = params;
+  if (rows < 0 || width < 0 || classes < 1)
+    fail("draw statistics of {} rows, {} features and {} classes", rows, width, classes);
+}
+
+void fail_bad_row(std::int64_t row, std::int64_t rows, std::int64_t image) {
+  fail(
+      "row {} of {} (image {}) has a score that is not a finite number: the model's weights or "
+      "the image hold values too large or not numbers",
+      row, rows, image);
+}
 
 void draw_statistics(const Stream&, const DrawStatisticsParams& params, const float* features,
                      const float* weight, const float* bias, const std::int64_t* row_image,

@@ -23,8 +23,6 @@ struct NoiseSpan {
   float* y = nullptr;
 };
 
-/// Scores of one row are accumulated in this many lanes, whatever the vector length.
-inline constexpr int statistics_lanes = 16;
 /// Most rows that share one pass over the weights.
 inline constexpr int max_tile_rows = 4;
 

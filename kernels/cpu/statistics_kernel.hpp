@@ -4,10 +4,10 @@
 
 #include "kernels/cpu/simd_kernels.hpp"
 #include "kernels/cpu/vector.hpp"
+#include "kernels/statistics_formulas.hpp"
 
-/// The last dense layer and the softmax statistics. Every sum has 16 lanes (index modulo 16), each
-/// added to in rising order, and a fixed tree at the end: lanes i and i + 8, then i + 4, i + 2,
-/// i + 1. Vector types shorter than 16 lanes use several vectors, so the order is the same for all.
+/// The last dense layer and the softmax statistics. Vector types shorter than statistics_lanes use
+/// several vectors, so the order of the sums is the same for all.
 ///
 /// A tile of V::tile_rows x V::tile_classes dot products lives in registers: each weight that is
 /// loaded serves all rows of the tile.
@@ -87,17 +87,13 @@ void logits(const LogitsTile& t) {
   }
 }
 
-/// Rounds score * 2^32 to the nearest integer, ties to even, and adds it to total[0 ...]; scores
-/// lie in [0, 1].
+/// Adds the scores as integers to total[0 ...].
 template <class V>
 [[gnu::always_inline]] inline void add_fixed_point(std::uint64_t* total,
                                                    typename V::Doubles score) {
-  using Wides = typename V::Wides;
-  constexpr double to_integer = 0x1p52;  // adding it leaves the rounded integer in the low bits
-  constexpr std::uint64_t to_integer_bits = 0x4330000000000000;
-  Wides sum;
+  typename V::Wides sum;
   __builtin_memcpy(&sum, total, sizeof sum);
-  sum += (Wides)(score * 0x1p32 + to_integer) - to_integer_bits;
+  sum += fixed_point<V>(score);
   __builtin_memcpy(total, &sum, sizeof sum);
 }
 

@@ -17,6 +17,9 @@ struct Rounded {
   __device__ __forceinline__ friend Rounded operator+(Rounded a, Rounded b) {
     return __fadd_rn(a.value, b.value);
   }
+  __device__ __forceinline__ friend Rounded operator-(Rounded a, Rounded b) {
+    return __fsub_rn(a.value, b.value);
+  }
   __device__ __forceinline__ friend Rounded operator*(Rounded a, Rounded b) {
     return __fmul_rn(a.value, b.value);
   }

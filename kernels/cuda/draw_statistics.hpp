@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/draw_statistics.hpp"
+
+namespace pixeldp::kernels {
+
+/// How the work of kernels/cuda/draw_statistics.cu is shared out: a warp does `warp_rows` rows, and
+/// `warps` warps make a block, which has room for the logits and the sums of `capacity` classes.
+struct StatisticsGrid {
+  static constexpr int warp_rows = 4;
+  struct Shape {
+    int capacity, warps;
+  };
+  /// 160 KB of shared memory at most, which an A100 has. The first shape that fits is taken.
+  static constexpr Shape shapes[] = {{16, 8}, {128, 8}, {1024, 4}, {4096, 1}};
+
+  Shape shape = {};
+  unsigned blocks = 0;
+
+  /// Throws an Error for more classes or more rows than one launch can do.
+  static StatisticsGrid plan(const DrawStatisticsParams& params);
+};
+
+/// The status word of the functions below when no row was bad.
+inline constexpr std::uint64_t no_bad_row = ~std::uint64_t{0};
+
+/// Throws what kernels::draw_statistics would have thrown, where the status word of a launch with
+/// `params` names a row. `row_image` is a copy in host memory.
+void check_bad_row(std::uint64_t bad_row, const DrawStatisticsParams& params,
+                   const std::int64_t* row_image);
+
+// kernels::draw_statistics with everything in device memory, up to 4096 classes: the same integers
+// as on a processor. `stream` is a cudaStream_t (of the emulator in the second case). Returns
+// before the work is done. A row that counts and has a logit that is not finite adds nothing;
+// *bad_row, no_bad_row before, becomes the lowest such row (see check_bad_row).
+
+namespace cuda {
+void draw_statistics(void* stream, const DrawStatisticsParams& params, const float* features,
+                     const float* weight, const float* bias, const std::int64_t* row_image,
+                     std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares,
+                     std::uint64_t* bad_row);
+}
+
+namespace emulated {
+void draw_statistics(void* stream, const DrawStatisticsParams& params, const float* features,
+                     const float* weight, const float* bias, const std::int64_t* row_image,
+                     std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares,
+                     std::uint64_t* bad_row);
+}
+
+}  // namespace pixeldp::kernels

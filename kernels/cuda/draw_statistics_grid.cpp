@@ -1,0 +1,31 @@
+#include <iterator>
+
+#include "engine/error.hpp"
+#include "kernels/cuda/draw_statistics.hpp"
+#include "kernels/draw_statistics_arguments.hpp"
+
+namespace pixeldp::kernels {
+
+StatisticsGrid StatisticsGrid::plan(const DrawStatisticsParams& params) {
+  constexpr std::int64_t most_blocks = 0x7fffffff;
+  for (const Shape& shape : shapes) {
+    if (params.classes > shape.capacity) continue;
+    const std::int64_t block_rows = shape.warps * warp_rows;
+    const std::int64_t blocks = params.rows / block_rows + (params.rows % block_rows != 0);
+    if (blocks > most_blocks) {
+      fail("draw statistics of {} rows: one launch can do {}", params.rows,
+           most_blocks * block_rows);
+    }
+    return {shape, static_cast<unsigned>(blocks)};
+  }
+  fail("draw statistics of {} classes: the kernel has room for {}", params.classes,
+       shapes[std::size(shapes) - 1].capacity);
+}
+
+void check_bad_row(std::uint64_t bad_row, const DrawStatisticsParams& params,
+                   const std::int64_t* row_image) {
+  if (bad_row == no_bad_row) return;
+  fail_bad_row(static_cast<std::int64_t>(bad_row), params.rows, row_image[bad_row]);
+}
+
+}  // namespace pixeldp::kernels
