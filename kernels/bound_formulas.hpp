@@ -1,0 +1,248 @@
+#pragma once
+
+#include "kernels/bounds.hpp"
+#include "kernels/draw_statistics.hpp"
+#include "kernels/special_functions.hpp"
+
+/// The formulas of the bounds and the certified radius, written once for processors and GPUs.
+/// Arguments are taken as they are: pixeldp/bounds.cpp and pixeldp/certificate.cpp, and on a GPU
+/// kernels/cuda/bounds.cu, have checked them.
+namespace pixeldp::kernels {
+
+/// The address of a draw has 32 bits, and products of sums must fit in 128.
+inline constexpr std::uint64_t most_draws = 0xFFFFFFFF;
+
+// ---- Bounds of expected scores, rounded outwards
+
+/// Sixteen units of roundoff, outwards: more than the roundings of any formula of a bound.
+inline constexpr double bound_ulps = 8 * std::numeric_limits<double>::epsilon();
+inline constexpr double bound_up = 1.0 + bound_ulps;
+inline constexpr double bound_down = 1.0 - bound_ulps;
+
+/// A score is rounded to the nearest multiple of the unit before it is added.
+inline constexpr double fixed_point_error = score_unit / 2;
+
+/// The failure probability of each one-sided bound: all 2K of them where the label is chosen on the
+/// same draws (Bonferroni), two where it is fixed beforehand.
+PIXELDP_HOST_DEVICE inline double one_sided_failure(double alpha, std::int64_t classes,
+                                                    bool same_draws) {
+  const double events = same_draws ? 2.0 * static_cast<double>(classes) : 2.0;
+  return alpha / events * bound_down;
+}
+
+/// The Clopper-Pearson bound on one side.
+PIXELDP_HOST_DEVICE inline double clopper_pearson(bool upper, std::uint64_t successes,
+                                                  std::uint64_t draws, double failure) {
+  // An upper bound of the successes is the complement of a lower bound of the failures.
+  const std::uint64_t k = upper ? draws - successes : successes;
+  if (k == 0 || failure == 0.0) return upper ? 1.0 : 0.0;
+  failure = std::min(failure, 0.5);
+  // P(X = n) = p^n
+  if (k == draws) {
+    const double log_p = std::log(failure) * bound_up / static_cast<double>(draws);
+    return upper ? std::min(1.0, -std::expm1(log_p * bound_up) * bound_up)
+                 : std::exp(log_p * bound_up) * bound_down;
+  }
+  const Odds odds = Odds::of(binomial_tail_odds(k, draws, failure));
+  return upper ? std::min(1.0, odds.q * bound_up) : odds.p * bound_down;
+}
+
+PIXELDP_HOST_DEVICE inline double hoeffding_half_width(std::uint64_t draws, double failure) {
+  return std::sqrt(-std::log(failure) / (2.0 * static_cast<double>(draws))) * bound_up;
+}
+
+PIXELDP_HOST_DEVICE inline double empirical_bernstein_half_width(std::uint64_t draws,
+                                                                 double variance, double failure) {
+  if (draws < 2) return std::numeric_limits<double>::infinity();
+  const double n = static_cast<double>(draws);
+  const double log_term = std::numbers::ln2 - std::log(failure);
+  return (std::sqrt(2.0 * variance * log_term / n) + 7.0 * log_term / (3.0 * (n - 1.0))) * bound_up;
+}
+
+struct MeanAndVariance {
+  double mean_low = 0.0;  ///< of the exact scores that the fixed-point sums stand for
+  double mean_high = 0.0;
+  double variance = 0.0;  ///< unbiased sample variance, rounded up
+};
+
+/// n sum(s^2) - sum(s)^2 over n (n-1), without cancellation in integers. Infinite for one draw.
+PIXELDP_HOST_DEVICE inline double sample_variance(std::uint64_t draws, std::uint64_t sum,
+                                                  unsigned __int128 squares) {
+  if (draws < 2) return std::numeric_limits<double>::infinity();
+  const unsigned __int128 first = draws * squares;
+  const unsigned __int128 second = static_cast<unsigned __int128>(sum) * sum;
+  const double n = static_cast<double>(draws);
+  return first > second ? static_cast<double>(first - second) / (n * (n - 1.0)) * bound_up : 0.0;
+}
+
+PIXELDP_HOST_DEVICE inline MeanAndVariance mean_of_votes(std::uint64_t votes, std::uint64_t draws) {
+  const double mean = static_cast<double>(votes) / static_cast<double>(draws);
+  return {mean * bound_down, mean * bound_up, sample_variance(draws, votes, votes)};
+}
+
+PIXELDP_HOST_DEVICE inline MeanAndVariance mean_of_sums(std::uint64_t sum, std::uint64_t squares,
+                                                        std::uint64_t draws) {
+  const double n = static_cast<double>(draws);
+  const double mean = static_cast<double>(sum) * score_unit / n;
+  const double mean_square = static_cast<double>(squares) * score_unit / n;
+  // The true squares may be larger than those that were added, by the rounding to the unit and, if
+  // a square was formed in floats, by 2^-24 of it (twice that covers that it is the rounded one
+  // that is known here); the true mean may be smaller by the rounding of the scores.
+  const double slack = fixed_point_error * (1.0 + 2.0 * mean) + 0x1p-23 * mean_square;
+  const double exact = sample_variance(draws, sum, static_cast<unsigned __int128>(squares) << 32) *
+                       (score_unit * score_unit);
+  const double variance = (exact + n / std::max(n - 1.0, 1.0) * slack) * bound_up;
+  return {mean * bound_down - fixed_point_error, mean * bound_up + fixed_point_error, variance};
+}
+
+struct ScoreInterval {
+  double lower = 0.0;
+  double upper = 1.0;
+};
+
+/// Both sides of a bound by the mean, that is any but Clopper-Pearson.
+PIXELDP_HOST_DEVICE inline ScoreInterval mean_bounds(MeanBound bound, const MeanAndVariance& m,
+                                                     std::uint64_t draws, double failure) {
+  const double half_width = bound == MeanBound::hoeffding
+                                ? hoeffding_half_width(draws, failure)
+                                : empirical_bernstein_half_width(draws, m.variance, failure);
+  return {std::max(0.0, m.mean_low - half_width - bound_ulps),
+          std::min(1.0, m.mean_high + half_width + bound_ulps)};
+}
+
+/// The upper bound of the other labels' scores, which is at most 1 - lower: votes of a draw add up
+/// to exactly 1; softmax outputs in floats to within a unit of the last place per class and a few
+/// for the exponentials.
+PIXELDP_HOST_DEVICE inline double upper_beside(double lower, double upper, std::int64_t classes,
+                                               bool softmax) {
+  const double excess = softmax ? static_cast<double>(classes + 8) * 0x1p-23 : 0.0;
+  return std::min(upper, 1.0 - lower + excess + 0x1p-53);
+}
+
+// ---- The certified radius of (lower, upper), rounded down
+
+/// Each formula below is a handful of operations of at most a few units of roundoff each. 2^-46 of
+/// the result, and where differences are formed 2^-46 of the terms, is 64 such units.
+inline constexpr double radius_margin = 0x1p-46;
+
+/// ln(a / b) / 2 rounded down, for a and b in (0, 1].
+PIXELDP_HOST_DEVICE inline double half_log_ratio(double a, double b) {
+  const double value = 0.5 * std::log(a / b);
+  return value - radius_margin * (1.0 + std::abs(value));
+}
+
+/// The largest delta with lower > e^(2 eps) upper + (1 + e^eps) delta, rounded down below equality
+/// so that the inequality is strict; not positive when there is none.
+PIXELDP_HOST_DEVICE inline double largest_delta(double epsilon, double lower, double upper) {
+  const double e = std::exp(epsilon);
+  return (lower - e * e * upper) / (1.0 + e) - radius_margin;
+}
+
+/// Attack size in units of sigma / Delta at which classical Gaussian noise is (epsilon, delta)-DP.
+PIXELDP_HOST_DEVICE inline double gaussian_size(double epsilon, double delta) {
+  return delta > 0.0 ? epsilon / std::sqrt(2.0 * std::log(1.25 / delta)) : 0.0;
+}
+
+/// An attack size, and the epsilon that gave it.
+struct SizeAt {
+  double size = -1.0;
+  double epsilon = 0.0;
+};
+
+/// Points of (low, high] with equal steps, each with its gaussian_size at the largest delta.
+struct GaussianPoints {
+  static constexpr int count = 32;
+  double low, high, step, lower, upper;
+
+  PIXELDP_HOST_DEVICE SizeAt at(int i) const {
+    const double epsilon = i + 1 < count ? low + (i + 1) * step : high;
+    return {gaussian_size(epsilon, largest_delta(epsilon, lower, upper)), epsilon};
+  }
+};
+
+/// The grid of the original program: delta in steps of 0.001, and for each the epsilon below 1 that
+/// ten halvings of [0, 1] leave as the last one to pass.
+struct OriginalGrid {
+  static constexpr int count = 299;
+  double lower, upper;
+
+  PIXELDP_HOST_DEVICE SizeAt at(int i) const {
+    const double delta = (i + 1) * 0.001;
+    double low = 0.0, high = 1.0;
+    while (high - low >= 0.001) {
+      const double epsilon = 0.5 * (low + high);
+      (largest_delta(epsilon, lower, upper) >= delta ? low : high) = epsilon;
+    }
+    return {gaussian_size(low, delta), low};
+  }
+};
+
+/// Tries points one after another: the first of the largest. (A warp tries 32 at a time.)
+struct InTurn {
+  template <class Points>
+  SizeAt best(const Points& points) const {
+    SizeAt best;
+    for (int i = 0; i < Points::count; ++i)
+      if (const SizeAt here = points.at(i); here.size > best.size) best = here;
+    return best;
+  }
+};
+
+/// Attack size s in units of b / Delta up to which the Laplace distribution keeps a label of
+/// expected score `lower` above one of `upper`. Laplace noise is log-concave, so the worst shift
+/// within the 1-norm ball lies along one axis. There, by Neyman and Pearson, a probability p falls
+/// to no less than e^-s p if p <= 1/2, and else to 1 - e^s (1-p) while that is above 1/2 and to
+/// e^-s / (4 (1-p)) from there on; it rises to the mirror image. The sizes are where the two meet.
+PIXELDP_HOST_DEVICE inline double exact_laplace_size(double lower, double upper) {
+  if (lower < 0.5) return half_log_ratio(lower, upper);
+  if (upper > 0.5) return half_log_ratio(1.0 - upper, 1.0 - lower);
+  return half_log_ratio(0.25 / (1.0 - lower), upper);
+}
+
+/// Maximum over epsilon of gaussian_size at the largest delta. Every epsilon gives a sound value,
+/// so the search may be as plain as 32 points, one per lane of a warp, that close in on the best.
+/// (Template and constexpr, because nvcc lets device code call such functions, whatever they call.)
+template <class Search>
+constexpr double largest_gaussian_size(double lower, double upper, const Search& search) {
+  constexpr int rounds = 8;
+  double low = 0.0;
+  double high = std::min(1.0, half_log_ratio(lower, upper));
+  double best = 0.0;
+  for (int round = 0; round < rounds && low < high; ++round) {
+    const double step = (high - low) / GaussianPoints::count;
+    const SizeAt here = search.best(GaussianPoints{low, high, step, lower, upper});
+    best = std::max(best, here.size);
+    low = std::max(low, here.epsilon - step);
+    high = std::min(high, here.epsilon + step);
+  }
+  return best;
+}
+
+/// The attack size up to which a label of expected score at least `lower` stays above labels of at
+/// most `upper`, in units of noise scale / sensitivity.
+template <class Search>
+constexpr double attack_size(RadiusRule rule, double lower, double upper, const Search& search) {
+  if (lower <= upper) return 0.0;
+  // Keeps every formula finite; no bound from a finite number of draws comes that close.
+  lower = std::min(lower, 1.0 - 0x1p-53);
+  upper = std::max(upper, 1e-290);
+  switch (rule) {
+    case RadiusRule::gaussian:
+      return largest_gaussian_size(lower, upper, search);
+    case RadiusRule::gaussian_grid:
+      return search.best(OriginalGrid{lower, upper}).size;
+    case RadiusRule::gaussian_exact:
+      return 0.5 * (normal_quantile_lower(lower) - normal_quantile_upper(upper));
+    case RadiusRule::laplace:
+      return half_log_ratio(lower, upper);
+    case RadiusRule::laplace_exact:
+      return exact_laplace_size(lower, upper);
+  }
+  return 0.0;
+}
+
+PIXELDP_HOST_DEVICE inline double radius_of(double size, double scale_per_sensitivity) {
+  return std::max(0.0, size * scale_per_sensitivity * (1.0 - radius_margin));
+}
+
+}  // namespace pixeldp::kernels

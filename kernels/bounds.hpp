@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+
+namespace pixeldp::kernels {
+
+/// How the expected score of a label is bounded (pixeldp/bounds.hpp gives the formulas).
+enum class MeanBound { hoeffding, empirical_bernstein, clopper_pearson };
+
+/// The certificate and the noise that it is for (pixeldp/certificate.hpp gives the formulas).
+enum class RadiusRule { gaussian, gaussian_grid, gaussian_exact, laplace, laplace_exact };
+
+struct BoundsParams {
+  std::int64_t images = 0;
+  std::int64_t classes = 0;
+  bool softmax = false;  ///< the statistics are sums and squares, not votes
+  MeanBound bound = MeanBound::clopper_pearson;
+  RadiusRule rule = RadiusRule::gaussian;
+  double alpha = 0.05;                 ///< failure probability per prediction
+  double scale_per_sensitivity = 0.0;  ///< noise scale / sensitivity, as the host divides them
+};
+
+/// What was counted, as draw_statistics leaves it.
+struct CountedDraws {
+  const std::uint64_t* draws = nullptr;    ///< [images]; 0 marks padding
+  const std::uint64_t* votes = nullptr;    ///< [images, classes], if not softmax
+  const std::uint64_t* sums = nullptr;     ///< [images, classes], if softmax
+  const std::uint64_t* squares = nullptr;  ///< [images, classes], if softmax
+  /// [images]: labels chosen on separate draws. Null: the top label of these statistics is taken,
+  /// and the bounds pay for that choice.
+  const std::int64_t* selected = nullptr;
+};
+
+/// The fields of pixeldp::Certificate. As it stands here for padding.
+struct BoundedPrediction {
+  std::int64_t prediction = -1;
+  double lower = 0.0;
+  double upper = 1.0;
+  double radius = 0.0;
+  bool operator==(const BoundedPrediction&) const = default;
+};
+
+/// Throws an Error for what no bound can be made of: negative counts, fewer than two classes,
+/// alpha outside (0, 1), a scale that is not positive and finite, Clopper-Pearson bounds of softmax
+/// scores.
+void check_bounds_arguments(const BoundsParams& params);
+
+}  // namespace pixeldp::kernels
