@@ -7,6 +7,14 @@
 /// The formulas of the bounds and the certified radius, written once for processors and GPUs.
 /// Arguments are taken as they are: pixeldp/bounds.cpp and pixeldp/certificate.cpp, and on a GPU
 /// kernels/cuda/bounds.cu, have checked them.
+
+/// Before templates of such functions that call what only one of processor and GPU can run.
+#ifdef __CUDACC__
+#define PIXELDP_ANY_CALLEE _Pragma("nv_exec_check_disable")
+#else
+#define PIXELDP_ANY_CALLEE
+#endif
+
 namespace pixeldp::kernels {
 
 /// The address of a draw has 32 bits, and products of sums must fit in 128.
@@ -201,9 +209,9 @@ PIXELDP_HOST_DEVICE inline double exact_laplace_size(double lower, double upper)
 
 /// Maximum over epsilon of gaussian_size at the largest delta. Every epsilon gives a sound value,
 /// so the search may be as plain as 32 points, one per lane of a warp, that close in on the best.
-/// (Template and constexpr, because nvcc lets device code call such functions, whatever they call.)
+PIXELDP_ANY_CALLEE
 template <class Search>
-constexpr double largest_gaussian_size(double lower, double upper, const Search& search) {
+PIXELDP_HOST_DEVICE double largest_gaussian_size(double lower, double upper, const Search& search) {
   constexpr int rounds = 8;
   double low = 0.0;
   double high = std::min(1.0, half_log_ratio(lower, upper));
@@ -220,8 +228,10 @@ constexpr double largest_gaussian_size(double lower, double upper, const Search&
 
 /// The attack size up to which a label of expected score at least `lower` stays above labels of at
 /// most `upper`, in units of noise scale / sensitivity.
+PIXELDP_ANY_CALLEE
 template <class Search>
-constexpr double attack_size(RadiusRule rule, double lower, double upper, const Search& search) {
+PIXELDP_HOST_DEVICE double attack_size(RadiusRule rule, double lower, double upper,
+                                       const Search& search) {
   if (lower <= upper) return 0.0;
   // Keeps every formula finite; no bound from a finite number of draws comes that close.
   lower = std::min(lower, 1.0 - 0x1p-53);
@@ -244,5 +254,36 @@ constexpr double attack_size(RadiusRule rule, double lower, double upper, const 
 PIXELDP_HOST_DEVICE inline double radius_of(double size, double scale_per_sensitivity) {
   return std::max(0.0, size * scale_per_sensitivity * (1.0 - radius_margin));
 }
+
+// ---- What a GPU deducts besides
+//
+// Its additions, multiplications, divisions and square roots are those of IEEE 754, but its
+// functions differ from the processor's. CUDA documents at most 1 unit of the last place (2 of
+// roundoff) for log, exp and expm1, and 5 for erfc; the GNU C library is as good or better. The
+// margins above cover that: each is at least eight times the sum of such errors, for every formula.
+// What is deducted here makes the result never larger than the processor's, by which logs are
+// checked: it covers the difference of two evaluations.
+
+/// Bounds moved outwards by 2^-36 of the log-odds, 32 units of roundoff below and 8 above.
+///
+/// Clopper-Pearson: binomial_tail_odds ends within 1e-13 and twice its own error bound of the exact
+/// odds, relatively; log_binomial_tail's error is at most 2^-53 (68 * 690 + small) of a slope of at
+/// least 0.69 where the tail is 1e-300, and much less elsewhere: below 2^-36 together. Odds::of and
+/// the last factors round at most 6 times. The rest is a few units of roundoff of a number of at
+/// most 1 (means less half-widths), or of the result itself (upper bounds).
+PIXELDP_HOST_DEVICE inline double device_lower(double p) {
+  return std::max(0.0, p - 0x1p-36 * p * (1.0 - p) - 0x1p-48);
+}
+PIXELDP_HOST_DEVICE inline double device_upper(double p) {
+  return std::min(1.0, p + 0x1p-36 * p * (1.0 - p) + 0x1p-50 * p);
+}
+
+/// The size less 2^-46 (4 + size). Within [1e-10, 1 - 2^-53], what the bounds are of at most 2^32
+/// draws, two evaluations of the exact Gaussian size differ by up to 2^-48 (|z| + 1) at either end,
+/// with |z| < 6.4 where both are below 0 and z sizes apart where not. half_log_ratio's differ by
+/// some 4 units of roundoff of 1 + size. Those of the paper's Gaussian size differ by 4 units for
+/// gaussian_size, as much again for a search that ended elsewhere on a flat top, and by what
+/// largest_delta's 6 units make, for which the 32 units of device_lower more than make up.
+PIXELDP_HOST_DEVICE inline double device_size(double size) { return size - 0x1p-46 * (4.0 + size); }
 
 }  // namespace pixeldp::kernels

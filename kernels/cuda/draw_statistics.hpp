@@ -13,7 +13,7 @@ struct StatisticsGrid {
   struct Shape {
     int capacity, warps;
   };
-  /// 160 KB of shared memory at most, which an A100 has. The first shape that fits is taken.
+  /// 161 KB of shared memory at most; an A100 has 163. The first shape that fits is taken.
   static constexpr Shape shapes[] = {{16, 8}, {128, 8}, {1024, 4}, {4096, 1}};
 
   Shape shape = {};
