@@ -258,19 +258,21 @@ PIXELDP_HOST_DEVICE inline double radius_of(double size, double scale_per_sensit
 // ---- What a GPU deducts besides
 //
 // Its additions, multiplications, divisions and square roots are those of IEEE 754, but its
-// functions differ from the processor's. CUDA documents at most 1 unit of the last place (2 of
-// roundoff) for log, exp and expm1, and 5 for erfc; the GNU C library is as good or better. The
-// margins above cover that: each is at least eight times the sum of such errors, for every formula.
-// What is deducted here makes the result never larger than the processor's, by which logs are
-// checked: it covers the difference of two evaluations.
+// functions differ from the processor's: CUDA documents errors of at most 1 unit of the last place
+// (2 of roundoff) for log, exp and expm1, and 5 for erfc. The margins above allow for that too: 16
+// units of roundoff where a bound rounds some 5 times; 128 for radii; and 2^-48 (1 + |z|) for
+// quantiles, of which erfc takes 10 units times Phi(z) / phi(z) <= 1.26, and the last step 1e-15.
+// What is deducted here covers the difference of two evaluations, so that a GPU's result is never
+// larger than the processor's, by which logs are checked.
 
 /// Bounds moved outwards by 2^-36 of the log-odds, 32 units of roundoff below and 8 above.
 ///
 /// Clopper-Pearson: binomial_tail_odds ends within 1e-13 and twice its own error bound of the exact
-/// odds, relatively; log_binomial_tail's error is at most 2^-53 (68 * 690 + small) of a slope of at
-/// least 0.69 where the tail is 1e-300, and much less elsewhere: below 2^-36 together. Odds::of and
-/// the last factors round at most 6 times. The rest is a few units of roundoff of a number of at
-/// most 1 (means less half-widths), or of the result itself (upper bounds).
+/// odds, relatively. That bound is log_binomial_tail's error by its slope: 2^-53 (68 * 690 + small)
+/// by at least 1 where the tail is 1e-300, and much less by at least 0.69 elsewhere, so all is
+/// below 2^-36. Odds::of and the last factors round at most 6 times. The rest is a few units of
+/// roundoff of a number of at most 1 (means less half-widths), or of the result itself (upper
+/// bounds).
 PIXELDP_HOST_DEVICE inline double device_lower(double p) {
   return std::max(0.0, p - 0x1p-36 * p * (1.0 - p) - 0x1p-48);
 }

@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
+#include "kernels/bound_formulas.hpp"
 #include "kernels/cuda/bounds.hpp"
 #include "kernels/cuda/device.cuh"
 #include "pixeldp/certificate.hpp"
@@ -141,6 +142,10 @@ int compare(const Images& images, const BoundCase& bound, const Case& certificat
     REQUIRE(device.upper <= host.upper + 1e-10);
     REQUIRE(device.radius <= host.radius);
     REQUIRE(device.radius >= host.radius - 1e-9 * params.scale_per_sensitivity);
+    // With one library of functions for both, more can be said.
+    REQUIRE(device.lower == device_lower(host.lower));
+    const double size = attack_size(params.rule, device.lower, device.upper, InTurn());
+    REQUIRE(device.radius == radius_of(device_size(size), params.scale_per_sensitivity));
     certified += device.radius > 0.0;
   }
   return certified;
