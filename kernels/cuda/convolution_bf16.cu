@@ -307,7 +307,7 @@ __global__ void __launch_bounds__(Tile::threads)
     fragments[0].load(shared.ring, (step + 1) % Tile::stages, 0, a_row, b_row, lane);
     multiply(fragments[1]);
   }
-  __syncthreads();  // sums take the place of the ring
+  __syncthreads();  // sums take the place of the ring, even of what lies there
 
   for (int j = 0; j < n; ++j) {
     // Multiples of 4 rows do not change where a row's columns are.

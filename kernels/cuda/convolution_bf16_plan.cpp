@@ -11,8 +11,6 @@ namespace {
 
 constexpr std::int64_t chunk = 8;
 
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 /// To nearest, ties to even, like ptx::to_bf16x2.
 std::uint16_t to_bf16(float value) {
   if (std::isnan(value)) return 0x7fff;
@@ -30,7 +28,7 @@ struct ResidueClass {
     // Pixel a + i stride gets tap r from output p where p stride = a + i stride + pad_before - r.
     const std::int64_t first = (a + pad_before) % stride;
     pixels = divide_up(extent - a, stride);
-    taps = first < kernel ? divide_up(kernel - first, stride) : 0;
+    taps = divide_up(kernel - first, stride);
     last = first + (taps - 1) * stride;
     pad = taps - 1 - (a + pad_before) / stride;
   }

@@ -5,11 +5,6 @@
 #include "kernels/cuda/convolution_shape.hpp"
 
 namespace pixeldp::kernels {
-namespace {
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-}  // namespace
 
 ConvWeightPlan ConvWeightPlan::make(const Conv2dShape& s) {
   check_conv2d_shape(s);

@@ -216,6 +216,22 @@ TEST_CASE("a pixel's bits depend neither on the other images nor on the tile") {
   }
 }
 
+TEST_CASE("what is not a number reaches only what it is part of") {
+  // (No padding: its zeros are multiplied like other values.)
+  Problem problem({1, 5, 5, 16, 24, 3, 3, 1, {}, {}});
+  const Conv2dShape& s = problem.shape;
+  problem.x[0] = problem.weight[0] = NAN;
+  const auto y = reference::conv2d_forward(s, problem.x, problem.weight);
+  const auto result =
+      run<float>({ConvPass::forward(s)}, conv_tiles[3],
+                 pack_conv2d_weight({1, 1, 1, x_size(s), 1, 1, 1, 1, {}, {}}, problem.x.data()),
+                 pack_conv2d_weight(s, problem.weight.data()), y_size(s));
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const float value = result[margin + i];
+    CHECK((std::isnan(y[i]) ? std::isnan(value) : value == static_cast<float>(y[i])));
+  }
+}
+
 TEST_CASE("no bank conflicts") {
   const Problem problem(same(1, 12, 12, 40, 136, 3, 1));
   for (const ConvTile& tile : conv_tiles) {

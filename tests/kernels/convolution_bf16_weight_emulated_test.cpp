@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -122,6 +123,20 @@ TEST_CASE("the gradient in the weight has no bank conflicts") {
         static_cast<unsigned>((tile.m * tile.n_warps + tile.n * tile.m_warps) / 8 * 2);
     CHECK(bank_tally().phases == plan.tile_blocks * plan.splits * (2 * 3 + 1) * matrices);
     CHECK(bank_tally().conflicts == 0);
+  }
+}
+
+TEST_CASE("what is not a number reaches only what it is part of") {
+  // (No padding: its zeros are multiplied like other values.)
+  const Conv2dShape s{1, 5, 5, 16, 24, 3, 3, 1, {}, {}};
+  std::vector<float> x = reference::integers(x_size(s), 4, 5),
+                     dy = reference::integers(y_size(s), 4, 6);
+  dy[0] = x[0] = NAN;
+  const std::vector<double> dweight = reference::conv2d_backward_weight(s, x, dy);
+  const std::vector<float> result = run(s, to_bf16(x), to_bf16(dy));
+  for (std::size_t i = 0; i < dweight.size(); ++i) {
+    const float value = result[margin + i];
+    CHECK((std::isnan(dweight[i]) ? std::isnan(value) : value == static_cast<float>(dweight[i])));
   }
 }
 
