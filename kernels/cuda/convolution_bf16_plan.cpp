@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <iterator>
 
 #include "engine/error.hpp"
 #include "kernels/cuda/convolution_bf16.hpp"
@@ -129,6 +130,8 @@ ConvPlan ConvPlan::make(const ConvPass& pass, const ConvTile& tile, const void* 
         pass.kernel_h, pass.kernel_w, pass.stride, why);
   };
   const auto address = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
+  if (std::find(std::begin(conv_tiles), std::end(conv_tiles), tile) == std::end(conv_tiles))
+    refuse("there is no kernel of such a tile");
   if (pass.in_c % chunk != 0)
     refuse("the channels that are read must be a multiple of 8: fill them up with zeros");
   if ((address(x) | address(weight)) % 16 != 0) refuse("operands must be aligned to 16 bytes");

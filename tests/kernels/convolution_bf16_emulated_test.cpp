@@ -351,6 +351,10 @@ TEST_CASE("the tensor-core convolution refuses what it cannot do, by name") {
   CHECK_FAILS(refused(same(1, 20000, 20000, 64, 16, 3, 1), memory), "2^30 values");
   CHECK_FAILS(refused(same(std::int64_t{1} << 39, 32, 32, 8, 16, 3, 1), memory), "2^30 tiles");
   CHECK_FAILS(refused({1, 2, 2, 8, 8, 3, 3, 1, {}, {}}, memory), "larger than the padded image");
+  CHECK_FAILS(
+      conv2d_bf16(nullptr, ConvPass::forward(same(1, 8, 8, 8, 16, 3, 1)), ConvTile{32, 32, 4, 2, 2},
+                  memory, memory, {}, static_cast<float*>(nullptr)),
+      "no kernel of such a tile");
   refused(same(0, 8, 8, 8, 16, 3, 1), memory);  // no image: nothing to do
 }
 

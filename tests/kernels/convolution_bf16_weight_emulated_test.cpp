@@ -165,6 +165,9 @@ TEST_CASE("the gradient in the weight refuses what it cannot do, by name") {
   const auto refused = [](const Conv2dShape& s) { ConvWeightPlan::make(s); };
   CHECK_FAILS(refused(same(1, 8, 8, 3, 16, 3, 1)), "convolution 1x8x8x3 with 16 kernels 3x3");
   CHECK_FAILS(refused(same(1, 8, 8, 8, 10, 3, 1)), "multiples of 8");
+  alignas(16) const Bits memory[16] = {};
+  CHECK_FAILS(ConvWeightPlan::make(same(1, 8, 8, 8, 8, 3, 1), memory, memory + 4),
+              "aligned to 16 bytes");
   CHECK_FAILS(refused(same(1, 40000, 8, 8, 8, 3, 1)), "32767");
   CHECK_FAILS(refused(same(1, 20000, 20000, 8, 8, 3, 1)), "2^30 elements");
   CHECK_FAILS(refused(same(std::int64_t{1} << 39, 8, 8, 8, 8, 3, 1)), "2^40 pixels");
