@@ -307,7 +307,7 @@ __global__ void __launch_bounds__(Tile::threads)
     fragments[0].load(shared.ring, (step + 1) % Tile::stages, 0, a_row, b_row, lane);
     multiply(fragments[1]);
   }
-  __syncthreads();  // sums take the place of the ring
+  __syncthreads();  // sums take the place of the ring, even of what lies there
 
   for (int j = 0; j < n; ++j) {
     // Multiples of 4 rows do not change where a row's columns are.
@@ -324,19 +324,16 @@ __global__ void __launch_bounds__(Tile::threads)
 
 /// Starts the kernel of conv_tiles[index] or, where that is not the tile, of a later one.
 template <class Output, std::size_t index = 0>
-void start(void* stream, const ConvPass& pass, const ConvTile& tile, const std::uint16_t* x,
+void start(void* stream, const ConvPlan& plan, const ConvTile& tile, const std::uint16_t* x,
            const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y) {
   using Tile = TileOf<index>;
-  if (tile != Tile::value) {
-    if constexpr (index + 1 < std::size(conv_tiles))
-      start<Output, index + 1>(stream, pass, tile, x, weight, epilogue, y);
-    return;
+  if (tile == Tile::value) {
+    launch<conv2d_bf16_kernel<Tile, Output>>(
+        plan.blocks, Tile::threads, sizeof(SharedStorage<Tile>), static_cast<cudaStream_t>(stream),
+        plan, Finish{epilogue}, x, weight, y);
+  } else if constexpr (index + 1 < std::size(conv_tiles)) {
+    start<Output, index + 1>(stream, plan, tile, x, weight, epilogue, y);
   }
-  const ConvPlan plan = ConvPlan::make(pass, tile, x, weight, epilogue, y, sizeof(Output));
-  if (plan.blocks == 0) return;
-  launch<conv2d_bf16_kernel<Tile, Output>>(plan.blocks, Tile::threads, sizeof(SharedStorage<Tile>),
-                                           static_cast<cudaStream_t>(stream), plan,
-                                           Finish{epilogue}, x, weight + pass.weight_first, y);
 }
 
 }  // namespace
@@ -344,7 +341,8 @@ void start(void* stream, const ConvPass& pass, const ConvTile& tile, const std::
 template <class Output>
 void conv2d_bf16(void* stream, const ConvPass& pass, const ConvTile& tile, const std::uint16_t* x,
                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y) {
-  start(stream, pass, tile, x, weight, epilogue, y);
+  const ConvPlan plan = ConvPlan::make(pass, tile, x, weight, epilogue, y, sizeof(Output));
+  if (plan.blocks > 0) start(stream, plan, tile, x, weight + pass.weight_first, epilogue, y);
 }
 
 template void conv2d_bf16(void*, const ConvPass&, const ConvTile&, const std::uint16_t*,

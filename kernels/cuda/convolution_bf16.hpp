@@ -16,7 +16,7 @@ namespace pixeldp::kernels {
 ///   y = activation(fma(sum, scale[o], shift[o]) + residual)
 ///
 /// All in device memory; null: 1, 0 and 0. scale and shift (a bias, or a batch norm with fixed
-/// statistics) have a value per channel of y, residual has y's layout, in bf16.
+/// statistics) have a value per channel of y, residual has y's layout, in bf16, and is not y.
 struct ConvEpilogue {
   const float* scale = nullptr;
   const float* shift = nullptr;
@@ -90,8 +90,9 @@ struct ConvPlan {
   unsigned blocks = 0;
   bool vectorised = false;  ///< four channels of y (and residual) always lie aligned together
 
-  /// Throws an Error where `pass` exceeds what the kernel's threads can count, or has channels that
-  /// make no chunks, or where x or weight is not aligned to 16 bytes. y_bytes: of an element.
+  /// Throws an Error where the tile is none of conv_tiles, where `pass` exceeds what the kernel's
+  /// threads can count, or has channels that make no chunks, or where x or weight is not aligned to
+  /// 16 bytes. y_bytes: of an element.
   static ConvPlan make(const ConvPass& pass, const ConvTile& tile, const void* x,
                        const void* weight, const ConvEpilogue& epilogue, const void* y,
                        std::size_t y_bytes);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <iterator>
 
 #include "engine/error.hpp"
 #include "kernels/cuda/convolution_bf16.hpp"
@@ -10,8 +11,6 @@ namespace pixeldp::kernels {
 namespace {
 
 constexpr std::int64_t chunk = 8;
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// To nearest, ties to even, like ptx::to_bf16x2.
 std::uint16_t to_bf16(float value) {
@@ -30,7 +29,7 @@ struct ResidueClass {
     // Pixel a + i stride gets tap r from output p where p stride = a + i stride + pad_before - r.
     const std::int64_t first = (a + pad_before) % stride;
     pixels = divide_up(extent - a, stride);
-    taps = first < kernel ? divide_up(kernel - first, stride) : 0;
+    taps = divide_up(kernel - first, stride);
     last = first + (taps - 1) * stride;
     pad = taps - 1 - (a + pad_before) / stride;
   }
@@ -131,6 +130,8 @@ ConvPlan ConvPlan::make(const ConvPass& pass, const ConvTile& tile, const void* 
         pass.kernel_h, pass.kernel_w, pass.stride, why);
   };
   const auto address = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
+  if (std::find(std::begin(conv_tiles), std::end(conv_tiles), tile) == std::end(conv_tiles))
+    refuse("there is no kernel of such a tile");
   if (pass.in_c % chunk != 0)
     refuse("the channels that are read must be a multiple of 8: fill them up with zeros");
   if ((address(x) | address(weight)) % 16 != 0) refuse("operands must be aligned to 16 bytes");

@@ -231,7 +231,7 @@ void start(cudaStream_t stream, const Plan& plan, const std::uint16_t* x, const 
 
 void conv2d_bf16_backward_weight(void* stream, const Conv2dShape& shape, const std::uint16_t* x,
                                  const std::uint16_t* dy, float* workspace, float* dweight) {
-  const Plan plan = Plan::make(shape);
+  const Plan plan = Plan::make(shape, x, dy);
   const auto s = static_cast<cudaStream_t>(stream);
   plan.tile == 0 ? start<0>(s, plan, x, dy, workspace) : start<1>(s, plan, x, dy, workspace);
   launch<add_splits_kernel>((plan.out_c * plan.columns() + add_threads - 1) / add_threads,

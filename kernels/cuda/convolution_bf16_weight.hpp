@@ -26,8 +26,10 @@ struct ConvWeightPlan {
   std::int64_t workspace_size() const { return std::int64_t{splits} * out_c * columns(); }
 
   /// Throws an Error for what is no convolution, for channels of x or dy that are no multiple of 8,
-  /// and for extents that the kernel's threads cannot count. The splits depend on the shape alone.
-  static ConvWeightPlan make(const Conv2dShape& shape);
+  /// for extents that the kernel's threads cannot count, and for operands not aligned to 16 bytes.
+  /// The splits depend on the shape alone.
+  static ConvWeightPlan make(const Conv2dShape& shape, const void* x = nullptr,
+                             const void* dy = nullptr);
 };
 
 // dweight (OIHW, single precision) = gradient in the weight, from x [batch, in_h, in_w, in_c] and

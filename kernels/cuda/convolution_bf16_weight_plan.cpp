@@ -5,16 +5,14 @@
 #include "kernels/cuda/convolution_shape.hpp"
 
 namespace pixeldp::kernels {
-namespace {
 
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-}  // namespace
-
-ConvWeightPlan ConvWeightPlan::make(const Conv2dShape& s) {
+ConvWeightPlan ConvWeightPlan::make(const Conv2dShape& s, const void* x, const void* dy) {
   check_conv2d_shape(s);
   if (s.in_c % 8 != 0 || s.out_c % 8 != 0)
     fail("{}, gradient in the weight on tensor cores: channels must be multiples of 8",
+         describe(s));
+  if ((reinterpret_cast<std::uintptr_t>(x) | reinterpret_cast<std::uintptr_t>(dy)) % 16 != 0)
+    fail("{}, gradient in the weight on tensor cores: operands must be aligned to 16 bytes",
          describe(s));
   constexpr std::int64_t most_position = 32767, most = 1 << 30;
   const std::int64_t positions[] = {s.in_h + s.pad_h.before + s.pad_h.after,

@@ -216,6 +216,22 @@ TEST_CASE("a pixel's bits depend neither on the other images nor on the tile") {
   }
 }
 
+TEST_CASE("what is not a number reaches only what it is part of") {
+  // (No padding: its zeros are multiplied like other values.)
+  Problem problem({1, 5, 5, 16, 24, 3, 3, 1, {}, {}});
+  const Conv2dShape& s = problem.shape;
+  problem.x[0] = problem.weight[0] = NAN;
+  const auto y = reference::conv2d_forward(s, problem.x, problem.weight);
+  const auto result =
+      run<float>({ConvPass::forward(s)}, conv_tiles[3],
+                 pack_conv2d_weight({1, 1, 1, x_size(s), 1, 1, 1, 1, {}, {}}, problem.x.data()),
+                 pack_conv2d_weight(s, problem.weight.data()), y_size(s));
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const float value = result[margin + i];
+    CHECK((std::isnan(y[i]) ? std::isnan(value) : value == static_cast<float>(y[i])));
+  }
+}
+
 TEST_CASE("no bank conflicts") {
   const Problem problem(same(1, 12, 12, 40, 136, 3, 1));
   for (const ConvTile& tile : conv_tiles) {
@@ -335,6 +351,10 @@ TEST_CASE("the tensor-core convolution refuses what it cannot do, by name") {
   CHECK_FAILS(refused(same(1, 20000, 20000, 64, 16, 3, 1), memory), "2^30 values");
   CHECK_FAILS(refused(same(std::int64_t{1} << 39, 32, 32, 8, 16, 3, 1), memory), "2^30 tiles");
   CHECK_FAILS(refused({1, 2, 2, 8, 8, 3, 3, 1, {}, {}}, memory), "larger than the padded image");
+  CHECK_FAILS(
+      conv2d_bf16(nullptr, ConvPass::forward(same(1, 8, 8, 8, 16, 3, 1)), ConvTile{32, 32, 4, 2, 2},
+                  memory, memory, {}, static_cast<float*>(nullptr)),
+      "no kernel of such a tile");
   refused(same(0, 8, 8, 8, 16, 3, 1), memory);  // no image: nothing to do
 }
 

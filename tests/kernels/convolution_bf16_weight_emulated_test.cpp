@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -125,6 +126,20 @@ TEST_CASE("the gradient in the weight has no bank conflicts") {
   }
 }
 
+TEST_CASE("what is not a number reaches only what it is part of") {
+  // (No padding: its zeros are multiplied like other values.)
+  const Conv2dShape s{1, 5, 5, 16, 24, 3, 3, 1, {}, {}};
+  std::vector<float> x = reference::integers(x_size(s), 4, 5),
+                     dy = reference::integers(y_size(s), 4, 6);
+  dy[0] = x[0] = NAN;
+  const std::vector<double> dweight = reference::conv2d_backward_weight(s, x, dy);
+  const std::vector<float> result = run(s, to_bf16(x), to_bf16(dy));
+  for (std::size_t i = 0; i < dweight.size(); ++i) {
+    const float value = result[margin + i];
+    CHECK((std::isnan(dweight[i]) ? std::isnan(value) : value == static_cast<float>(dweight[i])));
+  }
+}
+
 TEST_CASE("no image, no gradient") {
   const Conv2dShape s = same(0, 8, 8, 8, 16, 3, 1);
   CHECK(run(s, std::vector<Bits>(8), std::vector<Bits>(8)) ==
@@ -150,6 +165,9 @@ TEST_CASE("the gradient in the weight refuses what it cannot do, by name") {
   const auto refused = [](const Conv2dShape& s) { ConvWeightPlan::make(s); };
   CHECK_FAILS(refused(same(1, 8, 8, 3, 16, 3, 1)), "convolution 1x8x8x3 with 16 kernels 3x3");
   CHECK_FAILS(refused(same(1, 8, 8, 8, 10, 3, 1)), "multiples of 8");
+  alignas(16) const Bits memory[16] = {};
+  CHECK_FAILS(ConvWeightPlan::make(same(1, 8, 8, 8, 8, 3, 1), memory, memory + 4),
+              "aligned to 16 bytes");
   CHECK_FAILS(refused(same(1, 40000, 8, 8, 8, 3, 1)), "32767");
   CHECK_FAILS(refused(same(1, 20000, 20000, 8, 8, 3, 1)), "2^30 elements");
   CHECK_FAILS(refused(same(std::int64_t{1} << 39, 8, 8, 8, 8, 3, 1)), "2^40 pixels");
