@@ -5,7 +5,7 @@
 set -euo pipefail
 program=${1:-}
 if [[ -z $program ]]; then
-  echo "skipped: this build found no nvcc, so there is no compiled kernel to run"
+  echo "skipped: nothing in this build was compiled by nvcc"
   exit 77
 fi
 
