@@ -183,6 +183,7 @@ ConfigNode ConfigNode::load(const std::filesystem::path& path) {
 }
 
 void ConfigNode::set(std::string_view assignment) {
+  check_config_text(assignment, "--set");
   const auto equals = assignment.find('=');
   if (equals == 0 || equals == std::string_view::npos)
     fail_usage("--set {}: write KEY=VALUE, for example training.epochs=10", assignment);

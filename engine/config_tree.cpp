@@ -130,20 +130,6 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<Frame> stack_;
 };
 
-/// yaml-cpp guesses other encodings from the first bytes, and replaces what it cannot decode.
-void check_text(std::string_view text, const std::string& source) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
-      fail_usage("{}: the control character 0x{:02x} at offset {}", source, c, i);
-  }
-  try {
-    (void)nlohmann::json(text).dump();  // which insists on UTF-8
-  } catch (const nlohmann::json::exception& error) {
-    fail_usage("{}: the text is not UTF-8: {}", source, error.what());
-  }
-}
-
 /// Whether a text without quotes is sure to be read back as itself: numbers and simple words.
 bool is_plain(std::string_view text) {
   constexpr std::string_view digits = "0123456789", signs = "+-.";
@@ -193,6 +179,20 @@ void emit(YAML::Emitter& out, const ConfigValue& value) {
 
 }  // namespace
 
+/// yaml-cpp guesses other encodings from the first bytes, and replaces what it cannot decode.
+void check_config_text(std::string_view text, const std::string& source) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
+      fail_usage("{}: the control character 0x{:02x} at offset {}", source, c, i);
+  }
+  try {
+    (void)nlohmann::json(text).dump();  // which insists on UTF-8
+  } catch (const nlohmann::json::exception& error) {
+    fail_usage("{}: the text is not UTF-8: {}", source, error.what());
+  }
+}
+
 ConfigValue::Entry* ConfigValue::find(std::string_view key) {
   for (Entry& entry : entries)
     if (entry.key == key) return &entry;
@@ -210,7 +210,7 @@ std::shared_ptr<ConfigValue> parse_config_tree(std::string_view text, const std:
   if (text.size() > max_text_size)
     fail_usage("{}: a configuration of {} bytes exceeds the limit of {}", source, text.size(),
                max_text_size);
-  check_text(text, source);
+  check_config_text(text, source);
   std::istringstream stream{std::string(text)};
   TreeBuilder builder(source, with_lines);
   try {

@@ -28,6 +28,9 @@ struct ConfigValue {
   Entry& add(std::string_view key, std::string_view where, std::shared_ptr<ConfigValue> value);
 };
 
+/// Throws a usage Error for control characters and for other encodings than UTF-8.
+void check_config_text(std::string_view text, const std::string& source);
+
 /// Parses one YAML document. Throws a usage Error that names source:line:column for wrong syntax,
 /// repeated keys, and what a configuration has no use for: anchors, aliases, tags, several
 /// documents, keys that are no text, control characters, other encodings than UTF-8. The text and
