@@ -3,8 +3,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -15,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/temporary_folder.hpp"
+#include "tests/text_of.hpp"
 
 namespace pixeldp::tests {
 
@@ -23,11 +22,6 @@ struct Outcome {
   std::string output;  ///< standard output
   std::string errors;  ///< standard error
 };
-
-inline std::string text_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 /// The program at work in a folder.
 class RunningProgram {

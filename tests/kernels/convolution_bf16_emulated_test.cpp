@@ -18,16 +18,7 @@ namespace {
 
 using Bits = std::uint16_t;
 
-Conv2dShape with_padding(Conv2dShape s, Padding h, Padding w) {
-  s.pad_h = h, s.pad_w = w;
-  return s;
-}
-
-Conv2dShape same(std::int64_t batch, std::int64_t h, std::int64_t w, std::int64_t in_c,
-                 std::int64_t out_c, std::int64_t kernel, std::int64_t stride) {
-  return with_padding({batch, h, w, in_c, out_c, kernel, kernel, stride, {}, {}},
-                      same_padding(h, kernel, stride), same_padding(w, kernel, stride));
-}
+using reference::same, reference::with_padding;
 
 // One pixel; many images in a tile and none that fills it; even kernels and lopsided padding;
 // taps of one chunk, of less than a step, of more; pixels that no tap reads; wide padding; channels

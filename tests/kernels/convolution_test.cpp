@@ -12,19 +12,7 @@ using kernels::Conv2dShape;
 
 namespace {
 
-Conv2dShape same(std::int64_t batch, std::int64_t h, std::int64_t w, std::int64_t in_c,
-                 std::int64_t out_c, std::int64_t kernel, std::int64_t stride) {
-  return {.batch = batch,
-          .in_h = h,
-          .in_w = w,
-          .in_c = in_c,
-          .out_c = out_c,
-          .kernel_h = kernel,
-          .kernel_w = kernel,
-          .stride = stride,
-          .pad_h = kernels::same_padding(h, kernel, stride),
-          .pad_w = kernels::same_padding(w, kernel, stride)};
-}
+using reference::same;
 
 // The networks' own shapes, and odd ones: one pixel, even kernels, kernels larger than the image,
 // channels that fill no vector.

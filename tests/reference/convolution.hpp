@@ -7,6 +7,21 @@
 /// The definitions of the convolution's three passes, in double precision, one loop per index.
 namespace pixeldp::reference {
 
+inline kernels::Conv2dShape with_padding(kernels::Conv2dShape s, kernels::Padding h,
+                                         kernels::Padding w) {
+  s.pad_h = h, s.pad_w = w;
+  return s;
+}
+
+/// A square kernel with SAME padding.
+inline kernels::Conv2dShape same(std::int64_t batch, std::int64_t h, std::int64_t w,
+                                 std::int64_t in_c, std::int64_t out_c, std::int64_t kernel,
+                                 std::int64_t stride) {
+  return with_padding({batch, h, w, in_c, out_c, kernel, kernel, stride, {}, {}},
+                      kernels::same_padding(h, kernel, stride),
+                      kernels::same_padding(w, kernel, stride));
+}
+
 /// Calls f(x index, weight index, y index) for every product of the sum.
 template <typename F>
 void for_each_product(const kernels::Conv2dShape& s, F f) {

@@ -1,29 +1,16 @@
 #include "trainers/train.hpp"
 
 #include <cmath>
-#include <sstream>
 
 #include "pixeldp/model.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 #include "tests/made_mnist.hpp"
+#include "tests/text_of.hpp"
 #include "tests/throws_error.hpp"
 
 using namespace pixeldp;
 
 namespace {
-
-std::string text_of(const std::filesystem::path& path) {
-  return std::string(as_text(read_file(path)));
-}
-
-/// training.csv without its last column, the time.
-std::string log_without_times(const std::filesystem::path& run) {
-  std::istringstream lines(text_of(run / "training.csv"));
-  std::string result;
-  for (std::string line; std::getline(lines, line);)
-    result += line.substr(0, line.rfind(',')) + '\n';
-  return result;
-}
 
 struct Fixture {
   TemporaryFolder folder;
@@ -47,7 +34,7 @@ TEST_CASE_FIXTURE(Fixture, "training learns, and leaves a model that may be cert
                                                              Mechanism::gaussian,
                                                              SensitivityForm::tight));
   // Read back, the resolved configuration is the one that was trained.
-  CHECK(text_of(folder / "run" / "config.yaml") ==
+  CHECK(tests::text_of(folder / "run" / "config.yaml") ==
         ConfigNode::load(folder / "run" / "config.yaml").to_yaml());
 }
 
@@ -56,22 +43,24 @@ TEST_CASE_FIXTURE(
     "the same configuration gives the same model, whatever the number of threads in evaluation") {
   train(config(), {.output = folder / "a"});
   train(config(), {.output = folder / "b"});
-  CHECK(text_of(folder / "a" / "model.safetensors") == text_of(folder / "b" / "model.safetensors"));
-  CHECK(log_without_times(folder / "a") == log_without_times(folder / "b"));
+  CHECK(tests::text_of(folder / "a" / "model.safetensors") ==
+        tests::text_of(folder / "b" / "model.safetensors"));
+  CHECK(tests::without_times(folder / "a" / "training.csv") ==
+        tests::without_times(folder / "b" / "training.csv"));
 }
 
 TEST_CASE_FIXTURE(
     Fixture,
     "a folder that holds a run is not trained over, and not resumed under another configuration") {
   train(config(8), {.output = folder / "run"});
-  const std::string model = text_of(folder / "run" / "model.safetensors");
+  const std::string model = tests::text_of(folder / "run" / "model.safetensors");
   CHECK_FAILS(train(config(8), {.output = folder / "run"}), "--resume");
   CHECK_FAILS(train(config(9), {.output = folder / "run", .resume = true}),
               "another configuration");
-  CHECK(text_of(folder / "run" / "model.safetensors") == model);
+  CHECK(tests::text_of(folder / "run" / "model.safetensors") == model);
   // A run that is done is left as it is.
   train(config(8), {.output = folder / "run", .resume = true});
-  CHECK(text_of(folder / "run" / "model.safetensors") == model);
+  CHECK(tests::text_of(folder / "run" / "model.safetensors") == model);
 }
 
 TEST_CASE_FIXTURE(Fixture, "divergence is named, with the step and what to change") {
