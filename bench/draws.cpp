@@ -51,17 +51,17 @@ class NaiveDraws {
         scale_(static_cast<float>(net.noise.scale)),
         generator_(generator),
         images_(net.input.with_rows(rows)) {
-    first_ = net.prefix[0]->prepare(stream_, images_.shape(), kernels::Precision::device);
+    first_ = net.prefix[0]->prepare(stream_, images_.shape(), kernels::Precision::bf16);
     Shape shape = net.noise_shape(rows);
     noisy_ = Tensor(shape);
     noise_ = Tensor(shape);
     zeros_ = Tensor(shape.with_rows(1));
     for (const auto& layer : net.body) {
-      body_.push_back(layer->prepare(stream_, shape, kernels::Precision::device));
+      body_.push_back(layer->prepare(stream_, shape, kernels::Precision::bf16));
       shape = layer->output_shape(shape);
       outputs_.emplace_back(shape);
     }
-    head_ = net.head->prepare(stream_, shape, kernels::Precision::device);
+    head_ = net.head->prepare(stream_, shape, kernels::Precision::bf16);
     logits_ = Tensor(net.head->output_shape(shape));
   }
 

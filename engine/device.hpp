@@ -7,6 +7,7 @@ namespace pixeldp {
 
 enum class DeviceKind {
   cpu,
+  cuda,     ///< an NVIDIA GPU
   emulated  ///< the GPU kernels' own source, executed on the processor: slow, for checking them
 };
 
@@ -28,6 +29,8 @@ class Stream {
  public:
   explicit Stream(Device device = {}) : device_(device) {}
   Device device() const { return device_; }
+  /// The cudaStream_t behind it, null on a CPU.
+  void* native() const { return nullptr; }
 
  private:
   Device device_;

@@ -35,17 +35,17 @@ struct Conv2dShape {
   auto operator<=>(const Conv2dShape&) const = default;
 };
 
-/// y = x (*) weight, all fp32.
-void conv2d_forward(const Stream& stream, const Conv2dShape& shape, const float* x,
-                    const float* weight, float* y);
+/// y = x (*) weight, all tensors fp32.
+void conv2d_forward(const Stream& stream, const Conv2dShape& shape, Precision precision,
+                    const float* x, const float* weight, float* y);
 
 /// dx = gradient of the loss in x, from dy in y's layout.
-void conv2d_backward_data(const Stream& stream, const Conv2dShape& shape, const float* dy,
-                          const float* weight, float* dx);
+void conv2d_backward_data(const Stream& stream, const Conv2dShape& shape, Precision precision,
+                          const float* dy, const float* weight, float* dx);
 
 /// dweight (OIHW) = gradient of the loss in the weight; overwritten, not added to.
-void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, const float* x,
-                            const float* dy, float* dweight);
+void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, Precision precision,
+                            const float* x, const float* dy, float* dweight);
 
 /// y = activation(x (*) weight) for a weight that never changes again.
 std::unique_ptr<Prepared> prepare_conv2d(const Stream& stream, const Conv2dShape& shape,

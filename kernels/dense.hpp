@@ -16,16 +16,16 @@ struct DenseShape {
 };
 
 /// y = x weight^T + bias
-void dense_forward(const Stream& stream, const DenseShape& shape, const float* x,
-                   const float* weight, const float* bias, float* y);
+void dense_forward(const Stream& stream, const DenseShape& shape, Precision precision,
+                   const float* x, const float* weight, const float* bias, float* y);
 
 /// dx = dy weight
-void dense_backward_data(const Stream& stream, const DenseShape& shape, const float* dy,
-                         const float* weight, float* dx);
+void dense_backward_data(const Stream& stream, const DenseShape& shape, Precision precision,
+                         const float* dy, const float* weight, float* dx);
 
 /// dweight = dy^T x, dbias = column sums of dy; both overwritten.
-void dense_backward_weight(const Stream& stream, const DenseShape& shape, const float* x,
-                           const float* dy, float* dweight, float* dbias);
+void dense_backward_weight(const Stream& stream, const DenseShape& shape, Precision precision,
+                           const float* x, const float* dy, float* dweight, float* dbias);
 
 /// y = activation(x weight^T + bias) for a weight that never changes again.
 std::unique_ptr<Prepared> prepare_dense(const Stream& stream, const DenseShape& shape,

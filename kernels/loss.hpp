@@ -14,8 +14,9 @@ struct LossResult {
 
 /// logits [rows, classes], labels [rows] in [0, classes); dlogits [rows, classes] receives the
 /// gradient of the mean loss, (softmax(logits) - onehot(label)) / rows. dlogits may be the logits'
-/// own memory.
-LossResult softmax_cross_entropy(const Stream& stream, std::int64_t rows, std::int64_t classes,
-                                 const float* logits, const std::int32_t* labels, float* dlogits);
+/// own memory. *result is overwritten.
+void softmax_cross_entropy(const Stream& stream, std::int64_t rows, std::int64_t classes,
+                           const float* logits, const std::int32_t* labels, float* dlogits,
+                           LossResult* result);
 
 }  // namespace pixeldp::kernels

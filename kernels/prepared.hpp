@@ -2,12 +2,12 @@
 
 namespace pixeldp::kernels {
 
-/// What an operation may do to its operands.
+/// What the operands of products may be rounded to; sums are always in fp32. A device may keep more
+/// than it must.
 enum class Precision {
-  single,  ///< products and sums in fp32: what lies before the noise, for the sensitivity is proved
-           ///< for that
-  device  ///< whatever the device does best: what comes after the noise, where nothing can hurt the
-          ///< proof
+  fp32,  ///< not at all: what lies before the noise, for the sensitivity is proved for that
+  tf32,  ///< 11 significant bits, the range of fp32
+  bf16   ///< 8 significant bits, the range of fp32
 };
 
 /// An operation whose weights never change again, made for one shape: the weights are kept in the

@@ -32,8 +32,8 @@ Shape Conv2d::output_shape(const Shape& input) const {
 
 void Conv2d::forward(const Stream& stream, const Tensor& x, Tensor& y) const {
   y.resize(output_shape(x.shape()));
-  kernels::conv2d_forward(stream, kernel_shape(x.shape()), x.data(), weight_.value.data(),
-                          y.data());
+  kernels::conv2d_forward(stream, kernel_shape(x.shape()), options_.precision, x.data(),
+                          weight_.value.data(), y.data());
   kernels::activate(stream, options_.activation, y.size(), y.data());
 }
 
@@ -41,10 +41,12 @@ void Conv2d::backward(const Stream& stream, const Tensor& x, const Tensor& y, Te
                       Tensor* dx) {
   const auto shape = kernel_shape(x.shape());
   kernels::activation_backward(stream, options_.activation, y.size(), y.data(), dy.data());
-  kernels::conv2d_backward_weight(stream, shape, x.data(), dy.data(), weight_.gradient.data());
+  kernels::conv2d_backward_weight(stream, shape, options_.precision, x.data(), dy.data(),
+                                  weight_.gradient.data());
   if (dx) {
     dx->resize(x.shape());
-    kernels::conv2d_backward_data(stream, shape, dy.data(), weight_.value.data(), dx->data());
+    kernels::conv2d_backward_data(stream, shape, options_.precision, dy.data(),
+                                  weight_.value.data(), dx->data());
   }
 }
 

@@ -13,6 +13,7 @@ class Conv2d : public Layer {
   struct Options {
     std::int64_t in_c = 1, out_c = 1, kernel = 3, stride = 1;
     kernels::Activation activation;
+    kernels::Precision precision = kernels::Precision::fp32;  ///< in training
   };
 
   Conv2d(std::string name, const Options& options);

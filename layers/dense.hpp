@@ -13,6 +13,7 @@ class Dense : public Layer {
   struct Options {
     std::int64_t in = 1, out = 1;
     kernels::Activation activation;
+    kernels::Precision precision = kernels::Precision::fp32;  ///< in training
   };
 
   Dense(std::string name, const Options& options);

@@ -150,9 +150,8 @@ MultiDrawPredictor::MultiDrawPredictor(const Stream& stream, const layers::Netwo
       head_bias_(network.head->bias().value.clone()) {
   if (micro_batch < 1) fail_usage("a micro-batch needs at least one row, not {}", micro_batch);
   const OneThread one_thread;
-  prepare(stream, network.prefix, network.input, kernels::Precision::single, prefix_,
-          prefix_sizes_);
-  prepare(stream, network.body, network.noise_shape(micro_batch), kernels::Precision::device, body_,
+  prepare(stream, network.prefix, network.input, kernels::Precision::fp32, prefix_, prefix_sizes_);
+  prepare(stream, network.body, network.noise_shape(micro_batch), kernels::Precision::bf16, body_,
           body_sizes_);
 }
 

@@ -132,9 +132,9 @@ void Trainer::step() {
                      .factor = static_cast<float>(noise_factor_at(config_, state_.step)),
                      .rows = rows});
   dlogits_.resize(logits.shape());
-  const auto result =
-      kernels::softmax_cross_entropy(stream_, config_.batch, model_.network.classes(),
-                                     logits.data(), labels.data(), dlogits_.data());
+  kernels::LossResult result;
+  kernels::softmax_cross_entropy(stream_, config_.batch, model_.network.classes(), logits.data(),
+                                 labels.data(), dlogits_.data(), &result);
   if (!std::isfinite(result.loss)) {
     fail(
         "the loss is not finite at step {}: training diverged; lower training.learning_rate (the "

@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "kernels/cpu/onednn.hpp"
-#include "kernels/cpu/prepared.hpp"
+#include "kernels/cpu/operations.hpp"
 
 namespace pixeldp::kernels {
 namespace {
@@ -72,8 +72,9 @@ Padding same_padding(std::int64_t extent, std::int64_t kernel, std::int64_t stri
   return {total / 2, total - total / 2};
 }
 
-void conv2d_forward(const Stream&, const Conv2dShape& shape, const float* x, const float* weight,
-                    float* y) {
+namespace cpu {
+
+void conv2d_forward(const Conv2dShape& shape, const float* x, const float* weight, float* y) {
   onednn::guarded(describe("forward", shape), [&] {
     const auto& op = cached<dnnl::convolution_forward>(
         shape, [&] { return forward_desc(shape, Activation::identity()); });
@@ -87,8 +88,8 @@ void conv2d_forward(const Stream&, const Conv2dShape& shape, const float* x, con
   });
 }
 
-void conv2d_backward_data(const Stream&, const Conv2dShape& shape, const float* dy,
-                          const float* weight, float* dx) {
+void conv2d_backward_data(const Conv2dShape& shape, const float* dy, const float* weight,
+                          float* dx) {
   onednn::guarded(describe("backward data", shape), [&] {
     const Descs d(shape);
     const auto& op = cached<dnnl::convolution_backward_data>(shape, [&] {
@@ -106,8 +107,8 @@ void conv2d_backward_data(const Stream&, const Conv2dShape& shape, const float* 
   });
 }
 
-void conv2d_backward_weight(const Stream&, const Conv2dShape& shape, const float* x,
-                            const float* dy, float* dweight) {
+void conv2d_backward_weight(const Conv2dShape& shape, const float* x, const float* dy,
+                            float* dweight) {
   onednn::guarded(describe("backward weight", shape), [&] {
     const Descs d(shape);
     const auto& op = cached<dnnl::convolution_backward_weights>(shape, [&] {
@@ -156,8 +157,6 @@ class PreparedConv2d : public Prepared {
 };
 
 }  // namespace
-
-namespace cpu {
 
 std::unique_ptr<Prepared> prepare_conv2d(const Conv2dShape& shape, const float* weight,
                                          Activation activation) {

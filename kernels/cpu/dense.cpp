@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "kernels/cpu/onednn.hpp"
-#include "kernels/cpu/prepared.hpp"
+#include "kernels/cpu/operations.hpp"
 
-namespace pixeldp::kernels {
+namespace pixeldp::kernels::cpu {
 namespace {
 
 using dnnl::memory;
@@ -26,8 +26,8 @@ void gemm(char transpose_a, char transpose_b, std::int64_t m, std::int64_t n, st
 
 }  // namespace
 
-void dense_forward(const Stream&, const DenseShape& s, const float* x, const float* weight,
-                   const float* bias, float* y) {
+void dense_forward(const DenseShape& s, const float* x, const float* weight, const float* bias,
+                   float* y) {
   gemm('N', 'T', s.rows, s.out, s.in, x, s.in, weight, s.in, y);
 #pragma omp parallel for
   for (std::int64_t r = 0; r < s.rows; ++r) {
@@ -35,13 +35,12 @@ void dense_forward(const Stream&, const DenseShape& s, const float* x, const flo
   }
 }
 
-void dense_backward_data(const Stream&, const DenseShape& s, const float* dy, const float* weight,
-                         float* dx) {
+void dense_backward_data(const DenseShape& s, const float* dy, const float* weight, float* dx) {
   gemm('N', 'N', s.rows, s.in, s.out, dy, s.out, weight, s.in, dx);
 }
 
-void dense_backward_weight(const Stream&, const DenseShape& s, const float* x, const float* dy,
-                           float* dweight, float* dbias) {
+void dense_backward_weight(const DenseShape& s, const float* x, const float* dy, float* dweight,
+                           float* dbias) {
   gemm('T', 'N', s.out, s.in, s.rows, dy, s.out, x, s.in, dweight);
   std::fill_n(dbias, s.out, 0.0f);
   for (std::int64_t r = 0; r < s.rows; ++r) {
@@ -95,8 +94,6 @@ class PreparedDense : public Prepared {
 
 }  // namespace
 
-namespace cpu {
-
 std::unique_ptr<Prepared> prepare_dense(const DenseShape& shape, const float* weight,
                                         const float* bias, Activation activation) {
   return onednn::guarded(describe(shape), [&] {
@@ -104,5 +101,4 @@ std::unique_ptr<Prepared> prepare_dense(const DenseShape& shape, const float* we
   });
 }
 
-}  // namespace cpu
-}  // namespace pixeldp::kernels
+}  // namespace pixeldp::kernels::cpu

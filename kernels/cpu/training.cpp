@@ -1,23 +1,21 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/elementwise.hpp"
-#include "kernels/loss.hpp"
-#include "kernels/sgd.hpp"
+#include "kernels/cpu/operations.hpp"
 
 // The plain loops of training. They are memory-bound, so the compiler's vectorisation is enough;
 // what a loop multiplies with is private to the thread, or the compiler would have to reload it
 // after every store.
-namespace pixeldp::kernels {
+namespace pixeldp::kernels::cpu {
 
-void activate(const Stream&, Activation activation, std::int64_t size, float* y) {
+void activate(Activation activation, std::int64_t size, float* y) {
   if (activation.is_identity()) return;
   const float slope = activation.slope;
 #pragma omp parallel for simd firstprivate(slope)
   for (std::int64_t i = 0; i < size; ++i) y[i] = y[i] > 0.0f ? y[i] : slope * y[i];
 }
 
-void activation_backward(const Stream&, Activation activation, std::int64_t size, const float* y,
+void activation_backward(Activation activation, std::int64_t size, const float* y,
                          float* gradient) {
   if (activation.is_identity()) return;
   const float slope = activation.slope;
@@ -26,8 +24,8 @@ void activation_backward(const Stream&, Activation activation, std::int64_t size
     gradient[i] = y[i] > 0.0f ? gradient[i] : slope * gradient[i];
 }
 
-LossResult softmax_cross_entropy(const Stream&, std::int64_t rows, std::int64_t classes,
-                                 const float* logits, const std::int32_t* labels, float* dlogits) {
+void softmax_cross_entropy(std::int64_t rows, std::int64_t classes, const float* logits,
+                           const std::int32_t* labels, float* dlogits, LossResult* to) {
   LossResult result;
   for (std::int64_t r = 0; r < rows; ++r) {
     const float* z = logits + r * classes;
@@ -45,11 +43,11 @@ LossResult softmax_cross_entropy(const Stream&, std::int64_t rows, std::int64_t 
     }
   }
   result.loss /= static_cast<double>(rows);
-  return result;
+  *to = result;
 }
 
-void sgd_step(const Stream&, const SgdParams& params, std::int64_t size, const float* gradient,
-              float* velocity, float* weight) {
+void sgd_step(const SgdParams& params, std::int64_t size, const float* gradient, float* velocity,
+              float* weight) {
   const SgdParams p = params;  // private to each thread: the stores below cannot change it
 #pragma omp parallel for simd firstprivate(p)
   for (std::int64_t i = 0; i < size; ++i) {
@@ -60,4 +58,4 @@ void sgd_step(const Stream&, const SgdParams& params, std::int64_t size, const f
   }
 }
 
-}  // namespace pixeldp::kernels
+}  // namespace pixeldp::kernels::cpu

@@ -115,7 +115,7 @@ class TensorCoreConv2d : public Prepared {
 std::unique_ptr<Prepared> prepare_conv2d(void* stream, const Conv2dShape& shape,
                                          const float* weight, Activation activation,
                                          Precision precision) {
-  if (precision == Precision::single || shape.in_c % 8 != 0) {
+  if (precision == Precision::fp32 || shape.in_c % 8 != 0) {
     return std::make_unique<DirectConv2d>(stream, shape, weight, activation);
   }
   return std::make_unique<TensorCoreConv2d>(stream, shape, weight, nullptr, activation);

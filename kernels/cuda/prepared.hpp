@@ -11,7 +11,7 @@ namespace pixeldp::kernels {
 // bias are in host memory and copied to the device; x and y of Prepared::run are in device memory,
 // and run returns before the work is done. `stream` is a cudaStream_t.
 //
-// Precision::single takes the direct kernel (convolution_direct.cu). Precision::device takes the
+// Precision::fp32 takes the direct kernel (convolution_direct.cu). Precision::bf16 takes the
 // tensor cores (convolution_bf16.cu): x and weights are rounded to bf16, sums are in fp32, y is in
 // fp32; where the channels fill no vector of 8 it takes the direct kernel too. A dense layer is a
 // convolution of images of one pixel.

@@ -4,7 +4,7 @@
 namespace pixeldp::kernels {
 
 Conv2dShape dense_as_conv2d(const DenseShape& shape, Precision precision) {
-  if (precision == Precision::single) {
+  if (precision == Precision::fp32) {
     fail(
         "a dense layer of {} inputs in front of the noise does not run on GPUs: run it on the "
         "device cpu",

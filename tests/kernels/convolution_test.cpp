@@ -50,11 +50,13 @@ TEST_CASE("convolution and both gradients equal their definitions exactly on int
     const auto dy = reference::integers(s.batch * s.out_h() * s.out_w() * s.out_c, 4, 3);
 
     std::vector<float> y(dy.size()), dx(x.size()), dweight(weight.size());
-    kernels::conv2d_forward(stream, s, x.data(), weight.data(), y.data());
+    kernels::conv2d_forward(stream, s, kernels::Precision::fp32, x.data(), weight.data(), y.data());
     CHECK(widen(y) == reference::conv2d_forward(s, x, weight));
-    kernels::conv2d_backward_data(stream, s, dy.data(), weight.data(), dx.data());
+    kernels::conv2d_backward_data(stream, s, kernels::Precision::fp32, dy.data(), weight.data(),
+                                  dx.data());
     CHECK(widen(dx) == reference::conv2d_backward_data(s, dy, weight));
-    kernels::conv2d_backward_weight(stream, s, x.data(), dy.data(), dweight.data());
+    kernels::conv2d_backward_weight(stream, s, kernels::Precision::fp32, x.data(), dy.data(),
+                                    dweight.data());
     CHECK(widen(dweight) == reference::conv2d_backward_weight(s, x, dy));
   }
 }
@@ -66,7 +68,7 @@ TEST_CASE("a prepared convolution is the convolution followed by its activation"
     const auto weight = reference::integers(s.weight_size(), 4, 5);
     for (const float slope : {1.0f, 0.0f, 0.5f}) {
       const auto conv =
-          kernels::prepare_conv2d(stream, s, weight.data(), {slope}, kernels::Precision::single);
+          kernels::prepare_conv2d(stream, s, weight.data(), {slope}, kernels::Precision::fp32);
       auto expected = reference::conv2d_forward(s, x, weight);
       for (double& value : expected) value = value > 0 ? value : slope * value;
       std::vector<float> y(expected.size());

@@ -42,15 +42,18 @@ TEST_CASE("dense layer and its gradients equal their definitions exactly on inte
       return k == s.in ? double{bias[o]} : double{x[r * s.in + k]} * weight[o * s.in + k];
     });
     std::vector<float> y(expected.size());
-    kernels::dense_forward(stream, s, x.data(), weight.data(), bias.data(), y.data());
+    kernels::dense_forward(stream, s, kernels::Precision::fp32, x.data(), weight.data(),
+                           bias.data(), y.data());
     CHECK(y == expected);
 
     std::vector<float> dx(x.size()), dweight(weight.size()), dbias(bias.size());
-    kernels::dense_backward_data(stream, s, dy.data(), weight.data(), dx.data());
+    kernels::dense_backward_data(stream, s, kernels::Precision::fp32, dy.data(), weight.data(),
+                                 dx.data());
     CHECK(dx == sums(s.rows, s.in, s.out, [&](auto r, auto i, auto k) {
             return double{dy[r * s.out + k]} * weight[k * s.in + i];
           }));
-    kernels::dense_backward_weight(stream, s, x.data(), dy.data(), dweight.data(), dbias.data());
+    kernels::dense_backward_weight(stream, s, kernels::Precision::fp32, x.data(), dy.data(),
+                                   dweight.data(), dbias.data());
     CHECK(dweight == sums(s.out, s.in, s.rows, [&](auto o, auto i, auto k) {
             return double{dy[k * s.out + o]} * x[k * s.in + i];
           }));
@@ -59,7 +62,7 @@ TEST_CASE("dense layer and its gradients equal their definitions exactly on inte
 
     for (const float slope : {1.0f, 0.0f, 0.5f}) {
       const auto dense = kernels::prepare_dense(stream, s, weight.data(), bias.data(), {slope},
-                                                kernels::Precision::single);
+                                                kernels::Precision::fp32);
       auto activated = expected;
       for (float& value : activated) value = value > 0 ? value : slope * value;
       dense->run(x.data(), y.data());

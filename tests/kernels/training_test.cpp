@@ -11,13 +11,20 @@
 using namespace pixeldp;
 using namespace pixeldp::kernels;
 
+/// The loss of these logits; their gradient goes to `gradient`.
+static LossResult loss_of(std::int64_t rows, std::int64_t classes, const std::vector<float>& logits,
+                          const std::vector<std::int32_t>& labels, std::vector<float>& gradient) {
+  LossResult result;
+  softmax_cross_entropy(Stream(), rows, classes, logits.data(), labels.data(), gradient.data(),
+                        &result);
+  return result;
+}
+
 TEST_CASE("softmax cross-entropy: known values, ties and huge logits") {
-  const Stream stream;
   std::vector<float> logits = {0, 0, 0, 0, /**/ 1000, -1000, 0, 0, /**/ 1, 3, 3, 2};
   const std::vector<std::int32_t> labels = {2, 0, 2};
   std::vector<float> gradient(logits.size());
-  const LossResult result =
-      softmax_cross_entropy(stream, 3, 4, logits.data(), labels.data(), gradient.data());
+  const LossResult result = loss_of(3, 4, logits, labels, gradient);
   const double third = std::log(std::exp(-2.0) + 2.0 + std::exp(-1.0));
   CHECK(result.loss == doctest::Approx((std::log(4.0) + 0.0 + third) / 3));
   CHECK(result.correct ==
@@ -28,23 +35,18 @@ TEST_CASE("softmax cross-entropy: known values, ties and huge logits") {
 }
 
 TEST_CASE("the loss's gradient agrees with finite differences") {
-  const Stream stream;
   const std::int64_t rows = 4, classes = 7;
   auto logits = reference::reals(rows * classes, 5);
   const std::vector<std::int32_t> labels = {0, 3, 6, 2};
   std::vector<float> gradient(logits.size()), ignored(logits.size());
-  softmax_cross_entropy(stream, rows, classes, logits.data(), labels.data(), gradient.data());
+  loss_of(rows, classes, logits, labels, gradient);
   const float h = 1.0f / 256;
   for (std::size_t i = 0; i < logits.size(); ++i) {
     const float kept = logits[i];
     logits[i] = kept + h;
-    const double up =
-        softmax_cross_entropy(stream, rows, classes, logits.data(), labels.data(), ignored.data())
-            .loss;
+    const double up = loss_of(rows, classes, logits, labels, ignored).loss;
     logits[i] = kept - h;
-    const double down =
-        softmax_cross_entropy(stream, rows, classes, logits.data(), labels.data(), ignored.data())
-            .loss;
+    const double down = loss_of(rows, classes, logits, labels, ignored).loss;
     logits[i] = kept;
     CHECK(gradient[i] == doctest::Approx((up - down) / (2.0 * h)).epsilon(1e-4));
   }

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "kernels/convolution.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/loss.hpp"
+#include "kernels/sgd.hpp"
+
+/// The operations of kernels/*.hpp on processors, without the stream, for work is done when a call
+/// returns, and without the precision, for all products are in fp32.
+namespace pixeldp::kernels::cpu {
+
+void conv2d_forward(const Conv2dShape& shape, const float* x, const float* weight, float* y);
+void conv2d_backward_data(const Conv2dShape& shape, const float* dy, const float* weight,
+                          float* dx);
+void conv2d_backward_weight(const Conv2dShape& shape, const float* x, const float* dy,
+                            float* dweight);
+std::unique_ptr<Prepared> prepare_conv2d(const Conv2dShape& shape, const float* weight,
+                                         Activation activation);
+
+void dense_forward(const DenseShape& shape, const float* x, const float* weight, const float* bias,
+                   float* y);
+void dense_backward_data(const DenseShape& shape, const float* dy, const float* weight, float* dx);
+void dense_backward_weight(const DenseShape& shape, const float* x, const float* dy, float* dweight,
+                           float* dbias);
+std::unique_ptr<Prepared> prepare_dense(const DenseShape& shape, const float* weight,
+                                        const float* bias, Activation activation);
+
+void activate(Activation activation, std::int64_t size, float* y);
+void activation_backward(Activation activation, std::int64_t size, const float* y, float* gradient);
+void softmax_cross_entropy(std::int64_t rows, std::int64_t classes, const float* logits,
+                           const std::int32_t* labels, float* dlogits, LossResult* result);
+void sgd_step(const SgdParams& params, std::int64_t size, const float* gradient, float* velocity,
+              float* weight);
+
+}  // namespace pixeldp::kernels::cpu
