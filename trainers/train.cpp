@@ -52,7 +52,12 @@ class Trainer {
   std::optional<TrainingLog> log_;
   layers::TrainingPass pass_;
   EpochSampler sampler_;
+  Tensor host_images_;
+  // In the memory of the device.
   Tensor images_, dlogits_;
+  Buffer<kernels::NoiseRow> rows_;
+  Buffer<std::int32_t> labels_;
+  Buffer<kernels::LossResult> loss_;
   TrainSummary summary_;
 };
 
@@ -88,8 +93,14 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
                  .form = config_.form};
   apply_calibration(config_.calibration, model_.network);
   sampler_ = EpochSampler(train_.size(), config_.seed);
-  images_ = Tensor(model_.network.input.with_rows(config_.batch));
+  host_images_ = Tensor(model_.network.input.with_rows(config_.batch));
+  images_ = Tensor(host_images_.shape(), stream_.device());
+  rows_ = Buffer<kernels::NoiseRow>(stream_.device(), config_.batch);
+  labels_ = Buffer<std::int32_t>(stream_.device(), config_.batch);
+  loss_ = Buffer<kernels::LossResult>(stream_.device(), 1);
   open_folder();
+  model_.network.move_to(stream_, stream_.device());
+  for (Tensor& velocity : state_.velocity) velocity = velocity.to(stream_, stream_.device());
 }
 
 void Trainer::open_folder() {
@@ -116,7 +127,7 @@ void Trainer::open_folder() {
 
 void Trainer::step() {
   const auto batch = sampler_.batch(state_.step, config_.batch);
-  to_float(train_, batch.images, images_.data(), static_cast<float>(config_.pixel_shift));
+  to_float(train_, batch.images, host_images_.data(), static_cast<float>(config_.pixel_shift));
   std::vector<kernels::NoiseRow> rows;
   std::vector<std::int32_t> labels;
   for (std::size_t i = 0; i < batch.images.size(); ++i) {
@@ -125,16 +136,20 @@ void Trainer::step() {
                     .draw = batch.epochs[i]});
     labels.push_back(train_.labels[static_cast<std::size_t>(batch.images[i])]);
   }
+  images_.copy_from(stream_, host_images_);
+  rows_.upload(stream_, rows);
+  labels_.upload(stream_, labels);
   const Tensor& logits =
       pass_.forward(stream_, images_,
                     {.seed = config_.seed,
                      .tag = StreamTag::training,
                      .factor = static_cast<float>(noise_factor_at(config_, state_.step)),
-                     .rows = rows});
-  dlogits_.resize(logits.shape());
-  kernels::LossResult result;
+                     .rows = {rows_.data(), rows.size()}});
+  dlogits_.resize(logits.shape(), stream_.device());
   kernels::softmax_cross_entropy(stream_, config_.batch, model_.network.classes(), logits.data(),
-                                 labels.data(), dlogits_.data(), &result);
+                                 labels_.data(), dlogits_.data(), loss_.data());
+  kernels::LossResult result;
+  loss_.download(stream_, {&result, 1});
   if (!std::isfinite(result.loss)) {
     fail(
         "the loss is not finite at step {}: training diverged; lower training.learning_rate (the "
@@ -168,7 +183,8 @@ void Trainer::control_sensitivity() {
   for (std::size_t i = 0; i < prefix.size(); ++i) {
     auto& conv = dynamic_cast<layers::Conv2d&>(*prefix[i]);
     const ConvGeometry geometry = conv_geometry(conv, shape);
-    const auto weight = conv.weight().value.values();
+    Tensor on_host = conv.weight().value.to(stream_, Device());
+    const auto weight = on_host.values();
     // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.
     const bool last = i + 1 == prefix.size();
     switch (config_.control) {
@@ -186,6 +202,7 @@ void Trainer::control_sensitivity() {
       case SensitivityControl::none:
         break;
     }
+    conv.weight().value.copy_from(stream_, on_host);
     shape = conv.output_shape(shape);
   }
 }
@@ -212,6 +229,7 @@ double Trainer::test_accuracy() const {
 
 double Trainer::sensitivity() const {
   const Calibration& c = config_.calibration;
+  const layers::ParametersOn on_host(stream_, model_.network, Device());
   return network_sensitivity(model_.network, c.attack_norm, c.mechanism, config_.form);
 }
 
@@ -238,7 +256,7 @@ void Trainer::log() {
 }
 
 void Trainer::save() {
-  save_checkpoint(file("checkpoint.safetensors"), model_.network, state_, resolved_);
+  save_checkpoint(stream_, file("checkpoint.safetensors"), model_.network, state_, resolved_);
 }
 
 TrainSummary Trainer::run() {
@@ -262,7 +280,10 @@ TrainSummary Trainer::run() {
   if (config_.calibration.mechanism != Mechanism::none) {
     model_.calibration.sensitivity = summary_.sensitivity = sensitivity();
   }
-  save_model(file("model.safetensors"), model_);
+  {
+    const layers::ParametersOn on_host(stream_, model_.network, Device());
+    save_model(file("model.safetensors"), model_);
+  }
   summary_.test_accuracy = test_accuracy();
   summary_.steps = state_.step;
   summary_.seconds = state_.seconds;
@@ -272,9 +293,6 @@ TrainSummary Trainer::run() {
 }  // namespace
 
 TrainSummary train(const ConfigNode& configuration, const TrainOptions& options) {
-  if (options.device.kind != DeviceKind::cpu) {
-    fail_usage("training runs on the device cpu only, not on {}", options.device.name());
-  }
   return Trainer(configuration, options).run();
 }
 

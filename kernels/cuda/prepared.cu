@@ -128,8 +128,4 @@ std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, c
                                             activation);
 }
 
-void synchronize(void* stream) {
-  check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "waiting for the kernels");
-}
-
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -7,7 +7,7 @@
 
 namespace pixeldp::kernels {
 
-// kernels::prepare_conv2d, prepare_dense and synchronize on a GPU (or the emulator's). Weights and
+// kernels::prepare_conv2d and prepare_dense on a GPU (or the emulator's). Weights and
 // bias are in host memory and copied to the device; x and y of Prepared::run are in device memory,
 // and run returns before the work is done. `stream` is a cudaStream_t.
 //
@@ -27,7 +27,6 @@ std::unique_ptr<Prepared> prepare_conv2d(void* stream, const Conv2dShape& shape,
 std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, const float* weight,
                                         const float* bias, Activation activation,
                                         Precision precision);
-void synchronize(void* stream);
 }  // namespace cuda
 
 namespace emulated {
@@ -37,7 +36,6 @@ std::unique_ptr<Prepared> prepare_conv2d(void* stream, const Conv2dShape& shape,
 std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, const float* weight,
                                         const float* bias, Activation activation,
                                         Precision precision);
-void synchronize(void* stream);
 }  // namespace emulated
 
 }  // namespace pixeldp::kernels

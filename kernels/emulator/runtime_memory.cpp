@@ -6,12 +6,21 @@
 
 namespace pixeldp::emulator {
 
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  const std::size_t used = device_memory().live_bytes();
+  *total = settings().memory;
+  *free = used < *total ? *total - used : 0;
+  return cudaSuccess;
+}
+
 cudaError_t cudaMalloc(void** address, std::size_t bytes) {
   const std::lock_guard lock(runtime().mutex);
   *address = nullptr;
   if (const cudaError_t refused = refuse_capture("cudaMalloc")) return refused;
   if (bytes == 0) return cudaSuccess;
-  *address = device_memory().allocate(bytes);
+  if (std::size_t free = 0, total = 0;
+      cudaMemGetInfo(&free, &total) == cudaSuccess && bytes <= free)
+    *address = device_memory().allocate(bytes);
   return *address != nullptr ? cudaSuccess
                              : error(cudaErrorMemoryAllocation, "cudaMalloc of {} bytes", bytes);
 }

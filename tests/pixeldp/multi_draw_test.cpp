@@ -203,6 +203,6 @@ TEST_CASE("a consumer may stop the run; exceptions pass through; absurd plans ar
   const auto ignore = [](std::int64_t, const ScoreStatistics&) { return true; };
   CHECK_THROWS_AS(predictor.run(1, {.draws = 0}, source, ignore), Error);
   CHECK_THROWS_AS(predictor.run(1, {.first_draw = 0xffffffff, .draws = 2}, source, ignore), Error);
-  CHECK_THROWS_AS(MultiDrawPredictor(Stream(), net, 0), Error);
+  CHECK_THROWS_AS(MultiDrawPredictor(Stream(), net, -1), Error);
   predictor.run(0, {.draws = 1}, source, ignore);
 }
