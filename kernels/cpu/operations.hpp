@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "kernels/convolution.hpp"
 #include "kernels/dense.hpp"
@@ -33,7 +34,6 @@ void activate(Activation activation, std::int64_t size, float* y);
 void activation_backward(Activation activation, std::int64_t size, const float* y, float* gradient);
 void softmax_cross_entropy(std::int64_t rows, std::int64_t classes, const float* logits,
                            const std::int32_t* labels, float* dlogits, LossResult* result);
-void sgd_step(const SgdParams& params, std::int64_t size, const float* gradient, float* velocity,
-              float* weight);
+void sgd_steps(std::span<const SgdStep> steps);
 
 }  // namespace pixeldp::kernels::cpu
