@@ -5,6 +5,7 @@
 #include "kernels/cuda/elementwise.hpp"
 #include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/noise.hpp"
+#include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/prepared.hpp"
 #include "kernels/cuda/sgd.hpp"
 #include "kernels/draw_statistics.hpp"
@@ -130,6 +131,12 @@ void sgd_step(const Stream& stream, const SgdParams& params, std::int64_t size,
               const float* gradient, float* velocity, float* weight) {
   const SgdStep step = {params, size, gradient, velocity, weight};
   sgd_steps(stream, {&step, 1});
+}
+
+void parseval_project(const Stream& stream, const ParsevalParams& params, float* weight,
+                      std::uint64_t* bad_loop) {
+  PIXELDP_ON_GPU(stream, parseval_project(stream.native(), params, weight, bad_loop));
+  cpu::parseval_project(params, weight, bad_loop);
 }
 
 }  // namespace pixeldp::kernels
