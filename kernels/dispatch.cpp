@@ -2,9 +2,13 @@
 #include "kernels/cpu/operations.hpp"
 #include "kernels/cpu/simd.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
+#include "kernels/cuda/elementwise.hpp"
+#include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/noise.hpp"
+#include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/prepared.hpp"
 #include "kernels/cuda/runtime.hpp"
+#include "kernels/cuda/sgd.hpp"
 #include "kernels/draw_statistics.hpp"
 #include "kernels/noise.hpp"
 
@@ -102,24 +106,40 @@ std::unique_ptr<Prepared> prepare_dense(const Stream& stream, const DenseShape& 
 
 // ---- Training
 
-void activate(const Stream&, Activation activation, std::int64_t size, float* y) {
+void activate(const Stream& stream, Activation activation, std::int64_t size, float* y) {
+  PIXELDP_ON_GPU(stream, activate(stream.native(), activation, size, y));
   cpu::activate(activation, size, y);
 }
 
-void activation_backward(const Stream&, Activation activation, std::int64_t size, const float* y,
-                         float* gradient) {
+void activation_backward(const Stream& stream, Activation activation, std::int64_t size,
+                         const float* y, float* gradient) {
+  PIXELDP_ON_GPU(stream, activation_backward(stream.native(), activation, size, y, gradient));
   cpu::activation_backward(activation, size, y, gradient);
 }
 
-void softmax_cross_entropy(const Stream&, std::int64_t rows, std::int64_t classes,
+void softmax_cross_entropy(const Stream& stream, std::int64_t rows, std::int64_t classes,
                            const float* logits, const std::int32_t* labels, float* dlogits,
                            LossResult* result) {
+  PIXELDP_ON_GPU(stream, softmax_cross_entropy(stream.native(), rows, classes, logits, labels,
+                                               dlogits, result));
   cpu::softmax_cross_entropy(rows, classes, logits, labels, dlogits, result);
 }
 
-void sgd_step(const Stream&, const SgdParams& params, std::int64_t size, const float* gradient,
-              float* velocity, float* weight) {
-  cpu::sgd_step(params, size, gradient, velocity, weight);
+void sgd_steps(const Stream& stream, std::span<const SgdStep> steps) {
+  PIXELDP_ON_GPU(stream, sgd_steps(stream.native(), steps));
+  cpu::sgd_steps(steps);
+}
+
+void sgd_step(const Stream& stream, const SgdParams& params, std::int64_t size,
+              const float* gradient, float* velocity, float* weight) {
+  const SgdStep step = {params, size, gradient, velocity, weight};
+  sgd_steps(stream, {&step, 1});
+}
+
+void parseval_project(const Stream& stream, const ParsevalParams& params, float* weight,
+                      std::uint64_t* bad_loop) {
+  PIXELDP_ON_GPU(stream, parseval_project(stream.native(), params, weight, bad_loop));
+  cpu::parseval_project(params, weight, bad_loop);
 }
 
 }  // namespace pixeldp::kernels

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "kernels/convolution.hpp"
 #include "kernels/dense.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/loss.hpp"
+#include "kernels/parseval.hpp"
 #include "kernels/sgd.hpp"
 
 /// The operations of kernels/*.hpp on processors, without the stream, for work is done when a call
@@ -33,7 +35,7 @@ void activate(Activation activation, std::int64_t size, float* y);
 void activation_backward(Activation activation, std::int64_t size, const float* y, float* gradient);
 void softmax_cross_entropy(std::int64_t rows, std::int64_t classes, const float* logits,
                            const std::int32_t* labels, float* dlogits, LossResult* result);
-void sgd_step(const SgdParams& params, std::int64_t size, const float* gradient, float* velocity,
-              float* weight);
+void sgd_steps(std::span<const SgdStep> steps);
+void parseval_project(const ParsevalParams& params, float* weight, std::uint64_t* bad_loop);
 
 }  // namespace pixeldp::kernels::cpu
