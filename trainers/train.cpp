@@ -9,6 +9,7 @@
 #include "engine/io/dataset.hpp"
 #include "engine/progress.hpp"
 #include "kernels/loss.hpp"
+#include "kernels/parseval.hpp"
 #include "kernels/sgd.hpp"
 #include "layers/conv2d.hpp"
 #include "pixeldp/model.hpp"
@@ -33,6 +34,9 @@ class Trainer {
   void open_folder();
   void step();
   void control_sensitivity();
+  kernels::ParsevalParams parseval_params(const ConvGeometry& geometry) const;
+  void check_loss(const kernels::LossResult& result) const;
+  void check_projection() const;
   void log();
   void save();
   double test_accuracy() const;
@@ -58,6 +62,7 @@ class Trainer {
   Buffer<kernels::NoiseRow> rows_;
   Buffer<std::int32_t> labels_;
   Buffer<kernels::LossResult> loss_;
+  Buffer<std::uint64_t> bad_loop_;
   TrainSummary summary_;
 };
 
@@ -98,6 +103,8 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
   rows_ = Buffer<kernels::NoiseRow>(stream_.device(), config_.batch);
   labels_ = Buffer<std::int32_t>(stream_.device(), config_.batch);
   loss_ = Buffer<kernels::LossResult>(stream_.device(), 1);
+  bad_loop_ = Buffer<std::uint64_t>(stream_.device(), 1);
+  bad_loop_.upload(stream_, {{kernels::no_bad_loop}});
   open_folder();
   model_.network.move_to(stream_, stream_.device());
   for (Tensor& velocity : state_.velocity) velocity = velocity.to(stream_, stream_.device());
@@ -150,6 +157,33 @@ void Trainer::step() {
                                  labels_.data(), dlogits_.data(), loss_.data());
   kernels::LossResult result;
   loss_.download(stream_, {&result, 1});
+  check_loss(result);
+  check_projection();  // of the step before, which has had a forward pass to finish
+  pass_.backward(stream_, images_, dlogits_);
+
+  const auto parameters = model_.network.parameters();
+  std::vector<kernels::SgdStep> steps;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    layers::Parameter& p = *parameters[i];
+    steps.push_back(
+        {.params = {.learning_rate = static_cast<float>(learning_rate_at(config_, state_.step)),
+                    .momentum = static_cast<float>(config_.momentum),
+                    .weight_decay = p.decays ? static_cast<float>(config_.weight_decay) : 0.0f,
+                    .gradient_scale = p.gradient_scale},
+         .size = p.value.size(),
+         .gradient = p.gradient.data(),
+         .velocity = state_.velocity[i].data(),
+         .weight = p.value.data()});
+  }
+  kernels::sgd_steps(stream_, steps);
+  control_sensitivity();
+  ++state_.step;
+  state_.interval_loss += result.loss * static_cast<double>(config_.batch);
+  state_.interval_correct += result.correct;
+  state_.interval_images += config_.batch;
+}
+
+void Trainer::check_loss(const kernels::LossResult& result) const {
   if (!std::isfinite(result.loss)) {
     fail(
         "the loss is not finite at step {}: training diverged; lower training.learning_rate (the "
@@ -157,23 +191,13 @@ void Trainer::step() {
         "in {} is kept)",
         state_.step, options_.output.string());
   }
-  pass_.backward(stream_, images_, dlogits_);
+}
 
-  const auto parameters = model_.network.parameters();
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    layers::Parameter& p = *parameters[i];
-    kernels::sgd_step(stream_,
-                      {.learning_rate = static_cast<float>(learning_rate_at(config_, state_.step)),
-                       .momentum = static_cast<float>(config_.momentum),
-                       .weight_decay = p.decays ? static_cast<float>(config_.weight_decay) : 0.0f,
-                       .gradient_scale = p.gradient_scale},
-                      p.value.size(), p.gradient.data(), state_.velocity[i].data(), p.value.data());
-  }
-  control_sensitivity();
-  ++state_.step;
-  state_.interval_loss += result.loss * static_cast<double>(config_.batch);
-  state_.interval_correct += result.correct;
-  state_.interval_images += config_.batch;
+void Trainer::check_projection() const {
+  std::uint64_t bad_loop = kernels::no_bad_loop;
+  bad_loop_.download(stream_, {&bad_loop, 1});
+  kernels::check_bad_loop(bad_loop,
+                          {.step = config_.parseval_step, .loops = config_.parseval_loops});
 }
 
 void Trainer::control_sensitivity() {
@@ -182,29 +206,32 @@ void Trainer::control_sensitivity() {
   Shape shape = model_.network.input;
   for (std::size_t i = 0; i < prefix.size(); ++i) {
     auto& conv = dynamic_cast<layers::Conv2d&>(*prefix[i]);
+    Tensor& weight = conv.weight().value;
     const ConvGeometry geometry = conv_geometry(conv, shape);
-    Tensor on_host = conv.weight().value.to(stream_, Device());
-    const auto weight = on_host.values();
-    // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.
-    const bool last = i + 1 == prefix.size();
-    switch (config_.control) {
-      case SensitivityControl::parseval:
-        parseval_project(weight, geometry.out_c, geometry.weight_size() / geometry.out_c,
-                         geometry.patch_norm(), config_.parseval_step, config_.parseval_loops);
-        break;
-      case SensitivityControl::normalise_columns:
-        normalise_columns(weight, geometry,
+    if (config_.control == SensitivityControl::parseval) {
+      kernels::parseval_project(stream_, parseval_params(geometry), weight.data(),
+                                bad_loop_.data());
+    } else {
+      Tensor on_host = weight.to(stream_, Device());
+      // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.
+      const bool last = i + 1 == prefix.size();
+      if (config_.control == SensitivityControl::normalise_columns)
+        normalise_columns(on_host.values(), geometry,
                           last ? config_.calibration.mechanism : Mechanism::laplace);
-        break;
-      case SensitivityControl::normalise_rows:
-        normalise_rows(weight, geometry);
-        break;
-      case SensitivityControl::none:
-        break;
+      else
+        normalise_rows(on_host.values(), geometry);
+      weight.copy_from(stream_, on_host);
     }
-    conv.weight().value.copy_from(stream_, on_host);
     shape = conv.output_shape(shape);
   }
+}
+
+kernels::ParsevalParams Trainer::parseval_params(const ConvGeometry& geometry) const {
+  return {.rows = geometry.out_c,
+          .cols = geometry.weight_size() / geometry.out_c,
+          .scale = geometry.patch_norm(),
+          .step = config_.parseval_step,
+          .loops = config_.parseval_loops};
 }
 
 double Trainer::test_accuracy() const {
@@ -277,6 +304,7 @@ TrainSummary Trainer::run() {
     }
   }
   progress.finish();
+  check_projection();
   if (config_.calibration.mechanism != Mechanism::none) {
     model_.calibration.sensitivity = summary_.sensitivity = sensitivity();
   }
