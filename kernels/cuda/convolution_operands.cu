@@ -50,8 +50,9 @@ __global__ void __launch_bounds__(block_threads)
   float values[chunk];
   if (vectorised) {
     for (int j = 0; j < chunk; j += 4) {
-      const float4 four = *reinterpret_cast<const float4*>(x + i * chunk + j);
-      values[j] = four.x, values[j + 1] = four.y, values[j + 2] = four.z, values[j + 3] = four.w;
+      const uint4 four = *reinterpret_cast<const uint4*>(x + i * chunk + j);
+      values[j] = __uint_as_float(four.x), values[j + 1] = __uint_as_float(four.y);
+      values[j + 2] = __uint_as_float(four.z), values[j + 3] = __uint_as_float(four.w);
     }
   } else {
     const std::int64_t pixel = i / pixel_chunks;
