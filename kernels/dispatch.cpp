@@ -2,6 +2,7 @@
 #include "kernels/cpu/operations.hpp"
 #include "kernels/cpu/simd.hpp"
 #include "kernels/cuda/bounds.hpp"
+#include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
 #include "kernels/cuda/elementwise.hpp"
 #include "kernels/cuda/loss.hpp"
@@ -65,18 +66,21 @@ void bound_predictions(const Stream& stream, const BoundsParams& params,
 
 // ---- Convolution
 
-void conv2d_forward(const Stream&, const Conv2dShape& shape, Precision, const float* x,
-                    const float* weight, float* y) {
+void conv2d_forward(const Stream& stream, const Conv2dShape& shape, Precision precision,
+                    const float* x, const float* weight, float* y) {
+  PIXELDP_ON_GPU(stream, conv2d_forward(stream.native(), shape, precision, x, weight, y));
   cpu::conv2d_forward(shape, x, weight, y);
 }
 
-void conv2d_backward_data(const Stream&, const Conv2dShape& shape, Precision, const float* dy,
-                          const float* weight, float* dx) {
+void conv2d_backward_data(const Stream& stream, const Conv2dShape& shape, Precision precision,
+                          const float* dy, const float* weight, float* dx) {
+  PIXELDP_ON_GPU(stream, conv2d_backward_data(stream.native(), shape, precision, dy, weight, dx));
   cpu::conv2d_backward_data(shape, dy, weight, dx);
 }
 
-void conv2d_backward_weight(const Stream&, const Conv2dShape& shape, Precision, const float* x,
-                            const float* dy, float* dweight) {
+void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, Precision precision,
+                            const float* x, const float* dy, float* dweight) {
+  PIXELDP_ON_GPU(stream, conv2d_backward_weight(stream.native(), shape, precision, x, dy, dweight));
   cpu::conv2d_backward_weight(shape, x, dy, dweight);
 }
 
@@ -89,18 +93,22 @@ std::unique_ptr<Prepared> prepare_conv2d(const Stream& stream, const Conv2dShape
 
 // ---- Dense layers
 
-void dense_forward(const Stream&, const DenseShape& shape, Precision, const float* x,
-                   const float* weight, const float* bias, float* y) {
+void dense_forward(const Stream& stream, const DenseShape& shape, Precision precision,
+                   const float* x, const float* weight, const float* bias, float* y) {
+  PIXELDP_ON_GPU(stream, dense_forward(stream.native(), shape, precision, x, weight, bias, y));
   cpu::dense_forward(shape, x, weight, bias, y);
 }
 
-void dense_backward_data(const Stream&, const DenseShape& shape, Precision, const float* dy,
-                         const float* weight, float* dx) {
+void dense_backward_data(const Stream& stream, const DenseShape& shape, Precision precision,
+                         const float* dy, const float* weight, float* dx) {
+  PIXELDP_ON_GPU(stream, dense_backward_data(stream.native(), shape, precision, dy, weight, dx));
   cpu::dense_backward_data(shape, dy, weight, dx);
 }
 
-void dense_backward_weight(const Stream&, const DenseShape& shape, Precision, const float* x,
-                           const float* dy, float* dweight, float* dbias) {
+void dense_backward_weight(const Stream& stream, const DenseShape& shape, Precision precision,
+                           const float* x, const float* dy, float* dweight, float* dbias) {
+  PIXELDP_ON_GPU(stream,
+                 dense_backward_weight(stream.native(), shape, precision, x, dy, dweight, dbias));
   cpu::dense_backward_weight(shape, x, dy, dweight, dbias);
 }
 

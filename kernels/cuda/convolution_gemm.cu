@@ -37,21 +37,20 @@
 ///    64 x 64     96,  96                 33536
 #include <iterator>
 
-#include "kernels/cuda/convolution_bf16.hpp"
+#include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/lane.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx/convert.cuh"
 #include "kernels/cuda/ptx/cp_async.cuh"
 #include "kernels/cuda/ptx/ldmatrix.cuh"
-#include "kernels/cuda/ptx/mma.cuh"
+#include "kernels/cuda/warp_products.cuh"
 #include "kernels/noise_formulas.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
 
-constexpr int chunk = 8;                         // elements in 16 bytes
-constexpr int row_chunks = ConvTile::k / chunk;  // a row is 64 bytes: two fill the 32 banks
+constexpr int row_chunks = ConvTile::chunks;  // a row is 64 bytes: two fill the 32 banks
 
 /// conv_tiles[index] as a type. (nvcc 13 cannot launch kernels whose template argument is a
 /// struct.)
@@ -64,7 +63,7 @@ struct TileOf {
 
 template <class Tile>
 struct Ring {
-  std::uint16_t a[Tile::stages][Tile::m * ConvTile::k], b[Tile::stages][Tile::n * ConvTile::k];
+  Chunk a[Tile::stages][Tile::m * row_chunks], b[Tile::stages][Tile::n * row_chunks];
 };
 
 template <class Tile>
@@ -79,9 +78,9 @@ struct alignas(16) SharedStorage {
   int patch[Tile::m], corner[Tile::m], pixel[Tile::m];
 };
 
-/// Where chunk c of a row of a step begins.
+/// Where chunk c of a row of a step lies.
 __device__ __forceinline__ int offset_of(int row, int c) {
-  return row * ConvTile::k + (c ^ (row / 2 % row_chunks)) * chunk;
+  return row * row_chunks + (c ^ (row / 2 % row_chunks));
 }
 
 template <class Tile>
@@ -133,22 +132,22 @@ struct Loader {
 
   /// x: of the tile's first image; weight: this thread's row of the tile's first channels.
   __device__ __forceinline__ void bring(const ConvPlan& plan, Ring<Tile>& ring, int slot,
-                                        const std::uint16_t* __restrict__ x,
-                                        const std::uint16_t* __restrict__ weight) {
+                                        const Chunk* __restrict__ x,
+                                        const Chunk* __restrict__ weight) {
     const bool exists = weight_chunk < plan.taps_chunks;
     const int tap = (r * plan.in_w + s) * plan.in_chunks + c;
     for (int i = 0; i < a_rows; ++i) {
       const int h = (corner[i] >> 16) + r, w = static_cast<std::int16_t>(corner[i]) + s;
       const bool inside = exists && static_cast<unsigned>(h) < static_cast<unsigned>(plan.in_h) &&
                           static_cast<unsigned>(w) < static_cast<unsigned>(plan.in_w);
-      ptx::cp_async<16>(ring.a[slot] + target + i * rows_at_once * ConvTile::k,
-                        x + (inside ? std::int64_t{patch[i] + tap} * chunk : 0), inside ? 16 : 0);
+      ptx::cp_async<16>(ring.a[slot] + target + i * rows_at_once * row_chunks,
+                        x + (inside ? patch[i] + tap : 0), inside ? 16 : 0);
     }
     for (int i = 0; i < b_rows; ++i) {
       const bool inside = exists && i * rows_at_once < weight_rows;
       const std::int64_t offset = i * rows_at_once * plan.taps_chunks + weight_chunk;
-      ptx::cp_async<16>(ring.b[slot] + target + i * rows_at_once * ConvTile::k,
-                        weight + (inside ? offset * chunk : 0), inside ? 16 : 0);
+      ptx::cp_async<16>(ring.b[slot] + target + i * rows_at_once * row_chunks,
+                        weight + (inside ? offset : 0), inside ? 16 : 0);
     }
     weight_chunk += row_chunks;
     c += plan.step_chunk, s += plan.step_s, r += plan.step_r;
@@ -157,26 +156,22 @@ struct Loader {
   }
 };
 
-/// The warp's operands of 16 products.
-template <int m, int n>
-struct Fragments {
-  std::uint32_t a[m][4], b[n][2];
-
-  /// a_row, b_row: of this lane; step: 0 or 1, the first or second 16 products.
-  template <class Tile>
-  __device__ __forceinline__ void load(const Ring<Tile>& ring, int slot, int step, int a_row,
-                                       int b_row, int lane) {
-    // Multiples of 16 rows do not change the swizzle.
-    const std::uint16_t* const from_a = ring.a[slot] + offset_of(a_row, step * 2 + lane / 16);
-    const std::uint16_t* const from_b = ring.b[slot] + offset_of(b_row, step * 2 + lane / 8 % 2);
-    for (int i = 0; i < m; ++i) ptx::ldmatrix(a[i], from_a + i * 16 * ConvTile::k);
-    for (int j = 0; j < n; j += 2) {
-      std::uint32_t pair[4];
-      ptx::ldmatrix(pair, from_b + j * 8 * ConvTile::k);
-      b[j][0] = pair[0], b[j][1] = pair[1], b[j + 1][0] = pair[2], b[j + 1][1] = pair[3];
-    }
+/// The warp's operands of two chunks of products. Matrices of 8 x 8 bf16 and of 8 x 4 tf32 are the
+/// same to ldmatrix: a pair of bf16 is one register, and so is a tf32. a_row, b_row: of this lane;
+/// half: the first or second two chunks.
+template <class Tile, int m, int n>
+__device__ __forceinline__ void load_fragments(Fragments<m, n>& f, const Ring<Tile>& ring, int slot,
+                                               int half, int a_row, int b_row, int lane) {
+  // Multiples of 16 rows do not change the swizzle.
+  const Chunk* const from_a = ring.a[slot] + offset_of(a_row, half * 2 + lane / 16);
+  const Chunk* const from_b = ring.b[slot] + offset_of(b_row, half * 2 + lane / 8 % 2);
+  for (int i = 0; i < m; ++i) ptx::ldmatrix(f.a[i], from_a + i * 16 * row_chunks);
+  for (int j = 0; j < n; j += 2) {
+    std::uint32_t pair[4];
+    ptx::ldmatrix(pair, from_b + j * 8 * row_chunks);
+    f.b[j][0] = pair[0], f.b[j][1] = pair[1], f.b[j + 1][0] = pair[2], f.b[j + 1][1] = pair[3];
   }
-};
+}
 
 struct Finish {
   ConvEpilogue epilogue;
@@ -257,13 +252,13 @@ __device__ __forceinline__ void write_tile(const ConvPlan& plan, const Finish& f
   }
 }
 
-template <class Tile, class Output>
+template <class Tile, class Element, class Output>
 __global__ void __launch_bounds__(Tile::threads)
-    conv2d_bf16_kernel(ConvPlan plan, Finish finish, const std::uint16_t* __restrict__ x,
-                       const std::uint16_t* __restrict__ weight, Output* __restrict__ y) {
+    conv2d_gemm_kernel(ConvPlan plan, Finish finish, const Chunk* __restrict__ x,
+                       const Chunk* __restrict__ weight, Output* __restrict__ y) {
   constexpr int warp_m = Tile::m / Tile::m_warps, warp_n = Tile::n / Tile::n_warps;
-  constexpr int m = warp_m / 16, n = warp_n / 8, ahead = Tile::stages - 1;
-  static_assert(warp_m % 16 == 0 && warp_n % 16 == 0 && Tile::stages >= 3);
+  constexpr int m = warp_m / 16, n = warp_n / 8;
+  static_assert(warp_m % 16 == 0 && warp_n % 16 == 0);
   auto& shared = shared_storage<SharedStorage<Tile>>();
 
   const int block = static_cast<int>(blockIdx.x);
@@ -274,40 +269,22 @@ __global__ void __launch_bounds__(Tile::threads)
             shared);
   __syncthreads();
   Loader<Tile> loader(plan, plan.out_c - first_o, shared);
-  const std::uint16_t* const tile_x = x + first_image * plan.x_image * chunk;
-  const std::uint16_t* const tile_weight =
-      weight + (std::int64_t{first_o} + threadIdx.x / row_chunks) * plan.taps_chunks * chunk;
-  const int steps = (plan.taps_chunks + row_chunks - 1) / row_chunks;
-  const auto bring = [&](int step) {
-    if (step < steps) loader.bring(plan, shared.ring, step % Tile::stages, tile_x, tile_weight);
-    ptx::cp_async_commit();  // empty at the end, so that groups and steps stay in step
-  };
+  const Chunk* const tile_x = x + first_image * plan.x_image;
+  const Chunk* const tile_weight =
+      weight + (std::int64_t{first_o} + threadIdx.x / row_chunks) * plan.taps_chunks;
 
   const int lane = static_cast<int>(threadIdx.x % 32), warp = static_cast<int>(threadIdx.x / 32);
   const int first_m = warp / Tile::n_warps * warp_m, first_n = warp % Tile::n_warps * warp_n;
   const int a_row = first_m + lane % 16, b_row = first_n + lane % 8 + lane / 16 * 8;
   float sum[m][n][4] = {};
-  Fragments<m, n> fragments[2];
-  const auto multiply = [&](const Fragments<m, n>& f) {
-    for (int i = 0; i < m; ++i)
-      for (int j = 0; j < n; ++j) ptx::mma_bf16(sum[i][j], f.a[i], f.b[j]);
-  };
-
-  for (int step = 0; step < ahead; ++step) bring(step);
-  ptx::cp_async_wait<ahead - 1>();
-  __syncthreads();
-  fragments[0].load(shared.ring, 0, 0, a_row, b_row, lane);
-  for (int step = 0; step < steps; ++step) {
-    fragments[1].load(shared.ring, step % Tile::stages, 1, a_row, b_row, lane);
-    bring(step + ahead);  // where everybody had read before the last barrier
-    multiply(fragments[0]);
-    ptx::cp_async_wait<ahead - 1>();
-    __syncthreads();  // everybody's part of the next step has come
-    // After the last step, of whatever lies there.
-    fragments[0].load(shared.ring, (step + 1) % Tile::stages, 0, a_row, b_row, lane);
-    multiply(fragments[1]);
-  }
-  __syncthreads();  // sums take the place of the ring, even of what lies there
+  add_products<Element, Tile::stages>(
+      (plan.taps_chunks + row_chunks - 1) / row_chunks,
+      [&](int slot) { loader.bring(plan, shared.ring, slot, tile_x, tile_weight); },
+      [&](Fragments<m, n>& fragments, int slot, int half) {
+        load_fragments(fragments, shared.ring, slot, half, a_row, b_row, lane);
+      },
+      sum);
+  __syncthreads();  // sums take the place of the ring, even of what was read ahead
 
   for (int j = 0; j < n; ++j) {
     // Multiples of 4 rows do not change where a row's columns are.
@@ -323,31 +300,36 @@ __global__ void __launch_bounds__(Tile::threads)
 }
 
 /// Starts the kernel of conv_tiles[index] or, where that is not the tile, of a later one.
-template <class Output, std::size_t index = 0>
-void start(void* stream, const ConvPlan& plan, const ConvTile& tile, const std::uint16_t* x,
-           const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y) {
+template <class Element, class Output, std::size_t index = 0>
+void start(void* stream, const ConvPlan& plan, const ConvTile& tile, const Chunk* x,
+           const Chunk* weight, const ConvEpilogue& epilogue, Output* y) {
   using Tile = TileOf<index>;
   if (tile == Tile::value) {
-    launch<conv2d_bf16_kernel<Tile, Output>>(
+    launch<conv2d_gemm_kernel<Tile, Element, Output>>(
         plan.blocks, Tile::threads, sizeof(SharedStorage<Tile>), static_cast<cudaStream_t>(stream),
         plan, Finish{epilogue}, x, weight, y);
   } else if constexpr (index + 1 < std::size(conv_tiles)) {
-    start<Output, index + 1>(stream, plan, tile, x, weight, epilogue, y);
+    start<Element, Output, index + 1>(stream, plan, tile, x, weight, epilogue, y);
   }
 }
 
 }  // namespace
 
-template <class Output>
-void conv2d_bf16(void* stream, const ConvPass& pass, const ConvTile& tile, const std::uint16_t* x,
-                 const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y) {
-  const ConvPlan plan = ConvPlan::make(pass, tile, x, weight, epilogue, y, sizeof(Output));
-  if (plan.blocks > 0) start(stream, plan, tile, x, weight + pass.weight_first, epilogue, y);
+template <class Element, class Output>
+void conv2d_gemm(void* stream, const ConvPass& pass, const ConvTile& tile, const Element* x,
+                 const Element* weight, const ConvEpilogue& epilogue, Output* y) {
+  const ConvPlan plan =
+      ConvPlan::make(pass, chunk_of<Element>, tile, x, weight, epilogue, y, sizeof(Output));
+  if (plan.blocks == 0) return;
+  start<Element>(stream, plan, tile, reinterpret_cast<const Chunk*>(x),
+                 reinterpret_cast<const Chunk*>(weight + pass.weight_first), epilogue, y);
 }
 
-template void conv2d_bf16(void*, const ConvPass&, const ConvTile&, const std::uint16_t*,
+template void conv2d_gemm(void*, const ConvPass&, const ConvTile&, const std::uint16_t*,
                           const std::uint16_t*, const ConvEpilogue&, std::uint16_t*);
-template void conv2d_bf16(void*, const ConvPass&, const ConvTile&, const std::uint16_t*,
+template void conv2d_gemm(void*, const ConvPass&, const ConvTile&, const std::uint16_t*,
                           const std::uint16_t*, const ConvEpilogue&, float*);
+template void conv2d_gemm(void*, const ConvPass&, const ConvTile&, const float*, const float*,
+                          const ConvEpilogue&, float*);
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -1,23 +1,13 @@
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <iterator>
 
 #include "engine/error.hpp"
-#include "kernels/cuda/convolution_bf16.hpp"
+#include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/convolution_shape.hpp"
 
 namespace pixeldp::kernels {
 namespace {
-
-constexpr std::int64_t chunk = 8;
-
-/// To nearest, ties to even, like ptx::to_bf16x2.
-std::uint16_t to_bf16(float value) {
-  if (std::isnan(value)) return 0x7fff;
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
 
 /// One axis of a class of the data gradient: pixels a, a + stride, ... of dx. Tap k of the class's
 /// kernel is tap last - k stride of the convolution's.
@@ -44,11 +34,6 @@ void for_each_class(const Conv2dShape& s, F f) {
         ResidueClass(b, s.in_w, s.kernel_w, s.stride, s.pad_w.before), a, b);
 }
 
-const float& tap(const Conv2dShape& s, const float* weight, std::int64_t o, std::int64_t c,
-                 std::int64_t r, std::int64_t t) {
-  return weight[((o * s.in_c + c) * s.kernel_h + r) * s.kernel_w + t];
-}
-
 }  // namespace
 
 ConvTile choose_conv_tile(std::int64_t pixels, std::int64_t channels) {
@@ -61,65 +46,46 @@ ConvTile choose_conv_tile(std::int64_t pixels, std::int64_t channels) {
                            [&](const ConvTile& a, const ConvTile& b) { return time(a) < time(b); });
 }
 
-ConvPass ConvPass::forward(const Conv2dShape& s) {
+ConvPass ConvPass::forward(const Conv2dShape& s, int chunk) {
   check_conv2d_shape(s);
   ConvPass pass;
-  pass.batch = s.batch, pass.in_h = s.in_h, pass.in_w = s.in_w, pass.in_c = s.in_c;
+  pass.batch = s.batch, pass.in_h = s.in_h, pass.in_w = s.in_w;
+  pass.channels = s.in_c, pass.in_c = divide_up(s.in_c, chunk) * chunk;
   pass.out_h = s.out_h(), pass.out_w = s.out_w(), pass.out_c = s.out_c;
   pass.kernel_h = s.kernel_h, pass.kernel_w = s.kernel_w, pass.stride = s.stride;
   pass.pad_h = s.pad_h.before, pass.pad_w = s.pad_w.before;
   pass.column = s.out_c, pass.row = s.out_w() * s.out_c, pass.image = s.out_h() * pass.row;
+  pass.source_s = 1, pass.source_r = s.kernel_w, pass.source_c = s.kernel_h * s.kernel_w;
+  pass.source_o = s.in_c * pass.source_c;
   return pass;
 }
 
-std::vector<ConvPass> ConvPass::backward_data(const Conv2dShape& s) {
+std::vector<ConvPass> ConvPass::backward_data(const Conv2dShape& s, int chunk) {
   check_conv2d_shape(s);
   std::vector<ConvPass> passes;
   std::int64_t weight_first = 0;
   const std::int64_t row = s.in_w * s.in_c;
-  for_each_class(
-      s, [&](const ResidueClass& h, const ResidueClass& w, std::int64_t a, std::int64_t b) {
-        ConvPass pass;
-        pass.batch = s.batch, pass.in_h = s.out_h(), pass.in_w = s.out_w(), pass.in_c = s.out_c;
-        pass.out_h = h.pixels, pass.out_w = w.pixels, pass.out_c = s.in_c;
-        pass.kernel_h = h.taps, pass.kernel_w = w.taps;
-        pass.pad_h = h.pad, pass.pad_w = w.pad;
-        pass.first = a * row + b * s.in_c, pass.image = s.in_h * row;
-        pass.row = s.stride * row, pass.column = s.stride * s.in_c;
-        pass.weight_first = weight_first;
-        weight_first += s.in_c * h.taps * w.taps * s.out_c;
-        passes.push_back(pass);
-      });
+  for_each_class(s,
+                 [&](const ResidueClass& h, const ResidueClass& w, std::int64_t a, std::int64_t b) {
+                   ConvPass pass;
+                   pass.batch = s.batch, pass.in_h = s.out_h(), pass.in_w = s.out_w();
+                   pass.channels = s.out_c, pass.in_c = divide_up(s.out_c, chunk) * chunk;
+                   pass.out_h = h.pixels, pass.out_w = w.pixels, pass.out_c = s.in_c;
+                   pass.kernel_h = h.taps, pass.kernel_w = w.taps;
+                   pass.pad_h = h.pad, pass.pad_w = w.pad;
+                   pass.first = a * row + b * s.in_c, pass.image = s.in_h * row;
+                   pass.row = s.stride * row, pass.column = s.stride * s.in_c;
+                   pass.weight_first = weight_first;
+                   weight_first += pass.weight_size();
+                   pass.source = h.last * s.kernel_w + w.last;
+                   pass.source_s = -s.stride, pass.source_r = -s.stride * s.kernel_w;
+                   pass.source_o = s.kernel_h * s.kernel_w, pass.source_c = s.in_c * pass.source_o;
+                   passes.push_back(pass);
+                 });
   return passes;
 }
 
-std::vector<std::uint16_t> pack_conv2d_weight(const Conv2dShape& s, const float* weight) {
-  const std::int64_t channels = divide_up(s.in_c, chunk) * chunk;
-  std::vector<std::uint16_t> packed;
-  packed.reserve(static_cast<std::size_t>(s.out_c * s.kernel_h * s.kernel_w * channels));
-  for (std::int64_t o = 0; o < s.out_c; ++o)
-    for (std::int64_t r = 0; r < s.kernel_h; ++r)
-      for (std::int64_t t = 0; t < s.kernel_w; ++t)
-        for (std::int64_t c = 0; c < channels; ++c)
-          packed.push_back(c < s.in_c ? to_bf16(tap(s, weight, o, c, r, t)) : std::uint16_t{0});
-  return packed;
-}
-
-std::vector<std::uint16_t> pack_conv2d_weight_for_data(const Conv2dShape& s, const float* weight) {
-  std::vector<std::uint16_t> packed;
-  packed.reserve(static_cast<std::size_t>(s.weight_size()));
-  for_each_class(s, [&](const ResidueClass& h, const ResidueClass& w, std::int64_t, std::int64_t) {
-    for (std::int64_t c = 0; c < s.in_c; ++c)
-      for (std::int64_t k = 0; k < h.taps; ++k)
-        for (std::int64_t l = 0; l < w.taps; ++l)
-          for (std::int64_t o = 0; o < s.out_c; ++o)
-            packed.push_back(
-                to_bf16(tap(s, weight, o, c, h.last - k * s.stride, w.last - l * s.stride)));
-  });
-  return packed;
-}
-
-ConvPlan ConvPlan::make(const ConvPass& pass, const ConvTile& tile, const void* x,
+ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, const void* x,
                         const void* weight, const ConvEpilogue& epilogue, const void* y,
                         std::size_t y_bytes) {
   const auto refuse = [&](std::string_view why) {
@@ -133,7 +99,7 @@ ConvPlan ConvPlan::make(const ConvPass& pass, const ConvTile& tile, const void* 
   if (std::find(std::begin(conv_tiles), std::end(conv_tiles), tile) == std::end(conv_tiles))
     refuse("there is no kernel of such a tile");
   if (pass.in_c % chunk != 0)
-    refuse("the channels that are read must be a multiple of 8: fill them up with zeros");
+    refuse("the channels that are read must fill vectors of 16 bytes: fill them up with zeros");
   if ((address(x) | address(weight)) % 16 != 0) refuse("operands must be aligned to 16 bytes");
 
   // Positions are 16 bits in the kernel; the furthest pixel lies a tap beyond the last.
@@ -174,10 +140,9 @@ ConvPlan ConvPlan::make(const ConvPass& pass, const ConvTile& tile, const void* 
   plan.stride = to_int(pass.stride);
   plan.pad_h = to_int(pass.pad_h), plan.pad_w = to_int(pass.pad_w);
   plan.taps_chunks = to_int(pass.kernel_h * pass.kernel_w * in_chunks);
-  const int row_chunks = ConvTile::k / static_cast<int>(chunk);
-  plan.step_chunk = row_chunks % plan.in_chunks;
-  plan.step_s = row_chunks / plan.in_chunks % plan.kernel_w;
-  plan.step_r = row_chunks / plan.in_chunks / plan.kernel_w;
+  plan.step_chunk = ConvTile::chunks % plan.in_chunks;
+  plan.step_s = ConvTile::chunks / plan.in_chunks % plan.kernel_w;
+  plan.step_r = ConvTile::chunks / plan.in_chunks / plan.kernel_w;
   plan.channel_tiles = to_int(channel_tiles);
   plan.blocks = static_cast<unsigned>(divide_up(plan.pixels, tile.m) * channel_tiles);
   plan.vectorised = (pass.out_c | pass.first | pass.image | pass.row | pass.column) % 4 == 0 &&
