@@ -9,7 +9,6 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/dense.hpp"
 #include "kernels/emulator/memory.hpp"
-#include "kernels/stream.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/reference/convolution.hpp"
 #include "tests/reference/values.hpp"
@@ -67,7 +66,7 @@ std::vector<float> on(
   }
   const DeviceArray<float> device_y(y);
   f(stream, pointers, device_y.data());
-  synchronize(stream);
+  stream.synchronize();
   return device_y.values();
 }
 
