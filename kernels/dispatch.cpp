@@ -6,11 +6,12 @@
 #include "kernels/cuda/elementwise.hpp"
 #include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/noise.hpp"
+#include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/prepared.hpp"
+#include "kernels/cuda/runtime.hpp"
 #include "kernels/cuda/sgd.hpp"
 #include "kernels/draw_statistics.hpp"
 #include "kernels/noise.hpp"
-#include "kernels/stream.hpp"
 
 // Each operation on the device of its stream.
 
@@ -27,7 +28,15 @@
 
 namespace pixeldp::kernels {
 
-void synchronize(const Stream& stream) { PIXELDP_ON_GPU(stream, synchronize(stream.native())); }
+/// Tells the engine what memory and streams of GPUs are, when the program starts. This file is part
+/// of every program that uses an operation.
+[[maybe_unused]] const bool runtimes_are_known = [] {
+#ifdef PIXELDP_WITH_CUDA
+  register_runtime(DeviceKind::cuda, cuda::device_runtime());
+#endif
+  register_runtime(DeviceKind::emulated, emulated::device_runtime());
+  return true;
+}();
 
 // ---- Noise and statistics
 
@@ -40,14 +49,9 @@ void add_noise(const Stream& stream, const NoiseParams& params, const NoiseRow* 
 void draw_statistics(const Stream& stream, const DrawStatisticsParams& params,
                      const float* features, const float* weight, const float* bias,
                      const std::int64_t* row_image, std::uint64_t* votes, std::uint64_t* sums,
-                     std::uint64_t* squares) {
-  if (stream.device().kind == DeviceKind::emulated) {
-    std::uint64_t bad_row = no_bad_row;
-    emulated::draw_statistics(nullptr, params, features, weight, bias, row_image, votes, sums,
-                              squares, &bad_row);
-    synchronize(stream);
-    return check_bad_row(bad_row, params, row_image);
-  }
+                     std::uint64_t* squares, std::uint64_t* bad_row) {
+  PIXELDP_ON_GPU(stream, draw_statistics(stream.native(), params, features, weight, bias, row_image,
+                                         votes, sums, squares, bad_row));
   cpu::draw_statistics(cpu::best_instruction_set(), params, features, weight, bias, row_image,
                        votes, sums, squares);
 }
@@ -138,6 +142,12 @@ void sgd_step(const Stream& stream, const SgdParams& params, std::int64_t size,
               const float* gradient, float* velocity, float* weight) {
   const SgdStep step = {params, size, gradient, velocity, weight};
   sgd_steps(stream, {&step, 1});
+}
+
+void parseval_project(const Stream& stream, const ParsevalParams& params, float* weight,
+                      std::uint64_t* bad_loop) {
+  PIXELDP_ON_GPU(stream, parseval_project(stream.native(), params, weight, bad_loop));
+  cpu::parseval_project(params, weight, bad_loop);
 }
 
 }  // namespace pixeldp::kernels

@@ -61,6 +61,8 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
                                     .draws = draws,
                                     .selection_draws = selection_draws,
                                     .seed = o.seed};
+  // Before the log is touched: the device may be missing, or too small.
+  const MultiDrawPredictor predictor(Stream(o.device), model.network, o.micro_batch);
   const bool resuming = o.resume && std::filesystem::exists(path);
   std::map<std::int64_t, CertificateRecord> done;
   CertificateLogWriter log = resuming ? CertificateLogWriter::resume(path, header)
@@ -74,7 +76,6 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
     if (!done.contains(image)) todo.push_back(image);
   }
 
-  const MultiDrawPredictor predictor(Stream(o.device), model.network);
   ProgressBar progress("certify " + model.name, o.last - o.first, "images");
   const auto start = std::chrono::steady_clock::now();
   CertificationSummary summary;

@@ -8,6 +8,7 @@
 #include "kernels/dense.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/loss.hpp"
+#include "kernels/parseval.hpp"
 #include "kernels/sgd.hpp"
 
 /// The operations of kernels/*.hpp on processors, without the stream, for work is done when a call
@@ -35,5 +36,6 @@ void activation_backward(Activation activation, std::int64_t size, const float* 
 void softmax_cross_entropy(std::int64_t rows, std::int64_t classes, const float* logits,
                            const std::int32_t* labels, float* dlogits, LossResult* result);
 void sgd_steps(std::span<const SgdStep> steps);
+void parseval_project(const ParsevalParams& params, float* weight, std::uint64_t* bad_loop);
 
 }  // namespace pixeldp::kernels::cpu
