@@ -14,7 +14,7 @@ void conv2d_forward(void* stream, const Conv2dShape& shape, Precision precision,
   with_element(precision, [&](auto element) {
     using Element = decltype(element);
     const ConvPass pass = ConvPass::forward(shape, chunk_of<Element>);
-    PackedConvolution<Element>(stream, {pass}, weight).run(x, {}, y);
+    PackedConvolution<Element>(static_cast<cudaStream_t>(stream), {pass}, weight).run(x, {}, y);
   });
 }
 
@@ -22,7 +22,8 @@ void conv2d_backward_data(void* stream, const Conv2dShape& shape, Precision prec
                           const float* dy, const float* weight, float* dx) {
   with_element(precision, [&](auto element) {
     using Element = decltype(element);
-    PackedConvolution<Element>(stream, ConvPass::backward_data(shape, chunk_of<Element>), weight)
+    PackedConvolution<Element>(static_cast<cudaStream_t>(stream),
+                               ConvPass::backward_data(shape, chunk_of<Element>), weight)
         .run(dy, {}, dx);
   });
 }
@@ -32,10 +33,10 @@ void conv2d_backward_weight(void* stream, const Conv2dShape& shape, Precision pr
   with_element(precision, [&](auto element) {
     using Element = decltype(element);
     const ConvWeightPlan plan = ConvWeightPlan::make(shape, chunk_of<Element>);
-    const FilledChannels<Element> filled_x(stream, shape.batch * shape.in_h * shape.in_w,
-                                           shape.in_c, x);
-    const FilledChannels<Element> filled_dy(stream, plan.pixels, shape.out_c, dy);
-    const StreamArray<float> workspace(stream, plan.workspace_size());
+    const auto s = static_cast<cudaStream_t>(stream);
+    const FilledChannels<Element> filled_x(s, shape.batch * shape.in_h * shape.in_w, shape.in_c, x);
+    const FilledChannels<Element> filled_dy(s, plan.pixels, shape.out_c, dy);
+    const StreamScratch<float> workspace(s, plan.workspace_size());
     conv2d_gemm_backward_weight(stream, shape, filled_x.data(), filled_dy.data(), workspace.data(),
                                 dweight);
   });
@@ -47,7 +48,8 @@ void dense_forward(void* stream, const DenseShape& shape, Precision precision, c
   with_element(precision, [&](auto element) {
     using Element = decltype(element);
     const ConvPass pass = ConvPass::forward(dense_as_conv2d(shape), chunk_of<Element>);
-    PackedConvolution<Element>(stream, {pass}, weight).run(x, {.shift = bias}, y);
+    PackedConvolution<Element>(static_cast<cudaStream_t>(stream), {pass}, weight)
+        .run(x, {.shift = bias}, y);
   });
 }
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kernels/cuda/convolution_operands.hpp"
-#include "kernels/cuda/stream_array.cuh"
+#include "kernels/cuda/stream_scratch.cuh"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 
@@ -20,7 +20,7 @@ auto with_element(Precision precision, F f) {
 template <class Element>
 class FilledChannels {
  public:
-  FilledChannels(void* stream, std::int64_t pixels, std::int64_t channels, const float* x)
+  FilledChannels(cudaStream_t stream, std::int64_t pixels, std::int64_t channels, const float* x)
       : own_(stream, is_filled(channels, x) ? 0 : pixels * filled_channels<Element>(channels)) {
     if constexpr (std::is_same_v<Element, float>) data_ = x;
     if (is_filled(channels, x)) return;
@@ -35,7 +35,7 @@ class FilledChannels {
            reinterpret_cast<std::uintptr_t>(x) % 16 == 0;
   }
 
-  StreamArray<Element> own_;
+  StreamScratch<Element> own_;
   const Element* data_ = nullptr;
 };
 
@@ -44,7 +44,7 @@ template <class Element>
 class PackedConvolution {
  public:
   /// weight: OIHW in device memory, read in the stream.
-  PackedConvolution(void* stream, std::vector<ConvPass> passes, const float* weight)
+  PackedConvolution(cudaStream_t stream, std::vector<ConvPass> passes, const float* weight)
       : stream_(stream),
         passes_(std::move(passes)),
         weight_(stream, passes_.back().weight_first + passes_.back().weight_size()) {
@@ -61,9 +61,9 @@ class PackedConvolution {
   }
 
  private:
-  void* stream_;
+  cudaStream_t stream_;
   std::vector<ConvPass> passes_;
-  StreamArray<Element> weight_;
+  StreamScratch<Element> weight_;
 };
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

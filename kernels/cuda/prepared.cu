@@ -1,6 +1,8 @@
 /// Operations on weights that stay on the device, made of the convolution kernels:
 ///
 /// y = activation(x (*) weight + bias), see prepared.hpp.
+#include <string>
+
 #include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/packed_convolution.cuh"
@@ -9,10 +11,30 @@
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
 
+/// Values in device memory, copied in the stream from others; null for null.
+class Copy {
+ public:
+  Copy(void* stream, const float* values, std::int64_t count)
+      : memory_(static_cast<cudaStream_t>(stream), values == nullptr ? 0 : count) {
+    if (memory_.data() == nullptr) return;
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(float);
+    const cudaError_t error = cudaMemcpyAsync(
+        memory_.data(), values, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(stream));
+    if (error == cudaSuccess) return;
+    cudaGetLastError();  // or the next call would report it again
+    device_call_failed(cudaGetErrorString(error), "copying " + std::to_string(bytes) + " bytes");
+  }
+  const float* data() const { return memory_.data(); }
+
+ private:
+  StreamScratch<float> memory_;
+};
+
 /// In single precision. Operation: (weight, bias, x, y) in device memory.
 template <class Operation>
 class PreparedDirect : public Prepared {
  public:
+  /// bias may be null.
   PreparedDirect(void* stream, const float* weight, std::int64_t weight_size, const float* bias,
                  std::int64_t bias_size, Operation operation)
       : weight_(stream, weight, weight_size),
@@ -24,7 +46,7 @@ class PreparedDirect : public Prepared {
   }
 
  private:
-  StreamArray<float> weight_, bias_;
+  Copy weight_, bias_;
   Operation operation_;
 };
 
@@ -34,8 +56,9 @@ class PreparedGemm : public Prepared {
   /// bias may be null.
   PreparedGemm(void* stream, const Conv2dShape& shape, const float* weight, const float* bias,
                Activation activation)
-      : convolution_(stream, {ConvPass::forward(shape, chunk_of<Element>)}, weight),
-        bias_(stream, bias, bias == nullptr ? 0 : shape.out_c),
+      : convolution_(static_cast<cudaStream_t>(stream),
+                     {ConvPass::forward(shape, chunk_of<Element>)}, weight),
+        bias_(stream, bias, shape.out_c),
         activation_(activation) {}
 
   void run(const float* x, float* y) const override {
@@ -44,7 +67,7 @@ class PreparedGemm : public Prepared {
 
  private:
   PackedConvolution<Element> convolution_;
-  StreamArray<float> bias_;
+  Copy bias_;
   Activation activation_;
 };
 

@@ -1,4 +1,5 @@
 #include <cstring>
+#include <memory>
 
 #include "engine/error.hpp"
 #include "kernels/emulator/memory.hpp"
@@ -34,17 +35,34 @@ cudaError_t cudaFree(void* address) {
   return text.empty() ? finished : error(cudaErrorInvalidValue, "cudaFree: {}", text);
 }
 
-cudaError_t cudaMallocAsync(void** address, std::size_t bytes, cudaStream_t stream) {
+cudaError_t cudaMallocAsync(void** address, std::size_t bytes, cudaStream_t handle) {
   const std::lock_guard lock(runtime().mutex);
-  if (runtime().find(stream) == nullptr) return bad_handle("cudaMallocAsync");
-  return cudaMalloc(address, bytes);
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr) return bad_handle("cudaMallocAsync");
+  if (stream->capture == nullptr || bytes == 0) return cudaMalloc(address, bytes);
+  // Memory of a graph has one address for all launches, and its contents do not outlast one.
+  *address = device_memory().allocate(bytes);
+  if (*address == nullptr)
+    return error(cudaErrorMemoryAllocation, "cudaMallocAsync of {} bytes", bytes);
+  const std::shared_ptr<void> memory(*address, [](void* a) { device_memory().release(a); });
+  stream->capture->memory.emplace(*address, bytes);
+  return enqueue(handle, "cudaMallocAsync",
+                 [memory, bytes] { std::memset(memory.get(), 0xff, bytes); });
 }
 
-cudaError_t cudaFreeAsync(void* address, cudaStream_t stream) {
+cudaError_t cudaFreeAsync(void* address, cudaStream_t handle) {
   const std::lock_guard lock(runtime().mutex);
-  if (const cudaError_t refused = refuse_capture("cudaFreeAsync")) return refused;
   if (address == nullptr) return cudaSuccess;
-  return enqueue(stream, "cudaFreeAsync", [address] {
+  // Of a graph's own memory only the contents go, so that a later use shows; the rest cannot be
+  // captured.
+  if (const auto stream = runtime().find(handle); stream != nullptr && stream->capture != nullptr) {
+    if (const auto own = stream->capture->memory.extract(address); !own.empty()) {
+      return enqueue(handle, "cudaFreeAsync",
+                     [address, bytes = own.mapped()] { std::memset(address, 0xff, bytes); });
+    }
+  }
+  if (const cudaError_t refused = refuse_capture("cudaFreeAsync")) return refused;
+  return enqueue(handle, "cudaFreeAsync", [address] {
     if (const std::string text = device_memory().release(address); !text.empty())
       fail("cudaFreeAsync: {}", text);
   });

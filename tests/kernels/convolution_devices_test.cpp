@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <memory>
@@ -5,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "engine/graph.hpp"
 #include "kernels/convolution.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/dense.hpp"
@@ -168,6 +170,28 @@ TEST_CASE("work that waits in its stream keeps its scratch memory") {
             conv2d_backward_weight(stream, s, p, in[0], in[1], out);
           }) == narrow(reference::conv2d_backward_weight(s, x, dy)));
   }
+  CHECK(emulator::device_memory().live_allocations() == live);
+}
+
+TEST_CASE("prepared operations can be recorded, with their scratch memory") {
+  const Stream stream(Device{DeviceKind::emulated, 0});
+  const std::size_t live = emulator::device_memory().live_allocations();
+  for (const Precision p : precisions) {
+    const Conv2dShape s = same(2, 6, 6, 5, 12, 3, 2);
+    const auto weight = reference::integers(s.weight_size(), 4, 11);
+    const DeviceArray<float> device_weight(weight), x(2 * 36 * 5), y(2 * 9 * 12);
+    const auto conv = prepare_conv2d(stream, s, device_weight.data(), {}, p);
+    const Graph graph(stream, [&] { conv->run(x.data(), y.data()); });
+    for (const std::uint64_t seed : {12, 13}) {
+      const auto values = reference::integers(2 * 36 * 5, 4, seed);
+      stream.synchronize();
+      std::copy(values.begin(), values.end(), x.data());
+      graph.launch();
+      stream.synchronize();
+      CHECK(y.values() == narrow(reference::conv2d_forward(s, values, weight)));
+    }
+  }
+  stream.synchronize();
   CHECK(emulator::device_memory().live_allocations() == live);
 }
 
