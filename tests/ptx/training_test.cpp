@@ -135,6 +135,7 @@ TEST_CASE("the compiled Parseval projection has the processor's bits") {
                                    {32, 25},
                                    {16, 27},
                                    {48, 48},
+                                   {48, 256},
                                    {49, 60},
                                    {61, 50},
                                    {2, 40000}}) {
