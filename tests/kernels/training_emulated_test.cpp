@@ -140,6 +140,20 @@ TEST_CASE("emulated SGD steps have the processor's bits, many parameters at once
   }
 }
 
+TEST_CASE("an emulated SGD step of more elements than a parameter gets blocks") {
+  const std::int64_t size = SgdBatch::most_blocks * SgdBatch::block_elements + 1029, small = 1024;
+  const auto total = static_cast<std::size_t>(size + small);
+  std::vector<float> gradient(total, 2.0f), velocity(total, -1.0f), weight(total, 3.0f);
+  const DeviceArray<float> g(gradient), v(velocity), w(weight);
+  const SgdParams params = {0.5f, 0.5f, 0.25f, 1.0f};
+  // The small one first, so that the grid is larger than the large one's share.
+  const SgdStep steps[] = {{params, small, g.data(), v.data(), w.data()},
+                           {params, size, g.data() + small, v.data() + small, w.data() + small}};
+  sgd_steps(nullptr, steps);
+  CHECK(v.values() == std::vector<float>(total, -0.5f + 2.0f + 0.75f));
+  CHECK(w.values() == std::vector<float>(total, 3.0f - 0.5f * 2.25f));
+}
+
 TEST_CASE("how SGD steps are shared out") {
   std::vector<SgdStep> steps(100);
   for (std::size_t k = 0; k < steps.size(); ++k) steps[k].size = sizes[k % std::size(sizes)];
