@@ -12,9 +12,9 @@ namespace pixeldp::kernels {
 struct BatchNormParams {
   std::int64_t rows = 0;
   std::int64_t channels = 0;
-  float epsilon = 1e-3f;  ///< added to the variance
-  float momentum = 0.9f;  ///< what the running statistics keep of themselves
-  Activation activation;  ///< follows the normalisation
+  float epsilon = 1e-3f;       ///< added to the variance
+  float momentum = 0.9f;       ///< what the running statistics keep of themselves
+  Activation activation = {};  ///< follows the normalisation
 };
 
 /// Floats of the workspace below: at most 1026 per channel.
