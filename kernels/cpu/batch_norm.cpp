@@ -1,6 +1,7 @@
 #include "kernels/batch_norm.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "kernels/batch_norm_formulas.hpp"
@@ -78,10 +79,21 @@ class MomentSums {
 
   void add_rows(std::int64_t row, std::int64_t count, Pair to, std::int64_t rows_before) const {
     const MergeWeights weights = merge_weights(rows_before, count);
-    if (count == Order::group_rows)
-      add<Order::group_rows>(row, Order::group_rows, to, weights);
-    else
-      add<0>(row, static_cast<int>(count), to, weights);
+    const std::int64_t channels = channels_;
+    const float* const x = x_ + row * channels;
+    const float* const shift = shift_;
+    const auto add = [&](std::int64_t c, Moments group) {
+      const Moments m = merge({to.first[c], to.second[c]}, group, weights);
+      to.first[c] = m.mean, to.second[c] = m.squares;
+    };
+    if (count < Order::group_rows) {
+      for (std::int64_t c = 0; c < channels; ++c)
+        add(c, moments(x + c, channels, shift[c], static_cast<int>(count)));
+    } else {
+#pragma omp simd
+      for (std::int64_t c = 0; c < channels; ++c)
+        add(c, moments(x + c, channels, shift[c], std::make_index_sequence<Order::group_rows>()));
+    }
   }
 
   void merge_into(Pair to, std::int64_t rows_to, Pair from, std::int64_t rows_from) const {
@@ -95,28 +107,27 @@ class MomentSums {
   }
 
  private:
-  /// known: the count where the compiler may know it, else 0.
-  template <int known>
-  void add(std::int64_t row, int count, Pair to, MergeWeights weights) const {
-    if constexpr (known > 0) count = known;
-    const std::int64_t channels = channels_;
-    const float* const x = x_ + row * channels;
-    const float* const shift = shift_;
-    const float rows = static_cast<float>(count);
-#pragma omp simd
-    for (std::int64_t c = 0; c < channels; ++c) {
-      Moments group;
-#pragma GCC unroll 8
-      for (int i = 0; i < count; ++i) group.mean += x[i * channels + c] - shift[c];
-      group.mean /= rows;
-#pragma GCC unroll 8
-      for (int i = 0; i < count; ++i) {
-        const float distance = x[i * channels + c] - shift[c] - group.mean;
-        group.squares += distance * distance;
-      }
-      const Moments m = merge({to.first[c], to.second[c]}, group, weights);
-      to.first[c] = m.mean, to.second[c] = m.squares;
+  static Moments moments(const float* x, std::int64_t stride, float shift, int count) {
+    Moments group;
+    for (int i = 0; i < count; ++i) group.mean += x[i * stride] - shift;
+    group.mean /= static_cast<float>(count);
+    for (int i = 0; i < count; ++i) {
+      const float distance = x[i * stride] - shift - group.mean;
+      group.squares += distance * distance;
     }
+    return group;
+  }
+  /// The same without loops, which would keep the loop over channels from being vectorised.
+  template <std::size_t... i>
+  [[gnu::always_inline]] static Moments moments(const float* x, std::int64_t stride, float shift,
+                                                std::index_sequence<i...>) {
+    const float less_shift[] = {(x[static_cast<std::int64_t>(i) * stride] - shift)...};
+    Moments group;
+    ((group.mean += less_shift[i]), ...);
+    group.mean /= static_cast<float>(sizeof...(i));
+    const float distance[] = {(less_shift[i] - group.mean)...};
+    ((group.squares += distance[i] * distance[i]), ...);
+    return group;
   }
 
   std::int64_t channels_;
@@ -136,19 +147,9 @@ class GradientSums {
         dy_(dy) {}
 
   void add_rows(std::int64_t row, std::int64_t count, Pair to, std::int64_t) const {
-    const float slope = slope_;
-    const float *mean = columns_.mean.data(), *invstd = columns_.invstd.data(),
-                *scale = columns_.scale.data(), *beta = columns_.beta.data();
-    for (std::int64_t r = row; r < row + count; ++r) {
-      const float *x = x_ + r * channels_, *dy = dy_ + r * channels_;
-#pragma omp simd
-      for (std::int64_t c = 0; c < channels_; ++c) {
-        const float g =
-            masked_gradient({mean[c], invstd[c], scale[c], beta[c]}, x[c], dy[c], slope);
-        to.first[c] += g;
-        to.second[c] += g * ((x[c] - mean[c]) * invstd[c]);
-      }
-    }
+    if (count == Order::group_rows)
+      return add(row, to, std::make_index_sequence<Order::group_rows>());
+    for (std::int64_t r = row; r < row + count; ++r) add(r, to, std::index_sequence<0>());
   }
 
   void merge_into(Pair to, std::int64_t, Pair from, std::int64_t) const {
@@ -160,6 +161,27 @@ class GradientSums {
   }
 
  private:
+  /// Adds rows row + i.
+  template <std::size_t... i>
+  void add(std::int64_t row, Pair to, std::index_sequence<i...>) const {
+    const std::int64_t channels = channels_;
+    const float slope = slope_;
+    const float *x = x_ + row * channels, *dy = dy_ + row * channels;
+    const float *mean = columns_.mean.data(), *invstd = columns_.invstd.data(),
+                *scale = columns_.scale.data(), *beta = columns_.beta.data();
+#pragma omp simd
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const Channel channel = {mean[c], invstd[c], scale[c], beta[c]};
+      const float input[] = {x[static_cast<std::int64_t>(i) * channels + c]...};
+      const float gradient[] = {masked_gradient(
+          channel, input[i], dy[static_cast<std::int64_t>(i) * channels + c], slope)...};
+      float sum = to.first[c], product = to.second[c];
+      ((sum += gradient[i]), ...);
+      ((product += gradient[i] * ((input[i] - channel.mean) * channel.invstd)), ...);
+      to.first[c] = sum, to.second[c] = product;
+    }
+  }
+
   std::int64_t channels_;
   float slope_;
   const BatchColumns& columns_;
