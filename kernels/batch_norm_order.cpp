@@ -3,14 +3,9 @@
 
 #include "engine/error.hpp"
 #include "kernels/batch_norm_formulas.hpp"
+#include "kernels/cuda/convolution_shape.hpp"
 
 namespace pixeldp::kernels {
-
-namespace {
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
-
-}  // namespace
 
 BatchNormOrder BatchNormOrder::make(const BatchNormParams& params) {
   BatchNormOrder order;
@@ -39,8 +34,10 @@ void check_batch_norm_arguments(const BatchNormParams& params, std::int64_t leas
   constexpr std::int64_t most = std::int64_t{1} << 60;
   const auto [rows, channels, epsilon, momentum, activation] = params;
   if (channels < 1 || rows < least_rows || rows > most / channels) {
-    fail("batch normalisation of {} rows of {} channels: there must be at least {} of {} channels",
-         rows, channels, least_rows, 1);
+    fail(
+        "batch normalisation of {} rows of {} channels: there must be at least {} rows and 1 "
+        "channel, and at most 2^60 elements",
+        rows, channels, least_rows);
   }
   if (!(epsilon >= 0.0f && std::isfinite(epsilon)))
     fail("batch normalisation with epsilon {}: it must be a finite number of at least 0", epsilon);

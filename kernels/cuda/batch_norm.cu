@@ -21,15 +21,22 @@
 /// Fused: activation and its gradient, whose mask is recomputed from x. Never written: xhat, masks,
 /// gradients before the normalisation.
 ///
-/// Bytes per element, without caches: forward 8 read (4 for the statistics, 4 to apply them) and 4
-/// written, where one reading is the least for a batch that fits no cache; backward 16 read (x and
-/// dy twice) and 4 written; inference 4 and 4, the least. Sums of splits: 16 per channel and split
-/// of at least 64 rows, at most 512 splits.
+/// Bytes per element: forward 8 read (4 for the statistics, 4 to apply them) and 4 written, backward
+/// 16 read (x and dy twice) and 4 written, inference 4 and 4. That is the least for a batch that
+/// fits no cache, unless the neighbouring convolutions take over a pass; for one that does, the
+/// second reading comes from the L2 cache. Besides, 16 per channel and split (at least 64 rows, at
+/// most 512 splits) for its sums.
 ///
-/// Operations per element: moments 6, apply 5; backward 7 and 10.
+/// Operations per element: moments 6, normalisation 4; backward 8 and 9; inference 3.
 ///
-/// Registers of a thread are in kernels/cuda/batch_norm.hpp's grid of 256: see below; shared memory
-/// 10 KB for moments, 8 KB for sums.
+///   kernel           registers sm_80, sm_90   shared memory   (nvcc --resource-usage; none spilt)
+///   moments          93, 93                   10240
+///   gradient sums    74, 74                   8192
+///   merges           40, 40                   4096, 2048
+///   normalise        56, 59
+///   input gradient   78, 78
+///   scale and shift  48, 48
+///   fold             16, 19
 #include "kernels/cuda/batch_norm.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
@@ -305,13 +312,34 @@ __global__ void __launch_bounds__(block_threads)
 
 // ---- 3. Over all elements
 
-/// Calls row(r) for each of the thread's rows.
-template <bool vectorised, class Row>
-__device__ __forceinline__ void for_rows(const Place<vectorised>& place, Row row) {
+/// to = function(j, values of all of `from`) for the thread's elements, j being the channel of its
+/// four. Rows are read a few ahead of writing, for which the compiler would have to know that
+/// tensors do not overlap; they may be the same.
+template <bool vectorised, int tensors, class Function>
+__device__ __forceinline__ void transform(const Place<vectorised>& place,
+                                          const float* const (&from)[tensors], float* to,
+                                          Function function) {
+  constexpr int rows_ahead = 4;
+  static_assert(group_rows % rows_ahead == 0);
   for (std::int64_t first = place.row; first < place.end; first += place.step) {
-    const std::int64_t last = first + group_rows < place.end ? first + group_rows : place.end;
-#pragma unroll 4
-    for (std::int64_t r = first; r < last; ++r) row(r);
+#pragma unroll 1
+    for (int i = 0; i < group_rows; i += rows_ahead) {
+      Four in[rows_ahead][tensors];
+      for (int k = 0; k < rows_ahead; ++k) {
+        if (first + i + k >= place.end) break;
+        for (int t = 0; t < tensors; ++t) in[k][t] = place.load(from[t], first + i + k);
+      }
+      for (int k = 0; k < rows_ahead; ++k) {
+        if (first + i + k >= place.end) break;
+        Four out;
+        for (int j = 0; j < vector; ++j) {
+          float values[tensors];
+          for (int t = 0; t < tensors; ++t) values[t] = in[k][t].value[j];
+          out.value[j] = function(j, values);
+        }
+        place.store(out, to, first + i + k);
+      }
+    }
   }
 }
 
@@ -322,11 +350,8 @@ __global__ void __launch_bounds__(block_threads)
   const Place<vectorised> place(grid);
   BatchNormChannel channel[vector];
   batch.load(place, channel);
-  for_rows(place, [&](std::int64_t r) {
-    Four value = place.load(x, r);
-    for (int j = 0; j < vector; ++j) value.value[j] = normalised(channel[j], value.value[j], slope);
-    place.store(value, y, r);
-  });
+  transform(place, {x}, y,
+            [&](int j, const float(&in)[1]) { return normalised(channel[j], in[0], slope); });
 }
 
 template <bool vectorised>
@@ -338,13 +363,8 @@ __global__ void __launch_bounds__(block_threads)
   batch.load(place, channel);
   const Four gradient = place.of_channels(workspace, 0.0f),
              product = place.of_channels(workspace + grid.channels, 0.0f);
-  for_rows(place, [&](std::int64_t r) {
-    const Four input = place.load(x, r);
-    Four value = place.load(dy, r);
-    for (int j = 0; j < vector; ++j)
-      value.value[j] = input_gradient(channel[j], gradient.value[j], product.value[j],
-                                      input.value[j], value.value[j], slope);
-    place.store(value, dx, r);
+  transform(place, {x, dy}, dx, [&](int j, const float(&in)[2]) {
+    return input_gradient(channel[j], gradient.value[j], product.value[j], in[0], in[1], slope);
   });
 }
 
@@ -354,11 +374,8 @@ __global__ void __launch_bounds__(block_threads)
                        const float* shift, float* y) {
   const Place<vectorised> place(grid);
   const Four a = place.of_channels(scale, 0.0f), b = place.of_channels(shift, 0.0f);
-  for_rows(place, [&](std::int64_t r) {
-    Four value = place.load(x, r);
-    for (int j = 0; j < vector; ++j)
-      value.value[j] = activated(a.value[j] * value.value[j] + b.value[j], slope);
-    place.store(value, y, r);
+  transform(place, {x}, y, [&](int j, const float(&in)[1]) {
+    return activated(a.value[j] * in[0] + b.value[j], slope);
   });
 }
 

@@ -21,6 +21,13 @@
 /// element of x that a window covers and 4 per element of y; its gradient 4 and 4 (dy from the
 /// caches where windows are larger than a pixel); sum 12 per element. Operations: one addition per
 /// element read.
+///
+///   kernel                    registers sm_80, sm_90   (nvcc --resource-usage; none spilt)
+///   global average            32, 36                   and 4096 bytes of shared memory
+///   global average gradient   32, 32
+///   shortcut                  34, 40
+///   shortcut gradient         34, 34
+///   sum                       15, 15
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pooling.hpp"
