@@ -23,8 +23,8 @@ std::int64_t batch_norm_workspace_size(const BatchNormParams& params);
 // Tensors are fp32 and dense, of any alignment; gamma, beta and all statistics have one value per
 // channel. A null gamma counts as 1, a null beta as 0. Every sum is taken in a fixed order that
 // depends on rows and channels alone, so that results are the same to the last bit whatever the
-// number of threads, on processors and GPUs alike. (Ioffe and Szegedy, "Batch normalization",
-// 2015.)
+// number of threads, on processors and GPUs alike. On a CPU a call from within a parallel region
+// uses one thread. (Ioffe and Szegedy, "Batch normalization", 2015.)
 
 /// Training.
 ///
@@ -37,7 +37,7 @@ std::int64_t batch_norm_workspace_size(const BatchNormParams& params);
 /// are merged pairwise (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
 /// computing sample variances", 1979): a large mean costs it nothing. mean and invstd are written
 /// for the backward pass. Null running statistics are not updated. y may be x's own memory where no
-/// backward pass follows. On a CPU a call from within a parallel region uses one thread.
+/// backward pass follows.
 void batch_norm_forward(const Stream& stream, const BatchNormParams& params, const float* x,
                         const float* gamma, const float* beta, float* running_mean,
                         float* running_variance, float* mean, float* invstd, float* y,

@@ -9,7 +9,8 @@ namespace pixeldp::kernels {
 
 // Pooling and the shortcuts of residual networks, on NHWC tensors in fp32, dense, of any alignment.
 // An image's results do not depend on the other images; sums are taken in one fixed order, so that
-// results have the same bits on processors and GPUs.
+// results have the same bits on processors and GPUs, for any number of threads. On a CPU a call
+// from within a parallel region uses one thread.
 
 struct GlobalPoolShape {
   std::int64_t batch = 0;

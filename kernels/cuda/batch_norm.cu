@@ -21,11 +21,11 @@
 /// Fused: activation and its gradient, whose mask is recomputed from x. Never written: xhat, masks,
 /// gradients before the normalisation.
 ///
-/// Bytes per element: forward 8 read (4 for the statistics, 4 to apply them) and 4 written, backward
-/// 16 read (x and dy twice) and 4 written, inference 4 and 4. That is the least for a batch that
-/// fits no cache, unless the neighbouring convolutions take over a pass; for one that does, the
-/// second reading comes from the L2 cache. Besides, 16 per channel and split (at least 64 rows, at
-/// most 512 splits) for its sums.
+/// Bytes per element: forward 8 read (4 for the statistics, 4 to apply them) and 4 written,
+/// backward 16 read (x and dy twice) and 4 written, inference 4 and 4. That is the least for a
+/// batch that fits no cache, unless the neighbouring convolutions take over a pass; for one that
+/// does, the second reading comes from the L2 cache. Besides, 16 per channel and split (at least 64
+/// rows, at most 512 splits) for its sums.
 ///
 /// Operations per element: moments 6, normalisation 4; backward 8 and 9; inference 3.
 ///

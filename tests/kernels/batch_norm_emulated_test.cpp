@@ -50,6 +50,32 @@ TEST_CASE("emulated batch normalisation under every schedule") {
   }
 }
 
+TEST_CASE("emulated batch normalisation and sums in place") {
+  for (const Schedule& schedule : adversarial_schedules) {
+    const WithSettings with(schedule);
+    BatchNormCase c = BatchNormCase::random(520, 12, Activation::leaky_relu(0.1f));
+    run_on_processor(c);
+    const Tensor x(c.x, 0), dy(c.dy, 0), mean(c.mean, 0), invstd(c.invstd, 0), gamma(c.gamma, 0),
+        beta(c.beta, 0), scale(c.scale, 0), shift(c.shift, 0);
+    const DeviceArray<float> workspace(c.workspace());
+    batch_norm_backward(nullptr, c.params, x.data(), mean.data(), invstd.data(), gamma.data(),
+                        beta.data(), dy.data(), dy.data(), nullptr, nullptr, workspace.data());
+    CHECK(dy.values() == c.dx);
+    const Tensor in_place(c.x, 0), sum(c.x, 0);
+    batch_norm_inference(nullptr, c.params, in_place.data(), scale.data(), shift.data(),
+                         in_place.data());
+    CHECK(in_place.values() == c.y_inference);
+    add(nullptr, Activation::identity(), static_cast<std::int64_t>(c.x.size()), sum.data(),
+        x.data(), sum.data());
+    std::vector<float> twice = c.x;
+    for (float& value : twice) value *= 2.0f;
+    CHECK(sum.values() == twice);
+    batch_norm_forward(nullptr, c.params, x.data(), gamma.data(), beta.data(), nullptr, nullptr,
+                       mean.data(), invstd.data(), x.data(), workspace.data());
+    CHECK(x.values() == c.y);
+  }
+}
+
 TEST_CASE("emulated batch normalisation waits for nobody, and can be captured") {
   Settings settings = emulator::settings();
   settings.delay_streams = true;
