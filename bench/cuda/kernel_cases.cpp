@@ -9,6 +9,7 @@
 
 #include "bench/cuda/launch_recorder.hpp"
 #include "engine/error.hpp"
+#include "kernels/cuda/bf16_layouts.hpp"
 #include "kernels/cuda/bounds.hpp"
 #include "kernels/cuda/convolution_bf16.hpp"
 #include "kernels/cuda/convolution_bf16_weight.hpp"
@@ -127,6 +128,22 @@ Case direct(const Conv2dShape& s) {
           }};
 }
 
+/// The largest tensor, and the weight, on their way to and from a library with operands in bf16.
+Case to_library(const Conv2dShape& s) {
+  const Sizes size(s);
+  return {"to and from bf16, " + name(s), "mixed", 0.0,
+          12.0 * static_cast<double>(size.x + size.weight), [=] {
+            auto* x = device<float>(size.x);
+            auto* x16 = device<std::uint16_t>(size.x);
+            auto* weight = device<float>(size.weight);
+            auto* weight16 = device<std::uint16_t>(size.weight);
+            cuda::to_bf16(nullptr, size.x, x, x16);
+            cuda::from_bf16(nullptr, size.x, x16, x);
+            cuda::weight_to_bf16(nullptr, s, weight, weight16);
+            cuda::weight_from_bf16(nullptr, s, weight16, weight);
+          }};
+}
+
 /// With the rounding of x to bf16.
 Case dense(const DenseShape& s) {
   return {
@@ -201,6 +218,7 @@ std::vector<Case> cases() {
           data_gradient(narrow),
           weight_gradient(narrow),
           weight_gradient(mnist),
+          to_library(narrow),
           dense({512, 3136, 1024}),
           statistics({512, 1024, 10}),
           statistics({64, 2048, 1000}),
