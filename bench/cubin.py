@@ -160,4 +160,6 @@ def kernels_of_build(build, source):
 def cases_of_build(build):
     """What bench/cuda/kernel_cases.cpp tells."""
     program = pathlib.Path(build) / "bench/bench_kernel_cases"
+    if not program.exists():
+        raise ValueError(f"there is no {program}: build the target bench_kernel_cases, with nvcc")
     return json.loads(subprocess.run([program], capture_output=True, text=True, check=True).stdout)

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <string>
@@ -18,6 +19,14 @@ namespace {
 
 /// run.sh says so.
 bool interpreted() { return std::getenv("PTXRUN_ARCH") != nullptr; }
+
+/// Of a real cuDNN an interpreter could only fail.
+bool cudnn_to_test() {
+  const char* preloaded = std::getenv("LD_PRELOAD");
+  const bool stand_in =
+      preloaded != nullptr && std::string(preloaded).find("cudnn_stand_in") != std::string::npos;
+  return (stand_in || !interpreted()) && cudnn::available();
+}
 
 std::vector<float> product(const GemmCase& one, std::vector<float> c) {
   const Gemm& g = one.gemm;
@@ -73,15 +82,13 @@ TEST_CASE("a product by cuBLAS is recorded into a graph, after a first call") {
   CHECK_FAILS(one.run_recorded(c, 0), "do the operation once before");
 }
 
-TEST_CASE("cuDNN's convolutions are exact on integers that bf16 has") {
-  const Conv2dShape asymmetric = reference::same(1, 8, 8, 8, 8, 3, 2);
-  CHECK(run_cudnn(ConvDirection::forward, asymmetric, std::vector<float>(8 * 8 * 8),
-                  std::vector<float>(8 * 8 * 9))
-            .empty());
-  if (interpreted() || !cudnn::available()) return;  // of what follows nothing has run anywhere
+TEST_CASE("convolutions by cuDNN are exact on integers that bf16 has") {
+  if (!cudnn_to_test()) return;
   for (const Conv2dShape& s :
-       {reference::same(2, 5, 5, 8, 16, 3, 1), reference::same(1, 7, 5, 16, 8, 3, 2),
-        reference::same(2, 4, 6, 24, 32, 1, 1)}) {
+       {reference::same(2, 5, 6, 8, 16, 3, 1), reference::same(1, 7, 5, 16, 8, 3, 2),
+        reference::same(2, 4, 6, 24, 32, 1, 1), Conv2dShape{1, 6, 9, 8, 16, 2, 3, 2, {}, {2, 2}}}) {
+    REQUIRE(cudnn_takes(s));
+    CAPTURE(s.in_h);
     const auto x = reference::integers(s.batch * s.in_h * s.in_w * s.in_c, 1, 1);
     const auto weight = reference::integers(s.weight_size(), 1, 2);
     const auto dy = reference::integers(s.batch * s.out_h() * s.out_w() * s.out_c, 1, 3);
@@ -93,6 +100,23 @@ TEST_CASE("cuDNN's convolutions are exact on integers that bf16 has") {
     check(ConvDirection::backward_data, dy, weight, reference::conv2d_backward_data(s, dy, weight));
     check(ConvDirection::backward_weight, x, dy, reference::conv2d_backward_weight(s, x, dy));
   }
+}
+
+TEST_CASE("convolutions that cuDNN is not asked for, or refuses") {
+  const auto refused = [](const Conv2dShape& s) {
+    const auto x = static_cast<std::size_t>(s.batch * s.in_h * s.in_w * s.in_c);
+    const auto y = static_cast<std::size_t>(s.batch * s.out_h() * s.out_w() * s.out_c);
+    const std::vector<float> a(std::max(x, y)),
+        b(std::max(y, static_cast<std::size_t>(s.weight_size())));
+    return run_cudnn(ConvDirection::forward, s, a, b).empty() &&
+           run_cudnn(ConvDirection::backward_data, s, a, b).empty() &&
+           run_cudnn(ConvDirection::backward_weight, s, a, b).empty();
+  };
+  CHECK(refused(reference::same(1, 8, 8, 8, 8, 3, 2)));  // asymmetric padding
+  if (!interpreted() || !cudnn_to_test()) return;        // the stand-in has its whims
+  CHECK_FALSE(refused(reference::same(1, 5, 5, 8, 32, 3, 1)));
+  CHECK(refused(reference::same(1, 5, 5, 8, 40, 3, 1)));
+  CHECK(refused(reference::same(1, 5, 5, 8, 48, 3, 1)));
 }
 
 /// What run_convolution called: o for the own path, c for cuDNN's.

@@ -21,7 +21,7 @@ if ((loads != stores || stores == 0 || $(count '(ld|st)\.local') > 0)); then
 fi
 
 if [[ -n ${PTXRUN:-} ]]; then
-  preload=
+  preload=${2:-}
   for name in cublas cudart; do
     library=$PTXRUN/libptxrun_$name.so
     [[ -e $library ]] || { echo "error: PTXRUN=$PTXRUN: no libptxrun_$name.so there" >&2; exit 1; }

@@ -2,10 +2,9 @@
 /// x and y are [batch, h, w, c], the weight is [out_c, kernel_h, kernel_w, in_c], sums are in
 /// single precision, the result is rounded to bf16 and widened.
 ///
-/// This file has been compiled and linked, and its calls compared with cuDNN's headers; it has
-/// never run with cuDNN on a GPU. Nothing is known of its results or speed. The tests cover what
-/// surrounds it: cudnn_takes(), the changes of layout, the choice of a path, and that without a
-/// working cuDNN the own kernels do the work.
+/// This file has been compiled, its functions are found in the library, and a stand-in of them by
+/// their definitions (tests/ptx/cudnn_stand_in.cpp) gets what it needs from it; it has never run
+/// with cuDNN on a GPU. Nothing is known of the results, the determinism or the speed there.
 ///
 /// Algorithms: IMPLICIT_PRECOMP_GEMM and ALGO_1 for both gradients, which cuDNN's manual calls
 /// deterministic, and which take channels-last operands in bf16 to the tensor cores. cuDNN's
@@ -73,30 +72,6 @@ const Functions& functions() {
 void check_status(cudnnStatus_t status, const char* what) {
   if (status != CUDNN_STATUS_SUCCESS)
     device_call_failed(functions().cudnnGetErrorString(status), what);
-}
-
-struct Handle {
-  static constexpr const char* what = "making a handle of cuDNN";
-
-  cudnnHandle_t handle = nullptr;
-
-  explicit Handle(cudaStream_t stream) {
-    check_status(functions().cudnnCreate(&handle), what);
-    if (const cudnnStatus_t status = functions().cudnnSetStream(handle, stream);
-        status != CUDNN_STATUS_SUCCESS) {
-      functions().cudnnDestroy(handle);
-      check_status(status, what);
-    }
-  }
-  ~Handle() { functions().cudnnDestroy(handle); }
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-};
-
-/// Never destroyed: at the end of the program the driver may be gone before.
-StreamHandles<Handle>& handles() {
-  static auto& handles = *new StreamHandles<Handle>();
-  return handles;
 }
 
 /// A descriptor that destroys itself.
@@ -176,10 +151,9 @@ constexpr auto weight_algorithm = CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
 /// One of the three, all of whose tensors are x, weight and y or their gradients, in bf16.
 class Operation {
  public:
-  Operation(void* stream, ConvDirection direction, const Conv2dShape& shape)
-      : stream_(static_cast<cudaStream_t>(stream)),
-        direction_(direction),
-        handle_(handles().of(stream_).handle) {
+  Operation(cudnnHandle_t handle, cudaStream_t stream, ConvDirection direction,
+            const Conv2dShape& shape)
+      : stream_(stream), direction_(direction), handle_(handle) {
     const Functions& f = functions();
     cudnnStatus_t status = CUDNN_STATUS_NOT_SUPPORTED;
     if (!d_.set(shape)) return;
@@ -239,6 +213,45 @@ class Operation {
   bool supported_ = false;
 };
 
+class Handle {
+ public:
+  static constexpr const char* what = "making a handle of cuDNN";
+
+  explicit Handle(cudaStream_t stream) : stream_(stream) {
+    check_status(functions().cudnnCreate(&handle_), what);
+    if (const cudnnStatus_t status = functions().cudnnSetStream(handle_, stream);
+        status != CUDNN_STATUS_SUCCESS) {
+      functions().cudnnDestroy(handle_);
+      check_status(status, what);
+    }
+  }
+  ~Handle() {
+    operations_.clear();
+    functions().cudnnDestroy(handle_);
+  }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+
+  /// Made once: asking for the size of the workspace may take longer than a small convolution.
+  const Operation& operation(ConvDirection direction, const Conv2dShape& shape) {
+    std::unique_ptr<Operation>& operation = operations_[{direction, shape}];
+    if (operation == nullptr)
+      operation = std::make_unique<Operation>(handle_, stream_, direction, shape);
+    return *operation;
+  }
+
+ private:
+  cudaStream_t stream_;
+  cudnnHandle_t handle_ = nullptr;
+  std::map<std::pair<ConvDirection, Conv2dShape>, std::unique_ptr<Operation>> operations_;
+};
+
+/// Never destroyed: at the end of the program the driver may be gone before.
+StreamHandles<Handle>& handles() {
+  static auto& handles = *new StreamHandles<Handle>();
+  return handles;
+}
+
 /// x, weight and y in bf16, on the way to and from cuDNN.
 struct Rounded16 {
   Scratch<std::uint16_t> x, weight, y;
@@ -258,7 +271,8 @@ template <class Prepare, class Finish>
 bool convolve(void* stream, ConvDirection direction, const Conv2dShape& shape,
               const Prepare& prepare, const Finish& finish) {
   if (!cudnn_takes(shape) || !available()) return false;
-  const Operation operation(stream, direction, shape);
+  const Operation& operation =
+      handles().of(static_cast<cudaStream_t>(stream)).operation(direction, shape);
   if (!operation.supported()) return false;
   const Rounded16 tensors(stream, shape);
   prepare(tensors);

@@ -41,12 +41,6 @@ class StreamHandles {
     return *handle;
   }
 
-  bool has(cudaStream_t stream) {
-    const std::lock_guard lock(mutex_);
-    const auto found = handles_.find(key(stream));
-    return found != handles_.end() && found->second != nullptr;
-  }
-
   void drop(cudaStream_t stream) {
     const std::lock_guard lock(mutex_);
     handles_.erase(key(stream));
