@@ -1,6 +1,7 @@
 #include "engine/error.hpp"
 #include "kernels/cpu/operations.hpp"
 #include "kernels/cpu/simd.hpp"
+#include "kernels/cuda/bounds.hpp"
 #include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
 #include "kernels/cuda/elementwise.hpp"
@@ -54,6 +55,13 @@ void draw_statistics(const Stream& stream, const DrawStatisticsParams& params,
                                          votes, sums, squares, bad_row));
   cpu::draw_statistics(cpu::best_instruction_set(), params, features, weight, bias, row_image,
                        votes, sums, squares);
+}
+
+void bound_predictions(const Stream& stream, const BoundsParams& params,
+                       const CountedDraws& counted, BoundedPrediction* results,
+                       std::uint64_t* bad_image) {
+  PIXELDP_ON_GPU(stream, bound_predictions(stream.native(), params, counted, results, bad_image));
+  fail("a processor makes certificates one by one (pixeldp::certify)");
 }
 
 // ---- Convolution

@@ -66,7 +66,14 @@ class DeviceDrawLoop::Window {
       half =
           Tensor(Shape{std::max(loop.micro_batch_ * row_size, prefix_batch * image_size)}, device);
     }
-    graph_ = Graph(loop.stream_, [this] { draw(); });
+    plan_.bounds.images = plan.bounds.images > 0 ? images : 0;
+    for (auto& values : {&draws_, &bad_image_}) *values = Buffer<std::uint64_t>(device, images);
+    selected_ = Buffer<std::int64_t>(device, images);
+    certificates_ = Buffer<kernels::BoundedPrediction>(device, images);
+    graph_ = Graph(loop.stream_, [this] {
+      draw();
+      if (plan_.bounds.images > 0) bound();
+    });
   }
 
   /// Images first ... first + count - 1 of the run.
@@ -84,6 +91,7 @@ class DeviceDrawLoop::Window {
     std::vector<std::uint64_t> bad_rows(static_cast<std::size_t>(micro_batches_),
                                         kernels::no_bad_row);
     bad_rows_.upload(stream, bad_rows);
+    if (plan_.bounds.images > 0) prepare_bounds(first, count);
 
     graph_.launch();
 
@@ -97,11 +105,22 @@ class DeviceDrawLoop::Window {
           bad_rows[i], statistics_params(),
           host_slots_.data() + static_cast<std::int64_t>(i) * loop_.micro_batch_);
     }
+    if (plan_.bounds.images > 0) {
+      host_certificates_.resize(static_cast<std::size_t>(images_));
+      certificates_.download(stream, host_certificates_);
+      std::uint64_t bad_image = kernels::no_bad_image;
+      bad_image_.download(stream, {&bad_image, 1});
+      kernels::check_bad_image(bad_image, plan_.bounds);
+    }
   }
 
   ScoreStatistics statistics(std::int64_t image) const {
     return statistics_of(image, loop_.classes_, plan_.draws, host_sums_[0], host_sums_[1],
                          host_sums_[2]);
+  }
+
+  const kernels::BoundedPrediction& certificate(std::int64_t image) const {
+    return host_certificates_[static_cast<std::size_t>(image)];
   }
 
  private:
@@ -143,6 +162,27 @@ class DeviceDrawLoop::Window {
     }
   }
 
+  void prepare_bounds(std::int64_t first, std::int64_t count) {
+    std::vector<std::uint64_t> draws(static_cast<std::size_t>(images_));
+    std::fill_n(draws.begin(), count, plan_.draws);  // what lies beyond is padding
+    draws_.upload(loop_.stream_, draws);
+    bad_image_.upload(loop_.stream_, {{kernels::no_bad_image}});
+    if (!plan_.selected.empty())
+      selected_.upload(loop_.stream_, plan_.selected.subspan(static_cast<std::size_t>(first),
+                                                             static_cast<std::size_t>(count)));
+  }
+
+  /// Gives everything from the statistics to the certificates to the stream.
+  void bound() {
+    kernels::bound_predictions(loop_.stream_, plan_.bounds,
+                               {.draws = draws_.data(),
+                                .votes = sums_[0].data(),
+                                .sums = sums_[1].data(),
+                                .squares = sums_[2].data(),
+                                .selected = plan_.selected.empty() ? nullptr : selected_.data()},
+                               certificates_.data(), bad_image_.data());
+  }
+
   const DeviceDrawLoop& loop_;
   DrawPlan plan_;
   std::int64_t images_, micro_batches_;
@@ -153,6 +193,10 @@ class DeviceDrawLoop::Window {
   Buffer<kernels::NoiseRow> rows_;
   Buffer<std::int64_t> slots_;
   Buffer<std::uint64_t> bad_rows_, sums_[3];  // votes, sums and squares
+  Buffer<std::uint64_t> draws_, bad_image_;
+  Buffer<std::int64_t> selected_;
+  Buffer<kernels::BoundedPrediction> certificates_;
+  std::vector<kernels::BoundedPrediction> host_certificates_;
   std::vector<std::uint64_t> host_sums_[3];
   Graph graph_;
 };
@@ -165,8 +209,10 @@ void DeviceDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageS
   for (std::int64_t first = 0; first < images; first += per_window) {
     const std::int64_t count = std::min(per_window, images - first);
     window.evaluate(source, first, count);
-    for (std::int64_t image = 0; image < count; ++image)
+    for (std::int64_t image = 0; image < count; ++image) {
+      if (plan.bounds.images > 0) plan.bounded(first + image, window.certificate(image));
       if (!consume(first + image, window.statistics(image))) return;
+    }
   }
 }
 

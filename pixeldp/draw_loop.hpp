@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/device.hpp"
+#include "kernels/bounds.hpp"
 #include "layers/network.hpp"
 #include "pixeldp/score_statistics.hpp"
 
@@ -18,6 +19,13 @@ struct DrawPlan {
   StreamTag tag = StreamTag::estimation;
   std::uint32_t first_draw = 0;
   std::uint32_t draws = 1;
+
+  /// For devices other than a processor, which can make the certificates where the statistics are:
+  /// if its `images` is not 0, `bounded` is called with that of each image before the consumer is.
+  kernels::BoundsParams bounds = {};
+  std::span<const std::int64_t> selected = {};  ///< by image index: as CountedDraws; may be empty
+  std::function<void(std::int64_t index, const kernels::BoundedPrediction& certificate)> bounded =
+      {};
 };
 
 /// Writes the pixels [H, W, C] of image `index` of this run and returns the id that addresses its
