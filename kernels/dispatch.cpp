@@ -1,6 +1,7 @@
 #include "engine/error.hpp"
 #include "kernels/cpu/operations.hpp"
 #include "kernels/cpu/simd.hpp"
+#include "kernels/cuda/batch_norm.hpp"
 #include "kernels/cuda/bounds.hpp"
 #include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
@@ -8,6 +9,7 @@
 #include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/noise.hpp"
 #include "kernels/cuda/parseval.hpp"
+#include "kernels/cuda/pooling.hpp"
 #include "kernels/cuda/prepared.hpp"
 #include "kernels/cuda/runtime.hpp"
 #include "kernels/cuda/sgd.hpp"
@@ -118,6 +120,72 @@ std::unique_ptr<Prepared> prepare_dense(const Stream& stream, const DenseShape& 
   PIXELDP_ON_GPU(stream,
                  prepare_dense(stream.native(), shape, weight, bias, activation, precision));
   return cpu::prepare_dense(shape, weight, bias, activation);
+}
+
+// ---- Batch normalisation
+
+void batch_norm_forward(const Stream& stream, const BatchNormParams& params, const float* x,
+                        const float* gamma, const float* beta, float* running_mean,
+                        float* running_variance, float* mean, float* invstd, float* y,
+                        float* workspace) {
+  PIXELDP_ON_GPU(stream, batch_norm_forward(stream.native(), params, x, gamma, beta, running_mean,
+                                            running_variance, mean, invstd, y, workspace));
+  cpu::batch_norm_forward(params, x, gamma, beta, running_mean, running_variance, mean, invstd, y,
+                          workspace);
+}
+
+void batch_norm_backward(const Stream& stream, const BatchNormParams& params, const float* x,
+                         const float* mean, const float* invstd, const float* gamma,
+                         const float* beta, const float* dy, float* dx, float* dgamma, float* dbeta,
+                         float* workspace) {
+  PIXELDP_ON_GPU(stream, batch_norm_backward(stream.native(), params, x, mean, invstd, gamma, beta,
+                                             dy, dx, dgamma, dbeta, workspace));
+  cpu::batch_norm_backward(params, x, mean, invstd, gamma, beta, dy, dx, dgamma, dbeta, workspace);
+}
+
+void fold_batch_norm(const Stream& stream, const BatchNormParams& params, const float* gamma,
+                     const float* beta, const float* running_mean, const float* running_variance,
+                     float* scale, float* shift) {
+  PIXELDP_ON_GPU(stream, fold_batch_norm(stream.native(), params, gamma, beta, running_mean,
+                                         running_variance, scale, shift));
+  cpu::fold_batch_norm(params, gamma, beta, running_mean, running_variance, scale, shift);
+}
+
+void batch_norm_inference(const Stream& stream, const BatchNormParams& params, const float* x,
+                          const float* scale, const float* shift, float* y) {
+  PIXELDP_ON_GPU(stream, batch_norm_inference(stream.native(), params, x, scale, shift, y));
+  cpu::batch_norm_inference(params, x, scale, shift, y);
+}
+
+// ---- Pooling and residual shortcuts
+
+void global_average_pool(const Stream& stream, const GlobalPoolShape& shape, const float* x,
+                         float* y) {
+  PIXELDP_ON_GPU(stream, global_average_pool(stream.native(), shape, x, y));
+  cpu::global_average_pool(shape, x, y);
+}
+
+void global_average_pool_backward(const Stream& stream, const GlobalPoolShape& shape,
+                                  const float* dy, float* dx) {
+  PIXELDP_ON_GPU(stream, global_average_pool_backward(stream.native(), shape, dy, dx));
+  cpu::global_average_pool_backward(shape, dy, dx);
+}
+
+void shortcut_forward(const Stream& stream, const ShortcutShape& shape, const float* x, float* y) {
+  PIXELDP_ON_GPU(stream, shortcut_forward(stream.native(), shape, x, y));
+  cpu::shortcut_forward(shape, x, y);
+}
+
+void shortcut_backward(const Stream& stream, const ShortcutShape& shape, const float* dy,
+                       float* dx) {
+  PIXELDP_ON_GPU(stream, shortcut_backward(stream.native(), shape, dy, dx));
+  cpu::shortcut_backward(shape, dy, dx);
+}
+
+void add(const Stream& stream, Activation activation, std::int64_t size, const float* a,
+         const float* b, float* y) {
+  PIXELDP_ON_GPU(stream, add(stream.native(), activation, size, a, b, y));
+  cpu::add(activation, size, a, b, y);
 }
 
 // ---- Training

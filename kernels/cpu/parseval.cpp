@@ -76,11 +76,12 @@ void parseval_project(const ParsevalParams& params, float* weight, std::uint64_t
         for (std::size_t j = i; j < n; ++j) {
           double sums[warp_lanes] = {};
           const double *x = w.data() + i * c, *y = w.data() + j * c;
-          for (std::size_t k = 0; k < c; k += warp_lanes) {
-            const std::size_t lanes = std::min<std::size_t>(warp_lanes, c - k);
+          std::size_t k = 0;
+          for (; k + warp_lanes <= c; k += warp_lanes) {
 #pragma omp simd
-            for (std::size_t l = 0; l < lanes; ++l) sums[l] += x[k + l] * y[k + l];
+            for (std::size_t l = 0; l < warp_lanes; ++l) sums[l] += x[k + l] * y[k + l];
           }
+          for (std::size_t l = 0; k + l < c; ++l) sums[l] += x[k + l] * y[k + l];
           gram[i * n + j] = sum_of_lanes(sums);
         }
     } else {

@@ -34,10 +34,10 @@ void conv2d_backward_weight(void* stream, const Conv2dShape& shape, Precision pr
     using Element = decltype(element);
     const ConvWeightPlan plan = ConvWeightPlan::make(shape, chunk_of<Element>);
     const auto s = static_cast<cudaStream_t>(stream);
-    const FilledChannels<Element> filled_x(s, shape.batch * shape.in_h * shape.in_w, shape.in_c, x);
-    const FilledChannels<Element> filled_dy(s, plan.pixels, shape.out_c, dy);
+    const FilledChannels<Element> filled_x(s, shape.batch * shape.in_h * shape.in_w, shape.in_c);
+    const FilledChannels<Element> filled_dy(s, plan.pixels, shape.out_c);
     const StreamScratch<float> workspace(s, plan.workspace_size());
-    conv2d_gemm_backward_weight(stream, shape, filled_x.data(), filled_dy.data(), workspace.data(),
+    conv2d_gemm_backward_weight(stream, shape, filled_x.of(x), filled_dy.of(dy), workspace.data(),
                                 dweight);
   });
 }

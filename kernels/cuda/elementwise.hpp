@@ -12,7 +12,7 @@ namespace pixeldp::kernels {
 struct ElementwiseGrid {
   static constexpr int block_threads = 256, thread_elements = 4;
   static constexpr int block_elements = block_threads * thread_elements;
-  static constexpr std::int64_t most_blocks = 1 << 14;
+  static constexpr std::int64_t most_blocks = 1 << 12;
 
   unsigned blocks = 0;
   bool aligned = false;  ///< all arrays begin at multiples of 16 bytes

@@ -16,30 +16,37 @@ auto with_element(Precision precision, F f) {
   return precision == Precision::bf16 ? f(std::uint16_t{}) : f(float{});
 }
 
-/// x [pixels, channels], in single precision, as the tensor cores read it: x itself where it is so.
+/// x [pixels, channels], in single precision, as the tensor cores read it: x itself where it is so,
+/// else copied to memory of this object's own.
 template <class Element>
 class FilledChannels {
  public:
-  FilledChannels(cudaStream_t stream, std::int64_t pixels, std::int64_t channels, const float* x)
-      : own_(stream, is_filled(channels, x) ? 0 : pixels * filled_channels<Element>(channels)) {
-    if constexpr (std::is_same_v<Element, float>) data_ = x;
-    if (is_filled(channels, x)) return;
-    fill_channels(stream, pixels, channels, x, own_.data());
-    data_ = own_.data();
+  FilledChannels(cudaStream_t stream, std::int64_t pixels, std::int64_t channels)
+      : stream_(stream),
+        pixels_(pixels),
+        channels_(channels),
+        own_(stream, is_filled(channels) ? 0 : pixels * filled_channels<Element>(channels)) {}
+
+  /// Until the next call.
+  const Element* of(const float* x) const {
+    if constexpr (std::is_same_v<Element, float>)
+      if (is_filled(channels_)) return x;
+    fill_channels(stream_, pixels_, channels_, x, own_.data());
+    return own_.data();
   }
-  const Element* data() const { return data_; }
 
  private:
-  static bool is_filled(std::int64_t channels, const float* x) {
-    return std::is_same_v<Element, float> && channels == filled_channels<Element>(channels) &&
-           reinterpret_cast<std::uintptr_t>(x) % 16 == 0;
+  static bool is_filled(std::int64_t channels) {
+    return std::is_same_v<Element, float> && channels == filled_channels<Element>(channels);
   }
 
+  cudaStream_t stream_;
+  std::int64_t pixels_, channels_;
   StreamScratch<Element> own_;
-  const Element* data_ = nullptr;
 };
 
-/// Passes (ConvPass) over one tensor to one tensor, by a weight that is packed once.
+/// Passes (ConvPass) over one tensor to one tensor, by a weight that is packed once. All memory is
+/// taken when this is made: a graph that records its runs records none of that.
 template <class Element>
 class PackedConvolution {
  public:
@@ -47,16 +54,17 @@ class PackedConvolution {
   PackedConvolution(cudaStream_t stream, std::vector<ConvPass> passes, const float* weight)
       : stream_(stream),
         passes_(std::move(passes)),
-        weight_(stream, passes_.back().weight_first + passes_.back().weight_size()) {
+        weight_(stream, passes_.back().weight_first + passes_.back().weight_size()),
+        filled_(stream, passes_[0].batch * passes_[0].in_h * passes_[0].in_w, passes_[0].channels) {
     pack_weight(stream, passes_, weight, weight_.data());
   }
 
+  /// Runs follow each other in the stream.
   void run(const float* x, const ConvEpilogue& epilogue, float* y) const {
-    const ConvPass& any = passes_.front();
-    const FilledChannels<Element> filled(stream_, any.batch * any.in_h * any.in_w, any.channels, x);
+    const Element* const filled = filled_.of(x);
     for (const ConvPass& pass : passes_) {
       const ConvTile tile = choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c);
-      conv2d_gemm(stream_, pass, tile, filled.data(), weight_.data(), epilogue, y);
+      conv2d_gemm(stream_, pass, tile, filled, weight_.data(), epilogue, y);
     }
   }
 
@@ -64,6 +72,7 @@ class PackedConvolution {
   cudaStream_t stream_;
   std::vector<ConvPass> passes_;
   StreamScratch<Element> weight_;
+  FilledChannels<Element> filled_;
 };
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -22,7 +22,7 @@
 /// cache, and written once, and its copy too. Operations, in double precision: 3 n^3 additions and
 /// multiplications per loop, 3 n rows cols around them.
 ///
-/// The one block: 95 registers on sm_80, 99 on sm_90, 110592 bytes of shared memory. The others: up
+/// The one block: 95 registers on sm_80, 99 on sm_90, 159744 bytes of shared memory. The others: up
 /// to 48 and 58 registers.
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
@@ -36,7 +36,8 @@ namespace {
 constexpr int matrices = 6;
 
 struct SharedStorage {
-  double values[matrices * ParsevalPlan::most_shared_side * ParsevalPlan::most_shared_side];
+  double memory[matrices * ParsevalPlan::most_shared_side * ParsevalPlan::most_shared_side];
+  float copy[ParsevalPlan::most_shared_size];
 };
 
 /// The threads that share the work of a phase: a block's or a grid's, whole warps.
@@ -49,9 +50,9 @@ struct Projection {
   int n;
   bool wide;
   float* weight;
-  float* copy;  // the weight as it was
   unsigned long long* bad_loop;
-  double* memory;  // of the six matrices
+  float* copy = nullptr;     // the weight as it was
+  double* memory = nullptr;  // of the six matrices
 
   __device__ __forceinline__ double* matrix(int k) const {
     return memory + std::int64_t{k} * n * n;
@@ -166,7 +167,9 @@ struct Projection {
 
 __global__ void __launch_bounds__(ParsevalPlan::block_threads, 1)
     parseval_kernel(Projection projection) {
-  projection.memory = shared_storage<SharedStorage>().values;
+  auto& shared = shared_storage<SharedStorage>();
+  projection.memory = shared.memory;
+  projection.copy = shared.copy;
   const Workers workers = {threadIdx.x, ParsevalPlan::block_threads};
   projection.first(workers);
   __syncthreads();
@@ -208,18 +211,21 @@ void parseval_project(void* stream, const ParsevalParams& params, float* weight,
   const ParsevalPlan plan = ParsevalPlan::make(params.rows, params.cols);
   if (params.loops == 0 || plan.side == 0) return;
   const auto cuda_stream = static_cast<cudaStream_t>(stream);
-  const std::int64_t side = plan.side;
-  const StreamScratch<float> copy(cuda_stream, params.rows * params.cols);
-  const StreamScratch<double> memory(cuda_stream, plan.one_block ? 0 : matrices * side * side);
-  const Projection projection = {params,       plan.side,
-                                 plan.wide,    weight,
-                                 copy.data(),  reinterpret_cast<unsigned long long*>(bad_loop),
-                                 memory.data()};
+  Projection projection = {.params = params,
+                           .n = plan.side,
+                           .wide = plan.wide,
+                           .weight = weight,
+                           .bad_loop = reinterpret_cast<unsigned long long*>(bad_loop)};
   if (plan.one_block) {
     launch<parseval_kernel>(1, ParsevalPlan::block_threads, sizeof(SharedStorage), cuda_stream,
                             projection);
     return;
   }
+  const std::int64_t side = plan.side;
+  const StreamScratch<double> memory(cuda_stream, matrices * side * side);
+  const StreamScratch<float> copy(cuda_stream, params.rows * params.cols);
+  projection.memory = memory.data();
+  projection.copy = copy.data();
   constexpr int threads = ParsevalPlan::grid_threads;
   launch<first_kernel>(plan.blocks, threads, 0, cuda_stream, projection);
   for (int loop = 0; loop < params.loops; ++loop) {

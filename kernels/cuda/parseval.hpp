@@ -6,12 +6,12 @@
 
 namespace pixeldp::kernels {
 
-/// How the work of kernels/cuda/parseval.cu is done: by one block with the matrices in shared
-/// memory and a single launch, where they fit and the weight is no larger than a block can handle
-/// in a moment; otherwise by whole grids, with two launches for each loop and two more.
+/// How the work of kernels/cuda/parseval.cu is done: in a single launch of one block, where
+/// matrices and weight fit into its shared memory; otherwise by whole grids, with two launches for
+/// each loop and one more.
 struct ParsevalPlan {
-  static constexpr int most_shared_side = 48;  ///< six matrices of doubles: 108 KB
-  static constexpr std::int64_t most_shared_size = 1 << 16;
+  /// Six matrices of doubles, 108 KB, and a weight of floats, 48 KB. An A100 has 163.
+  static constexpr int most_shared_side = 48, most_shared_size = 256 * 48;
   static constexpr int most_side = 1 << 15;
   static constexpr int block_threads = 512, grid_threads = 256;
   static constexpr int most_blocks = 1024;

@@ -14,8 +14,8 @@ struct SgdBatch {
   static constexpr int most_steps = 64;
   static constexpr int block_threads = 256, thread_elements = 4;
   static constexpr int block_elements = block_threads * thread_elements;
-  /// Of one parameter. A larger one goes round: 2^14 blocks keep any GPU busy.
-  static constexpr std::int64_t most_blocks = 1 << 14;
+  /// Of one parameter. A larger one goes round: these blocks keep any GPU busy.
+  static constexpr std::int64_t most_blocks = 1 << 12;
 
   SgdStep steps[most_steps];
   unsigned first_block[most_steps + 1] = {};

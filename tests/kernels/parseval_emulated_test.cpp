@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -65,7 +67,9 @@ TEST_CASE("the emulated Parseval projection has the processor's bits") {
                                    {150, 3},
                                    {32, 25},
                                    {16, 27},
-                                   {48, 48}}) {
+                                   {48, 48},
+                                   {48, 256},
+                                   {256, 48}}) {
     for (const int loops : {0, 1, 2, 3, 10}) {
       for (const double scale : {1.0, 3.0}) {
         CAPTURE(rows);
@@ -84,7 +88,7 @@ TEST_CASE("the emulated Parseval projection has the processor's bits") {
 
 TEST_CASE("the emulated Parseval projection of weights that take a whole grid") {
   for (const auto& [rows, cols] :
-       {std::pair<std::int64_t, std::int64_t>{49, 60}, {61, 50}, {2, 40000}, {40000, 2}}) {
+       {std::pair<std::int64_t, std::int64_t>{49, 60}, {61, 50}, {2, 6145}, {6145, 2}}) {
     CAPTURE(rows);
     CHECK(!ParsevalPlan::make(rows, cols).one_block);
     for (const int loops : {1, 2, 5}) {
@@ -155,6 +159,9 @@ TEST_CASE("how a Parseval projection is done, and what it refuses") {
   CHECK(ParsevalPlan::make(32, 25).side == 25);
   CHECK(!ParsevalPlan::make(32, 25).wide);
   CHECK(ParsevalPlan::make(16, 27).wide);
+  CHECK(ParsevalPlan::make(48, 256).one_block);
+  CHECK(!ParsevalPlan::make(48, 257).one_block);
+  CHECK(!ParsevalPlan::make(49, 49).one_block);
   CHECK(ParsevalPlan::make(64, 64).blocks == 16);
   CHECK(ParsevalPlan::make(0, 5).side == 0);
   CHECK(ParsevalPlan::make(4096, 4096).blocks == ParsevalPlan::most_blocks);

@@ -12,6 +12,8 @@
 #include "kernels/cuda/elementwise.hpp"
 #include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/sgd.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/stream.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/reference/values.hpp"
 
@@ -140,6 +142,20 @@ TEST_CASE("emulated SGD steps have the processor's bits, many parameters at once
   }
 }
 
+TEST_CASE("an emulated SGD step of more elements than a parameter gets blocks") {
+  const std::int64_t size = SgdBatch::most_blocks * SgdBatch::block_elements + 1029, small = 1024;
+  const auto total = static_cast<std::size_t>(size + small);
+  std::vector<float> gradient(total, 2.0f), velocity(total, -1.0f), weight(total, 3.0f);
+  const DeviceArray<float> g(gradient), v(velocity), w(weight);
+  const SgdParams params = {0.5f, 0.5f, 0.25f, 1.0f};
+  // The small one first, so that the grid is larger than the large one's share.
+  const SgdStep steps[] = {{params, small, g.data(), v.data(), w.data()},
+                           {params, size, g.data() + small, v.data() + small, w.data() + small}};
+  sgd_steps(nullptr, steps);
+  CHECK(v.values() == std::vector<float>(total, -0.5f + 2.0f + 0.75f));
+  CHECK(w.values() == std::vector<float>(total, 3.0f - 0.5f * 2.25f));
+}
+
 TEST_CASE("how SGD steps are shared out") {
   std::vector<SgdStep> steps(100);
   for (std::size_t k = 0; k < steps.size(); ++k) steps[k].size = sizes[k % std::size(sizes)];
@@ -245,6 +261,34 @@ TEST_CASE("logits that are not finite: a loss that is not a number is no hit") {
   }
   CHECK(check_loss(1, 3, {-infinity, 0, 1}, {0}).loss == std::numeric_limits<double>::infinity());
   CHECK(check_loss(1, 3, {-infinity, 0, 1}, {2}).correct == 1);
+}
+
+TEST_CASE("an emulated stream gets the operations of training, and does them in its own time") {
+  Settings delayed = settings();
+  delayed.delay_streams = true;
+  const WithSettings with(delayed);
+  const pixeldp::Stream stream(Device{DeviceKind::emulated});
+  const DeviceArray<float> y(std::vector<float>{-4.0f, 4.0f}), gradient(std::vector<float>{8, 8}),
+      velocity(std::vector<float>{0, 0}), weight(std::vector<float>{1.5f, 0.0f});
+  const DeviceArray<std::int32_t> label(std::vector<std::int32_t>{1});
+  const DeviceArray<LossResult> result(std::vector<LossResult>{{7.0, 7}});
+  const DeviceArray<std::uint64_t> bad_loop(std::vector<std::uint64_t>{no_bad_loop});
+  const Activation leaky = Activation::leaky_relu(0.25f);
+  kernels::activation_backward(stream, leaky, 2, y.data(), gradient.data());
+  kernels::activate(stream, leaky, 2, y.data());
+  kernels::sgd_step(stream, {.learning_rate = 0.5f}, 2, gradient.data(), velocity.data(),
+                    weight.data());
+  kernels::parseval_project(stream, {1, 2, 1.0, 0.5, 1}, weight.data(), bad_loop.data());
+  kernels::softmax_cross_entropy(stream, 1, 2, y.data(), label.data(), y.data(), result.data());
+  CHECK(result.data()->correct == 7);  // device memory is ordinary memory here
+  CHECK(gradient.data()[0] == 8.0f);
+  kernels::synchronize(stream);
+  CHECK(result.data()->correct == 1);
+  CHECK(gradient.values() == std::vector<float>{2.0f, 8.0f});
+  CHECK(velocity.values() == std::vector<float>{2.0f, 8.0f});
+  // Stepped to (0.5, -4), whose squared singular value of 16.25 is beyond 5.
+  CHECK(bad_loop.values()[0] == 0);
+  CHECK(weight.values() == std::vector<float>{0.5f, -4.0f});
 }
 
 }  // namespace
