@@ -2,9 +2,11 @@
 #include "kernels/cpu/operations.hpp"
 #include "kernels/cpu/simd.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
+#include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.hpp"
 #include "kernels/cuda/prepared.hpp"
 #include "kernels/draw_statistics.hpp"
+#include "kernels/multi_draw.hpp"
 #include "kernels/noise.hpp"
 #include "kernels/stream.hpp"
 
@@ -46,6 +48,17 @@ void draw_statistics(const Stream& stream, const DrawStatisticsParams& params,
   }
   cpu::draw_statistics(cpu::best_instruction_set(), params, features, weight, bias, row_image,
                        votes, sums, squares);
+}
+
+bool multi_draw_supported(const Device& device, const MultiDrawNetwork& network) {
+  return device.kind != DeviceKind::cpu && MultiDrawGrid::supports(network);
+}
+
+std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const MultiDrawNetwork& network,
+                                              const MultiDrawWeights& weights) {
+  PIXELDP_ON_GPU(stream, prepare_multi_draw(stream.native(), network, weights));
+  fail("the device {} has no multi-draw kernel: evaluate the network layer by layer",
+       stream.device().name());
 }
 
 // ---- Convolution

@@ -5,11 +5,10 @@
 ///   x16[i] = bf16(x[i])
 ///
 /// is written once: 4 bytes read and 2 written per element of x.
-#include <string>
-
 #include "kernels/cuda/convolution_bf16.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/device_array.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prepared.hpp"
 #include "kernels/cuda/ptx/convert.cuh"
@@ -24,36 +23,6 @@ __global__ void __launch_bounds__(block_threads)
   const std::int64_t i = std::int64_t{blockIdx.x} * block_threads + threadIdx.x;
   if (i < size) y[i] = static_cast<std::uint16_t>(ptx::to_bf16x2(x[i], 0.0f));
 }
-
-void check(cudaError_t error, const std::string& what) {
-  if (error == cudaSuccess) return;
-  cudaGetLastError();  // or the next call would report it again
-  device_call_failed(cudaGetErrorString(error), what);
-}
-
-/// An array in device memory.
-template <class T>
-class DeviceArray {
- public:
-  explicit DeviceArray(std::size_t count) : bytes_(count * sizeof(T)) {
-    if (count == 0) return;
-    check(cudaMalloc(reinterpret_cast<void**>(&data_), bytes_),
-          "allocating " + std::to_string(bytes_) + " bytes");
-  }
-  DeviceArray(const T* values, std::size_t count) : DeviceArray(count) {
-    if (count == 0) return;
-    check(cudaMemcpy(data_, values, bytes_, cudaMemcpyHostToDevice),
-          "copying " + std::to_string(bytes_) + " bytes to memory");
-  }
-  ~DeviceArray() { cudaFree(data_); }
-  DeviceArray(const DeviceArray&) = delete;
-  DeviceArray& operator=(const DeviceArray&) = delete;
-  T* data() const { return data_; }
-
- private:
-  std::size_t bytes_;
-  T* data_ = nullptr;
-};
 
 class DirectConv2d : public Prepared {
  public:
@@ -129,7 +98,7 @@ std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, c
 }
 
 void synchronize(void* stream) {
-  check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "waiting for the kernels");
+  check_call(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "waiting for the kernels");
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE
