@@ -4,8 +4,8 @@
 ///   h = relu(dense f + bias),  votes, sums, squares += statistics of the head of h
 ///
 /// Layouts: prefixes [images, in_h, in_w, in_c], aligned to 16 bytes; weights packed once into the
-/// order in which the lanes of a warp want them (pack_kernel), so that a lane's part of 16 products
-/// of 16 columns is one access of 16 bytes, and a warp's accesses are 512 bytes in a row.
+/// order in which the lanes of a warp want them (fragments.hpp), so that a lane's part of 16
+/// products of 16 columns is one access of 16 bytes, and a warp's accesses are 512 bytes in a row.
 ///
 /// Work: a block does 32 draws (or 16) of one image, row after row of the convolution's output.
 ///
@@ -56,6 +56,8 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/device_array.cuh"
 #include "kernels/cuda/draw_statistics.cuh"
+#include "kernels/cuda/fragments.cuh"
+#include "kernels/cuda/fragments.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.cuh"
@@ -67,18 +69,9 @@ namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
 
 constexpr int threads = 256, warps = threads / 32;
-constexpr int chunk = 8;                  // elements in 16 bytes
-constexpr int k = 16, n = 16;             // of a piece of packed weights: 16 bytes a lane
+constexpr int chunk = 8;  // elements in 16 bytes
+constexpr int k = Piece::k, n = Piece::n;
 constexpr int shared_limit = 163 * 1024;  // of an A100
-
-/// Where chunk c of a row of `chunks` chunks begins, rows of different draws being behind each
-/// other: eight draws, the same chunk of each, meet no bank twice.
-template <int chunks>
-__device__ __forceinline__ int offset_of(int draw, int c) {
-  static_assert((chunks & (chunks - 1)) == 0, "a power of two");
-  constexpr int rows = chunks < 8 ? 8 / chunks : 1;  // in 128 bytes
-  return (draw * chunks + (c ^ (draw / rows % (chunks < 8 ? chunks : 8)))) * chunk;
-}
 
 /// multi_draw_shapes[index] as a type. (nvcc 13 cannot launch kernels whose template argument is a
 /// struct.)
@@ -161,7 +154,7 @@ union alignas(16) SharedStorage {
   Ends<S> ends;
 };
 
-/// Packed as pack_kernel says; the biases may be null.
+/// Packed as fragments.hpp says; the biases may be null.
 struct Weights {
   const uint4* conv;
   const uint4* dense;
@@ -196,7 +189,7 @@ __device__ __forceinline__ float relu(float value) {
 template <class S, class Transform>
 struct NoiseMaker {
   NoisyRow<Transform, AnyActivation> noise;
-  const float4* prefix;  // of the image, from this thread's channels on
+  const uint4* prefix;  // bits, of the image, from this thread's channels on
   int in_h, pixel, quad, target;
 
   __device__ __forceinline__ NoiseMaker(const Work& work, std::int64_t image, std::uint32_t first)
@@ -207,10 +200,10 @@ struct NoiseMaker {
     noise = {work.noise.seed, work.noise.tag,
              NoiseRow{image, work.image_ids[image], first + static_cast<std::uint32_t>(draw)},
              work.noise.scale, AnyActivation{work.noise.activation.slope}};
-    prefix = reinterpret_cast<const float4*>(
-                 work.prefixes + image * (std::int64_t{work.in_h} * S::in_w * S::in_c)) +
+    prefix = reinterpret_cast<const uint4*>(work.prefixes +
+                                            image * (std::int64_t{work.in_h} * S::in_w * S::in_c)) +
              quad;
-    target = offset_of<S::in_chunks>(draw, quad / 2) + quad % 2 * 4;
+    target = swizzled<S::in_chunks>(draw, quad / 2) + quad % 2 * 4;
   }
 
   /// Step `step` of the noise of `count` rows from first_row on; those that do not exist are left
@@ -219,24 +212,15 @@ struct NoiseMaker {
     const int p = step * S::pixels_at_once + pixel, h = first_row + p / S::in_w, w = p % S::in_w;
     const bool exists = p < count * S::in_w && h >= 0 && h < in_h;
     const int block = exists ? (h * S::in_w + w) * S::quads : 0;
-    const float4 v = __ldg(prefix + block);
-    const float x[4] = {v.x, v.y, v.z, v.w};
+    const uint4 v = __ldg(prefix + block);
+    const float x[4] = {__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),
+                        __uint_as_float(v.w)};
     float y[4];
     noise.apply(static_cast<std::uint32_t>(block + quad), x, y);
     if (!exists) return;
     store_shared(
         reinterpret_cast<uint2*>(rows.noised[h % S::kernel] + w * S::draws * S::in_c + target),
         make_uint2(ptx::to_bf16x2(y[0], y[1]), ptx::to_bf16x2(y[2], y[3])));
-  }
-};
-
-/// The weights of 16 products of 16 columns.
-struct Piece {
-  std::uint32_t b[2][2];
-
-  __device__ __forceinline__ void load(const uint4* from) {
-    const uint4 v = __ldg(from);
-    b[0][0] = v.x, b[0][1] = v.y, b[1][0] = v.z, b[1][1] = v.w;
   }
 };
 
@@ -300,7 +284,7 @@ struct Convolution {
     for (; step < end; ++step) {
       const std::uint16_t* const row =
           rows.noised[(top + step / steps) % S::kernel] +
-          offset_of<S::in_chunks>(tile_m * 16 + lane % 16, step % steps * 2 + lane / 16);
+          swizzled<S::in_chunks>(tile_m * 16 + lane % 16, step % steps * 2 + lane / 16);
       for (int residue = 0; residue < S::stride; ++residue) {
         multiply(row, pieces[residue], residue);
         load(pieces[residue], weight, step + 1, residue);  // after the last step, for nothing
@@ -316,7 +300,7 @@ struct Convolution {
         for (int half = 0; half < 2; ++half) {
           const int draw = tile_m * 16 + half * 8 + lane / 4;
           store_shared(reinterpret_cast<std::uint32_t*>(
-                           pixel + offset_of<S::out_chunks>(draw, tile_n * 2 + j) + lane % 4 * 2),
+                           pixel + swizzled<S::out_chunks>(draw, tile_n * 2 + j) + lane % 4 * 2),
                        ptx::to_bf16x2(relu(sum[i][j][2 * half]), relu(sum[i][j][2 * half + 1])));
         }
       }
@@ -349,8 +333,8 @@ struct Dense {
                                        int last_new_row) const {
     const std::uint16_t* const pixel = rows.feature(step / S::pixel_steps, last_new_row);
     for (int i = 0; i < S::m; ++i)
-      ptx::ldmatrix(a[i], pixel + offset_of<S::out_chunks>(i * 16 + lane % 16,
-                                                           step % S::pixel_steps * 2 + lane / 16));
+      ptx::ldmatrix(a[i], pixel + swizzled<S::out_chunks>(i * 16 + lane % 16,
+                                                          step % S::pixel_steps * 2 + lane / 16));
   }
 
   __device__ __forceinline__ void multiply(const std::uint32_t (&a)[S::m][4], const uint4* next,
@@ -470,25 +454,6 @@ __global__ void __launch_bounds__(threads, 1)
   ends.sums.add_to(totals, image, classes, thread, threads);
 }
 
-/// Weights OIHW (of a dense layer: kernels of one tap) in the order of the fragments of mma,
-/// rounded to bf16: [kernel row, 16 inputs, kernel column, 16 outputs, lane, 4 words], lane 4 g + t
-/// holding inputs 2t, 2t + 1 and 2t + 8, 2t + 9 of output g, and then of output g + 8.
-__global__ void __launch_bounds__(threads)
-    pack_kernel(std::int64_t words, int in_c, int kernel, int out_c,
-                const float* __restrict__ weight, std::uint32_t* __restrict__ packed) {
-  const std::int64_t i = std::int64_t{blockIdx.x} * threads + threadIdx.x;
-  if (i >= words) return;
-  const int word = static_cast<int>(i % 4), lane = static_cast<int>(i / 4 % 32);
-  const std::int64_t piece = i / 128;
-  const std::int64_t o = piece % (out_c / n) * n + word / 2 * 8 + lane / 4;
-  const std::int64_t tap = piece / (out_c / n);  // [row, 16 inputs, column]
-  const std::int64_t s = tap % kernel, r = tap / kernel / (in_c / k);
-  const std::int64_t c = tap / kernel % (in_c / k) * k + word % 2 * 8 + lane % 4 * 2;
-  const std::int64_t taps = std::int64_t{kernel} * kernel;
-  const float* const from = weight + (o * in_c + c) * taps + r * kernel + s;
-  packed[i] = ptx::to_bf16x2(from[0], from[taps]);
-}
-
 class PackedMultiDraw : public MultiDraw {
  public:
   PackedMultiDraw(void* stream, const MultiDrawNetwork& network, const MultiDrawWeights& weights,
@@ -496,16 +461,15 @@ class PackedMultiDraw : public MultiDraw {
       : stream_(static_cast<cudaStream_t>(stream)),
         network_(network),
         block_draws_(block_draws),
-        conv_(static_cast<std::size_t>(
-            (network.conv.weight_size() + network.conv.kernel_w * k * network.conv.out_c) / 2)),
-        dense_(static_cast<std::size_t>(network.hidden * network.dense_in() / 2)),
+        conv_(static_cast<std::size_t>(network.conv.weight_size() +
+                                       network.conv.kernel_w * k * network.conv.out_c)),
+        dense_(static_cast<std::size_t>(network.hidden * network.dense_in())),
         dense_bias_(copy_size(weights.dense_bias, network.hidden)),
         head_(static_cast<std::size_t>(network.hidden * network.classes)),
         head_bias_(copy_size(weights.head_bias, network.classes)) {
     const Conv2dShape& conv = network.conv;
-    pack(conv.weight_size(), conv.in_c, conv.kernel_h, conv.out_c, weights.conv, conv_);
-    pack(network.hidden * network.dense_in(), network.dense_in(), 1, network.hidden, weights.dense,
-         dense_);
+    pack(conv.in_c, conv.kernel_h, conv.out_c, weights.conv, conv_);
+    pack(network.dense_in(), 1, network.hidden, weights.dense, dense_);
     copy(weights.dense_bias, dense_bias_);
     copy(weights.head, head_);
     copy(weights.head_bias, head_bias_);
@@ -549,12 +513,10 @@ class PackedMultiDraw : public MultiDraw {
                                stream_),
                "copying weights");
   }
-  void pack(std::int64_t size, std::int64_t in_c, std::int64_t kernel, std::int64_t out_c,
-            const float* weight, const DeviceArray<std::uint32_t>& packed) const {
-    const std::int64_t words = size / 2;
-    launch<pack_kernel>((words + threads - 1) / threads, threads, 0, stream_, words,
-                        static_cast<int>(in_c), static_cast<int>(kernel), static_cast<int>(out_c),
-                        weight, packed.data());
+  void pack(std::int64_t in_c, std::int64_t kernel, std::int64_t out_c, const float* weight,
+            const DeviceArray<std::uint16_t>& packed) const {
+    pack_fragments(stream_, static_cast<int>(in_c), static_cast<int>(kernel),
+                   static_cast<int>(out_c), weight, packed.data());
   }
 
   template <class Transform, std::size_t index = 0>
@@ -574,8 +536,8 @@ class PackedMultiDraw : public MultiDraw {
   cudaStream_t stream_;
   MultiDrawNetwork network_;
   int block_draws_;
-  DeviceArray<std::uint32_t> conv_;  // and room for a step that is loaded for nothing
-  DeviceArray<std::uint32_t> dense_;
+  DeviceArray<std::uint16_t> conv_;  // and room for a step that is loaded for nothing
+  DeviceArray<std::uint16_t> dense_;
   DeviceArray<float> dense_bias_, head_, head_bias_;
 };
 

@@ -1,7 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <numeric>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -9,100 +7,21 @@
 #include "engine/error.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/draw_statistics.hpp"
-#include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.hpp"
 #include "kernels/cuda/prepared.hpp"
 #include "tests/emulator/device_array.hpp"
-#include "tests/reference/convolution.hpp"
-#include "tests/reference/values.hpp"
+#include "tests/multi_draw_on_device.cuh"
 #include "tests/throws_error.hpp"
 
 namespace pixeldp::kernels::emulated {
 namespace {
 
-struct Statistics {
-  std::vector<std::uint64_t> votes, sums, squares;
-  std::uint64_t bad_row = no_bad_row;
+using Statistics = MultiDrawStatistics;
 
-  explicit Statistics(std::int64_t count) : votes(static_cast<std::size_t>(count)) {
-    std::iota(votes.begin(), votes.end(), std::uint64_t{1} << 40);  // they hold something already
-    sums = squares = votes;
-  }
-  bool operator==(const Statistics&) const = default;
-};
+struct Problem : MultiDrawProblem {
+  using MultiDrawProblem::MultiDrawProblem;
 
-std::size_t as_size(std::int64_t value) { return static_cast<std::size_t>(value); }
-
-Conv2dShape small(std::int64_t in_h = 6, Padding pad_h = {0, 1}) {
-  Conv2dShape s = reference::same(1, in_h, 6, 16, 32, 3, 2);
-  s.pad_h = pad_h;
-  return s;
-}
-
-std::vector<float> scaled(std::vector<float> values, float factor, float offset = 0.0f) {
-  for (float& value : values) value = value * factor + offset;
-  return values;
-}
-
-/// A network, images and draws. In the exact kind every sum before the head is exact in single
-/// precision, in any order: noised pixels lie in [32, 128), so that they are multiples of 1/4 in
-/// bf16, and the weights are -1, 0 and 1.
-struct Problem {
-  MultiDrawNetwork network;
-  MultiDrawParams params;
-  std::vector<float> prefixes, conv, dense, dense_bias, head, head_bias;
-  std::vector<std::uint32_t> ids;
-
-  Problem(const Conv2dShape& shape, std::int64_t hidden, std::int64_t classes, std::int64_t images,
-          std::uint32_t draws, bool exact = true)
-      : network{shape, hidden, classes} {
-    params.noise.seed = 0x0123456789abcdef;
-    params.noise.activation = Activation::relu();
-    params.first_draw = 1000;
-    params.draws = draws;
-    params.images = images;
-    noise(NoiseDistribution::gaussian);
-    const std::int64_t in = network.dense_in();
-    const auto values = [&](std::int64_t count, std::uint64_t seed) {
-      return exact ? reference::integers(count, 1, seed) : reference::reals(count, seed);
-    };
-    prefixes = scaled(values(images * row_size(), 1), 4.0f, exact ? 60.0f : 0.0f);
-    conv = values(shape.weight_size(), 2);
-    dense = values(hidden * in, 3);
-    dense_bias = scaled(values(hidden, 4), exact ? 512.0f : 1.0f);
-    const float unit = exact ? 1e-5f : 1.0f / static_cast<float>(hidden);
-    head = scaled(reference::reals(classes * hidden, 5), unit);
-    head_bias = reference::reals(classes, 6);
-    for (std::uint32_t i = 0; i < images; ++i) ids.push_back(7 * i + 3);
-  }
-
-  std::int64_t row_size() const {
-    return network.conv.in_h * network.conv.in_w * network.conv.in_c;
-  }
-  void noise(NoiseDistribution distribution) {
-    params.noise.distribution = distribution;
-    params.noise.scale = distribution == NoiseDistribution::gaussian ? 3.0f : 1.0f;
-  }
-
-  /// By the kernel; `block_draws` as in MultiDrawGrid::plan.
-  Statistics fused(int block_draws = 0) const {
-    const DeviceArray<float> x(prefixes), w1(conv), w2(dense), b2(dense_bias), w3(head),
-        b3(head_bias);
-    const DeviceArray<std::uint32_t> image_ids(ids);
-    Statistics result(params.images * network.classes);
-    const DeviceArray<std::uint64_t> votes(result.votes), sums(result.sums),
-        squares(result.squares), bad_row(std::vector<std::uint64_t>{no_bad_row});
-    const auto multi_draw =
-        prepare_multi_draw(nullptr, network,
-                           {w1.data(), w2.data(), dense_bias.empty() ? nullptr : b2.data(),
-                            w3.data(), head_bias.empty() ? nullptr : b3.data()},
-                           block_draws);
-    multi_draw->run(params, x.data(), image_ids.data(), votes.data(), sums.data(), squares.data(),
-                    bad_row.data());
-    result.votes = votes.values(), result.sums = sums.values(), result.squares = squares.values();
-    result.bad_row = bad_row.values()[0];
-    return result;
-  }
+  Statistics fused(int block_draws = 0) const { return run(*this, block_draws); }
 
   /// Layer by layer.
   Statistics layered() const {
@@ -142,7 +61,7 @@ struct Problem {
 };
 
 Problem small_problem(std::int64_t images, std::uint32_t draws, bool exact = true) {
-  return Problem(small(), 128, 10, images, draws, exact);
+  return Problem(small_convolution(), 128, 10, images, draws, exact);
 }
 
 TEST_CASE("the multi-draw kernel gives the integers of the layers where all sums are exact") {
@@ -174,7 +93,7 @@ TEST_CASE(
   bare.head_bias.clear();
   CHECK(bare.fused() == bare.layered());
   for (const std::int64_t classes : {1, 17, 128}) {
-    const Problem problem(small(), 128, classes, 2, 5);
+    const Problem problem(small_convolution(), 128, classes, 2, 5);
     CHECK(problem.fused() == problem.layered());
   }
 }
@@ -186,7 +105,7 @@ TEST_CASE("the multi-draw kernel does for images of any height, and padding abov
       CAPTURE(in_h);
       CAPTURE(pad.before);
       CAPTURE(pad.after);
-      const Problem problem(small(in_h, pad), 128, 3, 1, 5);
+      const Problem problem(small_convolution(in_h, pad), 128, 3, 1, 5);
       const Statistics expected = problem.layered();
       CHECK(problem.fused(16) == expected);
       CHECK(problem.fused(32) == expected);
@@ -206,14 +125,22 @@ TEST_CASE("the multi-draw kernel does under every schedule") {
 }
 
 TEST_CASE("the multi-draw kernel for MNIST gives the integers of the layers") {
-  const Conv2dShape conv = reference::same(1, 14, 14, 32, 64, 5, 2);
-  const Problem problem(conv, 1024, 10, 1, 32);
-  const WithSettings with(Schedule{Order::random, 3});
+  const Problem problem(reference::same(1, 14, 14, 32, 64, 5, 2), 1024, 10, 1, 32);
   CHECK(problem.fused() == problem.layered());
 }
 
+TEST_CASE("the multi-draw kernel for MNIST does under every schedule") {
+  const Problem problem(reference::same(1, 6, 14, 32, 64, 5, 2), 1024, 10, 1, 32);
+  const Statistics expected = problem.layered();
+  for (const Schedule& schedule : adversarial_schedules) {
+    const WithSettings with(schedule);
+    CAPTURE(schedule.name());
+    CHECK(problem.fused() == expected);
+  }
+}
+
 TEST_CASE(
-    "what a draw adds depends neither on other draws, nor on other images, nor on the block") {
+    "the multi-draw kernel: a draw depends on no other draw, on no other image, nor on the block") {
   const Problem all = small_problem(3, 40, false);
   const Statistics expected = all.fused(32);
   CHECK(all.fused(16) == expected);
@@ -344,7 +271,7 @@ TEST_CASE("which networks have a multi-draw kernel, and what it refuses") {
   CHECK_FALSE(MultiDrawGrid::supports({mnist, 1024, 129}));
   CHECK_FALSE(MultiDrawGrid::supports({mnist, 1024, 0}));
   CHECK_FALSE(MultiDrawGrid::supports({reference::same(1, 14, 14, 32, 64, 3, 2), 1024, 10}));
-  CHECK_FALSE(MultiDrawGrid::supports({small(6, {3, 0}), 128, 10}));
+  CHECK_FALSE(MultiDrawGrid::supports({small_convolution(6, {3, 0}), 128, 10}));
   Conv2dShape shifted = mnist;
   shifted.pad_w = {2, 1};
   CHECK_FALSE(MultiDrawGrid::supports({shifted, 1024, 10}));
