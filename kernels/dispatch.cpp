@@ -7,6 +7,7 @@
 #include "kernels/cuda/draw_statistics.hpp"
 #include "kernels/cuda/elementwise.hpp"
 #include "kernels/cuda/loss.hpp"
+#include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.hpp"
 #include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/pooling.hpp"
@@ -14,6 +15,7 @@
 #include "kernels/cuda/runtime.hpp"
 #include "kernels/cuda/sgd.hpp"
 #include "kernels/draw_statistics.hpp"
+#include "kernels/multi_draw.hpp"
 #include "kernels/noise.hpp"
 
 // Each operation on the device of its stream.
@@ -64,6 +66,17 @@ void bound_predictions(const Stream& stream, const BoundsParams& params,
                        std::uint64_t* bad_image) {
   PIXELDP_ON_GPU(stream, bound_predictions(stream.native(), params, counted, results, bad_image));
   fail("a processor makes certificates one by one (pixeldp::certify)");
+}
+
+bool multi_draw_supported(const Device& device, const MultiDrawNetwork& network) {
+  return device.kind != DeviceKind::cpu && MultiDrawGrid::supports(network);
+}
+
+std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const MultiDrawNetwork& network,
+                                              const MultiDrawWeights& weights) {
+  PIXELDP_ON_GPU(stream, prepare_multi_draw(stream.native(), network, weights));
+  fail("the device {} has no multi-draw kernel: evaluate the network layer by layer",
+       stream.device().name());
 }
 
 // ---- Convolution
