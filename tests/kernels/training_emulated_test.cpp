@@ -13,7 +13,6 @@
 #include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/sgd.hpp"
 #include "kernels/elementwise.hpp"
-#include "kernels/stream.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/reference/values.hpp"
 
@@ -282,7 +281,7 @@ TEST_CASE("an emulated stream gets the operations of training, and does them in 
   kernels::softmax_cross_entropy(stream, 1, 2, y.data(), label.data(), y.data(), result.data());
   CHECK(result.data()->correct == 7);  // device memory is ordinary memory here
   CHECK(gradient.data()[0] == 8.0f);
-  kernels::synchronize(stream);
+  stream.synchronize();
   CHECK(result.data()->correct == 1);
   CHECK(gradient.values() == std::vector<float>{2.0f, 8.0f});
   CHECK(velocity.values() == std::vector<float>{2.0f, 8.0f});
