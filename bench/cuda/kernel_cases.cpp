@@ -229,7 +229,7 @@ std::vector<Case> residual_parts() {
                    cuda::global_average_pool(nullptr, pool, device<float>(pool_x),
                                              device<float>(pool_y));
                  }),
-          passes("its gradient", sum(pool_x, pool_y),
+          passes("gradient of the global average pool", sum(pool_x, pool_y),
                  [=] {
                    cuda::global_average_pool_backward(nullptr, pool, device<float>(pool_y),
                                                       device<float>(pool_x));
@@ -239,7 +239,7 @@ std::vector<Case> residual_parts() {
                    cuda::shortcut_forward(nullptr, shortcut, device<float>(wide),
                                           device<float>(narrow));
                  }),
-          passes("its gradient", sum(wide, narrow),
+          passes("gradient of the shortcut", sum(wide, narrow),
                  [=] {
                    cuda::shortcut_backward(nullptr, shortcut, device<float>(narrow),
                                            device<float>(wide));
@@ -255,7 +255,7 @@ std::vector<Case> training_parts() {
   return {
       passes("activation of 512 x 6272", 2.0 * size,
              [=] { cuda::activate(nullptr, Activation::relu(), size, device<float>(size)); }),
-      passes("its gradient", 3.0 * size,
+      passes("gradient of the activation", 3.0 * size,
              [=] {
                cuda::activation_backward(nullptr, Activation::relu(), size, device<float>(size),
                                          device<float>(size));
