@@ -6,6 +6,7 @@
 #include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
 #include "kernels/cuda/elementwise.hpp"
+#include "kernels/cuda/libraries/training.hpp"
 #include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.hpp"
@@ -22,13 +23,18 @@
 
 /// Returns the operation as the GPU that the stream belongs to does it, or the emulated one;
 /// otherwise goes on to the processor's. The operation is written once, without its namespace.
+/// With _OR_LIBRARY, NVIDIA's libraries may do it on a GPU (kernels/cuda/libraries/training.hpp).
 #ifdef PIXELDP_WITH_CUDA
+#define PIXELDP_ON_GPU_OR_LIBRARY(stream, ...)                                         \
+  if ((stream).device().kind == DeviceKind::cuda) return cuda::libraries::__VA_ARGS__; \
+  if ((stream).device().kind == DeviceKind::emulated) return emulated::__VA_ARGS__
 #define PIXELDP_ON_GPU(stream, ...)                                         \
   if ((stream).device().kind == DeviceKind::cuda) return cuda::__VA_ARGS__; \
   if ((stream).device().kind == DeviceKind::emulated) return emulated::__VA_ARGS__
 #else
 #define PIXELDP_ON_GPU(stream, ...) \
   if ((stream).device().kind == DeviceKind::emulated) return emulated::__VA_ARGS__
+#define PIXELDP_ON_GPU_OR_LIBRARY PIXELDP_ON_GPU
 #endif
 
 namespace pixeldp::kernels {
@@ -83,19 +89,22 @@ std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const MultiD
 
 void conv2d_forward(const Stream& stream, const Conv2dShape& shape, Precision precision,
                     const float* x, const float* weight, float* y) {
-  PIXELDP_ON_GPU(stream, conv2d_forward(stream.native(), shape, precision, x, weight, y));
+  PIXELDP_ON_GPU_OR_LIBRARY(stream,
+                            conv2d_forward(stream.native(), shape, precision, x, weight, y));
   cpu::conv2d_forward(shape, x, weight, y);
 }
 
 void conv2d_backward_data(const Stream& stream, const Conv2dShape& shape, Precision precision,
                           const float* dy, const float* weight, float* dx) {
-  PIXELDP_ON_GPU(stream, conv2d_backward_data(stream.native(), shape, precision, dy, weight, dx));
+  PIXELDP_ON_GPU_OR_LIBRARY(
+      stream, conv2d_backward_data(stream.native(), shape, precision, dy, weight, dx));
   cpu::conv2d_backward_data(shape, dy, weight, dx);
 }
 
 void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, Precision precision,
                             const float* x, const float* dy, float* dweight) {
-  PIXELDP_ON_GPU(stream, conv2d_backward_weight(stream.native(), shape, precision, x, dy, dweight));
+  PIXELDP_ON_GPU_OR_LIBRARY(
+      stream, conv2d_backward_weight(stream.native(), shape, precision, x, dy, dweight));
   cpu::conv2d_backward_weight(shape, x, dy, dweight);
 }
 
@@ -110,20 +119,22 @@ std::unique_ptr<Prepared> prepare_conv2d(const Stream& stream, const Conv2dShape
 
 void dense_forward(const Stream& stream, const DenseShape& shape, Precision precision,
                    const float* x, const float* weight, const float* bias, float* y) {
-  PIXELDP_ON_GPU(stream, dense_forward(stream.native(), shape, precision, x, weight, bias, y));
+  PIXELDP_ON_GPU_OR_LIBRARY(stream,
+                            dense_forward(stream.native(), shape, precision, x, weight, bias, y));
   cpu::dense_forward(shape, x, weight, bias, y);
 }
 
 void dense_backward_data(const Stream& stream, const DenseShape& shape, Precision precision,
                          const float* dy, const float* weight, float* dx) {
-  PIXELDP_ON_GPU(stream, dense_backward_data(stream.native(), shape, precision, dy, weight, dx));
+  PIXELDP_ON_GPU_OR_LIBRARY(stream,
+                            dense_backward_data(stream.native(), shape, precision, dy, weight, dx));
   cpu::dense_backward_data(shape, dy, weight, dx);
 }
 
 void dense_backward_weight(const Stream& stream, const DenseShape& shape, Precision precision,
                            const float* x, const float* dy, float* dweight, float* dbias) {
-  PIXELDP_ON_GPU(stream,
-                 dense_backward_weight(stream.native(), shape, precision, x, dy, dweight, dbias));
+  PIXELDP_ON_GPU_OR_LIBRARY(
+      stream, dense_backward_weight(stream.native(), shape, precision, x, dy, dweight, dbias));
   cpu::dense_backward_weight(shape, x, dy, dweight, dbias);
 }
 

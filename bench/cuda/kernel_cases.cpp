@@ -20,6 +20,7 @@
 #include "kernels/cuda/draw_statistics.hpp"
 #include "kernels/cuda/elementwise.hpp"
 #include "kernels/cuda/loss.hpp"
+#include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.hpp"
 #include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/pooling.hpp"
@@ -329,6 +330,35 @@ Case bounds(std::int64_t images, std::int64_t classes) {
           }};
 }
 
+/// The MNIST CNN behind its noise; the prefixes and statistics are all that goes from or to memory
+/// besides the weights, in bf16.
+Case multi_draw(std::int64_t images, std::uint32_t draws) {
+  const MultiDrawNetwork network{
+      .conv = square(1, 14, 32, 64, 5, 2), .hidden = 1024, .classes = 10};
+  const double rows = product({images, draws});
+  const std::int64_t weights = network.conv.weight_size() + network.dense_in() * network.hidden;
+  return {
+      fmt::format("{} draws of {} images, from noise to statistics", draws, images), "bf16",
+      2.0 * rows *
+          static_cast<double>(network.conv.multiply_adds() + network.dense_in() * network.hidden +
+                              network.hidden * network.classes),
+      4.0 * product({images, 14 * 14 * 32}) + 2.0 * static_cast<double>(weights), [=] {
+        const auto prepared =
+            cuda::prepare_multi_draw(nullptr, network,
+                                     {.conv = device<float>(network.conv.weight_size()),
+                                      .dense = device<float>(network.dense_in() * network.hidden),
+                                      .head = device<float>(network.hidden * network.classes)});
+        MultiDrawParams params;
+        params.draws = draws, params.images = images;
+        params.noise.distribution = NoiseDistribution::gaussian;
+        params.noise.scale = 0.5f;
+        auto* totals = device<std::uint64_t>(4 * images * network.classes);
+        prepared->run(params, device<float>(images * 14 * 14 * 32), device<std::uint32_t>(images),
+                      totals, totals + images * network.classes,
+                      totals + 2 * images * network.classes, totals + 3 * images * network.classes);
+      }};
+}
+
 /// Every kernel, though not every instance of its template, must be launched by one of these.
 std::vector<Case> cases() {
   const Conv2dShape mnist = square(512, 14, 32, 64, 5, 2);
@@ -353,6 +383,7 @@ std::vector<Case> cases() {
                            parseval(32, 25),
                            parseval(160, 1440),
                            statistics({512, 1024, 10}),
+                           multi_draw(32, 320),
                            statistics({64, 2048, 1000}),
                            bounds(1024, 10)};
   for (const auto& more : {batch_norm(32 * 32 * 32, 160), residual_parts(), training_parts()})
