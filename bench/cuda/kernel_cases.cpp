@@ -261,6 +261,9 @@ std::vector<Case> training_parts() {
                cuda::activation_backward(nullptr, Activation::relu(), size, device<float>(size),
                                          device<float>(size));
              }),
+      passes(
+          "a bias in 512 rows of 6272", size,
+          [=] { cuda::repeat_row(nullptr, rows, 6272, device<float>(6272), device<float>(size)); }),
       passes("loss of 512 x 10", 2.0 * rows * classes + rows,
              [=] {
                cuda::softmax_cross_entropy(nullptr, rows, classes, device<float>(rows * classes),
