@@ -478,7 +478,7 @@ class PackedMultiDraw : public MultiDraw {
   void run(const MultiDrawParams& params, const float* prefixes, const std::uint32_t* image_ids,
            std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares,
            std::uint64_t* bad_row) const override {
-    const MultiDrawGrid grid = MultiDrawGrid::plan(network_, params, block_draws_);
+    const MultiDrawGrid grid = MultiDrawGrid::plan(network_, params, block_draws_, prefixes);
     if (grid.draw_blocks == 0 || grid.images == 0) return;
     const auto to_int = [](std::int64_t value) { return static_cast<int>(value); };
     Work work = {to_int(network_.conv.in_h),
