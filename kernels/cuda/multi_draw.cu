@@ -47,9 +47,10 @@
 /// So the L2 cache is the limit: a draw's weights are read once for 32 draws, and no more sums fit
 /// into the registers of a multiprocessor.
 ///
-///   shape                registers sm_80, sm_90   shared memory  (nvcc --resource-usage; none
-///   spilt) MNIST, 32 draws      252, 252                 163840 6 x 6, 32 draws      106, 121
-///   38912 6 x 6, 16 draws      112, 121                  30208
+///   nvcc --resource-usage   registers sm_80, sm_90   shared memory   (none spilt)
+///   MNIST, 32 draws         252, 252                 163840
+///   6 x 6, 32 draws         106, 121                  38912
+///   6 x 6, 16 draws         112, 121                  30208
 #include <iterator>
 #include <string>
 
