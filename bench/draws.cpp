@@ -142,7 +142,8 @@ int main(int argc, char** argv) {
   const double total = static_cast<double>(images) * draws;
 
   // The parts that are not convolutions and products, on one micro-batch, on one thread each.
-  const std::int64_t rows = MultiDrawPredictor::default_micro_batch, width = net.head->options().in;
+  const std::int64_t rows = MultiDrawPredictor::default_micro_batch({}),
+                     width = net.head->options().in;
   const std::int64_t elements = net.noise_shape(1).row_size();
   Tensor prefix(Shape{1, elements}), noisy(Shape{rows, elements}), features(Shape{rows, width});
   features.fill(0.01f);

@@ -20,6 +20,7 @@ struct Options {
   CertificateArguments certificate;
   std::uint32_t draws = 300, selection_draws = 0;
   std::uint64_t seed = 1;
+  std::int64_t micro_batch = 0;
   bool resume = false, json = false;
 };
 
@@ -49,6 +50,7 @@ void run(const Options& o) {
                                .draws = o.draws,
                                .selection_draws = o.selection_draws,
                                .seed = o.seed,
+                               .micro_batch = o.micro_batch,
                                .resume = o.resume};
   const RunModel run = load_run(o.run);
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
@@ -108,10 +110,11 @@ void add_certify(CLI::App& program) {
   command->add_option("--data", o->directory,
                       "Folder of the data set's files (default: $PIXELDP_DATA/NAME)");
   command->add_option("--output", o->output, "Certificate log (default: RUN/certificates.jsonl)");
-  command
-      ->add_option("--device", o->device,
-                   "Where to compute: cpu, or emulated (the GPU kernels, slowly)")
-      ->capture_default_str();
+  add_device_option(*command, o->device);
+  command->add_option(
+      "--micro-batch", o->micro_batch,
+      "Rows (image, draw) evaluated at a time; fewer need less memory; 0: what suits "
+      "the device");
   command->add_flag("--resume", o->resume, "Continue the log of an interrupted run");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });

@@ -4,6 +4,9 @@
 
 namespace pixeldp::cli {
 
+/// --device, for commands that evaluate networks.
+void add_device_option(CLI::App& command, std::string& device);
+
 // One function per subcommand, each in the file of its name: it declares the options and sets the
 // callback that runs the command.
 void add_train(CLI::App& program);

@@ -4,9 +4,38 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
-#include "engine/device.hpp"
+#include "engine/error.hpp"
+#include "engine/runtime.hpp"
 
 namespace pixeldp::cli {
+namespace {
+
+/// What there is of each kind of device, or why there is none.
+std::string describe(DeviceKind kind) {
+  try {
+    return fmt::format("{}", fmt::join(runtime(kind).devices(), "; "));
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+nlohmann::json gpus() {
+  try {
+    return runtime(DeviceKind::cuda).devices();
+  } catch (const Error&) {
+    return nlohmann::json::array();
+  }
+}
+
+}  // namespace
+
+void add_device_option(CLI::App& command, std::string& device) {
+  command
+      .add_option("--device", device,
+                  "Where to compute: cpu, cuda or cuda:N (a GPU), emulated (the GPU kernels on the "
+                  "processor, slowly)")
+      ->capture_default_str();
+}
 
 void add_info(CLI::App& program) {
   CLI::App* command =
@@ -16,18 +45,23 @@ void add_info(CLI::App& program) {
   command->callback([json] {
     const CpuFeatures& cpu = cpu_features();
     if (*json) {
-      const nlohmann::json report = {
-          {"version", PIXELDP_VERSION},     {"build_type", PIXELDP_BUILD_TYPE},
-          {"devices", {"cpu", "emulated"}}, {"processor", cpu_model()},
-          {"threads", thread_count()},      {"avx2", cpu.avx2},
-          {"avx512", cpu.avx512},           {"avx512_bf16", cpu.bf16},
-          {"avx512_vnni", cpu.vnni}};
+      const nlohmann::json report = {{"version", PIXELDP_VERSION},
+                                     {"build_type", PIXELDP_BUILD_TYPE},
+                                     {"devices", {"cpu", "emulated"}},
+                                     {"gpus", gpus()},
+                                     {"processor", cpu_model()},
+                                     {"threads", thread_count()},
+                                     {"avx2", cpu.avx2},
+                                     {"avx512", cpu.avx512},
+                                     {"avx512_bf16", cpu.bf16},
+                                     {"avx512_vnni", cpu.vnni}};
       fmt::print("{}\n", report.dump());
       return;
     }
     const auto yes = [](bool value) { return value ? "yes" : "no"; };
     fmt::print("pixeldp    {} ({} build)\n", PIXELDP_VERSION, PIXELDP_BUILD_TYPE);
-    fmt::print("devices    cpu, emulated\n");
+    fmt::print("cuda       {}\n", describe(DeviceKind::cuda));
+    fmt::print("emulated   {}\n", describe(DeviceKind::emulated));
     fmt::print("processor  {}, {} threads\n", cpu_model(), thread_count());
     fmt::print("AVX2 {}, AVX-512 {}, AVX-512 BF16 {}, AVX-512 VNNI {}\n", yes(cpu.avx2),
                yes(cpu.avx512), yes(cpu.bf16), yes(cpu.vnni));

@@ -132,10 +132,7 @@ void add_predict(CLI::App& program) {
   o->certificate.add_to(*command);
   command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
   command->add_option("--data", o->directory, "Folder of the data set's files, for test:N");
-  command
-      ->add_option("--device", o->device,
-                   "Where to compute: cpu, or emulated (the GPU kernels, slowly)")
-      ->capture_default_str();
+  add_device_option(*command, o->device);
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });
 }

@@ -26,7 +26,7 @@ void add_train(CLI::App& program) {
                    "Override a setting of the configuration, as in training.steps=100")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  command->add_option("--device", o->device, "Where to compute: cpu")->capture_default_str();
+  add_device_option(*command, o->device);
   command
       ->add_option("--output", o->output,
                    "The run's folder (default: runs/NAME, NAME from the configuration)")

@@ -1,5 +1,6 @@
 #include "engine/device.hpp"
 
+#include <charconv>
 #include <fstream>
 
 #ifdef _OPENMP
@@ -7,16 +8,46 @@
 #endif
 
 #include "engine/error.hpp"
+#include "engine/runtime.hpp"
 
 namespace pixeldp {
 
 Device Device::parse(std::string_view text) {
+  constexpr std::string_view gpu = "cuda";
   if (text == "cpu") return {DeviceKind::cpu, 0};
   if (text == "emulated") return {DeviceKind::emulated, 0};
-  fail_usage("unknown device '{}': this build offers 'cpu' and 'emulated'", text);
+  if (text == gpu) return {DeviceKind::cuda, 0};
+  if (text.starts_with(gpu) && text.size() > gpu.size() + 1 && text[gpu.size()] == ':') {
+    Device device{DeviceKind::cuda, 0};
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data() + gpu.size() + 1, end, device.index);
+    if (error == std::errc() && stop == end && device.index >= 0) return device;
+  }
+  fail_usage("unknown device '{}': 'cpu', 'cuda', 'cuda:N' (the N-th GPU, from 0) or 'emulated'",
+             text);
 }
 
-std::string Device::name() const { return kind == DeviceKind::cpu ? "cpu" : "emulated"; }
+std::string Device::name() const {
+  switch (kind) {
+    case DeviceKind::cpu:
+      return "cpu";
+    case DeviceKind::cuda:
+      return fmt::format("cuda:{}", index);
+    case DeviceKind::emulated:
+      return "emulated";
+  }
+  return "unknown";
+}
+
+Stream::Stream(Device device) : device_(device) {
+  const Runtime& of_device = runtime(device.kind);
+  of_device.use(device.index);
+  native_ = std::shared_ptr<void>(of_device.create_stream(), [&of_device](void* stream) {
+    if (stream) of_device.destroy_stream(stream);
+  });
+}
+
+void Stream::synchronize() const { runtime(device_.kind).synchronize(native()); }
 
 const CpuFeatures& cpu_features() {
   static const CpuFeatures features = [] {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -16,24 +17,28 @@ struct Device {
   DeviceKind kind = DeviceKind::cpu;
   int index = 0;
 
-  /// Reads "cpu" or "emulated". Throws a usage error that lists what this build offers for anything
-  /// else.
+  /// Reads "cpu", "cuda", "cuda:N" (the N-th GPU, from 0) or "emulated". Throws a usage error for
+  /// anything else. Whether there is such a device shows when it is first used.
   static Device parse(std::string_view text);
   std::string name() const;
   bool operator==(const Device&) const = default;
 };
 
-/// An ordered queue of work on one device (kernels/stream.hpp waits for it). On the CPU each
-/// operation has finished when its call returns.
+/// An ordered queue of work on one device. On the CPU each operation has finished when its call
+/// returns. Copies are the same stream. A stream serves one thread, the one that made it.
 class Stream {
  public:
-  explicit Stream(Device device = {}) : device_(device) {}
+  /// Throws an Error where there is no such device, or it cannot be used, that says why.
+  explicit Stream(Device device = {});
   Device device() const { return device_; }
   /// The cudaStream_t behind it, null on a CPU.
-  void* native() const { return nullptr; }
+  void* native() const { return native_.get(); }
+  /// Waits until all work given to the stream is done. Throws the Error of what failed.
+  void synchronize() const;
 
  private:
   Device device_;
+  std::shared_ptr<void> native_;
 };
 
 /// Instruction sets of this processor that the engine's kernels make use of.

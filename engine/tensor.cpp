@@ -1,7 +1,7 @@
 #include "engine/tensor.hpp"
 
-#include <cstdlib>
-#include <cstring>
+#include <algorithm>
+#include <utility>
 
 #include "engine/error.hpp"
 
@@ -36,31 +36,41 @@ Shape Shape::with_rows(std::int64_t rows) const {
 
 std::string Shape::text() const { return fmt::format("{}", fmt::join(begin(), end(), "x")); }
 
-void Tensor::Free::operator()(float* p) const { std::free(p); }
+Tensor::Tensor(const Shape& shape, Device device)
+    : shape_(shape), values_(device, std::max<std::int64_t>(shape.size(), 1)) {}
 
-Tensor::Tensor(Shape shape) : shape_(shape) {
-  constexpr std::size_t alignment = 64;
-  const std::size_t bytes = static_cast<std::size_t>(shape.size()) * sizeof(float);
-  const std::size_t padded = (bytes + alignment) / alignment * alignment;
-  data_.reset(static_cast<float*>(std::aligned_alloc(alignment, padded)));
-  if (!data_) {
-    fail("out of memory: a tensor of {} needs {:.1f} MiB; use a smaller batch", shape.text(),
-         static_cast<double>(bytes) / (1 << 20));
-  }
-  std::memset(data_.get(), 0, padded);
+std::span<const float> Tensor::values() const {
+  if (device().kind != DeviceKind::cpu)
+    fail("the values of a tensor of {} were asked for, but lie on {}", shape_.text(),
+         device().name());
+  return {data(), static_cast<std::size_t>(size())};
 }
 
-Tensor Tensor::clone() const {
+std::span<float> Tensor::values() {
+  const auto read_only = std::as_const(*this).values();
+  return {data(), read_only.size()};
+}
+
+Tensor Tensor::to(const Stream& stream, Device device) const {
   if (empty()) return {};
-  Tensor copy(shape_);
-  std::memcpy(copy.data(), data(), static_cast<std::size_t>(size()) * sizeof(float));
+  Tensor copy(shape_, device);
+  copy.copy_from(stream, *this);
   return copy;
 }
 
-void Tensor::fill(float value) { std::fill_n(data(), size(), value); }
+void Tensor::copy_from(const Stream& stream, const Tensor& other) {
+  if (other.size() != size())
+    fail("a tensor of {} cannot be copied to one of {}", other.shape_.text(), shape_.text());
+  copy_memory(stream, data(), device(), other.data(), other.device(),
+              static_cast<std::size_t>(size()) * sizeof(float));
+}
 
-void Tensor::resize(const Shape& shape) {
-  if (!data_ || shape_ != shape) *this = Tensor(shape);
+Tensor Tensor::clone() const { return to(Stream(), Device()); }
+
+void Tensor::fill(float value) { std::ranges::fill(values(), value); }
+
+void Tensor::resize(const Shape& shape, Device device) {
+  if (empty() || shape_ != shape || this->device() != device) *this = Tensor(shape, device);
 }
 
 }  // namespace pixeldp

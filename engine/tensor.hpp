@@ -9,6 +9,8 @@
 #include <span>
 #include <string>
 
+#include "engine/buffer.hpp"
+
 namespace pixeldp {
 
 /// Extents of a tensor, outermost first; at most four. Images are N, H, W, C.
@@ -41,38 +43,43 @@ class Shape {
   int rank_ = 0;
 };
 
-/// A dense fp32 array in row-major order, aligned to 64 bytes. Move-only: copies are explicit
-/// (clone).
+/// A dense fp32 array in row-major order in the memory of a device, aligned to 64 bytes. Move-only:
+/// copies are explicit.
 class Tensor {
  public:
   Tensor() = default;
   /// Zero-filled. Throws an Error that states the size when memory is short.
-  explicit Tensor(Shape shape);
+  explicit Tensor(const Shape& shape, Device device = {});
 
   const Shape& shape() const { return shape_; }
-  std::int64_t size() const { return data_ ? shape_.size() : 0; }
+  Device device() const { return values_.device(); }
+  std::int64_t size() const { return empty() ? 0 : shape_.size(); }
   std::int64_t rows() const { return shape_[0]; }
-  bool empty() const { return !data_; }
+  bool empty() const { return !values_.data(); }
 
-  float* data() { return data_.get(); }
-  const float* data() const { return data_.get(); }
+  float* data() { return values_.data(); }
+  const float* data() const { return values_.data(); }
   float* row(std::int64_t i) { return data() + i * shape_.row_size(); }
   const float* row(std::int64_t i) const { return data() + i * shape_.row_size(); }
-  std::span<float> values() { return {data(), static_cast<std::size_t>(size())}; }
-  std::span<const float> values() const { return {data(), static_cast<std::size_t>(size())}; }
+  /// The values in host memory. Throws an Error where they lie on another device.
+  std::span<float> values();
+  std::span<const float> values() const;
 
+  /// A copy in the memory of `device`, which is the stream's or the processor. A copy to the
+  /// processor is done when the call returns.
+  Tensor to(const Stream& stream, Device device) const;
+  /// Copies the values of a tensor of the same size, from the processor or the stream's device.
+  void copy_from(const Stream& stream, const Tensor& other);
+  /// The next two are for tensors in host memory.
   Tensor clone() const;
   void fill(float value);
-  /// Makes this a tensor of the given shape, keeping the memory if the shape is unchanged.
-  /// The contents are unspecified afterwards.
-  void resize(const Shape& shape);
+  /// Makes this a tensor of the given shape on the given device, keeping the memory if neither
+  /// changes. The contents are unspecified afterwards.
+  void resize(const Shape& shape, Device device = {});
 
  private:
-  struct Free {
-    void operator()(float* p) const;
-  };
   Shape shape_;
-  std::unique_ptr<float[], Free> data_;
+  Buffer<float> values_;
 };
 
 }  // namespace pixeldp

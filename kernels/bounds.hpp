@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "engine/device.hpp"
+
 namespace pixeldp::kernels {
 
 /// How the expected score of a label is bounded (pixeldp/bounds.hpp gives the formulas).
@@ -39,6 +41,20 @@ struct BoundedPrediction {
   double radius = 0.0;
   bool operator==(const BoundedPrediction&) const = default;
 };
+
+/// The value of *bad_image when every image's statistics were consistent.
+inline constexpr std::uint64_t no_bad_image = ~std::uint64_t{0};
+
+/// The certificates (pixeldp::certify) of many images on the stream's device, not a processor, with
+/// everything in its memory; results [images]. They are the processor's to within the last digits
+/// and never beyond them; kernels/cuda/bounds.hpp says more. An image whose statistics no draws can
+/// have left makes *bad_image, no_bad_image before, the lowest such image, for check_bad_image.
+void bound_predictions(const Stream& stream, const BoundsParams& params,
+                       const CountedDraws& counted, BoundedPrediction* results,
+                       std::uint64_t* bad_image);
+
+/// Throws an Error where *bad_image names an image.
+void check_bad_image(std::uint64_t bad_image, const BoundsParams& params);
 
 /// Throws an Error for what no bound can be made of: negative counts, fewer than two classes,
 /// alpha outside (0, 1), a scale that is not positive and finite, Clopper-Pearson bounds of softmax

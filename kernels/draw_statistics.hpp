@@ -31,12 +31,23 @@ struct DrawStatisticsParams {
 /// set: x and exp(x_c - max x) are in single precision, the sum of the exponentials and all after
 /// it in double precision, so one row adds to `sums` 2^32 to within classes / 2 + 1 units.
 ///
-/// May be called from a parallel region; outside one, large calls use all threads. Throws an Error
-/// that names the row when a logit of a row that counts is not finite; the row itself adds nothing,
-/// but other rows of the call have been added, so the statistics of its images are of no use then.
+/// A row that counts and has a logit that is not finite adds nothing, but other rows of the call
+/// are added, so the statistics of its images are of no use then. A processor throws an Error that
+/// names the lowest such row; another device, which knows later, makes *bad_row (in its memory,
+/// no_bad_row before) the lowest such row, for check_bad_row.
+///
+/// May be called from a parallel region; outside one, large calls use all threads.
 void draw_statistics(const Stream& stream, const DrawStatisticsParams& params,
                      const float* features, const float* weight, const float* bias,
                      const std::int64_t* row_image, std::uint64_t* votes, std::uint64_t* sums,
-                     std::uint64_t* squares);
+                     std::uint64_t* squares, std::uint64_t* bad_row = nullptr);
+
+/// The value of *bad_row when no row was bad.
+inline constexpr std::uint64_t no_bad_row = ~std::uint64_t{0};
+
+/// Throws the Error of the row that *bad_row names, if it names one. `row_image` is a copy in host
+/// memory.
+void check_bad_row(std::uint64_t bad_row, const DrawStatisticsParams& params,
+                   const std::int64_t* row_image);
 
 }  // namespace pixeldp::kernels

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "engine/device.hpp"
 
@@ -13,9 +14,26 @@ struct SgdParams {
   float gradient_scale = 1.0f;  ///< multiplies the gradient, not the decay
 };
 
-/// velocity = momentum * velocity + gradient_scale * gradient + weight_decay * weight
-/// weight  -= learning_rate * velocity            (TensorFlow's and PyTorch's momentum, not
-/// Nesterov's)
+/// One parameter's step: gradient, velocity and weight [size], which do not overlap.
+struct SgdStep {
+  SgdParams params;
+  std::int64_t size = 0;
+  const float* gradient = nullptr;
+  float* velocity = nullptr;
+  float* weight = nullptr;
+};
+
+/// For each parameter
+///
+///   velocity = momentum * velocity + (gradient_scale * gradient + weight_decay * weight)
+///   weight  -= learning_rate * velocity
+///
+/// (TensorFlow's and PyTorch's momentum, not Nesterov's.) The parameters are distinct. The list
+/// itself is in host memory and no longer needed when the call returns; what it points to is in the
+/// stream's memory. A GPU takes many parameters in one launch: a network has dozens of small ones.
+void sgd_steps(const Stream& stream, std::span<const SgdStep> steps);
+
+/// The step of a single parameter.
 void sgd_step(const Stream& stream, const SgdParams& params, std::int64_t size,
               const float* gradient, float* velocity, float* weight);
 

@@ -31,7 +31,7 @@ Shape Conv2d::output_shape(const Shape& input) const {
 }
 
 void Conv2d::forward(const Stream& stream, const Tensor& x, Tensor& y) const {
-  y.resize(output_shape(x.shape()));
+  y.resize(output_shape(x.shape()), stream.device());
   kernels::conv2d_forward(stream, kernel_shape(x.shape()), options_.precision, x.data(),
                           weight_.value.data(), y.data());
   kernels::activate(stream, options_.activation, y.size(), y.data());
@@ -41,10 +41,11 @@ void Conv2d::backward(const Stream& stream, const Tensor& x, const Tensor& y, Te
                       Tensor* dx) {
   const auto shape = kernel_shape(x.shape());
   kernels::activation_backward(stream, options_.activation, y.size(), y.data(), dy.data());
+  weight_.gradient.resize(weight_.value.shape(), stream.device());
   kernels::conv2d_backward_weight(stream, shape, options_.precision, x.data(), dy.data(),
                                   weight_.gradient.data());
   if (dx) {
-    dx->resize(x.shape());
+    dx->resize(x.shape(), stream.device());
     kernels::conv2d_backward_data(stream, shape, options_.precision, dy.data(),
                                   weight_.value.data(), dx->data());
   }

@@ -25,7 +25,7 @@ Shape Dense::output_shape(const Shape& input) const {
 }
 
 void Dense::forward(const Stream& stream, const Tensor& x, Tensor& y) const {
-  y.resize(output_shape(x.shape()));
+  y.resize(output_shape(x.shape()), stream.device());
   kernels::dense_forward(stream, kernel_shape(x.shape()), options_.precision, x.data(),
                          weight_.value.data(), bias_.value.data(), y.data());
   kernels::activate(stream, options_.activation, y.size(), y.data());
@@ -35,10 +35,12 @@ void Dense::backward(const Stream& stream, const Tensor& x, const Tensor& y, Ten
                      Tensor* dx) {
   const auto shape = kernel_shape(x.shape());
   kernels::activation_backward(stream, options_.activation, y.size(), y.data(), dy.data());
+  weight_.gradient.resize(weight_.value.shape(), stream.device());
+  bias_.gradient.resize(bias_.value.shape(), stream.device());
   kernels::dense_backward_weight(stream, shape, options_.precision, x.data(), dy.data(),
                                  weight_.gradient.data(), bias_.gradient.data());
   if (dx) {
-    dx->resize(x.shape());
+    dx->resize(x.shape(), stream.device());
     kernels::dense_backward_data(stream, shape, options_.precision, dy.data(), weight_.value.data(),
                                  dx->data());
   }

@@ -9,7 +9,6 @@ Parameter::Parameter(std::string parameter_name, std::vector<std::int64_t> exten
   const Shape flat{
       std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>())};
   value = Tensor(flat);
-  gradient = Tensor(flat);
 }
 
 }  // namespace pixeldp::layers

@@ -50,6 +50,10 @@ std::vector<Parameter*> Network::parameters() const {
   return all;
 }
 
+void Network::move_to(const Stream& stream, Device device) const {
+  for (Parameter* parameter : parameters()) parameter->value = parameter->value.to(stream, device);
+}
+
 std::int64_t Network::parameter_count() const {
   std::int64_t count = 0;
   for (const Parameter* parameter : parameters()) count += parameter->value.size();
@@ -84,7 +88,7 @@ void TrainingPass::backward(const Stream& stream, const Tensor& images, Tensor& 
   network_.noise.backward(stream, noisy_, *gradient);
   gradient = run_back(stream, network_.prefix, images, prefix_, prefix_gradients_, gradient,
                       dimages != nullptr);
-  if (dimages) *dimages = gradient->clone();
+  if (dimages) *dimages = gradient->to(stream, stream.device());
 }
 
 }  // namespace pixeldp::layers

@@ -25,10 +25,34 @@ struct Network {
   /// Every parameter, in the order of the layers.
   std::vector<Parameter*> parameters() const;
   std::int64_t parameter_count() const;
+  /// Moves the parameters to the memory of `device`, which is the stream's or the processor.
+  void move_to(const Stream& stream, Device device) const;
   /// Shape of `rows` rows between prefix and noise.
   Shape noise_shape(std::int64_t rows) const;
   /// Shape of `rows` rows between body and head.
   Shape feature_shape(std::int64_t rows) const;
+};
+
+/// Keeps a network's parameters in the memory of `device`, the stream's or the processor, for one
+/// scope.
+class ParametersOn {
+ public:
+  ParametersOn(const Stream& stream, const Network& network, Device device)
+      : stream_(stream), network_(network), before_(network.head->bias().value.device()) {
+    if (before_ != device) network_.move_to(stream_, device);
+    moved_ = before_ != device;
+  }
+  ~ParametersOn() {
+    if (moved_) network_.move_to(stream_, before_);
+  }
+  ParametersOn(const ParametersOn&) = delete;
+  ParametersOn& operator=(const ParametersOn&) = delete;
+
+ private:
+  const Stream& stream_;
+  const Network& network_;
+  Device before_;
+  bool moved_;
 };
 
 /// The activations and gradients of one training batch, kept from step to step to save allocations.

@@ -16,7 +16,7 @@ void Noise::forward(const Stream& stream, const Draws& draws, std::int64_t eleme
 }
 
 void Noise::forward(const Stream& stream, const Draws& draws, const Tensor& x, Tensor& y) const {
-  y.resize(x.shape().with_rows(static_cast<std::int64_t>(draws.rows.size())));
+  y.resize(x.shape().with_rows(static_cast<std::int64_t>(draws.rows.size())), stream.device());
   forward(stream, draws, x.shape().row_size(), x.data(), y.data());
 }
 

@@ -21,7 +21,7 @@ class Noise {
     std::uint64_t seed = 0;
     StreamTag tag = StreamTag::training;
     float factor = 1.0f;
-    std::span<const kernels::NoiseRow> rows;  ///< one per row of y
+    std::span<const kernels::NoiseRow> rows;  ///< one per row of y, in the device's memory
   };
 
   /// y [rows.size(), ...] from x [any, ...]: row i of y is a draw of row rows[i].source of x.

@@ -26,11 +26,6 @@ void check_successes(std::uint64_t successes, std::uint64_t draws) {
   if (successes > draws) fail_usage("{} successes in only {} draws", successes, draws);
 }
 
-kernels::MeanBound mean_bound(Bound bound) {
-  return bound == Bound::hoeffding ? kernels::MeanBound::hoeffding
-                                   : kernels::MeanBound::empirical_bernstein;
-}
-
 void check_statistics(const ScoreStatistics& statistics, ScoreType type) {
   check_draws(statistics.draws);
   const std::uint64_t draws = statistics.draws;
@@ -129,8 +124,7 @@ ScoreBounds score_bounds(const ScoreStatistics& statistics, ScoreType type, Boun
         type == ScoreType::argmax
             ? kernels::mean_of_votes(statistics.votes[c], draws)
             : kernels::mean_of_sums(statistics.sums[c], statistics.squares[c], draws);
-    const kernels::ScoreInterval interval =
-        kernels::mean_bounds(mean_bound(bound), m, draws, failure);
+    const kernels::ScoreInterval interval = kernels::mean_bounds(bound, m, draws, failure);
     bounds.lower[c] = interval.lower;
     bounds.upper[c] = interval.upper;
   }

@@ -4,11 +4,12 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/bounds.hpp"
 #include "pixeldp/score_statistics.hpp"
 
 namespace pixeldp {
 
-enum class Bound { hoeffding, empirical_bernstein, clopper_pearson };
+using Bound = kernels::MeanBound;
 
 /// "hoeffding", "empirical-bernstein", "clopper-pearson".
 std::string_view name(Bound bound);

@@ -51,6 +51,18 @@ double certified_radius(CertificateKind kind, const Calibration& calibration, do
   return kernels::radius_of(size, calibration.noise_scale / calibration.sensitivity);
 }
 
+kernels::BoundsParams bounds_params(const Calibration& calibration,
+                                    const CertificateOptions& options, std::int64_t images,
+                                    std::int64_t classes) {
+  return {.images = images,
+          .classes = classes,
+          .softmax = options.scores == ScoreType::softmax,
+          .bound = options.bound,
+          .rule = radius_rule(options.kind, calibration.mechanism),
+          .alpha = options.alpha,
+          .scale_per_sensitivity = calibration.noise_scale / calibration.sensitivity};
+}
+
 Certificate certify(const ScoreStatistics& statistics, const Calibration& calibration,
                     const CertificateOptions& options, std::optional<int> selected) {
   const ScoreBounds bounds =

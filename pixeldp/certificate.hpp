@@ -42,6 +42,11 @@ struct Certificate {
   double radius = 0.0;  ///< certified radius, rounded down; 0: not certified
 };
 
+/// What a device's kernel needs to know to make the same certificates as certify (below).
+kernels::BoundsParams bounds_params(const Calibration& calibration,
+                                    const CertificateOptions& options, std::int64_t images,
+                                    std::int64_t classes);
+
 /// A pure function of what was counted: no model, no draws. `selected` is the label chosen on
 /// separate draws; without it the top label of `statistics` is taken and the bounds pay for that
 /// choice. `upper` is the maximum over all other labels, and at most 1 - lower since the scores of

@@ -44,6 +44,24 @@ ScoreStatistics relevant(ScoreType type, ScoreStatistics statistics) {
   return statistics;
 }
 
+/// The device computed the same certificate on its own: that it agrees is part of the proof that it
+/// computes right. The processor's is the one recorded, for it is the same on every machine.
+void check_agreement(std::int64_t image, const Certificate& mine,
+                     const kernels::BoundedPrediction& devices, const Calibration& calibration,
+                     CertificateKind kind) {
+  // The kernel's last digits; the grid's search may besides stop a step early.
+  const double least = kind == CertificateKind::pixeldp_grid
+                           ? 0.0
+                           : mine.radius - 1e-6 * calibration.noise_scale / calibration.sensitivity;
+  if (devices.prediction == mine.prediction && devices.radius <= mine.radius &&
+      devices.radius >= least)
+    return;
+  fail(
+      "image {}: the device certifies label {} within {}, the processor label {} within {}; one of "
+      "them computes wrong, and nothing of this image was recorded",
+      image, devices.prediction, devices.radius, mine.prediction, mine.radius);
+}
+
 }  // namespace
 
 CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
@@ -61,6 +79,8 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
                                     .draws = draws,
                                     .selection_draws = selection_draws,
                                     .seed = o.seed};
+  // Before the log is touched: the device may be missing, or too small.
+  const MultiDrawPredictor predictor(Stream(o.device), model.network, o.micro_batch);
   const bool resuming = o.resume && std::filesystem::exists(path);
   std::map<std::int64_t, CertificateRecord> done;
   CertificateLogWriter log = resuming ? CertificateLogWriter::resume(path, header)
@@ -74,7 +94,6 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
     if (!done.contains(image)) todo.push_back(image);
   }
 
-  const MultiDrawPredictor predictor(Stream(o.device), model.network);
   ProgressBar progress("certify " + model.name, o.last - o.first, "images");
   const auto start = std::chrono::steady_clock::now();
   CertificationSummary summary;
@@ -93,6 +112,7 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
     const auto count = static_cast<std::int64_t>(images.size());
 
     std::vector<int> selected;
+    std::optional<kernels::BoundedPrediction> of_device;
     if (selection_draws > 0) {
       predictor.run(
           count,
@@ -113,6 +133,9 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
             selected.empty() ? std::optional<int>() : selected[static_cast<std::size_t>(index)];
         const Certificate certificate =
             certify(record.statistics, model.calibration, o.certificate, choice);
+        if (of_device)
+          check_agreement(record.image, certificate, *of_device, model.calibration,
+                          o.certificate.kind);
         record.prediction = certificate.prediction;
         record.radius = certificate.radius;
       } else {
@@ -127,9 +150,16 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
       return !interrupted();
     };
     if (!interrupted()) {
-      predictor.run(count,
-                    {.seed = o.seed, .tag = StreamTag::estimation, .first_draw = 0, .draws = draws},
-                    source, certify_one);
+      DrawPlan plan{.seed = o.seed, .tag = StreamTag::estimation, .first_draw = 0, .draws = draws};
+      const std::vector<std::int64_t> chosen(selected.begin(), selected.end());
+      if (noisy && o.device.kind != DeviceKind::cpu) {
+        plan.bounds = bounds_params(model.calibration, o.certificate, count, predictor.classes());
+        plan.selected = chosen;
+        plan.bounded = [&](std::int64_t, const kernels::BoundedPrediction& certificate) {
+          of_device = certificate;
+        };
+      }
+      predictor.run(count, plan, source, certify_one);
     }
     if (interrupted()) {
       progress.finish();

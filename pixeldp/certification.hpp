@@ -17,6 +17,7 @@ struct CertificationOptions {
   std::uint32_t selection_draws =
       0;  ///< draws that choose the label; 0: the estimation draws choose it
   std::uint64_t seed = 1;
+  std::int64_t micro_batch = 0;      ///< rows evaluated at a time; 0: the device's default
   std::int64_t first = 0, last = 0;  ///< images first ... last-1 of the split
   bool resume = false;               ///< continue the log if there is one
 };

@@ -26,15 +26,18 @@ double number(const SafetensorsFile& file, const std::filesystem::path& path,
 
 }  // namespace
 
-void save_checkpoint(const std::filesystem::path& path, const layers::Network& network,
-                     const TrainingState& state, const std::string& config) {
+void save_checkpoint(const Stream& stream, const std::filesystem::path& path,
+                     const layers::Network& network, const TrainingState& state,
+                     const std::string& config) {
   SafetensorsFile file;
   const auto parameters = network.parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const layers::Parameter& p = *parameters[i];
-    file.tensors[p.name] = SafeTensor::from_floats(p.shape, p.value.values());
-    file.tensors[p.name + velocity_suffix] =
-        SafeTensor::from_floats(p.shape, state.velocity[i].values());
+    const auto add = [&](const std::string& name, const Tensor& values) {
+      file.tensors[name] = SafeTensor::from_floats(p.shape, values.to(stream, Device()).values());
+    };
+    add(p.name, p.value);
+    add(p.name + velocity_suffix, state.velocity[i]);
   }
   file.metadata = {{"step", fmt::format("{}", state.step)},
                    {"seconds", fmt::format("{}", state.seconds)},

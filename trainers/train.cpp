@@ -9,6 +9,7 @@
 #include "engine/io/dataset.hpp"
 #include "engine/progress.hpp"
 #include "kernels/loss.hpp"
+#include "kernels/parseval.hpp"
 #include "kernels/sgd.hpp"
 #include "layers/conv2d.hpp"
 #include "pixeldp/model.hpp"
@@ -33,6 +34,9 @@ class Trainer {
   void open_folder();
   void step();
   void control_sensitivity();
+  kernels::ParsevalParams parseval_params(const ConvGeometry& geometry) const;
+  void check_loss(const kernels::LossResult& result) const;
+  void check_projection() const;
   void log();
   void save();
   double test_accuracy() const;
@@ -52,7 +56,13 @@ class Trainer {
   std::optional<TrainingLog> log_;
   layers::TrainingPass pass_;
   EpochSampler sampler_;
+  Tensor host_images_;
+  // In the memory of the device.
   Tensor images_, dlogits_;
+  Buffer<kernels::NoiseRow> rows_;
+  Buffer<std::int32_t> labels_;
+  Buffer<kernels::LossResult> loss_;
+  Buffer<std::uint64_t> bad_loop_;
   TrainSummary summary_;
 };
 
@@ -88,8 +98,16 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
                  .form = config_.form};
   apply_calibration(config_.calibration, model_.network);
   sampler_ = EpochSampler(train_.size(), config_.seed);
-  images_ = Tensor(model_.network.input.with_rows(config_.batch));
+  host_images_ = Tensor(model_.network.input.with_rows(config_.batch));
+  images_ = Tensor(host_images_.shape(), stream_.device());
+  rows_ = Buffer<kernels::NoiseRow>(stream_.device(), config_.batch);
+  labels_ = Buffer<std::int32_t>(stream_.device(), config_.batch);
+  loss_ = Buffer<kernels::LossResult>(stream_.device(), 1);
+  bad_loop_ = Buffer<std::uint64_t>(stream_.device(), 1);
+  bad_loop_.upload(stream_, {{kernels::no_bad_loop}});
   open_folder();
+  model_.network.move_to(stream_, stream_.device());
+  for (Tensor& velocity : state_.velocity) velocity = velocity.to(stream_, stream_.device());
 }
 
 void Trainer::open_folder() {
@@ -116,7 +134,7 @@ void Trainer::open_folder() {
 
 void Trainer::step() {
   const auto batch = sampler_.batch(state_.step, config_.batch);
-  to_float(train_, batch.images, images_.data(), static_cast<float>(config_.pixel_shift));
+  to_float(train_, batch.images, host_images_.data(), static_cast<float>(config_.pixel_shift));
   std::vector<kernels::NoiseRow> rows;
   std::vector<std::int32_t> labels;
   for (std::size_t i = 0; i < batch.images.size(); ++i) {
@@ -125,16 +143,47 @@ void Trainer::step() {
                     .draw = batch.epochs[i]});
     labels.push_back(train_.labels[static_cast<std::size_t>(batch.images[i])]);
   }
+  images_.copy_from(stream_, host_images_);
+  rows_.upload(stream_, rows);
+  labels_.upload(stream_, labels);
   const Tensor& logits =
       pass_.forward(stream_, images_,
                     {.seed = config_.seed,
                      .tag = StreamTag::training,
                      .factor = static_cast<float>(noise_factor_at(config_, state_.step)),
-                     .rows = rows});
-  dlogits_.resize(logits.shape());
-  kernels::LossResult result;
+                     .rows = {rows_.data(), rows.size()}});
+  dlogits_.resize(logits.shape(), stream_.device());
   kernels::softmax_cross_entropy(stream_, config_.batch, model_.network.classes(), logits.data(),
-                                 labels.data(), dlogits_.data(), &result);
+                                 labels_.data(), dlogits_.data(), loss_.data());
+  kernels::LossResult result;
+  loss_.download(stream_, {&result, 1});
+  check_loss(result);
+  check_projection();  // of the step before, which has had a forward pass to finish
+  pass_.backward(stream_, images_, dlogits_);
+
+  const auto parameters = model_.network.parameters();
+  std::vector<kernels::SgdStep> steps;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    layers::Parameter& p = *parameters[i];
+    steps.push_back(
+        {.params = {.learning_rate = static_cast<float>(learning_rate_at(config_, state_.step)),
+                    .momentum = static_cast<float>(config_.momentum),
+                    .weight_decay = p.decays ? static_cast<float>(config_.weight_decay) : 0.0f,
+                    .gradient_scale = p.gradient_scale},
+         .size = p.value.size(),
+         .gradient = p.gradient.data(),
+         .velocity = state_.velocity[i].data(),
+         .weight = p.value.data()});
+  }
+  kernels::sgd_steps(stream_, steps);
+  control_sensitivity();
+  ++state_.step;
+  state_.interval_loss += result.loss * static_cast<double>(config_.batch);
+  state_.interval_correct += result.correct;
+  state_.interval_images += config_.batch;
+}
+
+void Trainer::check_loss(const kernels::LossResult& result) const {
   if (!std::isfinite(result.loss)) {
     fail(
         "the loss is not finite at step {}: training diverged; lower training.learning_rate (the "
@@ -142,23 +191,13 @@ void Trainer::step() {
         "in {} is kept)",
         state_.step, options_.output.string());
   }
-  pass_.backward(stream_, images_, dlogits_);
+}
 
-  const auto parameters = model_.network.parameters();
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    layers::Parameter& p = *parameters[i];
-    kernels::sgd_step(stream_,
-                      {.learning_rate = static_cast<float>(learning_rate_at(config_, state_.step)),
-                       .momentum = static_cast<float>(config_.momentum),
-                       .weight_decay = p.decays ? static_cast<float>(config_.weight_decay) : 0.0f,
-                       .gradient_scale = p.gradient_scale},
-                      p.value.size(), p.gradient.data(), state_.velocity[i].data(), p.value.data());
-  }
-  control_sensitivity();
-  ++state_.step;
-  state_.interval_loss += result.loss * static_cast<double>(config_.batch);
-  state_.interval_correct += result.correct;
-  state_.interval_images += config_.batch;
+void Trainer::check_projection() const {
+  std::uint64_t bad_loop = kernels::no_bad_loop;
+  bad_loop_.download(stream_, {&bad_loop, 1});
+  kernels::check_bad_loop(bad_loop,
+                          {.step = config_.parseval_step, .loops = config_.parseval_loops});
 }
 
 void Trainer::control_sensitivity() {
@@ -167,27 +206,32 @@ void Trainer::control_sensitivity() {
   Shape shape = model_.network.input;
   for (std::size_t i = 0; i < prefix.size(); ++i) {
     auto& conv = dynamic_cast<layers::Conv2d&>(*prefix[i]);
+    Tensor& weight = conv.weight().value;
     const ConvGeometry geometry = conv_geometry(conv, shape);
-    const auto weight = conv.weight().value.values();
-    // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.
-    const bool last = i + 1 == prefix.size();
-    switch (config_.control) {
-      case SensitivityControl::parseval:
-        parseval_project(weight, geometry.out_c, geometry.weight_size() / geometry.out_c,
-                         geometry.patch_norm(), config_.parseval_step, config_.parseval_loops);
-        break;
-      case SensitivityControl::normalise_columns:
-        normalise_columns(weight, geometry,
+    if (config_.control == SensitivityControl::parseval) {
+      kernels::parseval_project(stream_, parseval_params(geometry), weight.data(),
+                                bad_loop_.data());
+    } else {
+      Tensor on_host = weight.to(stream_, Device());
+      // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.
+      const bool last = i + 1 == prefix.size();
+      if (config_.control == SensitivityControl::normalise_columns)
+        normalise_columns(on_host.values(), geometry,
                           last ? config_.calibration.mechanism : Mechanism::laplace);
-        break;
-      case SensitivityControl::normalise_rows:
-        normalise_rows(weight, geometry);
-        break;
-      case SensitivityControl::none:
-        break;
+      else
+        normalise_rows(on_host.values(), geometry);
+      weight.copy_from(stream_, on_host);
     }
     shape = conv.output_shape(shape);
   }
+}
+
+kernels::ParsevalParams Trainer::parseval_params(const ConvGeometry& geometry) const {
+  return {.rows = geometry.out_c,
+          .cols = geometry.weight_size() / geometry.out_c,
+          .scale = geometry.patch_norm(),
+          .step = config_.parseval_step,
+          .loops = config_.parseval_loops};
 }
 
 double Trainer::test_accuracy() const {
@@ -212,6 +256,7 @@ double Trainer::test_accuracy() const {
 
 double Trainer::sensitivity() const {
   const Calibration& c = config_.calibration;
+  const layers::ParametersOn on_host(stream_, model_.network, Device());
   return network_sensitivity(model_.network, c.attack_norm, c.mechanism, config_.form);
 }
 
@@ -238,7 +283,7 @@ void Trainer::log() {
 }
 
 void Trainer::save() {
-  save_checkpoint(file("checkpoint.safetensors"), model_.network, state_, resolved_);
+  save_checkpoint(stream_, file("checkpoint.safetensors"), model_.network, state_, resolved_);
 }
 
 TrainSummary Trainer::run() {
@@ -259,10 +304,14 @@ TrainSummary Trainer::run() {
     }
   }
   progress.finish();
+  check_projection();
   if (config_.calibration.mechanism != Mechanism::none) {
     model_.calibration.sensitivity = summary_.sensitivity = sensitivity();
   }
-  save_model(file("model.safetensors"), model_);
+  {
+    const layers::ParametersOn on_host(stream_, model_.network, Device());
+    save_model(file("model.safetensors"), model_);
+  }
   summary_.test_accuracy = test_accuracy();
   summary_.steps = state_.step;
   summary_.seconds = state_.seconds;
@@ -272,9 +321,6 @@ TrainSummary Trainer::run() {
 }  // namespace
 
 TrainSummary train(const ConfigNode& configuration, const TrainOptions& options) {
-  if (options.device.kind != DeviceKind::cpu) {
-    fail_usage("training runs on the device cpu only, not on {}", options.device.name());
-  }
   return Trainer(configuration, options).run();
 }
 

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "kernels/cpu/lane_sums.hpp"
 #include "kernels/cpu/operations.hpp"
 
 // The plain loops of training. They are memory-bound, so the compiler's vectorisation is enough;
@@ -26,35 +28,45 @@ void activation_backward(Activation activation, std::int64_t size, const float* 
 
 void softmax_cross_entropy(std::int64_t rows, std::int64_t classes, const float* logits,
                            const std::int32_t* labels, float* dlogits, LossResult* to) {
-  LossResult result;
+  double losses[warp_lanes] = {};
+  std::int64_t correct = 0;
   for (std::int64_t r = 0; r < rows; ++r) {
     const float* z = logits + r * classes;
     float* dz = dlogits + r * classes;
     const std::int64_t label = labels[r];
+    if (label < 0 || label >= classes) {
+      std::fill_n(dz, classes, 0.0f);
+      losses[r % warp_lanes] += std::numeric_limits<double>::quiet_NaN();
+      continue;
+    }
     const float* top = std::max_element(z, z + classes);
+    const bool hit = top - z == label;
     const double highest = *top, label_logit = z[label];
-    result.correct += top - z == label;
-    double sum = 0.0;
-    for (std::int64_t c = 0; c < classes; ++c) sum += std::exp(z[c] - highest);
-    result.loss += std::log(sum) + highest - label_logit;
+    double sums[warp_lanes] = {};
+    for (std::int64_t c = 0; c < classes; ++c) sums[c % warp_lanes] += std::exp(z[c] - highest);
+    const double sum = sum_of_lanes(sums);
     for (std::int64_t c = 0; c < classes; ++c) {
       const double score = std::exp(z[c] - highest) / sum;
       dz[c] = static_cast<float>((score - (c == label ? 1.0 : 0.0)) / static_cast<double>(rows));
     }
+    const double loss = std::log(sum) + highest - label_logit;
+    losses[r % warp_lanes] += loss;
+    correct += hit && !std::isnan(loss);
   }
-  result.loss /= static_cast<double>(rows);
-  *to = result;
+  *to = {sum_of_lanes(losses) / static_cast<double>(rows), correct};
 }
 
-void sgd_step(const SgdParams& params, std::int64_t size, const float* gradient, float* velocity,
-              float* weight) {
-  const SgdParams p = params;  // private to each thread: the stores below cannot change it
-#pragma omp parallel for simd firstprivate(p)
-  for (std::int64_t i = 0; i < size; ++i) {
-    const float v =
-        p.momentum * velocity[i] + (p.gradient_scale * gradient[i] + p.weight_decay * weight[i]);
-    velocity[i] = v;
-    weight[i] -= p.learning_rate * v;
+void sgd_steps(std::span<const SgdStep> steps) {
+  for (const SgdStep& step : steps) {
+    const SgdStep s = step;  // private to each thread: the stores below cannot change it
+#pragma omp parallel for simd firstprivate(s)
+    for (std::int64_t i = 0; i < s.size; ++i) {
+      const SgdParams& p = s.params;
+      const float v = p.momentum * s.velocity[i] +
+                      (p.gradient_scale * s.gradient[i] + p.weight_decay * s.weight[i]);
+      s.velocity[i] = v;
+      s.weight[i] -= p.learning_rate * v;
+    }
   }
 }
 

@@ -15,12 +15,6 @@ struct BoundsGrid {
   static BoundsGrid plan(const BoundsParams& params);
 };
 
-/// The status word of the functions below when every image's statistics were consistent.
-inline constexpr std::uint64_t no_bad_image = ~std::uint64_t{0};
-
-/// Throws an Error where the status word of a launch names an image.
-void check_bad_image(std::uint64_t bad_image, const BoundsParams& params);
-
 // The certificates (as of pixeldp::certify) of many images, with everything in device memory;
 // results [images]. `stream` is a cudaStream_t (of the emulator in the second case). Returns before
 // the work is done.

@@ -5,6 +5,7 @@
 
 #include "kernels/activation.hpp"
 #include "kernels/convolution.hpp"
+#include "kernels/dense.hpp"
 
 namespace pixeldp::kernels {
 
@@ -16,6 +17,8 @@ struct DirectConvPlan {
   static constexpr int tile_w = 16;
   /// What every GPU from A100 on can give a block.
   static constexpr std::size_t shared_limit = 163 * 1024;
+  /// Of a block that takes several chunks of channels, so that two fit on a multiprocessor.
+  static constexpr std::size_t chunk_shared_limit = 80 * 1024;
 
   /// A power of two: 16 channels, or 32 where there are more.
   static constexpr int tile_h(int block_c) {
@@ -26,34 +29,44 @@ struct DirectConvPlan {
   int kernel_h = 0, kernel_w = 0, stride = 0, pad_top = 0, pad_left = 0;
   int block_c = 0;
   int row_tiles = 0, column_tiles = 0;  ///< of an image
-  int row_taps = 0;                     ///< kernel_w in_c: products of one kernel row
-  int patch_h = 0, patch_w = 0;         ///< the pixels of x that a tile needs; patch_w in floats
+  /// Channels of x that are in shared memory together: all, or an odd number, so that neighbouring
+  /// pixels lie in different banks.
+  int chunk_c = 0;
+  int patch_h = 0, patch_w = 0;  ///< the pixels of x that a tile needs
   unsigned tiles = 0, channel_blocks = 0;
   bool vectorised = false;  ///< four channels of y are always 16 aligned bytes
   std::size_t shared_bytes = 0;
 
-  /// Throws an Error for what is no convolution, and for one whose kernels and patch exceed
-  /// shared_limit or whose image or grid exceeds 2^30 elements or blocks.
+  /// Throws an Error for what is no convolution, and for one whose kernels and patch of a single
+  /// channel exceed shared_limit or whose image or grid exceeds 2^30 elements or blocks. chunk_c
+  /// depends on kernel, stride and channels alone.
   static DirectConvPlan make(const Conv2dShape& shape, const float* y);
 };
 
-// y = activation(x (*) weight), everything in device memory, in single precision: layouts as in
-// conv2d_forward (kernels/convolution.hpp). `stream` is a cudaStream_t (of the emulator in the
-// second case). Returns before the work is done. Every y is one chain of fused multiply-additions,
-// for every r, then s, then c, from 0:
+// y = activation(x (*) weight + bias), everything in device memory, in single precision: layouts as
+// in conv2d_forward (kernels/convolution.hpp); bias has a value for each channel of y, or is null.
+// `stream` is a cudaStream_t (of the emulator in the second case). Returns before the work is done.
+// Every sum is one chain of fused multiply-additions, for every chunk of chunk_c channels, r, then
+// s, then c within the chunk, from 0:
 //
 //   sum = fma(x[n, p stride + r - pad, q stride + s - pad, c], weight[o, c, r, s], sum)
 //
 // where x outside the image is 0; so a processor can calculate the same bits.
+//
+// dense_direct is the same for a dense layer (kernels/dense.hpp), a row to a pixel.
 
 namespace cuda {
 void conv2d_direct(void* stream, const Conv2dShape& shape, Activation activation, const float* x,
-                   const float* weight, float* y);
-}
+                   const float* weight, const float* bias, float* y);
+void dense_direct(void* stream, const DenseShape& shape, Activation activation, const float* x,
+                  const float* weight, const float* bias, float* y);
+}  // namespace cuda
 
 namespace emulated {
 void conv2d_direct(void* stream, const Conv2dShape& shape, Activation activation, const float* x,
-                   const float* weight, float* y);
-}
+                   const float* weight, const float* bias, float* y);
+void dense_direct(void* stream, const DenseShape& shape, Activation activation, const float* x,
+                  const float* weight, const float* bias, float* y);
+}  // namespace emulated
 
 }  // namespace pixeldp::kernels

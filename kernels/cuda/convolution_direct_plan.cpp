@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <initializer_list>
 
 #include "engine/error.hpp"
@@ -34,23 +35,31 @@ DirectConvPlan DirectConvPlan::make(const Conv2dShape& s, const float* y) {
   const int rows = tile_h(plan.block_c);
   plan.row_tiles = (plan.out_h - 1) / rows + 1;
   plan.column_tiles = (plan.out_w - 1) / tile_w + 1;
-  plan.row_taps = to_int(s.kernel_w * s.in_c);
 
   const std::int64_t patch_h = (rows - 1) * s.stride + s.kernel_h;
-  const std::int64_t patch_w = ((tile_w - 1) * s.stride + s.kernel_w) * s.in_c;
+  const std::int64_t patch_w = (tile_w - 1) * s.stride + s.kernel_w;
   constexpr auto limit = static_cast<std::int64_t>(shared_limit / sizeof(float));
-  const std::int64_t taps = s.kernel_h * s.kernel_w * s.in_c;
+  constexpr auto chunk_limit = static_cast<std::int64_t>(chunk_shared_limit / sizeof(float));
+  const std::int64_t taps = s.kernel_h * s.kernel_w;
   // No product overflows: each factor is checked first.
-  if (patch_h > limit || patch_w > limit || taps > limit ||
-      taps * plan.block_c + patch_h * patch_w > limit)
+  const std::int64_t channel_floats = std::max({patch_h, patch_w, taps}) > limit
+                                          ? limit + 1
+                                          : taps * plan.block_c + patch_h * patch_w;
+  if (channel_floats > limit)
     fail(
-        "{}: the direct kernel, made for the few channels of an image, keeps {} kernels and a "
-        "patch "
-        "of {} rows of {} values in {} bytes of shared memory, which they exceed",
+        "{}: the direct kernel keeps {} kernels and a patch of {} x {} pixels of one channel in {} "
+        "bytes of shared memory, which they exceed",
         describe(s), plan.block_c, patch_h, patch_w, shared_limit);
+  std::int64_t chunk = s.in_c;
+  if (s.in_c > limit / channel_floats) {
+    // An odd number of channels at most, and the last chunk not much smaller than the others.
+    const std::int64_t most_odd =
+        (std::max<std::int64_t>(chunk_limit / channel_floats, 1) - 1) / 2 * 2 + 1;
+    chunk = divide_up(s.in_c, divide_up(s.in_c, most_odd)) / 2 * 2 + 1;
+  }
+  plan.chunk_c = to_int(chunk);
   plan.patch_h = to_int(patch_h), plan.patch_w = to_int(patch_w);
-  plan.shared_bytes =
-      sizeof(float) * static_cast<std::size_t>(taps * plan.block_c + patch_h * patch_w);
+  plan.shared_bytes = sizeof(float) * static_cast<std::size_t>(chunk * channel_floats);
 
   constexpr std::int64_t most_channel_blocks = 65535;
   const std::int64_t channel_blocks = (s.out_c - 1) / plan.block_c + 1;

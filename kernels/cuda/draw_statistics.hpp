@@ -23,18 +23,9 @@ struct StatisticsGrid {
   static StatisticsGrid plan(const DrawStatisticsParams& params);
 };
 
-/// The status word of the functions below when no row was bad.
-inline constexpr std::uint64_t no_bad_row = ~std::uint64_t{0};
-
-/// Throws what kernels::draw_statistics would have thrown, where the status word of a launch with
-/// `params` names a row. `row_image` is a copy in host memory.
-void check_bad_row(std::uint64_t bad_row, const DrawStatisticsParams& params,
-                   const std::int64_t* row_image);
-
 // kernels::draw_statistics with everything in device memory, up to 4096 classes: the same integers
 // as on a processor. `stream` is a cudaStream_t (of the emulator in the second case). Returns
-// before the work is done. A row that counts and has a logit that is not finite adds nothing;
-// *bad_row, no_bad_row before, becomes the lowest such row (see check_bad_row).
+// before the work is done.
 
 namespace cuda {
 void draw_statistics(void* stream, const DrawStatisticsParams& params, const float* features,

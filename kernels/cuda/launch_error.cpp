@@ -14,6 +14,8 @@ void launch_failed(std::string_view reason, std::string_view kernel,
       block[2], shared_bytes, reason);
 }
 
+void no_gpu(std::string_view reason) { fail("{}", reason); }
+
 void device_call_failed(std::string_view reason, std::string_view what) {
   fail("{} on the device failed: {}", what, reason);
 }

@@ -25,6 +25,9 @@ constexpr std::string_view kernel_name() {
                                 const std::array<unsigned, 3>& grid,
                                 const std::array<unsigned, 3>& block, std::size_t shared_bytes);
 
+/// Throws the Error of a device that cannot be used, for this reason.
+[[noreturn]] void no_gpu(std::string_view reason);
+
 /// Throws the Error of a call of the runtime that failed. `what` was tried, say "allocating 4096
 /// bytes".
 [[noreturn]] void device_call_failed(std::string_view reason, std::string_view what);

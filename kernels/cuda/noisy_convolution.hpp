@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "kernels/convolution.hpp"
-#include "kernels/cuda/convolution_bf16.hpp"
+#include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/noise.hpp"
 
 namespace pixeldp::kernels {

@@ -1,104 +1,109 @@
-/// Operations on weights that stay on the device, made of the convolution kernels.
+/// Operations on weights that stay on the device, made of the convolution kernels:
 ///
-/// y = activation(x (*) weight + bias), see prepared.hpp. On the way to the tensor cores
-///
-///   x16[i] = bf16(x[i])
-///
-/// is written once: 4 bytes read and 2 written per element of x.
-#include "kernels/cuda/convolution_bf16.hpp"
+/// y = activation(x (*) weight + bias), see prepared.hpp.
+#include <string>
+
+#include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
-#include "kernels/cuda/device.cuh"
-#include "kernels/cuda/device_array.cuh"
-#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/packed_convolution.cuh"
 #include "kernels/cuda/prepared.hpp"
-#include "kernels/cuda/ptx/convert.cuh"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
 
-constexpr int block_threads = 256;
-
-__global__ void __launch_bounds__(block_threads)
-    to_bf16_kernel(std::int64_t size, const float* __restrict__ x, std::uint16_t* __restrict__ y) {
-  const std::int64_t i = std::int64_t{blockIdx.x} * block_threads + threadIdx.x;
-  if (i < size) y[i] = static_cast<std::uint16_t>(ptx::to_bf16x2(x[i], 0.0f));
-}
-
-class DirectConv2d : public Prepared {
+/// Values in device memory, copied in the stream from others; null for null.
+class Copy {
  public:
-  DirectConv2d(void* stream, const Conv2dShape& shape, const float* weight, Activation activation)
-      : stream_(stream),
-        shape_(shape),
-        activation_(activation),
-        weight_(weight, static_cast<std::size_t>(shape.weight_size())) {}
-
-  void run(const float* x, float* y) const override {
-    conv2d_direct(stream_, shape_, activation_, x, weight_.data(), y);
+  Copy(void* stream, const float* values, std::int64_t count)
+      : memory_(static_cast<cudaStream_t>(stream), values == nullptr ? 0 : count) {
+    if (memory_.data() == nullptr) return;
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(float);
+    const cudaError_t error = cudaMemcpyAsync(
+        memory_.data(), values, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(stream));
+    if (error == cudaSuccess) return;
+    cudaGetLastError();  // or the next call would report it again
+    device_call_failed(cudaGetErrorString(error), "copying " + std::to_string(bytes) + " bytes");
   }
+  const float* data() const { return memory_.data(); }
 
  private:
-  void* stream_;
-  Conv2dShape shape_;
-  Activation activation_;
-  DeviceArray<float> weight_;
+  StreamScratch<float> memory_;
 };
 
-class TensorCoreConv2d : public Prepared {
+/// In single precision. Operation: (weight, bias, x, y) in device memory.
+template <class Operation>
+class PreparedDirect : public Prepared {
  public:
   /// bias may be null.
-  TensorCoreConv2d(void* stream, const Conv2dShape& shape, const float* weight, const float* bias,
-                   Activation activation)
-      : TensorCoreConv2d(stream, shape, pack_conv2d_weight(shape, weight), bias, activation) {}
+  PreparedDirect(void* stream, const float* weight, std::int64_t weight_size, const float* bias,
+                 std::int64_t bias_size, Operation operation)
+      : weight_(stream, weight, weight_size),
+        bias_(stream, bias, bias_size),
+        operation_(operation) {}
 
   void run(const float* x, float* y) const override {
-    launch<to_bf16_kernel>((inputs_ + block_threads - 1) / block_threads, block_threads, 0,
-                           static_cast<cudaStream_t>(stream_), inputs_, x, x16_.data());
-    conv2d_bf16(stream_, pass_, tile_, x16_.data(), weight_.data(),
-                {.shift = bias_.data(), .activation = activation_}, y);
+    operation_(weight_.data(), bias_.data(), x, y);
   }
 
  private:
-  TensorCoreConv2d(void* stream, const Conv2dShape& shape, const std::vector<std::uint16_t>& packed,
-                   const float* bias, Activation activation)
-      : stream_(stream),
-        pass_(ConvPass::forward(shape)),
-        tile_(choose_conv_tile(shape.batch * shape.out_h() * shape.out_w(), shape.out_c)),
-        activation_(activation),
-        inputs_(shape.batch * shape.in_h * shape.in_w * shape.in_c),
-        weight_(packed.data(), packed.size()),
-        bias_(bias, bias ? static_cast<std::size_t>(shape.out_c) : 0),
-        x16_(static_cast<std::size_t>(inputs_)) {}
-
-  void* stream_;
-  ConvPass pass_;
-  ConvTile tile_;
-  Activation activation_;
-  std::int64_t inputs_;
-  DeviceArray<std::uint16_t> weight_;
-  DeviceArray<float> bias_;
-  DeviceArray<std::uint16_t> x16_;  // scratch: runs follow each other in the stream
+  Copy weight_, bias_;
+  Operation operation_;
 };
+
+template <class Element>
+class PreparedGemm : public Prepared {
+ public:
+  /// bias may be null.
+  PreparedGemm(void* stream, const Conv2dShape& shape, const float* weight, const float* bias,
+               Activation activation)
+      : convolution_(static_cast<cudaStream_t>(stream),
+                     {ConvPass::forward(shape, chunk_of<Element>)}, weight),
+        bias_(stream, bias, shape.out_c),
+        activation_(activation) {}
+
+  void run(const float* x, float* y) const override {
+    convolution_.run(x, {.shift = bias_.data(), .activation = activation_}, y);
+  }
+
+ private:
+  PackedConvolution<Element> convolution_;
+  Copy bias_;
+  Activation activation_;
+};
+
+std::unique_ptr<Prepared> prepare_gemm(void* stream, const Conv2dShape& shape, const float* weight,
+                                       const float* bias, Activation activation,
+                                       Precision precision) {
+  return with_element(precision, [&](auto element) -> std::unique_ptr<Prepared> {
+    return std::make_unique<PreparedGemm<decltype(element)>>(stream, shape, weight, bias,
+                                                             activation);
+  });
+}
 
 }  // namespace
 
 std::unique_ptr<Prepared> prepare_conv2d(void* stream, const Conv2dShape& shape,
                                          const float* weight, Activation activation,
                                          Precision precision) {
-  if (precision == Precision::fp32 || shape.in_c % 8 != 0) {
-    return std::make_unique<DirectConv2d>(stream, shape, weight, activation);
-  }
-  return std::make_unique<TensorCoreConv2d>(stream, shape, weight, nullptr, activation);
+  if (precision != Precision::fp32)
+    return prepare_gemm(stream, shape, weight, nullptr, activation, precision);
+  const auto run = [=](const float* w, const float* bias, const float* x, float* y) {
+    conv2d_direct(stream, shape, activation, x, w, bias, y);
+  };
+  return std::make_unique<PreparedDirect<decltype(run)>>(stream, weight, shape.weight_size(),
+                                                         nullptr, 0, run);
 }
 
 std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, const float* weight,
                                         const float* bias, Activation activation,
                                         Precision precision) {
-  return std::make_unique<TensorCoreConv2d>(stream, dense_as_conv2d(shape, precision), weight, bias,
-                                            activation);
-}
-
-void synchronize(void* stream) {
-  check_call(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "waiting for the kernels");
+  if (precision != Precision::fp32)
+    return prepare_gemm(stream, dense_as_conv2d(shape), weight, bias, activation, precision);
+  const auto run = [=](const float* w, const float* b, const float* x, float* y) {
+    dense_direct(stream, shape, activation, x, w, b, y);
+  };
+  return std::make_unique<PreparedDirect<decltype(run)>>(stream, weight, shape.out * shape.in, bias,
+                                                         shape.out, run);
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -7,18 +7,13 @@
 
 namespace pixeldp::kernels {
 
-// kernels::prepare_conv2d, prepare_dense and synchronize on a GPU (or the emulator's). Weights and
-// bias are in host memory and copied to the device; x and y of Prepared::run are in device memory,
-// and run returns before the work is done. `stream` is a cudaStream_t.
+// kernels::prepare_conv2d and prepare_dense on a GPU (or the emulator's). Weights and bias are in
+// device memory, are read in the stream, and need not stay; x and y of Prepared::run are in device
+// memory, and run returns before the work is done. `stream` is a cudaStream_t, which outlives what
+// was prepared.
 //
-// Precision::fp32 takes the direct kernel (convolution_direct.cu). Precision::bf16 takes the
-// tensor cores (convolution_bf16.cu): x and weights are rounded to bf16, sums are in fp32, y is in
-// fp32; where the channels fill no vector of 8 it takes the direct kernel too. A dense layer is a
-// convolution of images of one pixel.
-
-/// The convolution of images of one pixel that a dense layer is. Throws an Error for what the
-/// tensor cores cannot do: single precision, or inputs that are no multiple of 8.
-Conv2dShape dense_as_conv2d(const DenseShape& shape, Precision precision);
+// Results are those of conv2d_forward and dense_forward (kernels/cuda/convolution.hpp), activated;
+// the weights are packed once.
 
 namespace cuda {
 std::unique_ptr<Prepared> prepare_conv2d(void* stream, const Conv2dShape& shape,
@@ -27,7 +22,6 @@ std::unique_ptr<Prepared> prepare_conv2d(void* stream, const Conv2dShape& shape,
 std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, const float* weight,
                                         const float* bias, Activation activation,
                                         Precision precision);
-void synchronize(void* stream);
 }  // namespace cuda
 
 namespace emulated {
@@ -37,7 +31,6 @@ std::unique_ptr<Prepared> prepare_conv2d(void* stream, const Conv2dShape& shape,
 std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, const float* weight,
                                         const float* bias, Activation activation,
                                         Precision precision);
-void synchronize(void* stream);
 }  // namespace emulated
 
 }  // namespace pixeldp::kernels

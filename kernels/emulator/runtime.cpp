@@ -203,7 +203,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {};
   const auto name = fmt::format("emulated sm_{}", settings().architecture);
   std::copy(name.begin(), name.end(), properties->name);
-  properties->totalGlobalMem = std::size_t{16} << 30;
+  properties->totalGlobalMem = settings().memory;
   properties->sharedMemPerBlockOptin = settings().shared_memory_limit();
   properties->major = settings().architecture / 10;
   properties->minor = settings().architecture % 10;
@@ -212,6 +212,13 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return cudaDeviceGetAttribute(&properties->multiProcessorCount, cudaDevAttrMultiProcessorCount,
                                 device);
 }
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
 
 cudaError_t cudaDeviceSynchronize() {
   const std::lock_guard lock(runtime().mutex);

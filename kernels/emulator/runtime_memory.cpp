@@ -1,4 +1,5 @@
 #include <cstring>
+#include <memory>
 
 #include "engine/error.hpp"
 #include "kernels/emulator/memory.hpp"
@@ -6,12 +7,21 @@
 
 namespace pixeldp::emulator {
 
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  const std::size_t used = device_memory().live_bytes();
+  *total = settings().memory;
+  *free = used < *total ? *total - used : 0;
+  return cudaSuccess;
+}
+
 cudaError_t cudaMalloc(void** address, std::size_t bytes) {
   const std::lock_guard lock(runtime().mutex);
   *address = nullptr;
   if (const cudaError_t refused = refuse_capture("cudaMalloc")) return refused;
   if (bytes == 0) return cudaSuccess;
-  *address = device_memory().allocate(bytes);
+  if (std::size_t free = 0, total = 0;
+      cudaMemGetInfo(&free, &total) == cudaSuccess && bytes <= free)
+    *address = device_memory().allocate(bytes);
   return *address != nullptr ? cudaSuccess
                              : error(cudaErrorMemoryAllocation, "cudaMalloc of {} bytes", bytes);
 }
@@ -25,17 +35,36 @@ cudaError_t cudaFree(void* address) {
   return text.empty() ? finished : error(cudaErrorInvalidValue, "cudaFree: {}", text);
 }
 
-cudaError_t cudaMallocAsync(void** address, std::size_t bytes, cudaStream_t stream) {
+cudaError_t cudaMallocAsync(void** address, std::size_t bytes, cudaStream_t handle) {
   const std::lock_guard lock(runtime().mutex);
-  if (runtime().find(stream) == nullptr) return bad_handle("cudaMallocAsync");
-  return cudaMalloc(address, bytes);
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr) return bad_handle("cudaMallocAsync");
+  if (stream->capture == nullptr) return cudaMalloc(address, bytes);
+  *address = nullptr;
+  if (bytes == 0) return cudaSuccess;
+  // Memory of a graph has one address for all launches, and its contents do not outlast one.
+  *address = device_memory().allocate(bytes);
+  if (*address == nullptr)
+    return error(cudaErrorMemoryAllocation, "cudaMallocAsync of {} bytes", bytes);
+  const std::shared_ptr<void> memory(*address, [](void* a) { device_memory().release(a); });
+  stream->capture->memory.emplace(*address, bytes);
+  return enqueue(handle, "cudaMallocAsync",
+                 [memory, bytes] { std::memset(memory.get(), 0xff, bytes); });
 }
 
-cudaError_t cudaFreeAsync(void* address, cudaStream_t stream) {
+cudaError_t cudaFreeAsync(void* address, cudaStream_t handle) {
   const std::lock_guard lock(runtime().mutex);
-  if (const cudaError_t refused = refuse_capture("cudaFreeAsync")) return refused;
   if (address == nullptr) return cudaSuccess;
-  return enqueue(stream, "cudaFreeAsync", [address] {
+  // Of a graph's own memory only the contents go, so that a later use shows; the rest cannot be
+  // captured.
+  if (const auto stream = runtime().find(handle); stream != nullptr && stream->capture != nullptr) {
+    if (const auto own = stream->capture->memory.extract(address); !own.empty()) {
+      return enqueue(handle, "cudaFreeAsync",
+                     [address, bytes = own.mapped()] { std::memset(address, 0xff, bytes); });
+    }
+  }
+  if (const cudaError_t refused = refuse_capture("cudaFreeAsync")) return refused;
+  return enqueue(handle, "cudaFreeAsync", [address] {
     if (const std::string text = device_memory().release(address); !text.empty())
       fail("cudaFreeAsync: {}", text);
   });

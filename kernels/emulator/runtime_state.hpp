@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -21,6 +22,8 @@ using Task = std::function<void()>;
 class Graph {
  public:
   std::vector<Task> tasks;
+  /// Bytes of what the graph allocates and has not freed; its tasks own it.
+  std::map<void*, std::size_t> memory;
 };
 
 class GraphExec {

@@ -42,6 +42,8 @@ struct Settings {
   int threads = 0;
   /// Work given to a stream is not done before somebody waits for it, so that a missing wait shows.
   bool delay_streams = false;
+  /// Bytes of device memory that there are.
+  std::size_t memory = std::size_t{16} << 30;
   /// Count bank conflicts (see bank_tally).
   bool count_bank_conflicts = false;
 

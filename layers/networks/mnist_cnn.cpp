@@ -32,12 +32,14 @@ Network make_mnist_cnn(const NetworkSpec& spec, std::uint64_t seed) {
     if (activation_moves) net.noise.activation = kernels::Activation::relu();
     auto conv = std::make_unique<Conv2d>(
         "conv" + std::to_string(i + 1),
-        Conv2d::Options{.in_c = shape[3],
-                        .out_c = channels[i],
-                        .kernel = kernel,
-                        .stride = stride,
-                        .activation = activation_moves ? kernels::Activation::identity()
-                                                       : kernels::Activation::relu()});
+        Conv2d::Options{
+            .in_c = shape[3],
+            .out_c = channels[i],
+            .kernel = kernel,
+            .stride = stride,
+            .activation =
+                activation_moves ? kernels::Activation::identity() : kernels::Activation::relu(),
+            .precision = i < position ? kernels::Precision::fp32 : spec.training_precision});
     double deviation = std::sqrt(2.0 / static_cast<double>(kernel * kernel * channels[i]));
     if (i < position && spec.rescale_prefix) {
       const double scale = std::ceil(static_cast<double>(kernel) / stride);
@@ -52,7 +54,9 @@ Network make_mnist_cnn(const NetworkSpec& spec, std::uint64_t seed) {
   const auto dense = [&](const char* name, std::int64_t in, std::int64_t out,
                          kernels::Activation activation) {
     auto layer = std::make_unique<Dense>(
-        name, Dense::Options{.in = in, .out = out, .activation = activation});
+        name,
+        Dense::Options{
+            .in = in, .out = out, .activation = activation, .precision = spec.training_precision});
     fill_uniform(layer->weight().value, std::sqrt(3.0 / static_cast<double>(in)), seed,
                  parameter++);
     return layer;

@@ -19,6 +19,8 @@ struct NetworkSpec {
   /// gradient to match: the parameterisation under which a kernel of spectral norm |ceil(k/s) W| =
   /// 1 has sensitivity at most 1 for 2-norm attacks. It concerns training only.
   bool rescale_prefix = false;
+  /// Of the products after the noise, in training only. Before it they are always in fp32.
+  kernels::Precision training_precision = kernels::Precision::fp32;
 
   bool operator==(const NetworkSpec&) const = default;
 };

@@ -194,7 +194,8 @@ TEST_CASE("absurd requests are refused with status 2, and nothing is written") {
   refused("certify run --bound clopper-pearson --scores softmax" + place.data(), "clopper-pearson");
   refused("certify run --bound magic" + place.data(), "hoeffding");
   refused("certify run --certificate magic" + place.data(), "exact");
-  refused("certify run --device cuda" + place.data(), "cpu");
+  refused("certify run --device gpu" + place.data(), "cuda:N");
+  refused("certify run --micro-batch -1" + place.data(), "micro-batch");
   refused("certify run --dataset imagenet", "fashion-mnist");
   refused("predict run test:32" + place.data(), "31");
   refused("train made.yaml --output x --set noise.construction_bound=0",

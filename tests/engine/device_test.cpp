@@ -9,7 +9,12 @@ namespace pixeldp {
 TEST_CASE("a device reads its own name and refuses others with a list of what there is") {
   CHECK(Device::parse("cpu") == Device{});
   CHECK(Device::parse("cpu").name() == "cpu");
-  for (const std::string wrong : {"", "CPU", "cpu:0", "abacus"}) {
+  CHECK(Device::parse("cuda") == Device{DeviceKind::cuda, 0});
+  CHECK(Device::parse("cuda:3") == Device{DeviceKind::cuda, 3});
+  CHECK(Device::parse("cuda:3").name() == "cuda:3");
+  CHECK(Device::parse("emulated").name() == "emulated");
+  for (const std::string wrong : {"", "CPU", "cpu:0", "abacus", "cuda:", "cuda:-1", "cuda:x",
+                                  "cuda:1x", "cuda1", "cuda:99999999999"}) {
     CAPTURE(wrong);
     CHECK_FAILS(Device::parse(wrong), "'cpu'");
     try {

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/device.cuh"
 #include "tests/emulator/device_array.hpp"
@@ -27,28 +28,34 @@ const std::vector<Conv2dShape> shapes = {
     same(1, 7, 5, 3, 7, 4, 2),
     same(2, 5, 19, 2, 33, 3, 3),
     with_padding({1, 4, 4, 3, 4, 2, 3, 1, {}, {}}, {3, 0}, {0, 4}),
-    with_padding({1, 9, 9, 1, 64, 3, 3, 2, {}, {}}, {0, 0}, {0, 0})};
+    with_padding({1, 9, 9, 1, 64, 3, 3, 2, {}, {}}, {0, 0}, {0, 0}),
+    same(1, 6, 5, 32, 40, 5, 2),
+    same(1, 4, 4, 160, 8, 3, 1),
+    same(2, 2, 3, 785, 33, 1, 1)};
 
-/// The chain of fused multiply-additions that the header promises.
+/// The chain of fused multiply-additions that the header promises. bias may be empty.
 std::vector<float> chain(const Conv2dShape& s, Activation activation, const std::vector<float>& x,
-                         const std::vector<float>& weight) {
+                         const std::vector<float>& weight, const std::vector<float>& bias = {}) {
+  const std::int64_t chunk = DirectConvPlan::make(s, nullptr).chunk_c;
   std::vector<float> y;
   for (std::int64_t n = 0; n < s.batch; ++n)
     for (std::int64_t p = 0; p < s.out_h(); ++p)
       for (std::int64_t q = 0; q < s.out_w(); ++q)
         for (std::int64_t o = 0; o < s.out_c; ++o) {
           float sum = 0.0f;
-          for (std::int64_t r = 0; r < s.kernel_h; ++r)
-            for (std::int64_t t = 0; t < s.kernel_w; ++t)
-              for (std::int64_t c = 0; c < s.in_c; ++c) {
-                const std::int64_t h = p * s.stride + r - s.pad_h.before,
-                                   w = q * s.stride + t - s.pad_w.before;
-                const bool inside = h >= 0 && h < s.in_h && w >= 0 && w < s.in_w;
-                const std::int64_t i = ((n * s.in_h + h) * s.in_w + w) * s.in_c + c,
-                                   j = ((o * s.in_c + c) * s.kernel_h + r) * s.kernel_w + t;
-                sum = std::fma(inside ? x[static_cast<std::size_t>(i)] : 0.0f,
-                               weight[static_cast<std::size_t>(j)], sum);
-              }
+          for (std::int64_t first = 0; first < s.in_c; first += chunk)
+            for (std::int64_t r = 0; r < s.kernel_h; ++r)
+              for (std::int64_t t = 0; t < s.kernel_w; ++t)
+                for (std::int64_t c = first; c < std::min(first + chunk, s.in_c); ++c) {
+                  const std::int64_t h = p * s.stride + r - s.pad_h.before,
+                                     w = q * s.stride + t - s.pad_w.before;
+                  const bool inside = h >= 0 && h < s.in_h && w >= 0 && w < s.in_w;
+                  const std::int64_t i = ((n * s.in_h + h) * s.in_w + w) * s.in_c + c,
+                                     j = ((o * s.in_c + c) * s.kernel_h + r) * s.kernel_w + t;
+                  sum = std::fma(inside ? x[static_cast<std::size_t>(i)] : 0.0f,
+                                 weight[static_cast<std::size_t>(j)], sum);
+                }
+          if (!bias.empty()) sum += bias[static_cast<std::size_t>(o)];
           const float negative =
               activation.slope == 0.0f ? std::max(0.0f, sum) : sum * activation.slope;
           y.push_back(sum > 0.0f ? sum : negative);
@@ -67,12 +74,13 @@ std::vector<float> framed(const std::vector<float>& values, std::size_t skip) {
 
 /// The emulated y between its margins, `skip` elements away from an aligned address.
 std::vector<float> run(const Conv2dShape& s, Activation activation, const std::vector<float>& x,
-                       const std::vector<float>& weight, std::size_t skip = 0) {
+                       const std::vector<float>& weight, std::size_t skip = 0,
+                       const std::vector<float>& bias = {}) {
   const auto size = static_cast<std::size_t>(s.batch * s.out_h() * s.out_w() * s.out_c);
-  const DeviceArray<float> device_x(x), device_weight(weight);
+  const DeviceArray<float> device_x(x), device_weight(weight), device_bias(bias);
   const DeviceArray<float> y(std::vector<float>(size + 2 * margin + skip, sentinel));
   conv2d_direct(nullptr, s, activation, device_x.data(), device_weight.data(),
-                y.data() + margin + skip);
+                bias.empty() ? nullptr : device_bias.data(), y.data() + margin + skip);
   return y.values();
 }
 
@@ -100,6 +108,26 @@ TEST_CASE("the direct convolution is its chain of fused multiply-additions, bit 
     for (const Activation activation : {Activation::relu(), Activation::leaky_relu(0.1f)})
       CHECK(bits(run(s, activation, x, weight)) ==
             bits(framed(chain(s, activation, x, weight), 0)));
+    const auto bias = reference::reals(s.out_c, 9);
+    CHECK(bits(run(s, Activation::relu(), x, weight, 0, bias)) ==
+          bits(framed(chain(s, Activation::relu(), x, weight, bias), 0)));
+  }
+}
+
+TEST_CASE("the direct dense layer is the chain of a convolution of single pixels") {
+  for (const std::int64_t rows : {1, 15, 16, 37}) {
+    for (const DenseShape& dense : {DenseShape{rows, 300, 10}, DenseShape{rows, 7, 40}}) {
+      const auto x = reference::reals(rows * dense.in, 10);
+      const auto weight = reference::reals(dense.in * dense.out, 11);
+      const auto bias = reference::reals(dense.out, 12);
+      const DeviceArray<float> device_x(x), device_weight(weight), device_bias(bias);
+      const DeviceArray<float> y(
+          std::vector<float>(static_cast<std::size_t>(rows * dense.out) + 2 * margin, sentinel));
+      dense_direct(nullptr, dense, Activation::relu(), device_x.data(), device_weight.data(),
+                   device_bias.data(), y.data() + margin);
+      CHECK(bits(y.values()) ==
+            bits(framed(chain(dense_as_conv2d(dense), Activation::relu(), x, weight, bias), 0)));
+    }
   }
 }
 
@@ -131,7 +159,8 @@ TEST_CASE("an image's result does not depend on its neighbours") {
 
 TEST_CASE("the direct convolution has no bank conflicts on images") {
   for (const Conv2dShape& s :
-       {same(1, 18, 17, 3, 16, 3, 1), same(1, 28, 28, 1, 32, 5, 2), same(1, 20, 20, 3, 32, 3, 2)}) {
+       {same(1, 18, 17, 3, 16, 3, 1), same(1, 28, 28, 1, 32, 5, 2), same(1, 20, 20, 3, 32, 3, 2),
+        same(1, 9, 9, 82, 32, 3, 1), same(1, 9, 9, 82, 32, 3, 2)}) {
     Settings counting = settings();
     counting.count_bank_conflicts = true;
     const WithSettings with(counting);
@@ -151,7 +180,7 @@ TEST_CASE("the direct convolution's plan") {
   CHECK(mnist.column_tiles == 1);
   CHECK(mnist.tiles == 200);
   CHECK(mnist.channel_blocks == 1);
-  CHECK(mnist.row_taps == 5);
+  CHECK(mnist.chunk_c == 1);
   CHECK(mnist.patch_h == 19);
   CHECK(mnist.patch_w == 35);
   CHECK(mnist.shared_bytes == 4 * (25 * 32 + 19 * 35));
@@ -159,18 +188,31 @@ TEST_CASE("the direct convolution's plan") {
   const DirectConvPlan cifar = DirectConvPlan::make(same(2, 32, 32, 3, 16, 3, 1), y + 1);
   CHECK(cifar.block_c == 16);
   CHECK(cifar.tiles == 8);
-  CHECK(cifar.patch_w == 54);
+  CHECK(cifar.patch_w == 18);
+  CHECK(cifar.chunk_c == 3);
   CHECK_FALSE(cifar.vectorised);
   CHECK_FALSE(DirectConvPlan::make(same(2, 8, 8, 3, 10, 3, 1), y).vectorised);
   CHECK(DirectConvPlan::make(same(2, 8, 8, 3, 65, 3, 1), y).channel_blocks == 3);
+  // 5x5x32 kernels: 32 of them and their patch take 5860 bytes for each channel.
+  const DirectConvPlan second = DirectConvPlan::make(same(100, 14, 14, 32, 64, 5, 2), y);
+  CHECK(second.chunk_c == 11);
+  CHECK(second.shared_bytes == 11 * 4 * (25 * 32 + 19 * 35));
+  CHECK(DirectConvPlan::make(same(7, 14, 14, 32, 64, 5, 2), y).chunk_c == 11);
+  for (const std::int64_t in_c : {160, 640, 2048}) {
+    const DirectConvPlan wide = DirectConvPlan::make(same(1, 8, 8, in_c, 640, 3, 1), y);
+    CHECK(wide.chunk_c % 2 == 1);
+    CHECK(wide.shared_bytes <= DirectConvPlan::chunk_shared_limit);
+    CHECK(wide.shared_bytes > DirectConvPlan::chunk_shared_limit / 2);
+  }
 }
 
 TEST_CASE("the direct convolution refuses what it cannot do, by name") {
   const auto refused = [](const Conv2dShape& s) {
-    conv2d_direct(nullptr, s, {}, nullptr, nullptr, nullptr);
+    conv2d_direct(nullptr, s, {}, nullptr, nullptr, nullptr, nullptr);
   };
-  CHECK_FAILS(refused(same(1, 8, 8, 160, 160, 3, 1)), "convolution 1x8x8x160 with 160 kernels 3x3");
-  CHECK_FAILS(refused(same(1, 8, 8, 160, 160, 3, 1)), "shared memory");
+  CHECK_FAILS(refused(same(1, 99, 99, 1, 160, 99, 1)),
+              "convolution 1x99x99x1 with 160 kernels 99x99");
+  CHECK_FAILS(refused(same(1, 99, 99, 1, 160, 99, 1)), "shared memory");
   CHECK_FAILS(refused(same(1, 40000, 40000, 1, 1, 3, 1)), "30 bits");
   CHECK_FAILS(refused(same(1 << 30, 32, 32, 1, 1, 3, 1)), "tiles");
   CHECK_FAILS(refused({1, 2, 2, 1, 1, 3, 3, 1, {}, {}}), "larger than the padded image");

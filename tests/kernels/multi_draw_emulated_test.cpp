@@ -38,18 +38,17 @@ struct Problem : MultiDrawProblem {
     shape.batch = count;
     const DeviceArray<float> x(prefixes), noised(as_size(count * row_size())),
         features(as_size(count * network.dense_in())), hidden(as_size(count * network.hidden)),
-        w3(head), b3(head_bias);
+        w1(conv), w2(dense), b2(dense_bias), w3(head), b3(head_bias);
     const DeviceArray<NoiseRow> noise_rows(rows);
     const DeviceArray<std::int64_t> images(row_image);
     Statistics result(params.images * network.classes);
     const DeviceArray<std::uint64_t> votes(result.votes), sums(result.sums),
         squares(result.squares), bad_row(std::vector<std::uint64_t>{no_bad_row});
     add_noise(nullptr, params.noise, noise_rows.data(), count, row_size(), x.data(), noised.data());
-    prepare_conv2d(nullptr, shape, conv.data(), Activation::relu(), Precision::bf16)
+    prepare_conv2d(nullptr, shape, w1.data(), Activation::relu(), Precision::bf16)
         ->run(noised.data(), features.data());
-    prepare_dense(nullptr, {count, network.dense_in(), network.hidden}, dense.data(),
-                  dense_bias.empty() ? nullptr : dense_bias.data(), Activation::relu(),
-                  Precision::bf16)
+    prepare_dense(nullptr, {count, network.dense_in(), network.hidden}, w2.data(),
+                  dense_bias.empty() ? nullptr : b2.data(), Activation::relu(), Precision::bf16)
         ->run(features.data(), hidden.data());
     draw_statistics(nullptr, {count, network.hidden, network.classes}, hidden.data(), w3.data(),
                     head_bias.empty() ? nullptr : b3.data(), images.data(), votes.data(),

@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/cuda/convolution_bf16.hpp"
-#include "kernels/cuda/convolution_bf16_weight.hpp"
-#include "kernels/cuda/convolution_direct.hpp"
+#include "kernels/convolution.hpp"
+#include "kernels/cuda/convolution_gemm.hpp"
+#include "kernels/dense.hpp"
 
 /// Convolutions that the tests run both through the emulator and as compiled PTX.
 /// convolution_on_device.cu is compiled twice, into namespace cuda and into namespace emulated.
@@ -14,36 +14,51 @@ namespace pixeldp::kernels {
 struct DirectConvCase {
   Conv2dShape shape;
   Activation activation;
-  std::vector<float> x, weight;
+  std::vector<float> x, weight, bias;  ///< bias may be empty
 };
 
 /// The passes one after the other, with every part of the epilogue that is not empty.
-struct Bf16ConvCase {
+template <class Element>
+struct GemmConvCase {
   std::vector<ConvPass> passes;
   ConvTile tile;
-  std::vector<std::uint16_t> x, weight, residual;
+  std::vector<Element> x;
+  std::vector<float> weight;  ///< OIHW
+  std::vector<std::uint16_t> residual;
   std::vector<float> scale, shift;
   Activation activation;
   std::size_t size = 0;  ///< of y
 };
 
-struct WeightGradientCase {
+/// All operations of training, as the dispatch calls them.
+struct TrainingCase {
   Conv2dShape shape;
-  std::vector<std::uint16_t> x, dy;
+  Precision precision;
+  std::vector<float> x, weight, dy;
+};
+struct DenseTrainingCase {
+  DenseShape shape;
+  Precision precision;
+  std::vector<float> x, weight, bias, dy;
 };
 
 namespace cuda {
 std::vector<float> run(const DirectConvCase& conv);
-std::vector<float> run_to_float(const Bf16ConvCase& conv);
-std::vector<std::uint16_t> run_to_bf16(const Bf16ConvCase& conv);
-std::vector<float> run(const WeightGradientCase& gradient);
+std::vector<float> run_to_float(const GemmConvCase<std::uint16_t>& conv);
+std::vector<float> run_to_float(const GemmConvCase<float>& conv);
+std::vector<std::uint16_t> run_to_bf16(const GemmConvCase<std::uint16_t>& conv);
+/// y, y of the prepared operation, dx, dweight (and dbias), one after the other.
+std::vector<float> run(const TrainingCase& training);
+std::vector<float> run(const DenseTrainingCase& training);
 }  // namespace cuda
 
 namespace emulated {
 std::vector<float> run(const DirectConvCase& conv);
-std::vector<float> run_to_float(const Bf16ConvCase& conv);
-std::vector<std::uint16_t> run_to_bf16(const Bf16ConvCase& conv);
-std::vector<float> run(const WeightGradientCase& gradient);
+std::vector<float> run_to_float(const GemmConvCase<std::uint16_t>& conv);
+std::vector<float> run_to_float(const GemmConvCase<float>& conv);
+std::vector<std::uint16_t> run_to_bf16(const GemmConvCase<std::uint16_t>& conv);
+std::vector<float> run(const TrainingCase& training);
+std::vector<float> run(const DenseTrainingCase& training);
 }  // namespace emulated
 
 }  // namespace pixeldp::kernels

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Runs the CUDA kernels as nvcc compiled them: on a GPU where there is one, else in an interpreter of
-# PTX. PTXRUN names the build folder of such an interpreter, with libptxrun_cudart.so in it, which
-# takes the place of the CUDA runtime. Without an argument, or with neither, exits with 77 (skipped).
+# PTX. PTXRUN names the build folder of such an interpreter, with libptxrun_cudart.so and
+# libptxrun_cublas.so in it, which take the places of the CUDA runtime and of cuBLAS; a second
+# argument is what takes the place of cuDNN there. Without an argument, or with neither, exits with 77
+# (skipped).
 set -euo pipefail
 program=${1:-}
 if [[ -z $program ]]; then
@@ -21,13 +23,17 @@ if ((loads != stores || stores == 0 || $(count '(ld|st)\.local') > 0)); then
 fi
 
 if [[ -n ${PTXRUN:-} ]]; then
-  runtime=$PTXRUN/libptxrun_cudart.so
-  [[ -e $runtime ]] || { echo "error: PTXRUN=$PTXRUN: no libptxrun_cudart.so there" >&2; exit 1; }
+  preload=${2:-}
+  for name in cublas cudart; do
+    library=$PTXRUN/libptxrun_$name.so
+    [[ -e $library ]] || { echo "error: PTXRUN=$PTXRUN: no libptxrun_$name.so there" >&2; exit 1; }
+    preload+=${preload:+:}$library
+  done
   for arch in 80 90; do
     for schedule in "" 1 2 3; do
       echo "PTX of sm_$arch, ${schedule:+random schedule $schedule, looking for races}"
       PTXRUN_ARCH=$arch PTXRUN_RACE=${schedule:+2} PTXRUN_SHUFFLE=$schedule PTXRUN_LEAKS=1 \
-        LD_PRELOAD=$runtime "$program"
+        LD_PRELOAD=$preload "$program"
     done
   done
 elif compgen -G "/dev/nvidia[0-9]*" > /dev/null; then

@@ -1,0 +1,168 @@
+"""What ptxas made of each kernel, read from the objects that nvcc wrote.
+
+An object holds a "fatbin": for each architecture the PTX and a cubin, which is an ELF file. Its
+.nv.info sections are lists of attributes: format, attribute (a byte each), and two bytes of value or
+of the length of what follows. Needs objects made with --no-compress.
+"""
+
+import json
+import pathlib
+import re
+import struct
+import subprocess
+
+FATBIN, FATBIN_CUBIN = 0xBA55ED50, 2
+SIZED = 4  # the format of attributes of more than two bytes
+REGISTERS, FRAME, STACK, MAX_THREADS = 0x2F, 0x11, 0x12, 0x05
+# From sm_90 on, static shared memory begins with what the system keeps for itself in every block.
+SYSTEM_SHARED = 1024
+
+
+class Kernel:
+    """registers: of a thread; stack: bytes of local memory, spills among them; shared: static bytes;
+    threads: the most that a block may have (__launch_bounds__)."""
+
+    def __init__(self, symbol, arch):
+        self.symbol, self.arch = symbol, arch
+        self.registers = self.stack = self.shared = self.threads = 0
+
+
+def sections(data, start=0):
+    """Name, type, offset and size of each section of the ELF file at `start`, and its info field."""
+    table, = struct.unpack_from("<Q", data, start + 0x28)
+    entry, count, names = struct.unpack_from("<HHH", data, start + 0x3A)
+    headers = [struct.unpack_from("<IIQQQQIIQQ", data, start + table + i * entry) for i in range(count)]
+    for header in headers:
+        name = start + headers[names][4] + header[0]
+        text = data[name:data.index(b"\0", name)].decode()
+        yield text, start + header[4], header[5], header[6]
+
+
+def cubins(data):
+    """Architecture and offset of each cubin in an object."""
+    for name, offset, size, _ in sections(data):
+        if name != ".nv_fatbin":
+            continue
+        position, end = offset, offset + size
+        while position < end:
+            magic, _, header, length = struct.unpack_from("<IHHQ", data, position)
+            if magic != FATBIN:
+                raise ValueError("no fatbin where one should begin")
+            entry = position + header
+            position = entry + length
+            while entry < position:
+                kind, _, skip, stored = struct.unpack_from("<HHIQ", data, entry)
+                arch, = struct.unpack_from("<I", data, entry + 28)
+                if kind == FATBIN_CUBIN:
+                    if data[entry + skip:entry + skip + 4] != b"\x7fELF":
+                        raise ValueError("a compressed cubin: compile with --no-compress")
+                    yield arch, entry + skip
+                entry += skip + stored
+            position += -(position - offset) % 8
+
+
+def attributes(data, offset, size):
+    """Attribute and contents; contents of short ones are skipped."""
+    end = offset + size
+    while offset < end:
+        form, attribute, length = struct.unpack_from("<BBH", data, offset)
+        offset += 4
+        if form == SIZED:
+            yield attribute, data[offset:offset + length]
+            offset += length
+
+
+def kernels_of(path):
+    """All kernels of an object, for all its architectures."""
+    with open(path, "rb") as file:
+        data = file.read()
+    found = []
+    for arch, start in cubins(data):
+        parts = list(sections(data, start))
+        kernels, symbols = {}, []
+        for name, offset, size, link in parts:
+            if name.startswith(".nv.info."):
+                kernels[name[9:]] = Kernel(name[9:], arch)
+            if name == ".symtab":
+                text = parts[link][1]
+                for i in range(size // 24):
+                    at, = struct.unpack_from("<I", data, offset + 24 * i)
+                    symbols.append(data[text + at:data.index(b"\0", text + at)].decode())
+        for name, offset, size, _ in parts:
+            if name == ".nv.info":
+                for attribute, value in attributes(data, offset, size):
+                    if attribute not in (REGISTERS, FRAME, STACK):
+                        continue
+                    symbol, number = struct.unpack("<II", value)
+                    # A function that is called is a part of whoever calls it: its frame counts in
+                    # the caller's stack.
+                    kernel = kernels.get(symbols[symbol])
+                    if kernel is None:
+                        continue
+                    if attribute == REGISTERS:
+                        kernel.registers = number
+                    else:
+                        kernel.stack = max(kernel.stack, number)
+            elif name.startswith(".nv.info."):
+                for attribute, value in attributes(data, offset, size):
+                    if attribute == MAX_THREADS:
+                        x, y, z = struct.unpack("<III", value)
+                        kernels[name[9:]].threads = x * y * z
+            elif name.startswith(".nv.shared.") and name[11:] in kernels:
+                kernel = kernels[name[11:]]
+                kernel.shared = size - (SYSTEM_SHARED if kernel.arch >= 90 else 0)
+        for kernel in kernels.values():
+            if kernel.registers == 0:
+                raise ValueError(f"{path}: no register count for {kernel.symbol}")
+        found += kernels.values()
+    return found
+
+
+def readable(symbols):
+    """symbol -> the kernel's name with its template arguments, without namespaces and parameters:
+    the part that is the same on every machine."""
+    symbols = sorted(set(symbols))
+    text = subprocess.run(["c++filt"], input="\n".join(symbols), capture_output=True, text=True, check=True).stdout
+    return dict(zip(symbols, map(short, text.splitlines())))
+
+
+def short(name):
+    name = name.replace("(anonymous namespace)::", "").removeprefix("void ")
+    name = re.sub(r"\b(?:\w+::)+(?=\w)|\((?:unsigned )?(?:int|long|bool)\)", "", name)
+    name = re.sub(r"\b(\d+)ul?\b", r"\1", name).replace("> >", ">>").replace("> >", ">>")
+    depth = 0
+    for i, c in enumerate(name):
+        depth += (c == "<") - (c == ">")
+        if c == "(" and depth == 0:
+            return name[:i]
+    return name
+
+
+def kernels_of_build(build, source):
+    """All kernels of kernels/cuda, each with its `name`, which begins with its file's."""
+    folder = pathlib.Path(build) / "kernels/cuda/CMakeFiles/pixeldp_cuda.dir"
+    found = []
+    for path in sorted(folder.rglob("*.cu.o")):
+        file = path.relative_to(folder).with_suffix("")
+        if not (pathlib.Path(source) / "kernels/cuda" / file).exists():
+            continue  # left over from a file that was removed
+        for kernel in kernels_of(path):
+            kernel.file = str(file.with_suffix(""))
+            found.append(kernel)
+    if not found:
+        raise ValueError(f"{folder} holds no CUDA kernels: build the target pixeldp_cuda, with nvcc")
+    names = readable(kernel.symbol for kernel in found)
+    for kernel in found:
+        kernel.name = f"{kernel.file}: {names[kernel.symbol]}"
+    return found
+
+
+def cases_of_build(build):
+    """What bench/cuda/kernel_cases.cpp tells."""
+    program = pathlib.Path(build) / "bench/bench_kernel_cases"
+    if not program.exists():
+        raise ValueError(f"there is no {program}: build the target bench_kernel_cases, with nvcc")
+    done = subprocess.run([program], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ValueError(f"{program}: {done.stderr.strip()}")
+    return json.loads(done.stdout)

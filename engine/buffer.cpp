@@ -1,0 +1,42 @@
+#include "engine/buffer.hpp"
+
+#include "engine/error.hpp"
+#include "engine/runtime.hpp"
+
+namespace pixeldp {
+
+Memory::Memory(Device device, std::size_t bytes) : device_(device) {
+  const Runtime& of_device = runtime(device.kind);
+  of_device.use(device.index);
+  data_ = of_device.allocate(bytes);
+  if (data_ || bytes == 0) return;
+  constexpr double mib = 1 << 20;
+  const auto [free, total] = of_device.memory();
+  fail(
+      "out of memory on {}: {:.1f} MiB asked for, {:.1f} of {:.1f} MiB free; use a smaller batch "
+      "(training.batch in a configuration, --micro-batch of certify)",
+      device.name(), static_cast<double>(bytes) / mib, static_cast<double>(free) / mib,
+      static_cast<double>(total) / mib);
+}
+
+Memory::~Memory() {
+  if (data_) runtime(device_.kind).release(data_);
+}
+
+void copy_memory(const Stream& stream, void* to, Device to_device, const void* from,
+                 Device from_device, std::size_t bytes) {
+  using Direction = Runtime::Direction;
+  const auto on_host = [](Device device) { return device.kind == DeviceKind::cpu; };
+  if (on_host(to_device) && on_host(from_device))
+    return runtime(DeviceKind::cpu).copy(nullptr, to, from, bytes, Direction::within_device);
+  const Device device = on_host(to_device) ? from_device : to_device;
+  if (device != stream.device())
+    fail("a stream of {} cannot copy memory of {}", stream.device().name(), device.name());
+  runtime(device.kind)
+      .copy(stream.native(), to, from, bytes,
+            on_host(to_device)     ? Direction::to_host
+            : on_host(from_device) ? Direction::to_device
+                                   : Direction::within_device);
+}
+
+}  // namespace pixeldp

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include "engine/device.hpp"
+
+namespace pixeldp {
+
+/// Memory of a device. Move-only.
+class Memory {
+ public:
+  Memory() = default;
+  /// Filled with zeros. Throws an Error with the size asked for and the size free when memory is
+  /// short.
+  Memory(Device device, std::size_t bytes);
+  ~Memory();
+  Memory(Memory&& other) noexcept
+      : device_(other.device_), data_(std::exchange(other.data_, nullptr)) {}
+  Memory& operator=(Memory&& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(data_, other.data_);
+    return *this;
+  }
+
+  Device device() const { return device_; }
+  void* data() const { return data_; }
+
+ private:
+  Device device_;
+  void* data_ = nullptr;
+};
+
+/// Copies between any two devices' memory, one of which is the stream's or the processor's; in the
+/// order of the stream. If either is host memory the copy is done when the call returns.
+void copy_memory(const Stream& stream, void* to, Device to_device, const void* from,
+                 Device from_device, std::size_t bytes);
+
+/// An array in the memory of a device. Move-only: copies are explicit.
+template <class T>
+class Buffer {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  Buffer() = default;
+  /// Filled with zeros.
+  Buffer(Device device, std::int64_t count)
+      : memory_(device, static_cast<std::size_t>(count) * sizeof(T)), size_(count) {}
+
+  T* data() { return static_cast<T*>(memory_.data()); }
+  const T* data() const { return static_cast<const T*>(memory_.data()); }
+  std::int64_t size() const { return size_; }
+  Device device() const { return memory_.device(); }
+
+  /// Copies values from host memory to the beginning, and from the beginning to host memory; done
+  /// when the call returns.
+  void upload(const Stream& stream, std::span<const T> values) {
+    copy_memory(stream, data(), device(), values.data(), {}, values.size_bytes());
+  }
+  void download(const Stream& stream, std::span<T> values) const {
+    copy_memory(stream, values.data(), {}, data(), device(), values.size_bytes());
+  }
+
+ private:
+  Memory memory_;
+  std::int64_t size_ = 0;
+};
+
+}  // namespace pixeldp

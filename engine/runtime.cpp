@@ -1,0 +1,69 @@
+#include "engine/runtime.hpp"
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+
+#include <unistd.h>
+
+#include "engine/error.hpp"
+
+namespace pixeldp {
+namespace {
+
+class HostRuntime : public Runtime {
+ public:
+  std::vector<std::string> devices() const override { return {cpu_model()}; }
+  void use(int) const override {}
+
+  void* create_stream() const override { return nullptr; }
+  void destroy_stream(void*) const noexcept override {}
+  void synchronize(void*) const override {}
+
+  Memory memory() const override {
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    return {page * static_cast<std::size_t>(sysconf(_SC_AVPHYS_PAGES)),
+            page * static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES))};
+  }
+  void* allocate(std::size_t bytes) const override {
+    constexpr std::size_t alignment = 64;
+    const std::size_t padded = (bytes + alignment) / alignment * alignment;
+    void* const result = std::aligned_alloc(alignment, padded);
+    if (result) std::memset(result, 0, padded);
+    return result;
+  }
+  void release(void* memory) const noexcept override { std::free(memory); }
+  void copy(void*, void* to, const void* from, std::size_t bytes, Direction) const override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
+  void zero(void*, void* to, std::size_t bytes) const override {
+    if (bytes > 0) std::memset(to, 0, bytes);
+  }
+
+  void begin_capture(void*) const override { fail("a processor has no graphs"); }
+  void* end_capture(void*) const override { fail("a processor has no graphs"); }
+  void launch_graph(void*, void*) const override { fail("a processor has no graphs"); }
+  void destroy_graph(void*) const noexcept override {}
+};
+
+std::array<const Runtime*, 3>& runtimes() {
+  static const HostRuntime host;
+  static std::array<const Runtime*, 3> all = {&host, nullptr, nullptr};
+  return all;
+}
+
+}  // namespace
+
+const Runtime& runtime(DeviceKind kind) {
+  if (const Runtime* found = runtimes()[static_cast<std::size_t>(kind)]) return *found;
+  fail_usage(
+      "device {}: this program was built without the CUDA compiler; install nvcc and build "
+      "it anew, or use 'cpu'",
+      Device{kind, 0}.name());
+}
+
+void register_runtime(DeviceKind kind, const Runtime& runtime) {
+  runtimes()[static_cast<std::size_t>(kind)] = &runtime;
+}
+
+}  // namespace pixeldp

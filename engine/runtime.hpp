@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "engine/device.hpp"
+
+namespace pixeldp {
+
+/// Memory, streams and graphs of one kind of device: what buffers and streams are made of. The
+/// processor's is in runtime.cpp; that of a GPU comes with its kernels (kernels/cuda/runtime.cu),
+/// and is registered when the program starts. Functions throw an Error that says what failed.
+class Runtime {
+ public:
+  struct Memory {
+    std::size_t free = 0, total = 0;  ///< bytes
+  };
+  enum class Direction { to_device, to_host, within_device };
+
+  virtual ~Runtime() = default;
+
+  /// One line for each device of the kind, by index. Throws an Error that says why there is none.
+  virtual std::vector<std::string> devices() const = 0;
+  /// Makes the calling thread work with device `index`. Throws an Error where there is none such,
+  /// or where it cannot run this program's kernels.
+  virtual void use(int index) const = 0;
+
+  // All below concern the device that the calling thread uses. A stream is a cudaStream_t.
+
+  virtual void* create_stream() const = 0;
+  virtual void destroy_stream(void* stream) const noexcept = 0;
+  /// Waits until all work given to the stream is done.
+  virtual void synchronize(void* stream) const = 0;
+
+  virtual Memory memory() const = 0;
+  /// Aligned to at least 64 bytes, filled with zeros; null when there is not enough memory.
+  virtual void* allocate(std::size_t bytes) const = 0;
+  virtual void release(void* memory) const noexcept = 0;
+  /// In the order of the stream. Copies from and to host memory are done when the call returns.
+  virtual void copy(void* stream, void* to, const void* from, std::size_t bytes,
+                    Direction direction) const = 0;
+  virtual void zero(void* stream, void* to, std::size_t bytes) const = 0;
+
+  /// From here on, work given to the stream is recorded instead of done, until end_capture returns
+  /// it as a graph (a cudaGraphExec_t).
+  virtual void begin_capture(void* stream) const = 0;
+  virtual void* end_capture(void* stream) const = 0;
+  virtual void launch_graph(void* graph, void* stream) const = 0;
+  virtual void destroy_graph(void* graph) const noexcept = 0;
+};
+
+/// The runtime of a kind of device. Throws a usage error where this program has none.
+const Runtime& runtime(DeviceKind kind);
+
+/// Makes `runtime` known. It must live as long as the program.
+void register_runtime(DeviceKind kind, const Runtime& runtime);
+
+}  // namespace pixeldp

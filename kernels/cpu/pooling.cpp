@@ -1,0 +1,158 @@
+#include "kernels/pooling.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "engine/error.hpp"
+#include "kernels/cpu/operations.hpp"
+#include "kernels/pooling_arguments.hpp"
+
+namespace pixeldp::kernels {
+
+void check_global_pool_shape(const GlobalPoolShape& s) {
+  if (s.batch < 0 || s.pixels < 1 || s.channels < 1)
+    fail("global average of {} images of {} pixels and {} channels", s.batch, s.pixels, s.channels);
+}
+
+void check_shortcut_shape(const ShortcutShape& s) {
+  const auto refuse = [&](const char* why) {
+    fail("shortcut {}x{}x{}x{} to {} channels, stride {}: {}", s.batch, s.in_h, s.in_w, s.in_c,
+         s.out_c, s.stride, why);
+  };
+  if (s.batch < 0 || std::min({s.in_h, s.in_w, s.in_c, s.stride}) < 1)
+    refuse("extents, channels and stride must be at least 1");
+  if (s.out_h() < 1 || s.out_w() < 1) refuse("no window of the stride fits into the image");
+  if (s.out_c < s.in_c) refuse("a shortcut cannot drop channels");
+  if ((s.out_c - s.in_c) % 2 != 0)
+    refuse("as many channels of zeros go before as after, so their number must be even");
+}
+
+void check_add_arguments(std::int64_t size) {
+  if (size < 0) fail("sum of {} elements", size);
+}
+
+namespace cpu {
+namespace {
+
+/// Below this many elements, waking other threads costs more than it gains.
+constexpr std::int64_t parallel_elements = 65536;
+
+/// Of a window: its elements and what a mean divides by.
+struct Window {
+  std::int64_t extent;
+  float pixels;
+
+  explicit Window(const ShortcutShape& s)
+      : extent(s.kind == ShortcutKind::average ? s.stride : 1),
+        pixels(static_cast<float>(extent * extent)) {}
+};
+
+}  // namespace
+
+void global_average_pool(const GlobalPoolShape& shape, const float* x, float* y) {
+  check_global_pool_shape(shape);
+  const auto [batch, pixels, channels] = shape;
+#pragma omp parallel if (batch * pixels * channels >= parallel_elements)
+  {
+    std::vector<float> lanes(static_cast<std::size_t>(pool_lanes * shape.channels));
+    const std::int64_t count = shape.channels;
+#pragma omp for schedule(static)
+    for (std::int64_t n = 0; n < shape.batch; ++n) {
+      std::fill(lanes.begin(), lanes.end(), 0.0f);
+      for (std::int64_t p = 0; p < shape.pixels; ++p) {
+        float* const sum = lanes.data() + p % pool_lanes * count;
+        const float* const pixel = x + (n * shape.pixels + p) * count;
+#pragma omp simd
+        for (std::int64_t c = 0; c < count; ++c) sum[c] += pixel[c];
+      }
+      for (int step = pool_lanes / 2; step > 0; step /= 2) {
+        const float* const from = lanes.data() + step * count;
+        float* const to = lanes.data();
+#pragma omp simd
+        for (std::int64_t i = 0; i < step * count; ++i) to[i] += from[i];
+      }
+      const float divisor = static_cast<float>(shape.pixels);
+      for (std::int64_t c = 0; c < count; ++c)
+        y[n * count + c] = lanes[static_cast<std::size_t>(c)] / divisor;
+    }
+  }
+}
+
+void global_average_pool_backward(const GlobalPoolShape& shape, const float* dy, float* dx) {
+  check_global_pool_shape(shape);
+  const auto [batch, pixels, channels] = shape;
+  const float divisor = static_cast<float>(pixels);
+#pragma omp parallel for schedule(static) if (batch * pixels * channels >= parallel_elements)
+  for (std::int64_t n = 0; n < shape.batch; ++n) {
+    const std::int64_t count = shape.channels;
+    float* const image = dx + n * shape.pixels * count;
+#pragma omp simd
+    for (std::int64_t c = 0; c < count; ++c) image[c] = dy[n * count + c] / divisor;
+    for (std::int64_t p = 1; p < shape.pixels; ++p) std::copy_n(image, count, image + p * count);
+  }
+}
+
+void shortcut_forward(const ShortcutShape& s, const float* x, float* y) {
+  check_shortcut_shape(s);
+  const Window window(s);
+  const std::int64_t rows = s.batch * s.out_h();
+#pragma omp parallel for schedule(static) if (rows * s.out_w() * s.out_c >= parallel_elements)
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t n = row / s.out_h(), p = row % s.out_h(), channels = s.in_c;
+    for (std::int64_t q = 0; q < s.out_w(); ++q) {
+      float* const pixel = y + (row * s.out_w() + q) * s.out_c;
+      float* const own = pixel + s.channels_before();
+      std::fill(pixel, pixel + s.out_c, 0.0f);
+      for (std::int64_t r = 0; r < window.extent; ++r) {
+        const float* from =
+            x + ((n * s.in_h + p * s.stride + r) * s.in_w + q * s.stride) * channels;
+        for (std::int64_t t = 0; t < window.extent; ++t, from += channels) {
+#pragma omp simd
+          for (std::int64_t c = 0; c < channels; ++c) own[c] += from[c];
+        }
+      }
+      const float divisor = window.pixels;
+#pragma omp simd
+      for (std::int64_t c = 0; c < channels; ++c) own[c] /= divisor;
+    }
+  }
+}
+
+void shortcut_backward(const ShortcutShape& s, const float* dy, float* dx) {
+  check_shortcut_shape(s);
+  const Window window(s);
+  const std::int64_t rows = s.batch * s.in_h;
+#pragma omp parallel for schedule(static) if (rows * s.in_w * s.in_c >= parallel_elements)
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t n = row / s.in_h, h = row % s.in_h, channels = s.in_c;
+    const std::int64_t p = h / s.stride;
+    for (std::int64_t w = 0; w < s.in_w; ++w) {
+      float* const to = dx + (row * s.in_w + w) * channels;
+      const std::int64_t q = w / s.stride;
+      const bool used = p < s.out_h() && q < s.out_w() && h - p * s.stride < window.extent &&
+                        w - q * s.stride < window.extent;
+      if (!used) {
+        std::fill(to, to + channels, 0.0f);
+        continue;
+      }
+      const float* const from =
+          dy + ((n * s.out_h() + p) * s.out_w() + q) * s.out_c + s.channels_before();
+      const float divisor = window.pixels;
+#pragma omp simd
+      for (std::int64_t c = 0; c < channels; ++c) to[c] = from[c] / divisor;
+    }
+  }
+}
+
+void add(Activation activation, std::int64_t size, const float* a, const float* b, float* y) {
+  check_add_arguments(size);
+  const float slope = activation.slope;
+#pragma omp parallel for simd firstprivate(slope) if (parallel : size >= parallel_elements)
+  for (std::int64_t i = 0; i < size; ++i) {
+    const float sum = a[i] + b[i];
+    y[i] = sum > 0.0f ? sum : slope * sum;
+  }
+}
+
+}  // namespace cpu
+}  // namespace pixeldp::kernels

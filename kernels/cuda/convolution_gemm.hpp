@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/activation.hpp"
+#include "kernels/convolution.hpp"
+
+/// Convolutions on tensor cores: operands in bf16 or tf32, sums in single precision. For what comes
+/// after the noise.
+///
+/// `Element` is what operands are stored as: std::uint16_t (the bits of a bf16) or float (rounded
+/// to tf32 on the way into the product). A chunk is 16 bytes of channels of one pixel: 8 in bf16, 4
+/// in tf32. Channels that fill no chunk are filled up with zeros
+/// (kernels/cuda/convolution_operands.hpp).
+namespace pixeldp::kernels {
+
+template <class Element>
+inline constexpr int chunk_of = 16 / sizeof(Element);
+
+/// What becomes of a sum before it is written:
+///
+///   y = activation(fma(sum, scale[o], shift[o]) + residual)
+///
+/// All in device memory; null: 1, 0 and 0. scale and shift (a bias, or a batch norm with fixed
+/// statistics) have a value per channel of y, residual has y's layout, in bf16, and is not y.
+struct ConvEpilogue {
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+  const std::uint16_t* residual = nullptr;
+  Activation activation = {};
+};
+
+/// The part of the product that a block makes: m pixels, n channels, 4 chunks of products at a
+/// time; a ring of `stages` such steps in shared memory; m_warps x n_warps warps.
+struct ConvTile {
+  int m, n, stages, m_warps, n_warps;
+
+  static constexpr int chunks = 4;
+  constexpr int threads() const { return 32 * m_warps * n_warps; }
+  constexpr bool operator==(const ConvTile&) const = default;
+};
+
+inline constexpr ConvTile conv_tiles[] = {
+    {128, 128, 4, 2, 2}, {128, 64, 4, 2, 2}, {128, 32, 4, 4, 1}, {64, 64, 4, 2, 2}};
+
+/// The tile for a product of so many pixels and channels: that of the least time, in units of the
+/// tensor cores' time for one pixel, channel and product. A block takes m n for its products and
+/// 32 (m + n) to bring the operands (an A100's multiprocessor does 1024 products of bf16, or brings
+/// 64 bytes from the L2 cache, per clock; a product of tf32 takes twice as long and twice as many
+/// bytes), and 108 blocks run at a time. The choice does not change the result.
+ConvTile choose_conv_tile(std::int64_t pixels, std::int64_t channels);
+
+/// What the kernel calculates, in its own terms: the forward convolution, or a part of a gradient.
+///
+///   y[first + n image + p row + q column + o] =
+///       sum over r, s, c of x[n, p stride + r - pad_h, q stride + s - pad_w, c]
+///                           * packed[weight_first + ((o kernel_h + r) kernel_w + s) in_c + c]
+///
+/// where the packed weight is OIHW's
+///
+///   weight[source + o source_o + c source_c + r source_r + s source_s], or 0 where c >= channels.
+struct ConvPass {
+  std::int64_t batch = 0, in_h = 0, in_w = 0, in_c = 0, out_h = 0, out_w = 0, out_c = 0;
+  std::int64_t kernel_h = 0, kernel_w = 0, stride = 1, pad_h = 0, pad_w = 0;
+  std::int64_t first = 0, image = 0, row = 0, column = 0, weight_first = 0;
+  std::int64_t channels = 0, source = 0, source_o = 0, source_c = 0, source_r = 0, source_s = 0;
+
+  /// in_c is the shape's, filled up to a multiple of `chunk`.
+  static ConvPass forward(const Conv2dShape& shape, int chunk);
+
+  /// dx from dy, whose channels are filled up to a multiple of `chunk`. With stride s, the pixels
+  /// of dx fall into s^2 classes, by h and w modulo s, and each class is a convolution of dy, with
+  /// stride 1, by the taps that reach it, reversed; a class that no tap reaches is zero. Classes
+  /// without pixels are left out. The packed weights follow each other.
+  static std::vector<ConvPass> backward_data(const Conv2dShape& shape, int chunk);
+
+  std::int64_t weight_size() const { return out_c * kernel_h * kernel_w * in_c; }  ///< packed
+  auto operator<=>(const ConvPass&) const = default;
+};
+
+/// What the threads of kernels/cuda/convolution_gemm.cu calculate with.
+struct ConvPlan {
+  std::int64_t pixels = 0;                ///< of y, all images
+  std::int64_t x_image = 0;               ///< in chunks
+  std::int64_t y_first = 0, y_image = 0;  ///< in elements
+  int y_row = 0, y_column = 0;            ///< in elements
+  int in_h = 0, in_w = 0, in_chunks = 0;  ///< in_chunks of one pixel
+  int image_pixels = 0, out_w = 0, out_c = 0;
+  int kernel_w = 0, stride = 0, pad_h = 0, pad_w = 0;
+  int taps_chunks = 0;                         ///< of all taps: a row of the weight
+  int step_r = 0, step_s = 0, step_chunk = 0;  ///< four chunks further on
+  int channel_tiles = 0;
+  unsigned blocks = 0;
+  bool vectorised = false;  ///< four channels of y (and residual) always lie aligned together
+
+  /// Throws an Error where the tile is none of conv_tiles, where `pass` exceeds what the kernel's
+  /// threads can count, or has channels that make no chunks, or where x or weight is not aligned to
+  /// 16 bytes. y_bytes: of an element.
+  static ConvPlan make(const ConvPass& pass, int chunk, const ConvTile& tile, const void* x,
+                       const void* weight, const ConvEpilogue& epilogue, const void* y,
+                       std::size_t y_bytes);
+};
+
+// Calculates one pass with one of conv_tiles; Element is std::uint16_t (bf16) with Output
+// std::uint16_t or float, or float (tf32) with Output float. Everything in device memory, `stream`
+// a cudaStream_t (of the emulator in the second case). x, weight and y begin where the whole
+// tensors do, weight as packed above. Returns before the work is done. The result of an image does
+// not depend on its neighbours or on the tile, to the last bit.
+
+namespace cuda {
+template <class Element, class Output>
+void conv2d_gemm(void* stream, const ConvPass& pass, const ConvTile& tile, const Element* x,
+                 const Element* weight, const ConvEpilogue& epilogue, Output* y);
+}
+
+namespace emulated {
+template <class Element, class Output>
+void conv2d_gemm(void* stream, const ConvPass& pass, const ConvTile& tile, const Element* x,
+                 const Element* weight, const ConvEpilogue& epilogue, Output* y);
+}
+
+}  // namespace pixeldp::kernels

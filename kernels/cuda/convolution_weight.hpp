@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cuda/convolution_gemm.hpp"
+
+namespace pixeldp::kernels {
+
+/// How kernels/cuda/convolution_weight.cu shares out the gradient in the weight. The sums over
+/// all pixels are cut into `splits` ranges, whose partial sums are added in ascending order.
+struct ConvWeightPlan {
+  /// m: channels of dy; n: products of a tap and a channel of x; step_pixels at a time.
+  static constexpr ConvTile tiles[] = {{128, 128, 4, 2, 2}, {64, 64, 4, 2, 2}};
+  /// As many bytes in bf16 and in tf32.
+  static constexpr int step_pixels(int chunk) { return ConvTile::chunks * chunk; }
+
+  std::size_t tile = 0;
+  std::int64_t pixels = 0, split_pixels = 0;  ///< of dy; of a split, a multiple of step_pixels
+  std::int64_t x_image = 0;                   ///< in chunks
+  int in_h = 0, in_w = 0, in_c = 0, out_h = 0, out_w = 0, out_c = 0;
+  int in_chunks = 0, out_chunks = 0;  ///< of one pixel of x and dy
+  int taps = 0, kernel_w = 0, stride = 0, pad_h = 0, pad_w = 0;
+  int columns = 0;  ///< of all taps, with the channels that fill up chunks of x
+  int column_tiles = 0;
+  unsigned tile_blocks = 0, splits = 0;
+
+  /// Floats that the partial sums take.
+  std::int64_t workspace_size() const { return std::int64_t{splits} * out_c * columns; }
+
+  /// Throws an Error for what is no convolution, for extents that the kernel's threads cannot
+  /// count, and for operands not aligned to 16 bytes. The splits depend on the shape and the chunk
+  /// alone.
+  static ConvWeightPlan make(const Conv2dShape& shape, int chunk, const void* x = nullptr,
+                             const void* dy = nullptr);
+};
+
+// dweight (OIHW, single precision) = gradient in the weight, from x [batch, in_h, in_w, in_c] and
+// dy [batch, out_h, out_w, out_c], aligned to 16 bytes, the channels of both filled up to whole
+// chunks with zeros; Element is std::uint16_t (bf16) or float (tf32). Everything in device memory,
+// `workspace` of ConvWeightPlan::make(shape, chunk_of<Element>).workspace_size() floats, aligned to
+// 16 bytes; `stream` as in convolution_gemm.hpp. Overwrites dweight; returns before the work is
+// done. The same bits every time.
+
+namespace cuda {
+template <class Element>
+void conv2d_gemm_backward_weight(void* stream, const Conv2dShape& shape, const Element* x,
+                                 const Element* dy, float* workspace, float* dweight);
+}
+
+namespace emulated {
+template <class Element>
+void conv2d_gemm_backward_weight(void* stream, const Conv2dShape& shape, const Element* x,
+                                 const Element* dy, float* workspace, float* dweight);
+}
+
+}  // namespace pixeldp::kernels

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+
+#include "kernels/activation.hpp"
+
+namespace pixeldp::kernels {
+
+/// How work on arrays of one size is shared out: a thread does `thread_elements` consecutive
+/// elements at a time, and goes on a whole grid further while any are left.
+struct ElementwiseGrid {
+  static constexpr int block_threads = 256, thread_elements = 4;
+  static constexpr int block_elements = block_threads * thread_elements;
+  static constexpr std::int64_t most_blocks = 1 << 12;
+
+  unsigned blocks = 0;
+  bool aligned = false;  ///< all arrays begin at multiples of 16 bytes
+
+  /// Throws an Error for a negative size.
+  static ElementwiseGrid plan(std::int64_t size, std::initializer_list<const float*> arrays);
+};
+
+// kernels::activate and activation_backward with everything in device memory: the same bits as on a
+// processor. repeat_row writes x [columns] to every row of y [rows, columns]. `stream` is a
+// cudaStream_t (of the emulator in the second case). They return before the work is done.
+
+namespace cuda {
+void activate(void* stream, Activation activation, std::int64_t size, float* y);
+void activation_backward(void* stream, Activation activation, std::int64_t size, const float* y,
+                         float* gradient);
+void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x, float* y);
+}  // namespace cuda
+
+namespace emulated {
+void activate(void* stream, Activation activation, std::int64_t size, float* y);
+void activation_backward(void* stream, Activation activation, std::int64_t size, const float* y,
+                         float* gradient);
+void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x, float* y);
+}  // namespace emulated
+
+}  // namespace pixeldp::kernels

@@ -1,0 +1,28 @@
+#pragma once
+
+namespace pixeldp::kernels {
+
+/// A shared library that the program can do without: looked for when it is first needed, never
+/// unloaded.
+class Library {
+ public:
+  /// What the program is linked with already (or has preloaded) is taken where it has the function
+  /// `probe`; else `file` is loaded, as the system finds it.
+  Library(const char* file, const char* probe);
+
+  explicit operator bool() const { return handle_ != nullptr; }
+
+  /// Sets `function` to the library's function of this name; null where there is none.
+  template <class Function>
+  bool find(const char* name, Function*& function) const {
+    function = reinterpret_cast<Function*>(address(name));
+    return function != nullptr;
+  }
+
+ private:
+  void* address(const char* name) const;
+
+  void* handle_ = nullptr;
+};
+
+}  // namespace pixeldp::kernels

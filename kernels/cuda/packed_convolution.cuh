@@ -1,0 +1,78 @@
+#pragma once
+
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "kernels/cuda/convolution_operands.hpp"
+#include "kernels/cuda/stream_scratch.cuh"
+
+namespace pixeldp::kernels::PIXELDP_DEVICE {
+
+/// Calls f with an element that says what the tensor cores read: a std::uint16_t (bf16) or, for any
+/// other precision, a float (tf32).
+template <class F>
+auto with_element(Precision precision, F f) {
+  return precision == Precision::bf16 ? f(std::uint16_t{}) : f(float{});
+}
+
+/// x [pixels, channels], in single precision, as the tensor cores read it: x itself where it is so,
+/// else copied to memory of this object's own.
+template <class Element>
+class FilledChannels {
+ public:
+  FilledChannels(cudaStream_t stream, std::int64_t pixels, std::int64_t channels)
+      : stream_(stream),
+        pixels_(pixels),
+        channels_(channels),
+        own_(stream, is_filled(channels) ? 0 : pixels * filled_channels<Element>(channels)) {}
+
+  /// Until the next call.
+  const Element* of(const float* x) const {
+    if constexpr (std::is_same_v<Element, float>)
+      if (is_filled(channels_)) return x;
+    fill_channels(stream_, pixels_, channels_, x, own_.data());
+    return own_.data();
+  }
+
+ private:
+  static bool is_filled(std::int64_t channels) {
+    return std::is_same_v<Element, float> && channels == filled_channels<Element>(channels);
+  }
+
+  cudaStream_t stream_;
+  std::int64_t pixels_, channels_;
+  StreamScratch<Element> own_;
+};
+
+/// Passes (ConvPass) over one tensor to one tensor, by a weight that is packed once. All memory is
+/// taken when this is made: a graph that records its runs records none of that.
+template <class Element>
+class PackedConvolution {
+ public:
+  /// weight: OIHW in device memory, read in the stream.
+  PackedConvolution(cudaStream_t stream, std::vector<ConvPass> passes, const float* weight)
+      : stream_(stream),
+        passes_(std::move(passes)),
+        weight_(stream, passes_.back().weight_first + passes_.back().weight_size()),
+        filled_(stream, passes_[0].batch * passes_[0].in_h * passes_[0].in_w, passes_[0].channels) {
+    pack_weight(stream, passes_, weight, weight_.data());
+  }
+
+  /// Runs follow each other in the stream.
+  void run(const float* x, const ConvEpilogue& epilogue, float* y) const {
+    const Element* const filled = filled_.of(x);
+    for (const ConvPass& pass : passes_) {
+      const ConvTile tile = choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c);
+      conv2d_gemm(stream_, pass, tile, filled, weight_.data(), epilogue, y);
+    }
+  }
+
+ private:
+  cudaStream_t stream_;
+  std::vector<ConvPass> passes_;
+  StreamScratch<Element> weight_;
+  FilledChannels<Element> filled_;
+};
+
+}  // namespace pixeldp::kernels::PIXELDP_DEVICE

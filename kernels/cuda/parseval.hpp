@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/parseval.hpp"
+
+namespace pixeldp::kernels {
+
+/// How the work of kernels/cuda/parseval.cu is done: in a single launch of one block, where
+/// matrices and weight fit into its shared memory; otherwise by whole grids, with two launches for
+/// each loop and one more.
+struct ParsevalPlan {
+  /// Six matrices of doubles, 108 KB, and a weight of floats, 48 KB. An A100 has 163.
+  static constexpr int most_shared_side = 48, most_shared_size = 256 * 48;
+  static constexpr int most_side = 1 << 15;
+  static constexpr int block_threads = 512, grid_threads = 256;
+  static constexpr int most_blocks = 1024;
+
+  int side = 0;            ///< n, of the Gram matrix
+  bool wide = false;       ///< the rows are the smaller side
+  bool one_block = false;  ///< else grids of:
+  unsigned blocks = 0;
+
+  /// Throws an Error for a Gram matrix of more than most_side rows.
+  static ParsevalPlan make(std::int64_t rows, std::int64_t cols);
+};
+
+// kernels::parseval_project with weight and *bad_loop in device memory: the same bits as on a
+// processor. `stream` is a cudaStream_t (of the emulator in the second case). Returns before the
+// work is done.
+
+namespace cuda {
+void parseval_project(void* stream, const ParsevalParams& params, float* weight,
+                      std::uint64_t* bad_loop);
+}
+
+namespace emulated {
+void parseval_project(void* stream, const ParsevalParams& params, float* weight,
+                      std::uint64_t* bad_loop);
+}
+
+}  // namespace pixeldp::kernels

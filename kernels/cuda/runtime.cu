@@ -1,0 +1,143 @@
+/// Memory, streams and graphs of a GPU (engine/runtime.hpp), and why there is none. The emulator's
+/// are made of the same calls.
+#include <cstdint>
+#include <string>
+
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch_error.hpp"
+#include "kernels/cuda/libraries/training.hpp"
+#include "kernels/cuda/runtime.hpp"
+
+namespace pixeldp::kernels::PIXELDP_DEVICE {
+namespace {
+
+void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // or the next call would report it again
+  device_call_failed(cudaGetErrorString(error), what);
+}
+
+cudaStream_t native(void* stream) { return static_cast<cudaStream_t>(stream); }
+
+int device_count() {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess && count > 0) return count;
+  cudaGetLastError();
+  int driver = 0, needed = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&needed);
+  no_gpu(why_no_gpu(driver, needed,
+                    error == cudaSuccess ? "none was found" : cudaGetErrorString(error)));
+}
+
+cudaDeviceProp properties_of(int index) {
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, index), "asking a device for its properties");
+  return properties;
+}
+
+class DeviceRuntime : public Runtime {
+ public:
+  std::vector<std::string> devices() const override {
+    std::vector<std::string> lines;
+    const int count = device_count();
+    for (int index = 0; index < count; ++index) {
+      const cudaDeviceProp p = properties_of(index);
+      lines.push_back(std::string(p.name) + ", compute capability " + std::to_string(p.major) +
+                      "." + std::to_string(p.minor) + ", " +
+                      std::to_string(p.totalGlobalMem >> 20) + " MiB");
+    }
+    return lines;
+  }
+
+  void use(int index) const override {
+    static thread_local int used = -1;
+    if (index == used) return;
+    const int count = device_count();
+    if (index >= count) check_gpu(index, count, "", 0);
+    const cudaDeviceProp p = properties_of(index);
+    check_gpu(index, count, p.name, 10 * p.major + p.minor);
+    check(cudaSetDevice(index), "choosing a device");
+    used = index;
+  }
+
+  void* create_stream() const override {
+    cudaStream_t stream = nullptr;
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
+    return stream;
+  }
+  void destroy_stream(void* stream) const noexcept override {
+    cudaStreamSynchronize(native(stream));
+#ifndef PIXELDP_EMULATED
+    libraries::release(stream);
+#endif
+    cudaStreamDestroy(native(stream));
+  }
+  void synchronize(void* stream) const override {
+    check(cudaStreamSynchronize(native(stream)), "waiting for the kernels");
+  }
+
+  Memory memory() const override {
+    Memory memory;
+    check(cudaMemGetInfo(&memory.free, &memory.total), "asking for the size of memory");
+    return memory;
+  }
+  void* allocate(std::size_t bytes) const override {
+    void* memory = nullptr;
+    const cudaError_t error = cudaMalloc(&memory, bytes);
+    if (error == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      return nullptr;
+    }
+    check(error, "allocating memory");
+    check(cudaMemset(memory, 0, bytes), "clearing memory");
+    // Streams of ours do not wait for the one that clears.
+    check(cudaDeviceSynchronize(), "clearing memory");
+    return memory;
+  }
+  void release(void* memory) const noexcept override { cudaFree(memory); }
+
+  void copy(void* stream, void* to, const void* from, std::size_t bytes,
+            Direction direction) const override {
+    if (bytes == 0) return;
+    const cudaMemcpyKind kind = direction == Direction::to_device ? cudaMemcpyHostToDevice
+                                : direction == Direction::to_host ? cudaMemcpyDeviceToHost
+                                                                  : cudaMemcpyDeviceToDevice;
+    check(cudaMemcpyAsync(to, from, bytes, kind, native(stream)), "copying memory");
+    if (direction != Direction::within_device) synchronize(stream);
+  }
+  void zero(void* stream, void* to, std::size_t bytes) const override {
+    if (bytes > 0) check(cudaMemsetAsync(to, 0, bytes, native(stream)), "clearing memory");
+  }
+
+  void begin_capture(void* stream) const override {
+    check(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal),
+          "beginning to record a graph");
+  }
+  void* end_capture(void* stream) const override {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamEndCapture(native(stream), &graph), "recording a graph");
+    cudaGraphExec_t launchable = nullptr;
+    const cudaError_t error = cudaGraphInstantiate(&launchable, graph, 0);
+    cudaGraphDestroy(graph);
+    check(error, "making a graph of what was recorded");
+    return launchable;
+  }
+  void launch_graph(void* graph, void* stream) const override {
+    check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), native(stream)),
+          "launching a graph");
+  }
+  void destroy_graph(void* graph) const noexcept override {
+    cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+  }
+};
+
+}  // namespace
+
+const Runtime& device_runtime() {
+  static const DeviceRuntime runtime;
+  return runtime;
+}
+
+}  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/sgd.hpp"
+
+namespace pixeldp::kernels {
+
+/// What one launch of kernels/cuda/sgd.cu does, and how it is shared out: parameter k belongs to
+/// the blocks from first_block[k] up to first_block[k + 1]. It travels as the kernel's argument,
+/// which may have 4096 bytes.
+struct SgdBatch {
+  static constexpr int most_steps = 64;
+  static constexpr int block_threads = 256, thread_elements = 4;
+  static constexpr int block_elements = block_threads * thread_elements;
+  /// Of one parameter. A larger one goes round: these blocks keep any GPU busy.
+  static constexpr std::int64_t most_blocks = 1 << 12;
+
+  SgdStep steps[most_steps];
+  unsigned first_block[most_steps + 1] = {};
+  int count = 0;
+
+  unsigned blocks() const { return first_block[count]; }
+
+  /// The first steps, as many as fit. Throws an Error for a negative size.
+  static SgdBatch plan(std::span<const SgdStep> steps);
+};
+static_assert(sizeof(SgdBatch) <= 4096);
+
+// kernels::sgd_steps with gradients, velocities and weights in device memory: the same bits as on a
+// processor. `stream` is a cudaStream_t (of the emulator in the second case). Returns before the
+// work is done.
+
+namespace cuda {
+void sgd_steps(void* stream, std::span<const SgdStep> steps);
+}
+
+namespace emulated {
+void sgd_steps(void* stream, std::span<const SgdStep> steps);
+}
+
+}  // namespace pixeldp::kernels

@@ -1,0 +1,205 @@
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+
+#include <omp.h>
+
+#include "kernels/draw_statistics.hpp"
+#include "pixeldp/draw_loop.hpp"
+
+namespace pixeldp {
+namespace {
+
+/// Makes libraries called in this scope use one thread, so that a prepared layer is the same, and
+/// gives the same bits, however many threads the run has.
+class OneThread {
+ public:
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+class HostDrawLoop : public DrawLoop {
+ public:
+  HostDrawLoop(const layers::Network& network, std::int64_t micro_batch)
+      : micro_batch_(micro_batch),
+        classes_(network.classes()),
+        head_width_(network.head->options().in),
+        image_size_(network.input.row_size()),
+        noise_size_(network.noise_shape(1).row_size()),
+        noise_(network.noise),
+        prefix_(stream_, network.prefix, network.input, kernels::Precision::fp32),
+        body_(stream_, network.body, network.noise_shape(micro_batch), kernels::Precision::bf16),
+        head_weight_(network.head->weight().value.clone()),
+        head_bias_(network.head->bias().value.clone()) {}
+
+  void run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
+           const StatisticsConsumer& consume) const override;
+
+ private:
+  struct Window;
+  class Worker;
+
+  Stream stream_;
+  std::int64_t micro_batch_, classes_, head_width_;
+  std::int64_t image_size_, noise_size_;  // elements of an image, and of a row at the noise layer
+  layers::Noise noise_;
+  PreparedChain prefix_, body_;
+  Tensor head_weight_, head_bias_;
+};
+
+/// The images whose prefixes are in memory, and what has been counted for them.
+struct HostDrawLoop::Window {
+  Window(std::int64_t first_image, std::int64_t image_count, std::int64_t classes,
+         std::uint32_t draws)
+      : first(first_image),
+        count(image_count),
+        ids(static_cast<std::size_t>(image_count)),
+        rows_left(static_cast<std::size_t>(image_count)),
+        votes(static_cast<std::size_t>(image_count * classes)),
+        sums(votes.size()),
+        squares(votes.size()) {
+    for (auto& left : rows_left) left = draws;
+  }
+
+  std::int64_t first, count;
+  std::vector<std::uint32_t> ids;
+  std::vector<std::atomic<std::int64_t>> rows_left;
+  std::vector<std::uint64_t> votes, sums, squares;
+  std::int64_t emitted = 0;  // images of this window already given to the consumer
+};
+
+/// One thread's memory, and the two things a thread does with it.
+class HostDrawLoop::Worker {
+ public:
+  explicit Worker(const HostDrawLoop& p)
+      : p_(p),
+        rows_(static_cast<std::size_t>(p.micro_batch_)),
+        slots_(rows_.size()),
+        noisy_(Shape{p.micro_batch_, p.noise_size_}) {
+    for (const std::int64_t size : p.prefix_.sizes) prefix_.emplace_back(Shape{1, size});
+    for (const std::int64_t size : p.body_.sizes) body_.emplace_back(Shape{p.micro_batch_, size});
+    image_ = Tensor(Shape{1, p.image_size_});
+  }
+
+  /// Everything before the noise, for one image.
+  void prefix(const ImageSource& source, Window& window, std::int64_t image, float* result) {
+    window.ids[static_cast<std::size_t>(image)] = source(window.first + image, image_.data());
+    const float* x = image_.data();
+    for (std::size_t i = 0; i < p_.prefix_.layers.size(); ++i) {
+      p_.prefix_.layers[i]->run(x, prefix_[i].data());
+      x = prefix_[i].data();
+    }
+    std::copy_n(x, p_.noise_size_, result);
+  }
+
+  /// Rows first ... first + micro_batch - 1 of the window.
+  void micro_batch(const DrawPlan& plan, Window& window, const Tensor& prefixes,
+                   std::int64_t first) {
+    describe_rows(plan, window.ids, window.count, first, rows_, slots_);
+    p_.noise_.forward(p_.stream_,
+                      {.seed = plan.seed, .tag = plan.tag, .factor = 1.0f, .rows = rows_},
+                      p_.noise_size_, prefixes.data(), noisy_.data());
+    const float* x = noisy_.data();
+    for (std::size_t i = 0; i < p_.body_.layers.size(); ++i) {
+      p_.body_.layers[i]->run(x, body_[i].data());
+      x = body_[i].data();
+    }
+    kernels::draw_statistics(p_.stream_, {p_.micro_batch_, p_.head_width_, p_.classes_}, x,
+                             p_.head_weight_.data(), p_.head_bias_.data(), slots_.data(),
+                             window.votes.data(), window.sums.data(), window.squares.data());
+    for (const std::int64_t slot : slots_) {
+      if (slot >= 0)
+        window.rows_left[static_cast<std::size_t>(slot)].fetch_sub(1, std::memory_order_acq_rel);
+    }
+  }
+
+ private:
+  const HostDrawLoop& p_;
+  std::vector<kernels::NoiseRow> rows_;
+  std::vector<std::int64_t> slots_;
+  Tensor image_, noisy_;
+  std::vector<Tensor> prefix_, body_;
+};
+
+void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
+                       const StatisticsConsumer& consume) const {
+  const std::int64_t per_window =
+      std::min(window_images(micro_batch_, noise_size_, plan.draws), images);
+
+  Tensor prefixes(Shape{per_window, noise_size_});
+  std::unique_ptr<Window> window;
+  std::atomic<bool> stop = false;
+  bool proceed = true;
+  std::exception_ptr failure;
+  std::mutex mutex;  // guards failure, window->emitted and the consumer
+
+  // Exceptions must not leave a parallel region: the first one is kept and ends the run.
+  const auto attempt = [&](const auto& step) {
+    if (stop.load(std::memory_order_relaxed)) return;
+    try {
+      step();
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+      stop = true;
+    }
+  };
+  const auto emit_finished = [&] {
+    const std::lock_guard lock(mutex);
+    while (!stop && window->emitted < window->count &&
+           window->rows_left[static_cast<std::size_t>(window->emitted)].load(
+               std::memory_order_acquire) == 0) {
+      const std::int64_t image = window->emitted++;
+      if (!consume(window->first + image, statistics_of(image, classes_, plan.draws, window->votes,
+                                                        window->sums, window->squares)))
+        stop = true;
+    }
+  };
+
+#pragma omp parallel
+  {
+    omp_set_num_threads(1);  // for whatever a layer calls; ends with the region
+    std::unique_ptr<Worker> worker;
+    attempt([&] { worker = std::make_unique<Worker>(*this); });
+    for (std::int64_t first = 0; first < images; first += per_window) {
+#pragma omp single
+      {
+        attempt([&] {
+          window = std::make_unique<Window>(first, std::min(per_window, images - first), classes_,
+                                            plan.draws);
+        });
+        proceed = !stop;
+      }
+      if (!proceed) break;  // one thread decided for all: a team must not part ways at a barrier
+#pragma omp for schedule(dynamic)
+      for (std::int64_t image = 0; image < window->count; ++image) {
+        attempt([&] { worker->prefix(source, *window, image, prefixes.row(image)); });
+      }
+      const std::int64_t rows = window->count * plan.draws;
+#pragma omp for schedule(dynamic)
+      for (std::int64_t row = 0; row < rows; row += micro_batch_) {
+        attempt([&] {
+          worker->micro_batch(plan, *window, prefixes, row);
+          emit_finished();
+        });
+      }
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace
+
+std::unique_ptr<DrawLoop> make_host_draw_loop(const layers::Network& network,
+                                              std::int64_t micro_batch) {
+  const OneThread one_thread;
+  return std::make_unique<HostDrawLoop>(network, micro_batch);
+}
+
+}  // namespace pixeldp

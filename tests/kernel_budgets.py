@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Holds every CUDA kernel to its budget of registers and shared memory, tests/kernel_budgets.txt.
+
+kernel_budgets.py BUILD [--update]: compares what nvcc made with the budget, or writes the budget anew.
+"""
+
+import argparse
+import pathlib
+import sys
+
+sys.dont_write_bytecode = True
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+import cubin
+
+BUDGETS = ROOT / "tests/kernel_budgets.txt"
+HEAD = """\
+# The most that each kernel may take: registers of a thread on sm_80 and sm_90, and bytes of shared memory
+# of a block, in the shapes of bench/cuda/kernel_cases.cpp (-: none launches this instance). No stack,
+# no spills. Of nvcc 13.0; another version may take more, or less.
+# Written by: python3 tests/kernel_budgets.py BUILD --update
+"""
+COLUMNS = "sm_80", "sm_90", "shared"
+
+
+def measure(kernels, cases):
+    """name -> [registers on sm_80, on sm_90, most shared memory or None], and what is wrong with them."""
+    found, problems = {}, []
+    for kernel in kernels:
+        if kernel.stack > 0:
+            problems.append(f"{kernel.name}, sm_{kernel.arch}: {kernel.stack} bytes of stack: spilt registers or "
+                            "arrays indexed at run time")
+        row = found.setdefault(kernel.name, [None, None, None])
+        column = COLUMNS.index(f"sm_{kernel.arch}")
+        if row[column] is not None:
+            problems.append(f"{kernel.name}: two kernels of this name in one file")
+        row[column] = kernel.registers
+    by_symbol = {kernel.symbol: kernel for kernel in kernels}
+    for case in cases:
+        for launch in case["launches"]:
+            kernel = by_symbol[launch["kernel"]]
+            row = found[kernel.name]
+            row[2] = max(row[2] or 0, kernel.shared + launch["shared"])
+    template = lambda name: name.split("<")[0]
+    launched = {template(name) for name, row in found.items() if row[2] is not None}
+    for name in sorted({template(name) for name in found} - launched):
+        problems.append(f"{name}: launched by no case; add one to bench/cuda/kernel_cases.cpp")
+    return found, problems
+
+
+def compare(found, budget):
+    problems = [f"{name}: no budget" for name in sorted(found.keys() - budget.keys())]
+    problems += [f"{name}: a budget but no such kernel" for name in sorted(budget.keys() - found.keys())]
+    for name in sorted(found.keys() & budget.keys()):
+        for column, has, may in zip(COLUMNS, found[name], budget[name]):
+            if (has is None) != (may is None) or (has is not None and has > may):
+                problems.append(f"{name}: {column} {text(has)}, budget {text(may)}")
+    return problems
+
+
+def text(value):
+    return "-" if value is None else str(value)
+
+
+def write(found):
+    width = max(map(len, found))
+    lines = [f"{'#':{width}}" + "".join(f"{column:>8}" for column in COLUMNS)]
+    lines += [f"{name:{width}}" + "".join(f"{text(value):>8}" for value in found[name]) for name in sorted(found)]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def read(lines):
+    budget = {}
+    for line in lines:
+        if line.strip() and not line.startswith("#"):
+            name, *values = line.rstrip().rsplit(maxsplit=len(COLUMNS))
+            budget[name.strip()] = [None if value == "-" else int(value) for value in values]
+    return budget
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Budgets of the CUDA kernels")
+    parser.add_argument("build")
+    parser.add_argument("--update", action="store_true", help="write the budget anew")
+    options = parser.parse_args()
+    found, problems = measure(cubin.kernels_of_build(options.build, ROOT), cubin.cases_of_build(options.build))
+    if options.update:
+        BUDGETS.write_text(write(found))
+    else:
+        problems += compare(found, read(BUDGETS.read_text().splitlines()))
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems and not options.update:
+        print(f"If that is meant to be: python3 {pathlib.Path(__file__)} {options.build} --update", file=sys.stderr)
+    print(f"{len(found)} kernels, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ValueError as error:
+        sys.exit(f"error: {error}")

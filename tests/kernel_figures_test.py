@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""The figures of bench/kernels.py and the comparison of tests/kernel_budgets.py, on known answers."""
+
+import pathlib
+import sys
+import types
+import unittest
+
+sys.dont_write_bytecode = True
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests")]
+import cubin
+import kernel_budgets
+import occupancy
+
+A100, H100 = occupancy.GPUS
+
+
+class Occupancy(unittest.TestCase):
+    def blocks(self, gpu, registers, threads, shared):
+        return occupancy.blocks_per_multiprocessor(gpu, registers, threads, shared)
+
+    def test_examples_of_nvidias_guides(self):
+        # Best practices guide, "Calculating Occupancy": 37 registers, 65536 in all.
+        self.assertEqual(occupancy.occupancy(A100, 37, 128, 0), 0.75)
+        self.assertEqual(self.blocks(A100, 37, 128, 0), 12)
+        self.assertEqual(occupancy.occupancy(A100, 37, 320, 0), 0.625)
+        self.assertEqual(self.blocks(A100, 37, 320, 0), 4)
+        # Programming guide: two blocks of 512 threads at 64 registers, but one at 65.
+        self.assertEqual(self.blocks(A100, 64, 512, 0), 2)
+        self.assertEqual(self.blocks(A100, 65, 512, 0), 1)
+
+    def test_nvidias_calculator(self):
+        # registers, threads, shared memory; blocks on sm_80 and on sm_90, as cuda_occupancy.h has them.
+        for registers, threads, shared, ampere, hopper in [
+                (250, 128, 67072, 2, 2), (164, 128, 50688, 3, 3), (47, 256, 5860, 5, 5), (88, 128, 0, 5, 5),
+                (255, 1024, 0, 0, 0), (32, 1024, 0, 2, 2), (24, 64, 0, 32, 32), (128, 256, 100000, 1, 2),
+                (96, 128, 33536, 4, 5), (16, 32, 0, 32, 32), (128, 32, 164864, 1, 1), (40, 96, 7000, 16, 16),
+                (128, 128, 165000, 1, 1), (61, 224, 3000, 4, 4)]:
+            with self.subTest(registers=registers, threads=threads, shared=shared):
+                self.assertEqual(self.blocks(A100, registers, threads, shared), ampere)
+                self.assertEqual(self.blocks(H100, registers, threads, shared), hopper)
+
+    def test_most_shared_memory_of_a_block(self):
+        for gpu, kilobytes in (A100, 163), (H100, 227):
+            self.assertEqual(self.blocks(gpu, 32, 128, kilobytes * 1024), 1)
+            self.assertEqual(self.blocks(gpu, 32, 128, kilobytes * 1024 + 1), 0)
+
+    def test_roofline(self):
+        self.assertEqual(occupancy.roofline(A100, "bf16", 312e12, 1e9), (1.0, "bf16"))
+        self.assertEqual(occupancy.roofline(H100, "fp32", 1.0, 3352e9), (1.0, "memory"))
+        self.assertEqual(occupancy.roofline(A100, "mixed", 0.0, 2039e9), (1.0, "memory"))
+
+    def test_peaks_follow_from_the_clock(self):
+        for gpu, tensor_operations in (A100, 2048), (H100, 4096):
+            rate = gpu.multiprocessors * gpu.clock * tensor_operations
+            self.assertAlmostEqual(rate / gpu.peaks["bf16"], 1.0, delta=0.005)
+
+
+class Names(unittest.TestCase):
+    def test_short(self):
+        scope = "pixeldp::kernels::cuda::(anonymous namespace)::"
+        for name, expected in [
+                (f"void {scope}f<{scope}TileOf<3ul>, float>(pixeldp::kernels::Plan, float*)", "f<TileOf<3>, float>"),
+                (f"void {scope}g<(int)32, pixeldp::kernels::Relu, (bool)1>(void (*)(int))", "g<32, Relu, 1>"),
+                (f"void {scope}h<{scope}S<{scope}T<2ul> > >(int)", "h<S<T<2>>>"),
+                (f"{scope}plain(long, float const*)", "plain")]:
+            self.assertEqual(cubin.short(name), expected)
+
+
+def kernel(name, arch, registers=32, stack=0, shared=0):
+    return types.SimpleNamespace(name=name, symbol=name, arch=arch, registers=registers, stack=stack, shared=shared)
+
+
+class Budgets(unittest.TestCase):
+    def setUp(self):
+        self.kernels = [kernel(name, arch) for name in ("a: f<1>", "a: f<2>", "b: g") for arch in (80, 90)]
+        self.cases = [{"launches": [{"kernel": "a: f<1>", "shared": 10}, {"kernel": "b: g", "shared": 0}]},
+                      {"launches": [{"kernel": "a: f<1>", "shared": 7}]}]
+
+    def problems(self, budget=None):
+        found, problems = kernel_budgets.measure(self.kernels, self.cases)
+        return problems + kernel_budgets.compare(found, self.budget if budget is None else budget)
+
+    @property
+    def budget(self):
+        return {"a: f<1>": [32, 32, 10], "a: f<2>": [32, 32, None], "b: g": [32, 32, 0]}
+
+    def test_kept(self):
+        self.assertEqual(self.problems(), [])
+        self.kernels[0].registers = 31
+        self.assertEqual(self.problems(), [])
+
+    def test_written_and_read(self):
+        found, _ = kernel_budgets.measure(self.kernels, self.cases)
+        self.assertEqual(found, self.budget)
+        self.assertEqual(kernel_budgets.read(kernel_budgets.write(found).splitlines()), found)
+
+    def test_growth(self):
+        self.kernels[1].registers = 33
+        self.assertEqual(self.problems(), ["a: f<1>: sm_90 33, budget 32"])
+        self.kernels[1].registers = 32
+        self.cases[1]["launches"][0]["shared"] = 11
+        self.assertEqual(self.problems(), ["a: f<1>: shared 11, budget 10"])
+
+    def test_spill(self):
+        self.kernels[4].stack = 8
+        self.assertIn("b: g, sm_80: 8 bytes of stack", self.problems()[0])
+
+    def test_missing_and_stale(self):
+        budget = self.budget
+        budget["c: h"] = budget.pop("b: g")
+        self.assertEqual(self.problems(budget), ["b: g: no budget", "c: h: a budget but no such kernel"])
+
+    def test_no_case(self):
+        del self.cases[0]["launches"][1]
+        self.assertIn("b: g: launched by no case", self.problems()[0])
+
+
+if __name__ == "__main__":
+    unittest.main()

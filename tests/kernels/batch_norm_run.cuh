@@ -1,0 +1,85 @@
+#pragma once
+
+#include "kernels/cuda/batch_norm.hpp"
+#include "kernels/cuda/pooling.hpp"
+#include "tests/emulator/device_array.hpp"
+#include "tests/kernels/batch_norm_case.hpp"
+#include "tests/kernels/pooling_case.hpp"
+
+/// Runs the cases on the device that this is compiled for. Tensors begin `offset` floats after a
+/// multiple of 256 bytes.
+namespace pixeldp::kernels::PIXELDP_DEVICE {
+
+class Tensor {
+ public:
+  Tensor(const std::vector<float>& values, std::size_t offset)
+      : values_(values), offset_(offset), array_(moved()) {}
+  float* data() const { return values_.empty() ? nullptr : array_.data() + offset_; }
+  std::vector<float> values() const {
+    const std::vector<float> all = array_.values();
+    return {all.begin() + static_cast<std::ptrdiff_t>(offset_), all.end()};
+  }
+
+ private:
+  std::vector<float> moved() const {
+    std::vector<float> all(offset_, -99.0f);
+    all.insert(all.end(), values_.begin(), values_.end());
+    return all;
+  }
+
+  std::vector<float> values_;
+  std::size_t offset_;
+  DeviceArray<float> array_;
+};
+
+/// As kernels::run_on_processor.
+inline void run(BatchNormCase& c, std::size_t offset = 0) {
+  c.make_room();
+  const Tensor x(c.x, offset), dy(c.dy, offset), y(c.y, offset), dx(c.dx, offset),
+      inference(c.y_inference, offset);
+  const Tensor gamma(c.gamma, 1), beta(c.beta, 0), running_mean(c.running_mean, 1),
+      running_variance(c.running_variance, 0), mean(c.mean, 1), invstd(c.invstd, 0),
+      dgamma(c.dgamma, 0), dbeta(c.dbeta, 1), scale(c.scale, 1), shift(c.shift, 0);
+  const DeviceArray<float> workspace(c.workspace());
+  batch_norm_forward(nullptr, c.params, x.data(), gamma.data(), beta.data(), running_mean.data(),
+                     running_variance.data(), mean.data(), invstd.data(), y.data(),
+                     workspace.data());
+  batch_norm_backward(nullptr, c.params, x.data(), mean.data(), invstd.data(), gamma.data(),
+                      beta.data(), dy.data(), dx.data(), dgamma.data(), dbeta.data(),
+                      workspace.data());
+  const bool running = !c.running_mean.empty();
+  fold_batch_norm(nullptr, c.params, gamma.data(), beta.data(),
+                  running ? running_mean.data() : mean.data(),
+                  running ? running_variance.data() : invstd.data(), scale.data(), shift.data());
+  batch_norm_inference(nullptr, c.params, x.data(), scale.data(), shift.data(), inference.data());
+  c.y = y.values(), c.mean = mean.values(), c.invstd = invstd.values(), c.dx = dx.values();
+  c.dgamma = dgamma.values(), c.dbeta = dbeta.values(), c.scale = scale.values();
+  c.shift = shift.values(), c.y_inference = inference.values();
+  if (running)
+    c.running_mean = running_mean.values(), c.running_variance = running_variance.values();
+}
+
+inline void run(GlobalPoolCase& c, std::size_t offset = 0) {
+  const std::vector<float> y_room(c.dy.size(), -77.0f), dx_room(c.x.size(), -77.0f);
+  const Tensor x(c.x, offset), dy(c.dy, offset), y(y_room, offset), dx(dx_room, offset);
+  global_average_pool(nullptr, c.shape, x.data(), y.data());
+  global_average_pool_backward(nullptr, c.shape, dy.data(), dx.data());
+  c.y = y.values(), c.dx = dx.values();
+}
+
+inline void run(ShortcutCase& c, std::size_t offset = 0) {
+  const std::vector<float> y_room(c.dy.size(), -77.0f), dx_room(c.x.size(), -77.0f);
+  const Tensor x(c.x, offset), dy(c.dy, offset), y(y_room, offset), dx(dx_room, offset);
+  shortcut_forward(nullptr, c.shape, x.data(), y.data());
+  shortcut_backward(nullptr, c.shape, dy.data(), dx.data());
+  c.y = y.values(), c.dx = dx.values();
+}
+
+inline void run(AddCase& c, std::size_t offset = 0) {
+  const std::vector<float> room(c.a.size(), -77.0f);
+  const Tensor a(c.a, offset), b(c.b, offset), y(room, offset);
+  add(nullptr, c.activation, static_cast<std::int64_t>(c.a.size()), a.data(), b.data(), y.data());
+  c.y = y.values();
+}
+
+}  // namespace pixeldp::kernels::PIXELDP_DEVICE
