@@ -49,8 +49,8 @@ struct MultiDrawParams {
 ///
 /// A draw with a logit that is not finite adds nothing; *bad_row, no_bad_row before, becomes the
 /// lowest such row, where row i * draws + (d - first_draw) is draw d of image i. Throws an Error
-/// for noise that add_noise refuses, draws whose numbers do not fit 32 bits, and more than 65535
-/// images.
+/// for noise that add_noise refuses, draws whose numbers do not fit 32 bits, prefixes that lie
+/// crooked, and more than 65535 images.
 class MultiDraw {
  public:
   virtual ~MultiDraw() = default;
@@ -62,8 +62,8 @@ class MultiDraw {
 /// Whether the device has a kernel for this network. A caller without one goes from layer to layer.
 bool multi_draw_supported(const Device& device, const MultiDrawNetwork& network);
 
-/// Packs the weights; later changes to them are not seen. The stream is that of all runs. Throws an
-/// Error where multi_draw_supported is false.
+/// Packs the weights, as work of the stream, which is that of all runs; changes after it are not
+/// seen. Throws an Error where multi_draw_supported is false.
 std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const MultiDrawNetwork& network,
                                               const MultiDrawWeights& weights);
 

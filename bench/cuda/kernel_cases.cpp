@@ -22,6 +22,7 @@
 #include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.hpp"
+#include "kernels/cuda/noisy_convolution.hpp"
 #include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/pooling.hpp"
 #include "kernels/cuda/sgd.hpp"
@@ -362,6 +363,23 @@ Case multi_draw(std::int64_t images, std::uint32_t draws) {
       }};
 }
 
+/// Draws of one image at the first layer of a residual network: its prefix and, per draw, y.
+Case noisy_convolution(const Conv2dShape& s) {
+  const std::int64_t y = s.in_h * s.in_w * s.out_c, x = s.in_h * s.in_w * s.in_c;
+  return {"noise inside the " + name(s), "bf16", 2.0 * product({s.batch, s.multiply_adds()}),
+          2.0 * product({s.batch, y}) + 2.0 * static_cast<double>(s.weight_size()) +
+              4.0 * static_cast<double>(x),
+          [=] {
+            NoisyInput input;
+            input.noise.distribution = NoiseDistribution::gaussian;
+            input.noise.scale = 0.5f;
+            input.noise.activation = Activation::relu();
+            cuda::noisy_conv2d(nullptr, s, input, device<NoiseRow>(s.batch), s.batch,
+                               device<float>(x), device<std::uint16_t>(s.weight_size()), {},
+                               device<std::uint16_t>(s.batch * y));
+          }};
+}
+
 /// Every kernel, though not every instance of its template, must be launched by one of these.
 std::vector<Case> cases() {
   const Conv2dShape mnist = square(512, 14, 32, 64, 5, 2);
@@ -387,6 +405,7 @@ std::vector<Case> cases() {
                            parseval(160, 1440),
                            statistics({512, 1024, 10}),
                            multi_draw(32, 320),
+                           noisy_convolution(square(64, 32, 16, 160, 3, 1)),
                            statistics({64, 2048, 1000}),
                            bounds(1024, 10)};
   for (const auto& more : {batch_norm(32 * 32 * 32, 160), residual_parts(), training_parts()})

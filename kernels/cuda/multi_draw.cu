@@ -47,9 +47,10 @@
 /// So the L2 cache is the limit: a draw's weights are read once for 32 draws, and no more sums fit
 /// into the registers of a multiprocessor.
 ///
-///   shape                registers sm_80, sm_90   shared memory  (nvcc --resource-usage; none
-///   spilt) MNIST, 32 draws      252, 252                 163840 6 x 6, 32 draws      106, 121
-///   38912 6 x 6, 16 draws      112, 121                  30208
+///   nvcc --resource-usage   registers sm_80, sm_90   shared memory   (none spilt)
+///   MNIST, 32 draws         252, 252                 163840
+///   6 x 6, 32 draws         112, 121                  38912
+///   6 x 6, 16 draws         105, 121                  30208
 #include <iterator>
 #include <string>
 
@@ -478,7 +479,7 @@ class PackedMultiDraw : public MultiDraw {
   void run(const MultiDrawParams& params, const float* prefixes, const std::uint32_t* image_ids,
            std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares,
            std::uint64_t* bad_row) const override {
-    const MultiDrawGrid grid = MultiDrawGrid::plan(network_, params, block_draws_);
+    const MultiDrawGrid grid = MultiDrawGrid::plan(network_, params, block_draws_, prefixes);
     if (grid.draw_blocks == 0 || grid.images == 0) return;
     const auto to_int = [](std::int64_t value) { return static_cast<int>(value); };
     Work work = {to_int(network_.conv.in_h),

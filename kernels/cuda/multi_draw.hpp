@@ -37,7 +37,7 @@ struct MultiDrawGrid {
   /// Of the shapes that fit (with `block_draws` draws, if that is not 0) the one that leaves the
   /// fewest draws of a block idle, the largest of these. Throws an Error as MultiDraw says.
   static MultiDrawGrid plan(const MultiDrawNetwork& network, const MultiDrawParams& params,
-                            int block_draws = 0);
+                            int block_draws = 0, const float* prefixes = nullptr);
 };
 
 // kernels::prepare_multi_draw with `stream` a cudaStream_t (of the emulator in the second case).

@@ -32,13 +32,15 @@ bool MultiDrawGrid::supports(const MultiDrawNetwork& network) {
 }
 
 MultiDrawGrid MultiDrawGrid::plan(const MultiDrawNetwork& network, const MultiDrawParams& params,
-                                  int block_draws) {
+                                  int block_draws, const float* prefixes) {
   const Conv2dShape& conv = network.conv;
   check_noise_arguments(params.noise, params.images, conv.in_h * conv.in_w * conv.in_c);
   if (std::uint64_t{params.first_draw} + params.draws > std::uint64_t{1} << 32) {
     fail("draws are numbered by 32 bits: {} draws from number {} on do not fit", params.draws,
          params.first_draw);
   }
+  if (reinterpret_cast<std::uintptr_t>(prefixes) % 16 != 0)
+    fail("draws of {}: the prefixes must be aligned to 16 bytes", describe(conv));
   MultiDrawGrid grid;
   std::int64_t least_rows = 0;
   for (const MultiDrawShape& shape : multi_draw_shapes) {

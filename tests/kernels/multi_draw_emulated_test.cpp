@@ -287,6 +287,9 @@ TEST_CASE("which networks have a multi-draw kernel, and what it refuses") {
   MultiDrawParams many = problem.params;
   many.images = 65536;
   CHECK_FAILS(MultiDrawGrid::plan(problem.network, many), "65535");
+  alignas(16) const float memory[4] = {};
+  CHECK_NOTHROW(MultiDrawGrid::plan(problem.network, problem.params, 0, memory));
+  CHECK_FAILS(MultiDrawGrid::plan(problem.network, problem.params, 0, memory + 1), "16 bytes");
 
   CHECK_FALSE(multi_draw_supported({DeviceKind::cpu}, problem.network));
   CHECK(multi_draw_supported({DeviceKind::emulated}, problem.network));
