@@ -139,6 +139,17 @@ TEST_CASE("an image of an epoch is the same whatever the batch, and wherever tra
       const auto values = batch.images.values();
       pixels.insert(pixels.end(), values.begin(), values.end());
       labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
+      std::vector<float> image(static_cast<std::size_t>(set.image_size()));
+      for (std::size_t i = 0; i < batch.rows.size(); ++i) {
+        const std::int64_t position =
+            step * static_cast<std::int64_t>(batch.rows.size()) + static_cast<std::int64_t>(i);
+        CHECK(batch.rows[i].draw == position / set.size());  // the epoch
+        if (&source != &fours) continue;
+        to_float(set, batch.rows[i].image & 0x7fffffff,
+                 random_placement(options.augmentation, 3, batch.rows[i].image, batch.rows[i].draw),
+                 image.data(), -0.5f);
+        CHECK(std::equal(image.begin(), image.end(), batch.images.row(static_cast<int>(i))));
+      }
       for (std::size_t i = 0; i < batch.rows.size(); ++i) {
         CHECK(batch.rows[i].source == static_cast<std::int64_t>(i));
         CHECK(batch.labels[i] == static_cast<int>(batch.rows[i].image & 0x7fffffff) % 10);
