@@ -147,7 +147,7 @@ void Trainer::step() {
   rows_.upload(stream_, rows);
   labels_.upload(stream_, labels);
   const Tensor& logits =
-      pass_.forward(stream_, images_,
+      pass_.forward(stream_, layers::Mode::training, images_,
                     {.seed = config_.seed,
                      .tag = StreamTag::training,
                      .factor = static_cast<float>(noise_factor_at(config_, state_.step)),

@@ -59,15 +59,16 @@ void check_layer(Layer& layer, const Shape& input) {
   Tensor x = random_tensor(input, 1);
   for (Parameter* p : layer.parameters()) p->value = random_tensor(p->value.shape(), 2);
   Tensor y;
-  layer.forward(stream, x, y);
+  Saved saved;
+  layer.forward(stream, x, y, saved);
   const Tensor c = random_tensor(y.shape(), 3);
   Tensor dy = c.clone(), dx;
-  layer.backward(stream, x, y, dy, &dx);
+  layer.backward(stream, x, y, saved, dy, &dx);
 
   const auto evaluate = [&] {
     Evaluation e;
     Tensor out;
-    layer.forward(stream, x, out);
+    layer.forward(stream, x, out, saved);
     for (std::int64_t i = 0; i < out.size(); ++i) {
       e.objective += double{c.data()[i]} * double{out.data()[i]};
       e.signs.push_back(out.data()[i] > 0.0f);
@@ -114,7 +115,7 @@ TEST_CASE("finite differences confirm the backward of the whole network, through
 
       const auto evaluate = [&] {
         Evaluation e;
-        const Tensor& logits = pass.forward(stream, images, draws);
+        const Tensor& logits = pass.forward(stream, Mode::training, images, draws);
         Tensor ignored(logits.shape());
         kernels::LossResult result;
         kernels::softmax_cross_entropy(stream, 3, 10, logits.data(), labels.data(), ignored.data(),
@@ -122,7 +123,7 @@ TEST_CASE("finite differences confirm the backward of the whole network, through
         e.objective = result.loss;
         return e;
       };
-      const Tensor& logits = pass.forward(stream, images, draws);
+      const Tensor& logits = pass.forward(stream, Mode::training, images, draws);
       Tensor dlogits(logits.shape()), dimages;
       kernels::LossResult result;
       kernels::softmax_cross_entropy(stream, 3, 10, logits.data(), labels.data(), dlogits.data(),

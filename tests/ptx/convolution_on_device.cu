@@ -56,7 +56,7 @@ std::vector<float> run(const TrainingCase& training) {
   float* y = results.data();
   conv2d_forward(nullptr, s, precision, x.data(), weight.data(), y);
   y += dy.size();
-  prepare_conv2d(nullptr, s, weight.data(), Activation::relu(), precision)->run(x.data(), y);
+  prepare_conv2d(nullptr, s, weight.data(), {Activation::relu()}, precision)->run(x.data(), y);
   y += dy.size();
   conv2d_backward_data(nullptr, s, precision, dy.data(), weight.data(), y);
   y += x.size();
