@@ -162,4 +162,7 @@ def cases_of_build(build):
     program = pathlib.Path(build) / "bench/bench_kernel_cases"
     if not program.exists():
         raise ValueError(f"there is no {program}: build the target bench_kernel_cases, with nvcc")
-    return json.loads(subprocess.run([program], capture_output=True, text=True, check=True).stdout)
+    done = subprocess.run([program], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ValueError(f"{program}: {done.stderr.strip()}")
+    return json.loads(done.stdout)

@@ -59,7 +59,7 @@ def work(case, stats):
              "bytes": total("global", "read_bytes") + total("global", "write_bytes"),
              "extra_sectors": total("global", "sectors") - total("global", "ideal_sectors"),
              "bank_conflicts": wavefronts - total("shared", "ideal_wavefronts"), "wavefronts": wavefronts}
-    if case["unit"] == "bf16":
+    if case["unit"] in ("bf16", "tf32"):
         found["operations"] = total("classes", "mma", "flop")
     return found
 
@@ -120,7 +120,7 @@ def markdown(report):
     yield "bank conflicts, in accesses to shared memory beyond the fewest. Blank: not counted."
     yield ""
     yield "The times are **computed, not measured**. The first is the longer of bytes by bandwidth and operations by peak"
-    yield "rate (fp32, or bf16 on tensor cores): no kernel can be faster; how much slower it is, only a GPU can tell. In"
+    yield "rate (fp32, or bf16 or tf32 on tensor cores): no kernel can be faster; how much slower it is, only a GPU can tell. In"
     yield "brackets, the counted instructions of PTX by four per clock and multiprocessor, which is no limit, for the"
     yield "assembler merges instructions and adds others, but hints at kernels that are short of neither bytes nor operations."
     yield ""

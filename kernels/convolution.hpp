@@ -35,7 +35,11 @@ struct Conv2dShape {
   auto operator<=>(const Conv2dShape&) const = default;
 };
 
-/// y = x (*) weight, all tensors fp32.
+// All tensors are fp32 and lie in the memory of the stream's device, weights too. Devices may round
+// operands to the precision that is asked for, processors never do; with Precision::fp32 devices
+// round them for gradients, which prove nothing, to tf32.
+
+/// y = x (*) weight
 void conv2d_forward(const Stream& stream, const Conv2dShape& shape, Precision precision,
                     const float* x, const float* weight, float* y);
 

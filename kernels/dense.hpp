@@ -15,6 +15,8 @@ struct DenseShape {
   std::int64_t rows = 0, in = 0, out = 0;
 };
 
+// Where tensors lie and how precise they are: as in kernels/convolution.hpp.
+
 /// y = x weight^T + bias
 void dense_forward(const Stream& stream, const DenseShape& shape, Precision precision,
                    const float* x, const float* weight, const float* bias, float* y);

@@ -6,7 +6,9 @@
 #include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
 #include "kernels/cuda/elementwise.hpp"
+#include "kernels/cuda/libraries/training.hpp"
 #include "kernels/cuda/loss.hpp"
+#include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.hpp"
 #include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/pooling.hpp"
@@ -14,19 +16,25 @@
 #include "kernels/cuda/runtime.hpp"
 #include "kernels/cuda/sgd.hpp"
 #include "kernels/draw_statistics.hpp"
+#include "kernels/multi_draw.hpp"
 #include "kernels/noise.hpp"
 
 // Each operation on the device of its stream.
 
 /// Returns the operation as the GPU that the stream belongs to does it, or the emulated one;
 /// otherwise goes on to the processor's. The operation is written once, without its namespace.
+/// With _OR_LIBRARY, NVIDIA's libraries may do it on a GPU (kernels/cuda/libraries/training.hpp).
 #ifdef PIXELDP_WITH_CUDA
+#define PIXELDP_ON_GPU_OR_LIBRARY(stream, ...)                                         \
+  if ((stream).device().kind == DeviceKind::cuda) return cuda::libraries::__VA_ARGS__; \
+  if ((stream).device().kind == DeviceKind::emulated) return emulated::__VA_ARGS__
 #define PIXELDP_ON_GPU(stream, ...)                                         \
   if ((stream).device().kind == DeviceKind::cuda) return cuda::__VA_ARGS__; \
   if ((stream).device().kind == DeviceKind::emulated) return emulated::__VA_ARGS__
 #else
 #define PIXELDP_ON_GPU(stream, ...) \
   if ((stream).device().kind == DeviceKind::emulated) return emulated::__VA_ARGS__
+#define PIXELDP_ON_GPU_OR_LIBRARY PIXELDP_ON_GPU
 #endif
 
 namespace pixeldp::kernels {
@@ -66,23 +74,37 @@ void bound_predictions(const Stream& stream, const BoundsParams& params,
   fail("a processor makes certificates one by one (pixeldp::certify)");
 }
 
+bool multi_draw_supported(const Device& device, const MultiDrawNetwork& network) {
+  return device.kind != DeviceKind::cpu && MultiDrawGrid::supports(network);
+}
+
+std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const MultiDrawNetwork& network,
+                                              const MultiDrawWeights& weights) {
+  PIXELDP_ON_GPU(stream, prepare_multi_draw(stream.native(), network, weights));
+  fail("the device {} has no multi-draw kernel: evaluate the network layer by layer",
+       stream.device().name());
+}
+
 // ---- Convolution
 
 void conv2d_forward(const Stream& stream, const Conv2dShape& shape, Precision precision,
                     const float* x, const float* weight, float* y) {
-  PIXELDP_ON_GPU(stream, conv2d_forward(stream.native(), shape, precision, x, weight, y));
+  PIXELDP_ON_GPU_OR_LIBRARY(stream,
+                            conv2d_forward(stream.native(), shape, precision, x, weight, y));
   cpu::conv2d_forward(shape, x, weight, y);
 }
 
 void conv2d_backward_data(const Stream& stream, const Conv2dShape& shape, Precision precision,
                           const float* dy, const float* weight, float* dx) {
-  PIXELDP_ON_GPU(stream, conv2d_backward_data(stream.native(), shape, precision, dy, weight, dx));
+  PIXELDP_ON_GPU_OR_LIBRARY(
+      stream, conv2d_backward_data(stream.native(), shape, precision, dy, weight, dx));
   cpu::conv2d_backward_data(shape, dy, weight, dx);
 }
 
 void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, Precision precision,
                             const float* x, const float* dy, float* dweight) {
-  PIXELDP_ON_GPU(stream, conv2d_backward_weight(stream.native(), shape, precision, x, dy, dweight));
+  PIXELDP_ON_GPU_OR_LIBRARY(
+      stream, conv2d_backward_weight(stream.native(), shape, precision, x, dy, dweight));
   cpu::conv2d_backward_weight(shape, x, dy, dweight);
 }
 
@@ -97,20 +119,22 @@ std::unique_ptr<Prepared> prepare_conv2d(const Stream& stream, const Conv2dShape
 
 void dense_forward(const Stream& stream, const DenseShape& shape, Precision precision,
                    const float* x, const float* weight, const float* bias, float* y) {
-  PIXELDP_ON_GPU(stream, dense_forward(stream.native(), shape, precision, x, weight, bias, y));
+  PIXELDP_ON_GPU_OR_LIBRARY(stream,
+                            dense_forward(stream.native(), shape, precision, x, weight, bias, y));
   cpu::dense_forward(shape, x, weight, bias, y);
 }
 
 void dense_backward_data(const Stream& stream, const DenseShape& shape, Precision precision,
                          const float* dy, const float* weight, float* dx) {
-  PIXELDP_ON_GPU(stream, dense_backward_data(stream.native(), shape, precision, dy, weight, dx));
+  PIXELDP_ON_GPU_OR_LIBRARY(stream,
+                            dense_backward_data(stream.native(), shape, precision, dy, weight, dx));
   cpu::dense_backward_data(shape, dy, weight, dx);
 }
 
 void dense_backward_weight(const Stream& stream, const DenseShape& shape, Precision precision,
                            const float* x, const float* dy, float* dweight, float* dbias) {
-  PIXELDP_ON_GPU(stream,
-                 dense_backward_weight(stream.native(), shape, precision, x, dy, dweight, dbias));
+  PIXELDP_ON_GPU_OR_LIBRARY(
+      stream, dense_backward_weight(stream.native(), shape, precision, x, dy, dweight, dbias));
   cpu::dense_backward_weight(shape, x, dy, dweight, dbias);
 }
 

@@ -63,7 +63,7 @@ struct PreparedChain {
   std::vector<std::unique_ptr<kernels::Prepared>> layers;
   std::vector<std::int64_t> sizes;
 
-  PreparedChain(const Stream& stream, const std::vector<std::unique_ptr<layers::Layer>>& chain,
+  PreparedChain(const Stream& stream, std::span<const std::unique_ptr<layers::Layer>> chain,
                 Shape input, kernels::Precision precision);
 };
 

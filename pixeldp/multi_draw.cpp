@@ -6,7 +6,7 @@
 
 namespace pixeldp {
 PreparedChain::PreparedChain(const Stream& stream,
-                             const std::vector<std::unique_ptr<layers::Layer>>& chain, Shape input,
+                             std::span<const std::unique_ptr<layers::Layer>> chain, Shape input,
                              kernels::Precision precision) {
   for (const auto& layer : chain) {
     layers.push_back(layer->prepare(stream, input, precision));

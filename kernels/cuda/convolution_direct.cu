@@ -1,9 +1,10 @@
 /// y[n, p, q, o] = activation(sum over r, s, c of x[n, p stride + r - pad, q stride + s - pad, c]
-///                                                * weight[o, c, r, s])
+///                                                * weight[o, c, r, s]
+///                            + bias[o])
 ///
-/// in single precision throughout, for the convolution that reads the image: it lies before the
-/// noise, and its sensitivity is proved for this very sum. The order of the products, and so every
-/// bit, is fixed: see kernels/cuda/convolution_direct.hpp.
+/// in single precision throughout, for what lies before the noise, whose sensitivity is proved for
+/// this very sum: made for the convolution that reads the image, but able to do any. The order of
+/// the products, and so every bit, is fixed: see kernels/cuda/convolution_direct.hpp.
 ///
 /// Layouts: x [batch, in_h, in_w, in_c], weight [out_c, in_c, kernel_h, kernel_w], y
 /// [batch, out_h, out_w, out_c], dense, aligned to 4 bytes. Where the pixels of y are multiples of
@@ -12,17 +13,22 @@
 /// Work: a block makes 16 x 16 pixels of 16 channels, or 8 x 16 of 32, of one image. It keeps the
 /// kernels of its channels, re-ordered to [r, s, c, o], and the patch of x under its pixels,
 /// padding included, in shared memory: in both, the products of a kernel row are one run of
-/// consecutive values, whatever in_c. A thread makes 4 channels of 4 pixels below each other; the
-/// lanes of a warp, all channels of 8 (4) neighbouring pixels.
+/// consecutive values, whatever in_c. Where all channels of x together do not fit, it takes one
+/// chunk of them after the other. A thread makes 4 channels of 4 pixels below each other; the lanes
+/// of a warp, all channels of 8 (4) neighbouring pixels. A dense layer is an image with a row to a
+/// pixel.
 ///
-/// Fused: padding, activation. Never written: patches in the order of products.
+/// Fused: padding, bias, activation. Never written: patches in the order of products.
 ///
-/// Bytes: 4 per element of y, and x once, with the overlap of neighbouring patches from the caches.
+/// Bytes: 4 per element of y, and x once for each block of channels, with the overlap of
+/// neighbouring patches from the caches; the kernels once for each tile of pixels, from the caches.
 /// Operations: 2 kernel_h kernel_w in_c per element of y; 5 reads of shared memory per 16
-/// multiply-additions. No bank conflicts where stride in_c is 1, 2, 3 or 6.
+/// multiply-additions. No bank conflicts where the channels in a chunk are odd (several chunks
+/// always are, but for the last) or where stride times channels is 2 or 6.
 ///
-/// Registers of a thread: 47 (sm_80), 41 (sm_90), none spilt (nvcc --resource-usage). Shared
-/// memory: 7 KB for 3x3x3 kernels, 50 KB for 10x10x3 ones with stride 2.
+/// Registers of a thread: 48 (sm_80 and sm_90), none spilt (nvcc --resource-usage). Shared memory:
+/// 7 KB for 3x3x3 kernels, 50 KB for 10x10x3 ones with stride 2, at most 80 KB where there are
+/// several chunks.
 #include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/device.cuh"
@@ -69,7 +75,7 @@ __device__ __forceinline__ void load_patch(const Plan& plan, int first_h, int fi
 }
 
 template <int block_c, class Activate>
-__global__ void __launch_bounds__(Plan::block_threads)
+__global__ void __launch_bounds__(Plan::block_threads, 5)
     conv2d_direct_kernel(Plan plan, Activate activate, const float* __restrict__ x,
                          const float* __restrict__ weight, const float* __restrict__ bias,
                          float* __restrict__ y) {

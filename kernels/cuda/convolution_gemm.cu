@@ -1,40 +1,46 @@
 /// y[n, p, q, o] = epilogue(sum over r, s, c of x[n, p stride + r - pad, q stride + s - pad, c]
 ///                                              * weight[o, r, s, c])
 ///
-/// on tensor cores, for the forward convolution and for the gradient in x, which is a convolution
-/// of dy by reversed kernels (ConvPass): a matrix product whose rows are pixels of y, whose columns
-/// are its channels, and whose sums run over (r, s, c). The matrix of patches exists only a step at
-/// a time, in shared memory.
+/// on tensor cores, in bf16 or tf32, for the forward convolution and for the gradient in x, which
+/// is a convolution of dy by reversed kernels (ConvPass): a matrix product whose rows are pixels of
+/// y, whose columns are its channels, and whose sums run over (r, s, c). The matrix of patches
+/// exists only a step at a time, in shared memory.
 ///
-/// Layouts: x [batch, in_h, in_w, in_c] and weight [out_c, kernel_h, kernel_w, in_c] in bf16, in_c
-/// a multiple of 8, aligned to 16 bytes; y in bf16 or single precision, its channels side by side,
-/// its pixels anywhere. Where four channels always lie aligned they are written together.
+/// Layouts: x [batch, in_h, in_w, in_c] and weight [out_c, kernel_h, kernel_w, in_c] in bf16 or
+/// single precision, in_c whole chunks of 16 bytes, aligned to such; y in bf16 (of bf16) or single
+/// precision, its channels side by side, its pixels anywhere. Where four channels always lie
+/// aligned they are written together.
 ///
-/// Work: a block makes ConvTile::m pixels of ConvTile::n channels. A step is 32 products of every
-/// sum: 4 chunks of 8 channels, where a chunk belongs to one tap and whole chunks, not whole taps,
-/// make a step, so that no step is wasted on channel counts that are no multiple of 32. cp.async
-/// brings steps into a ring three ahead, with zeros for padding; chunk c of row i lies at
+/// Work: a block makes ConvTile::m pixels of ConvTile::n channels. A step is 4 chunks of every sum,
+/// 32 products of bf16 or 16 of tf32, where a chunk belongs to one tap and whole chunks, not whole
+/// taps, make a step, so that no step is wasted on channel counts that are no multiple of it.
+/// cp.async brings steps into a ring three ahead, with zeros for padding; chunk c of row i lies at
 /// c xor (i/2 mod 4), which leaves ldmatrix and cp.async without bank conflicts. ldmatrix reads the
-/// operands of the next 16 products while mma multiplies these. A thread finds its next tap by
-/// additions: positions of its rows are kept, and a tap is an offset that they share.
+/// operands of the next two chunks while mma multiplies these (kernels/cuda/warp_products.cuh); the
+/// fragments of m16n8k8 in tf32 are, in registers, those of m16n8k16 in bf16, so that only mma, and
+/// the rounding to tf32 in front of it, differ. A thread finds its next tap by additions: positions
+/// of its rows are kept, and a tap is an offset that they share.
 ///
-/// The sums of an element run over (r, s, c) in ascending order, 16 products to an mma, in every
-/// tile: its bits depend on nothing but its own operands.
+/// The sums of an element run over (r, s, c) in ascending order, 16 products (tf32: 8) to an mma,
+/// in every tile: its bits depend on nothing but its own operands.
 ///
-/// Fused: padding, gathering of patches, scale and shift of each channel, residual, activation,
-/// rounding. Never written: patches, unscaled sums.
+/// Fused: padding, gathering of patches, rounding to tf32, scale and shift of each channel,
+/// residual, activation, rounding of y. Never written: patches, unscaled sums.
 ///
 /// Bytes: x, weight and y once from or to memory; from the L2 cache, x once for each tap and each n
 /// channels, weight once for each m pixels. Operations: 2 kernel_h kernel_w in_c per element of y;
-/// shared memory gives 128 (tile 128 x 128), 192 (128 x 64) or 256 bytes per mma of 2048 products.
-/// Instructions of PTX per mma: 5 (128 x 128), 8 (128 x 64) or 13 (64 x 64), of which the additions
-/// that find the next chunks are half (counted; not timed on a GPU).
+/// shared memory gives 128 (tile 128 x 128), 192 (128 x 64) or 256 bytes per mma of 2048 (tf32:
+/// 1024) products. Instructions of PTX in the main loop per mma (counted; not timed on a GPU): 4
+/// (128 x 128), 7 (128 x 64) or 10 (64 x 64) in bf16, of which the additions that find the next
+/// chunks are half; 6, 10 or 14 in tf32, where rounding adds the rest.
 ///
-///   tile        registers sm_80, sm_90   shared memory   (nvcc --resource-usage; none spilt)
-///   128 x 128   250, 250                 67072
-///   128 x 64    164, 168                 50688
-///   128 x 32     96, 118                 42496
-///    64 x 64     96,  96                 33536
+///   tile        registers bf16 sm_80, sm_90   tf32 sm_80, sm_90   shared memory
+///   128 x 128   254, 252                      254, 254            67072
+///   128 x 64    166, 168                      166, 168            50688
+///   128 x 32     96, 120                      100, 120            42496
+///    64 x 64     96,  96                       96,  96            33536
+///
+/// (nvcc --resource-usage; none spilt.)
 #include <iterator>
 
 #include "kernels/cuda/convolution_gemm.hpp"

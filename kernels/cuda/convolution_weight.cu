@@ -1,32 +1,45 @@
 /// dweight[o, c, r, s] = sum over n, p, q of dy[n, p, q, o]
 ///                                           * x[n, p stride + r - pad, q stride + s - pad, c]
 ///
-/// on tensor cores: a matrix product whose rows are channels of dy, whose columns are (r, s, c),
-/// and whose sums run over pixels.
+/// on tensor cores, in bf16 or tf32: a matrix product whose rows are channels of dy, whose columns
+/// are (r, s, c), and whose sums run over pixels.
 ///
-/// Layouts: x [batch, in_h, in_w, in_c] and dy [batch, out_h, out_w, out_c] in bf16, channels
-/// multiples of 8, aligned to 16 bytes; dweight OIHW in single precision; partial sums
-/// [split, out_c, r, s, c].
+/// Layouts: x [batch, in_h, in_w, in_c] and dy [batch, out_h, out_w, out_c] in bf16 or single
+/// precision, channels filled up to whole chunks of 16 bytes, aligned to such; dweight OIHW in
+/// single precision; partial sums [split, out_c, r, s, c].
 ///
-/// Work: a block makes ConvTile::m channels by ConvTile::n columns of one split, 32 pixels a step.
-/// cp.async brings steps into a ring three ahead, as they lie in memory, a pixel to a row: chunk c
-/// of row i lies at c xor (i mod 8), which leaves cp.async and ldmatrix without bank conflicts.
-/// ldmatrix transposes, because sums run over rows. A thread brings one chunk of every few pixels:
-/// one channel chunk of dy, and one chunk of x at one tap; it goes from pixel to pixel by
-/// additions.
+/// Work: a block makes ConvTile::m channels by ConvTile::n columns of one split, 32 pixels of bf16
+/// or 16 of tf32 a step. cp.async brings steps into a ring three ahead, as they lie in memory, a
+/// pixel to a row; a thread brings one chunk of every few pixels: one channel chunk of dy, and one
+/// chunk of x at one tap; it goes from pixel to pixel by additions. Sums run over rows, so operands
+/// have to be transposed:
+///
+/// - bf16: ldmatrix does it. Chunk c of row i lies at c xor (i mod 8).
+/// - tf32: which ldmatrix cannot, for it transposes 16 bits. Lane 4 g + t reads chunk g of rows t
+/// and
+///   t + 4, and which four of the tile's channels (columns) make row (column) g of the fragments is
+///   arbitrary, so these are the four of that chunk: one access of 16 bytes per four registers, as
+///   by ldmatrix, and sums of four neighbouring columns in one lane. Chunk c of row i lies at c xor
+///   2 (i mod 4).
+///
+/// Both leave cp.async and the reads without bank conflicts. The rest of the main loop is
+/// kernels/cuda/warp_products.cuh.
 ///
 /// Sums are cut into splits, because there are many pixels and few results. A second kernel adds
-/// the splits in ascending order and re-orders: no atomics, the same bits every time.
+/// the splits in ascending order, drops what fills up chunks, and re-orders: no atomics, the same
+/// bits every time.
 ///
-/// Fused: padding, gathering of patches. Never written: patches.
+/// Fused: padding, gathering of patches, rounding to tf32. Never written: patches.
 ///
 /// Bytes: from the L2 cache, dy once for each n columns and x once for each tap and m channels;
 /// partial sums, 4 bytes per split and element, written and read. Operations: 2 per pixel and
 /// element of the weight.
 ///
-///   tile        registers sm_80, sm_90   shared memory   (nvcc --resource-usage; none spilt)
-///   128 x 128   254, 255              65536
-///    64 x 64    114, 120              32768
+///   tile        registers bf16 sm_80, sm_90   tf32 sm_80, sm_90   shared memory
+///   128 x 128   254, 254                      254, 254            65536
+///    64 x 64    114, 118                      116, 120            32768
+///
+/// (nvcc --resource-usage; none spilt; the sum of splits has 32.)
 #include "kernels/cuda/convolution_weight.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"

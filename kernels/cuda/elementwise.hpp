@@ -22,19 +22,21 @@ struct ElementwiseGrid {
 };
 
 // kernels::activate and activation_backward with everything in device memory: the same bits as on a
-// processor. `stream` is a cudaStream_t (of the emulator in the second case). Returns before the
-// work is done.
+// processor. repeat_row writes x [columns] to every row of y [rows, columns]. `stream` is a
+// cudaStream_t (of the emulator in the second case). They return before the work is done.
 
 namespace cuda {
 void activate(void* stream, Activation activation, std::int64_t size, float* y);
 void activation_backward(void* stream, Activation activation, std::int64_t size, const float* y,
                          float* gradient);
+void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x, float* y);
 }  // namespace cuda
 
 namespace emulated {
 void activate(void* stream, Activation activation, std::int64_t size, float* y);
 void activation_backward(void* stream, Activation activation, std::int64_t size, const float* y,
                          float* gradient);
+void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x, float* y);
 }  // namespace emulated
 
 }  // namespace pixeldp::kernels

@@ -15,43 +15,14 @@
 /// Bytes: 4 written per element, and 4 read, which come from the L2 cache when rows share their
 /// source. Instructions of PTX per element: 55, of which 26 integer ones (most of them Philox) and
 /// 13 in floating point (counted; not timed on a GPU).
-#include <type_traits>
-
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/lane.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/noise.cuh"
 #include "kernels/cuda/noise.hpp"
 #include "kernels/noise_arguments.hpp"
-#include "kernels/noise_formulas.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
-
-/// In the place of a transform: no noise at all, not even a rounding.
-struct NoNoise {};
-
-template <class Transform, class Activate>
-struct NoisyRow {
-  std::uint64_t seed;
-  StreamTag tag;
-  NoiseRow row;
-  float scale;
-  Activate activate;
-
-  /// The four results of one Philox block.
-  __device__ __forceinline__ void apply(std::uint32_t block, const float (&x)[4],
-                                        float (&result)[4]) const {
-    Rounded noisy[4] = {x[0], x[1], x[2], x[3]};
-    if constexpr (!std::is_same_v<Transform, NoNoise>) {
-      const Philox::Words w = Philox::at(seed, tag, row.image, row.draw, block);
-      Rounded z[4];
-      Transform::template apply<Lane>({w[0], w[1]}, z[0], z[1]);
-      Transform::template apply<Lane>({w[2], w[3]}, z[2], z[3]);
-      for (int j = 0; j < 4; ++j) noisy[j] = Lane::fma(z[j], scale, noisy[j]);
-    }
-    for (int j = 0; j < 4; ++j) result[j] = activate.template apply<Lane>(noisy[j]).value;
-  }
-};
 
 template <class Transform, class Activate, bool vectorised>
 __global__ void __launch_bounds__(NoiseGrid::block_threads)

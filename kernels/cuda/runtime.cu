@@ -5,6 +5,7 @@
 
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch_error.hpp"
+#include "kernels/cuda/libraries/training.hpp"
 #include "kernels/cuda/runtime.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
@@ -66,7 +67,13 @@ class DeviceRuntime : public Runtime {
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
     return stream;
   }
-  void destroy_stream(void* stream) const noexcept override { cudaStreamDestroy(native(stream)); }
+  void destroy_stream(void* stream) const noexcept override {
+    cudaStreamSynchronize(native(stream));
+#ifndef PIXELDP_EMULATED
+    libraries::release(stream);
+#endif
+    cudaStreamDestroy(native(stream));
+  }
   void synchronize(void* stream) const override {
     check(cudaStreamSynchronize(native(stream)), "waiting for the kernels");
   }

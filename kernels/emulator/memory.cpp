@@ -1,11 +1,15 @@
 #include "kernels/emulator/memory.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
+#include <sys/mman.h>
+
 #include "engine/error.hpp"
 #include "kernels/emulator/sanitizer.hpp"
+#include "kernels/emulator/settings.hpp"
 
 namespace pixeldp::emulator {
 namespace {
@@ -14,14 +18,24 @@ namespace {
 constexpr std::size_t guard_bytes = 256;
 constexpr int guard_value = 0xa5, poison_value = 0xff;
 
-std::size_t round_up(std::size_t bytes) {
-  return (bytes + guard_bytes - 1) / guard_bytes * guard_bytes;
+/// What the processor's protection is made of. Guarded allocations are whole pages.
+constexpr std::size_t page_bytes = 4096;
+
+std::size_t round_up(std::size_t bytes, std::size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
+
+/// With its guard zones.
+std::size_t block_bytes(std::size_t bytes, bool guarded) {
+  return round_up(2 * guard_bytes + bytes, guarded ? page_bytes : guard_bytes);
 }
 
 }  // namespace
 
 Memory::~Memory() {
-  for (const auto& [address, allocation] : live_) {
+  for (const auto& entry : live_) {
+    const auto& [address, allocation] = entry;
+    if (allocation.guarded) allow_access(entry, true);
     std::byte* const block = const_cast<std::byte*>(address) - guard_bytes;
     unpoison(block, 2 * guard_bytes + allocation.bytes);
     std::free(block);
@@ -30,8 +44,9 @@ Memory::~Memory() {
 
 void* Memory::allocate(std::size_t bytes) {
   if (bytes > std::size_t{1} << 46) return nullptr;
-  auto* block =
-      static_cast<std::byte*>(std::aligned_alloc(guard_bytes, 2 * guard_bytes + round_up(bytes)));
+  const bool guarded = settings().guard_memory;
+  auto* block = static_cast<std::byte*>(
+      std::aligned_alloc(guarded ? page_bytes : guard_bytes, block_bytes(bytes, guarded)));
   if (block == nullptr) return nullptr;
   std::byte* const address = block + guard_bytes;
   std::memset(block, guard_value, guard_bytes);
@@ -40,7 +55,8 @@ void* Memory::allocate(std::size_t bytes) {
   poison(block, guard_bytes);
   poison(address + bytes, guard_bytes);
   const std::lock_guard lock(mutex_);
-  live_[address] = {bytes, ++allocated_};
+  const auto entry = live_.insert({address, {bytes, ++allocated_, guarded}}).first;
+  if (guarded && opened_ == 0) allow_access(*entry, false);
   return address;
 }
 
@@ -52,6 +68,7 @@ std::string Memory::release(void* address) {
                ? fmt::format("it is not the beginning of an allocation: {}", describe(address, 0))
                : fmt::format("it is not live {} memory (or was freed before)", kind_);
   }
+  if (entry->second.guarded) allow_access(*entry, true);
   std::byte* const block = static_cast<std::byte*>(address) - guard_bytes;
   unpoison(block, 2 * guard_bytes + entry->second.bytes);
   const std::string text = damage(*entry);
@@ -85,6 +102,28 @@ std::string Memory::describe(const void* address, std::size_t bytes) const {
   return fmt::format("{} bytes at offset {} of allocation {} of {} bytes of {} memory", bytes,
                      static_cast<const std::byte*>(address) - entry->first, entry->second.number,
                      entry->second.bytes, kind_);
+}
+
+void Memory::allow_access(const Map::value_type& entry, bool allowed) const {
+  const auto& [address, allocation] = entry;
+  std::byte* const block = const_cast<std::byte*>(address) - guard_bytes;
+  if (::mprotect(block, block_bytes(allocation.bytes, true),
+                 allowed ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+    fail("the processor cannot guard {} memory: mprotect: {}", kind_, std::strerror(errno));
+}
+
+void Memory::open() {
+  const std::lock_guard lock(mutex_);
+  if (opened_++ > 0) return;
+  for (const auto& entry : live_)
+    if (entry.second.guarded) allow_access(entry, true);
+}
+
+void Memory::close() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (--opened_ > 0) return;
+  for (const auto& entry : live_)
+    if (entry.second.guarded) allow_access(entry, false);
 }
 
 std::size_t Memory::allocations() const {

@@ -28,6 +28,10 @@ class Memory {
   /// "400 bytes at offset 8 of allocation 3 of 100 bytes of device memory".
   std::string describe(const void* address, std::size_t bytes) const;
 
+  /// While open, the processor may touch what is guarded (Settings::guard_memory). Nests.
+  void open();
+  void close() noexcept;
+
   /// Allocations made so far; the latest one has this number.
   std::size_t allocations() const;
   std::size_t live_allocations() const;
@@ -41,20 +45,33 @@ class Memory {
   struct Allocation {
     std::size_t bytes = 0;
     std::size_t number = 0;  // counted from 1, in the order of allocation
+    bool guarded = false;
   };
   using Map = std::map<const std::byte*, Allocation>;
 
   /// The allocation that begins at or before the address; end() when there is none.
   Map::const_iterator below(const void* address) const;
   std::string damage(const Map::value_type& entry) const;
+  void allow_access(const Map::value_type& entry, bool allowed) const;
 
   const char* kind_;
   mutable std::recursive_mutex mutex_;
   Map live_;
   std::size_t allocated_ = 0;
+  int opened_ = 0;
 };
 
 Memory& device_memory();
+
+/// Opens the device's memory for one scope.
+class DeviceMemoryAccess {
+ public:
+  DeviceMemoryAccess() { device_memory().open(); }
+  ~DeviceMemoryAccess() { device_memory().close(); }
+  DeviceMemoryAccess(const DeviceMemoryAccess&) = delete;
+  DeviceMemoryAccess& operator=(const DeviceMemoryAccess&) = delete;
+};
+
 /// Pinned memory of the host.
 Memory& host_memory();
 

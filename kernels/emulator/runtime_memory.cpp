@@ -39,7 +39,9 @@ cudaError_t cudaMallocAsync(void** address, std::size_t bytes, cudaStream_t hand
   const std::lock_guard lock(runtime().mutex);
   const auto stream = runtime().find(handle);
   if (stream == nullptr) return bad_handle("cudaMallocAsync");
-  if (stream->capture == nullptr || bytes == 0) return cudaMalloc(address, bytes);
+  if (stream->capture == nullptr) return cudaMalloc(address, bytes);
+  *address = nullptr;
+  if (bytes == 0) return cudaSuccess;
   // Memory of a graph has one address for all launches, and its contents do not outlast one.
   *address = device_memory().allocate(bytes);
   if (*address == nullptr)

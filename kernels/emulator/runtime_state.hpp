@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/emulator/memory.hpp"
 #include "kernels/emulator/runtime.hpp"
 
 /// What runtime.cpp and runtime_memory.cpp share.
@@ -39,6 +40,7 @@ class Stream {
       const Task task = std::move(queue_.front());
       queue_.pop_front();
       ++done_;
+      const DeviceMemoryAccess access;
       task();
     }
   }

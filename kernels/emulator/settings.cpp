@@ -15,6 +15,14 @@ bool read_number(std::string_view text, Number& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+void read_switch(const char* variable, bool& on) {
+  const char* const value = std::getenv(variable);
+  if (value == nullptr) return;
+  const std::string_view text = value;
+  if (text != "0" && text != "1") fail_usage("{}={}: give 0 or 1", variable, text);
+  on = text == "1";
+}
+
 Settings from_environment() {
   Settings settings;
   if (const char* schedule = std::getenv("PIXELDP_EMULATOR_SCHEDULE"))
@@ -24,11 +32,8 @@ Settings from_environment() {
       fail_usage("PIXELDP_EMULATOR_ARCHITECTURE={}: give 80 or 90", architecture);
     settings.shared_memory_limit();  // refuses others
   }
-  if (const char* delay = std::getenv("PIXELDP_EMULATOR_DELAY")) {
-    const std::string_view text = delay;
-    if (text != "0" && text != "1") fail_usage("PIXELDP_EMULATOR_DELAY={}: give 0 or 1", text);
-    settings.delay_streams = text == "1";
-  }
+  read_switch("PIXELDP_EMULATOR_DELAY", settings.delay_streams);
+  read_switch("PIXELDP_EMULATOR_GUARD", settings.guard_memory);
   return settings;
 }
 

@@ -44,6 +44,9 @@ struct Settings {
   bool delay_streams = false;
   /// Bytes of device memory that there are.
   std::size_t memory = std::size_t{16} << 30;
+  /// Device memory can be touched by the work of streams only: elsewhere the processor's access is
+  /// a segmentation fault, as with a GPU. Of allocations made while this is set.
+  bool guard_memory = false;
   /// Count bank conflicts (see bank_tally).
   bool count_bank_conflicts = false;
 
@@ -52,7 +55,8 @@ struct Settings {
 };
 
 /// The settings in force. At first, those of the environment: PIXELDP_EMULATOR_SCHEDULE (see
-/// Schedule::parse), PIXELDP_EMULATOR_ARCHITECTURE (80 or 90), PIXELDP_EMULATOR_DELAY (1 or 0).
+/// Schedule::parse), PIXELDP_EMULATOR_ARCHITECTURE (80 or 90), PIXELDP_EMULATOR_DELAY and
+/// PIXELDP_EMULATOR_GUARD (1 or 0).
 const Settings& settings();
 /// To be called between launches only.
 void set_settings(const Settings& settings);

@@ -1,9 +1,13 @@
 #include "kernels/emulator/memory.hpp"
 
 #include <bit>
+#include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/emulator/sanitizer.hpp"
@@ -40,6 +44,27 @@ TEST_CASE("shared memory that a launch did not ask for is refused") {
 __global__ void write_shared_kernel(int index) { shared_storage<Words>().values[index] = 1; }
 
 __global__ void write_kernel(float* y, int index) { y[index] = 1.0f; }
+
+TEST_CASE(
+    "guarded memory is for the work of streams: the processor's own access ends the program") {
+  Settings guarded = settings();
+  guarded.guard_memory = true;
+  const WithSettings with(guarded);
+  const DeviceArray<float> y(5);
+  launch<write_kernel>(1, 1, 0, nullptr, y.data(), 2);
+  CHECK(y.values()[2] == 1.0f);
+  for (const bool touch : {false, true}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      std::freopen("/dev/null", "w", stderr);
+      if (touch) static_cast<void>(*const_cast<volatile float*>(y.data() + 2));
+      std::_Exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0) == !touch);
+  }
+}
 
 TEST_CASE("writing outside is found") {
   if (address_sanitizer) return;  // which would end the program at the very write

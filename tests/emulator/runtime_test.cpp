@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include "kernels/cuda/launch.cuh"
+#include "kernels/emulator/memory.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/throws_error.hpp"
 
@@ -112,6 +113,41 @@ TEST_CASE("a graph repeats what was recorded, with the arguments of then") {
   }
 }
 
+TEST_CASE("a graph has memory of its own, for as long as it lives") {
+  for (const bool delay : {false, true}) {
+    const WithSettings with(delayed(delay));
+    const std::size_t before = device_memory().live_allocations();
+    const DeviceArray<int> y(std::vector<int>{1});
+    const DeviceStream stream;
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t exec = nullptr;
+    int *scratch = nullptr, *none = y.data();
+    CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
+    CHECK(cudaMallocAsync(&none, 0, stream) == cudaSuccess);
+    CHECK(none == nullptr);
+    CHECK(cudaMallocAsync(&scratch, 4, stream) == cudaSuccess);
+    launch<add_kernel>(1, 1, 0, stream, scratch, 6);  // to undefined contents: -1
+    const auto copy = [&] {
+      return cudaMemcpyAsync(y.data(), scratch, 4, cudaMemcpyDeviceToDevice, stream);
+    };
+    CHECK(copy() == cudaSuccess);
+    launch<double_kernel>(1, 1, 0, stream, y.data());
+    CHECK(cudaFreeAsync(scratch, stream) == cudaSuccess);
+    CHECK(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+    CHECK(cudaGraphInstantiate(&exec, graph) == cudaSuccess);
+    CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+    for (int i = 0; i < 2; ++i) {
+      CHECK(cudaGraphLaunch(exec, stream) == cudaSuccess);
+      CHECK(y.values()[0] == 10);
+    }
+    CHECK(copy() == cudaSuccess);  // what was freed has no contents
+    CHECK(y.values()[0] == -1);
+    CHECK(device_memory().live_allocations() == before + 2);
+    CHECK(cudaGraphExecDestroy(exec) == cudaSuccess);
+    CHECK(device_memory().live_allocations() == before + 1);
+  }
+}
+
 TEST_CASE("what cannot be recorded spoils the graph") {
   const DeviceStream stream;
   const auto spoilt_by = [&](auto&& call) {
@@ -126,6 +162,8 @@ TEST_CASE("what cannot be recorded spoils the graph") {
   spoilt_by([&] { return cudaStreamSynchronize(stream); });
   spoilt_by([&] { return cudaDeviceSynchronize(); });
   spoilt_by([&] { return cudaMalloc(&p, 8); });
+  const DeviceArray<int> foreign(1);
+  spoilt_by([&] { return cudaFreeAsync(foreign.data(), stream); });
   spoilt_by([&] { return cudaMemcpy(&value, &value, 4, cudaMemcpyHostToHost); });
   CHECK(std::string(cudaGetErrorString(cudaGetLastError())).find("EndCapture") !=
         std::string::npos);

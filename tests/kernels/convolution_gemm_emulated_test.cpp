@@ -57,17 +57,10 @@ std::vector<T> convert(const std::vector<float>& values) {
     return to_bf16(values);
 }
 
-/// [pixels, channels] as the kernels read it: zeros fill up chunks.
+/// [pixels, channels] as the kernels read it.
 template <class Element>
 std::vector<Element> filled(std::int64_t channels, const std::vector<float>& values) {
-  std::vector<float> result;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    result.push_back(values[i]);
-    if ((static_cast<std::int64_t>(i) + 1) % channels == 0)
-      result.resize(result.size() +
-                    static_cast<std::size_t>(filled_channels<Element>(channels) - channels));
-  }
-  return convert<Element>(result);
+  return convert<Element>(reference::filled(channels, chunk_of<Element>, values));
 }
 
 template <class Element>

@@ -40,16 +40,10 @@ std::vector<float> framed(const std::vector<float>& values) {
   return frame;
 }
 
-/// [pixels, channels] as the kernel reads it: zeros fill up chunks.
+/// [pixels, channels] as the kernels read it.
 template <class Element>
 std::vector<Element> filled(std::int64_t channels, const std::vector<float>& values) {
-  constexpr std::int64_t chunk = chunk_of<Element>;
-  std::vector<float> result;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    result.push_back(values[i]);
-    if ((static_cast<std::int64_t>(i) + 1) % channels == 0)
-      result.resize((result.size() + chunk - 1) / chunk * chunk);
-  }
+  const std::vector<float> result = reference::filled(channels, chunk_of<Element>, values);
   if constexpr (std::is_same_v<Element, float>)
     return result;
   else

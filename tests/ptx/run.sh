@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Runs the CUDA kernels as nvcc compiled them: on a GPU where there is one, else in an interpreter of
 # PTX. PTXRUN names the build folder of such an interpreter, with libptxrun_cudart.so and
-# libptxrun_cublas.so in it, which take the places of the CUDA runtime and of cuBLAS. Without an argument, or with neither, exits with 77 (skipped).
+# libptxrun_cublas.so in it, which take the places of the CUDA runtime and of cuBLAS; a second
+# argument is what takes the place of cuDNN there. Without an argument, or with neither, exits with 77
+# (skipped).
 set -euo pipefail
 program=${1:-}
 if [[ -z $program ]]; then

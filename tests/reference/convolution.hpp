@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include "kernels/convolution.hpp"
@@ -63,6 +66,18 @@ inline std::vector<double> conv2d_backward_weight(const kernels::Conv2dShape& s,
   std::vector<double> dweight(static_cast<std::size_t>(s.weight_size()));
   for_each_product(s, [&](auto i, auto j, auto k) { dweight[j] += double{x[i]} * double{dy[k]}; });
   return dweight;
+}
+
+/// [pixels, channels] with zeros that fill up each pixel to a multiple of `chunk` channels.
+inline std::vector<float> filled(std::int64_t channels, std::int64_t chunk,
+                                 const std::vector<float>& values) {
+  std::vector<float> result;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    result.push_back(values[i]);
+    const bool last = (static_cast<std::int64_t>(i) + 1) % channels == 0;
+    while (last && std::ssize(result) % chunk != 0) result.push_back(0.0f);
+  }
+  return result;
 }
 
 }  // namespace pixeldp::reference

@@ -1,0 +1,79 @@
+#include <algorithm>
+#include <iterator>
+
+#include "engine/error.hpp"
+#include "kernels/cuda/convolution_shape.hpp"
+#include "kernels/cuda/draw_statistics.hpp"
+#include "kernels/cuda/multi_draw.hpp"
+#include "kernels/noise_arguments.hpp"
+
+namespace pixeldp::kernels {
+namespace {
+
+bool fits(const MultiDrawShape& shape, const MultiDrawNetwork& network) {
+  const Conv2dShape& conv = network.conv;
+  constexpr std::int64_t most_elements = 1 << 30;  // counted in 32 bits
+  return conv.in_w == shape.in_w && conv.in_c == shape.in_c && conv.out_c == shape.out_c &&
+         conv.kernel_h == shape.kernel && conv.kernel_w == shape.kernel &&
+         conv.stride == shape.stride && conv.pad_w.before == shape.pad_w &&
+         conv.out_w() == shape.out_w && network.hidden == shape.hidden && conv.in_h >= 1 &&
+         conv.in_h <= most_elements / (shape.in_w * shape.in_c) && conv.pad_h.before >= 0 &&
+         conv.pad_h.before < shape.kernel && conv.pad_h.after >= 0 &&
+         conv.pad_h.after < shape.kernel &&
+         conv.in_h + conv.pad_h.before + conv.pad_h.after >= shape.kernel && network.classes >= 1 &&
+         network.classes <= multi_draw_classes;
+}
+
+}  // namespace
+
+bool MultiDrawGrid::supports(const MultiDrawNetwork& network) {
+  return std::any_of(std::begin(multi_draw_shapes), std::end(multi_draw_shapes),
+                     [&](const MultiDrawShape& shape) { return fits(shape, network); });
+}
+
+MultiDrawGrid MultiDrawGrid::plan(const MultiDrawNetwork& network, const MultiDrawParams& params,
+                                  int block_draws, const float* prefixes) {
+  const Conv2dShape& conv = network.conv;
+  check_noise_arguments(params.noise, params.images, conv.in_h * conv.in_w * conv.in_c);
+  if (std::uint64_t{params.first_draw} + params.draws > std::uint64_t{1} << 32) {
+    fail("draws are numbered by 32 bits: {} draws from number {} on do not fit", params.draws,
+         params.first_draw);
+  }
+  if (reinterpret_cast<std::uintptr_t>(prefixes) % 16 != 0)
+    fail("draws of {}: the prefixes must be aligned to 16 bytes", describe(conv));
+  MultiDrawGrid grid;
+  std::int64_t least_rows = 0;
+  for (const MultiDrawShape& shape : multi_draw_shapes) {
+    if (!fits(shape, network) || (block_draws != 0 && shape.draws != block_draws)) continue;
+    const std::int64_t rows = divide_up(params.draws, shape.draws) * shape.draws;
+    if (grid.shape.draws != 0 &&
+        (rows > least_rows || (rows == least_rows && shape.draws < grid.shape.draws)))
+      continue;
+    grid.shape = shape;
+    least_rows = rows;
+  }
+  if (grid.shape.draws == 0) {
+    fail(
+        "no multi-draw kernel fits {}, then {} hidden units and {} classes: evaluate such a "
+        "network layer by layer",
+        describe(conv), network.hidden, network.classes);
+  }
+  constexpr std::int64_t most_images = 65535;  // the second axis of a grid
+  if (params.images > most_images)
+    fail("draws of {} images: one launch can do {}", params.images, most_images);
+  grid.draw_blocks = static_cast<unsigned>(least_rows / grid.shape.draws);
+  grid.images = static_cast<unsigned>(params.images);
+  return grid;
+}
+
+void check_bad_draw(std::uint64_t bad_row, const MultiDrawParams& params,
+                    const std::uint32_t* image_ids) {
+  if (bad_row == no_bad_row) return;
+  const std::uint64_t image = bad_row / params.draws, draw = bad_row % params.draws;
+  fail(
+      "a logit of draw {} of image {} is not finite: the model's weights or the image hold values "
+      "that are not numbers, or too large",
+      params.first_draw + draw, image_ids[image]);
+}
+
+}  // namespace pixeldp::kernels

@@ -1,0 +1,103 @@
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/io/safetensors.hpp"
+#include "pixeldp/certificate_log.hpp"
+#include "tests/cli/program.hpp"
+#include "tests/made_mnist.hpp"
+
+namespace pixeldp::tests {
+namespace {
+
+/// The devices whose kernels are to do what the processor does: the emulated one, and a GPU (or an
+/// interpreter of its code) where there is one.
+std::vector<std::string> other_devices() {
+  std::vector<std::string> names = {"emulated"};
+  const auto info = nlohmann::json::parse(run_program("info --json").output);
+  if (!info.at("gpus").empty()) names.push_back("cuda");
+  return names;
+}
+
+struct Workplace {
+  TemporaryFolder folder;
+  Workplace() {
+    write_made_mnist(folder / "", 64, 8);
+    write_file_atomically(folder / "made.yaml", made_mnist_config(folder / "", 2));
+  }
+  void run(const std::string& arguments) const {
+    CAPTURE(arguments);
+    // Like a GPU, the emulated device has memory of its own, and does nothing before it must.
+    const Outcome outcome =
+        run_program(arguments, folder / "", "PIXELDP_EMULATOR_GUARD=1 PIXELDP_EMULATOR_DELAY=1");
+    CAPTURE(outcome.errors);
+    REQUIRE(outcome.status == 0);
+  }
+};
+
+/// The largest difference of a parameter from `from`, in units of its largest change in `changed`.
+double relative_difference(const SafetensorsFile& from, const SafetensorsFile& changed,
+                           const SafetensorsFile& other, const std::string& name) {
+  const auto values = [&](const SafetensorsFile& file) {
+    return file.tensors.at(name).to_floats();
+  };
+  const auto a = values(from), b = values(changed), c = values(other);
+  double change = 0.0, difference = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    change = std::max(change, std::abs(double{b[i]} - a[i]));
+    difference = std::max(difference, std::abs(double{c[i]} - b[i]));
+  }
+  return difference / change;
+}
+
+TEST_CASE("every device trains the steps and certifies the images that the processor does") {
+  const Workplace place;
+  const std::string train =
+      "train made.yaml --set training.batch=2 --set training.evaluation_images=1"
+      " --set training.evaluation_draws=1 --set training.checkpoint_every=1";
+  place.run(train + " --set training.steps=1 --output start");
+  place.run(train + " --output cpu");
+  place.run("certify cpu --images 0:3 --draws 20 --data " + (place.folder / "").string());
+  const SafetensorsFile start = read_safetensors(place.folder / "start/model.safetensors");
+  const SafetensorsFile cpu = read_safetensors(place.folder / "cpu/model.safetensors");
+  const CertificateLog expected = read_certificate_log(place.folder / "cpu/certificates.jsonl");
+
+  for (const std::string& device : other_devices()) {
+    CAPTURE(device);
+    place.run(train + " --device " + device + " --output " + device);
+    const SafetensorsFile trained = read_safetensors(place.folder / device / "model.safetensors");
+    // Gradients are sums of products of tf32, which has 11 significant bits.
+    for (const auto& [name, tensor] : cpu.tensors) {
+      CAPTURE(name);
+      CHECK(relative_difference(start, cpu, trained, name) < 0x1p-9);
+    }
+
+    place.run("certify cpu --images 0:3 --draws 20 --micro-batch 32 --device " + device +
+              " --output " + device + ".jsonl --data " + (place.folder / "").string());
+    const CertificateLog log = read_certificate_log(place.folder / (device + ".jsonl"));
+    REQUIRE(log.records.size() == expected.records.size());
+    for (std::size_t i = 0; i < log.records.size(); ++i) {
+      CHECK(log.records[i].statistics.votes == expected.records[i].statistics.votes);
+      CHECK(log.records[i].prediction == expected.records[i].prediction);
+      CHECK(log.records[i].radius == expected.records[i].radius);
+    }
+  }
+}
+
+TEST_CASE("a GPU that is not there is said before anything is written") {
+  const Workplace place;
+  const Outcome outcome =
+      run_program("train made.yaml --output x --device cuda:17", place.folder / "");
+  CHECK(outcome.status != 0);
+  const auto says = [&](const char* text) {
+    return outcome.errors.find(text) != std::string::npos;
+  };
+  CHECK((says("driver") || says("cuda:17")));
+  CHECK(!std::filesystem::exists(place.folder / "x"));
+}
+
+}  // namespace
+}  // namespace pixeldp::tests
