@@ -10,6 +10,7 @@ void add_device_option(CLI::App& command, std::string& device);
 // One function per subcommand, each in the file of its name: it declares the options and sets the
 // callback that runs the command.
 void add_train(CLI::App& program);
+void add_import(CLI::App& program);
 void add_certify(CLI::App& program);
 void add_recertify(CLI::App& program);
 void add_predict(CLI::App& program);

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   program.require_subcommand(1);
   program.set_version_flag("--version", PIXELDP_VERSION);
   cli::add_train(program);
+  cli::add_import(program);
   cli::add_certify(program);
   cli::add_recertify(program);
   cli::add_predict(program);

@@ -51,9 +51,23 @@ void conv2d_backward_data(const Stream& stream, const Conv2dShape& shape, Precis
 void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, Precision precision,
                             const float* x, const float* dy, float* dweight);
 
-/// y = activation(x (*) weight) for a weight that never changes again.
+/// What becomes of the sums of a prepared convolution before they are written:
+///
+///   y[n, p, q, o] = activation(scale[o] * sum + shift[o] + residual[n, p, q, o])
+///
+/// scale and shift (a batch normalisation with fixed statistics) are in the stream's memory and
+/// need not stay; null: 1 and 0. A scale goes with a shift.
+struct Conv2dEpilogue {
+  Activation activation = {};
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+  bool residual = false;  ///< Prepared::run takes one, fp32 in y's layout; else it counts as 0
+};
+
+/// y = epilogue(x (*) weight) for a weight that never changes again. A processor multiplies the
+/// weight by the scale beforehand.
 std::unique_ptr<Prepared> prepare_conv2d(const Stream& stream, const Conv2dShape& shape,
-                                         const float* weight, Activation activation,
+                                         const float* weight, const Conv2dEpilogue& epilogue,
                                          Precision precision);
 
 }  // namespace pixeldp::kernels

@@ -109,10 +109,10 @@ void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, Prec
 }
 
 std::unique_ptr<Prepared> prepare_conv2d(const Stream& stream, const Conv2dShape& shape,
-                                         const float* weight, Activation activation,
+                                         const float* weight, const Conv2dEpilogue& epilogue,
                                          Precision precision) {
-  PIXELDP_ON_GPU(stream, prepare_conv2d(stream.native(), shape, weight, activation, precision));
-  return cpu::prepare_conv2d(shape, weight, activation);
+  PIXELDP_ON_GPU(stream, prepare_conv2d(stream.native(), shape, weight, epilogue, precision));
+  return cpu::prepare_conv2d(shape, weight, epilogue);
 }
 
 // ---- Dense layers

@@ -17,9 +17,10 @@ enum class Precision {
 class Prepared {
  public:
   virtual ~Prepared() = default;
-  /// Row i of y depends on row i of x only, to the last bit. On a CPU a call from within a parallel
-  /// region uses one thread.
-  virtual void run(const float* x, float* y) const = 0;
+  /// Row i of y depends on row i of x (and of the residual) only, to the last bit. On a CPU a call
+  /// from within a parallel region uses one thread. The residual is for operations that were
+  /// prepared with one, and is not y.
+  virtual void run(const float* x, float* y, const float* residual = nullptr) const = 0;
 };
 
 }  // namespace pixeldp::kernels

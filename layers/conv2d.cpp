@@ -21,8 +21,13 @@ kernels::Conv2dShape Conv2d::kernel_shape(const Shape& x) const {
           .kernel_h = options_.kernel,
           .kernel_w = options_.kernel,
           .stride = options_.stride,
-          .pad_h = kernels::same_padding(x[1], options_.kernel, options_.stride),
-          .pad_w = kernels::same_padding(x[2], options_.kernel, options_.stride)};
+          .pad_h = padding(x[1]),
+          .pad_w = padding(x[2])};
+}
+
+kernels::Padding Conv2d::padding(std::int64_t extent) const {
+  if (!options_.centred) return kernels::same_padding(extent, options_.kernel, options_.stride);
+  return {options_.kernel / 2, (options_.kernel - 1) / 2};
 }
 
 Shape Conv2d::output_shape(const Shape& input) const {
@@ -30,20 +35,22 @@ Shape Conv2d::output_shape(const Shape& input) const {
   return {shape.batch, shape.out_h(), shape.out_w(), shape.out_c};
 }
 
-void Conv2d::forward(const Stream& stream, const Tensor& x, Tensor& y) const {
+void Conv2d::forward(const Stream& stream, const Tensor& x, Tensor& y, Saved&) {
   y.resize(output_shape(x.shape()), stream.device());
   kernels::conv2d_forward(stream, kernel_shape(x.shape()), options_.precision, x.data(),
                           weight_.value.data(), y.data());
   kernels::activate(stream, options_.activation, y.size(), y.data());
 }
 
-void Conv2d::backward(const Stream& stream, const Tensor& x, const Tensor& y, Tensor& dy,
-                      Tensor* dx) {
+void Conv2d::backward(const Stream& stream, const Tensor& x, const Tensor& y, Saved& saved,
+                      Tensor& dy, Tensor* dx) {
   const auto shape = kernel_shape(x.shape());
   kernels::activation_backward(stream, options_.activation, y.size(), y.data(), dy.data());
-  weight_.gradient.resize(weight_.value.shape(), stream.device());
-  kernels::conv2d_backward_weight(stream, shape, options_.precision, x.data(), dy.data(),
-                                  weight_.gradient.data());
+  if (saved.mode == Mode::training) {
+    weight_.gradient.resize(weight_.value.shape(), stream.device());
+    kernels::conv2d_backward_weight(stream, shape, options_.precision, x.data(), dy.data(),
+                                    weight_.gradient.data());
+  }
   if (dx) {
     dx->resize(x.shape(), stream.device());
     kernels::conv2d_backward_data(stream, shape, options_.precision, dy.data(),
@@ -53,8 +60,14 @@ void Conv2d::backward(const Stream& stream, const Tensor& x, const Tensor& y, Te
 
 std::unique_ptr<kernels::Prepared> Conv2d::prepare(const Stream& stream, const Shape& input,
                                                    kernels::Precision precision) const {
-  return kernels::prepare_conv2d(stream, kernel_shape(input), weight_.value.data(),
-                                 options_.activation, precision);
+  return prepare_with(stream, input, {.activation = options_.activation}, precision);
+}
+
+std::unique_ptr<kernels::Prepared> Conv2d::prepare_with(const Stream& stream, const Shape& input,
+                                                        const kernels::Conv2dEpilogue& epilogue,
+                                                        kernels::Precision precision) const {
+  return kernels::prepare_conv2d(stream, kernel_shape(input), weight_.value.data(), epilogue,
+                                 precision);
 }
 
 }  // namespace pixeldp::layers

@@ -24,21 +24,23 @@ Shape Dense::output_shape(const Shape& input) const {
   return {kernel_shape(input).rows, options_.out};
 }
 
-void Dense::forward(const Stream& stream, const Tensor& x, Tensor& y) const {
+void Dense::forward(const Stream& stream, const Tensor& x, Tensor& y, Saved&) {
   y.resize(output_shape(x.shape()), stream.device());
   kernels::dense_forward(stream, kernel_shape(x.shape()), options_.precision, x.data(),
                          weight_.value.data(), bias_.value.data(), y.data());
   kernels::activate(stream, options_.activation, y.size(), y.data());
 }
 
-void Dense::backward(const Stream& stream, const Tensor& x, const Tensor& y, Tensor& dy,
-                     Tensor* dx) {
+void Dense::backward(const Stream& stream, const Tensor& x, const Tensor& y, Saved& saved,
+                     Tensor& dy, Tensor* dx) {
   const auto shape = kernel_shape(x.shape());
   kernels::activation_backward(stream, options_.activation, y.size(), y.data(), dy.data());
-  weight_.gradient.resize(weight_.value.shape(), stream.device());
-  bias_.gradient.resize(bias_.value.shape(), stream.device());
-  kernels::dense_backward_weight(stream, shape, options_.precision, x.data(), dy.data(),
-                                 weight_.gradient.data(), bias_.gradient.data());
+  if (saved.mode == Mode::training) {
+    weight_.gradient.resize(weight_.value.shape(), stream.device());
+    bias_.gradient.resize(bias_.value.shape(), stream.device());
+    kernels::dense_backward_weight(stream, shape, options_.precision, x.data(), dy.data(),
+                                   weight_.gradient.data(), bias_.gradient.data());
+  }
   if (dx) {
     dx->resize(x.shape(), stream.device());
     kernels::dense_backward_data(stream, shape, options_.precision, dy.data(), weight_.value.data(),

@@ -20,8 +20,8 @@ class Dense : public Layer {
 
   std::string name() const override { return name_; }
   Shape output_shape(const Shape& input) const override;
-  void forward(const Stream& stream, const Tensor& x, Tensor& y) const override;
-  void backward(const Stream& stream, const Tensor& x, const Tensor& y, Tensor& dy,
+  void forward(const Stream& stream, const Tensor& x, Tensor& y, Saved& saved) override;
+  void backward(const Stream& stream, const Tensor& x, const Tensor& y, Saved& saved, Tensor& dy,
                 Tensor* dx) override;
   std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
                                              kernels::Precision precision) const override;

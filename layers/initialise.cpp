@@ -1,5 +1,7 @@
 #include "layers/initialise.hpp"
 
+#include <cmath>
+
 #include "engine/philox.hpp"
 #include "kernels/noise.hpp"
 
@@ -24,6 +26,22 @@ void fill_uniform(Tensor& tensor, double limit, std::uint64_t seed, std::uint32_
     const double u = (words[static_cast<std::size_t>(i % 4)] + 0.5) * 0x1p-32;
     tensor.data()[i] = static_cast<float>((2.0 * u - 1.0) * limit);
   }
+}
+
+void Initialiser::convolution(Conv2d& conv, bool rescaled) {
+  const Conv2d::Options& o = conv.options();
+  double deviation = std::sqrt(2.0 / static_cast<double>(o.kernel * o.kernel * o.out_c));
+  if (rescaled) {
+    const double scale = std::ceil(static_cast<double>(o.kernel) / static_cast<double>(o.stride));
+    deviation /= scale;
+    conv.weight().gradient_scale = static_cast<float>(1.0 / (scale * scale));
+  }
+  fill_normal(conv.weight().value, deviation, seed_, parameter_++);
+}
+
+void Initialiser::dense(Dense& dense) {
+  fill_uniform(dense.weight().value, std::sqrt(3.0 / static_cast<double>(dense.options().in)),
+               seed_, parameter_++);
 }
 
 }  // namespace pixeldp::layers

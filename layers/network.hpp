@@ -24,8 +24,13 @@ struct Network {
   int classes() const { return static_cast<int>(head->options().out); }
   /// Every parameter, in the order of the layers.
   std::vector<Parameter*> parameters() const;
+  /// Every buffer, likewise.
+  std::vector<LayerBuffer*> buffers() const;
+  /// What a model file holds: all parameters, and the buffers that are saved.
+  std::vector<const NamedTensor*> saved_tensors() const;
   std::int64_t parameter_count() const;
-  /// Moves the parameters to the memory of `device`, which is the stream's or the processor.
+  /// Moves parameters and buffers to the memory of `device`, which is the stream's or the
+  /// processor.
   void move_to(const Stream& stream, Device device) const;
   /// Shape of `rows` rows between prefix and noise.
   Shape noise_shape(std::int64_t rows) const;
@@ -33,8 +38,8 @@ struct Network {
   Shape feature_shape(std::int64_t rows) const;
 };
 
-/// Keeps a network's parameters in the memory of `device`, the stream's or the processor, for one
-/// scope.
+/// Keeps a network's parameters and buffers in the memory of `device`, the stream's or the
+/// processor, for one scope.
 class ParametersOn {
  public:
   ParametersOn(const Stream& stream, const Network& network, Device device)
@@ -61,9 +66,10 @@ class TrainingPass {
   explicit TrainingPass(Network& network) : network_(network) {}
 
   /// Images [N, H, W, C] to logits [N, classes]; draws.rows has one entry per image.
-  const Tensor& forward(const Stream& stream, const Tensor& images, const Noise::Draws& draws);
-  /// From the gradient in the logits (used up) to the gradient in every parameter; and in the
-  /// images if dimages is given. Follows a forward with the same images.
+  const Tensor& forward(const Stream& stream, Mode mode, const Tensor& images,
+                        const Noise::Draws& draws);
+  /// From the gradient in the logits (used up) to the gradient in every parameter, if the mode was
+  /// training; and in the images if dimages is given. Follows a forward with the same images.
   void backward(const Stream& stream, const Tensor& images, Tensor& dlogits,
                 Tensor* dimages = nullptr);
 
@@ -71,6 +77,9 @@ class TrainingPass {
   Network& network_;
   std::vector<Tensor> prefix_, body_;                      // outputs of each layer
   std::vector<Tensor> prefix_gradients_, body_gradients_;  // in the inputs of each layer
+  std::vector<Saved> prefix_saved_, body_saved_;
+  Saved head_saved_;
+  Mode mode_ = Mode::training;
   Tensor noisy_, logits_, dfeatures_;
 };
 

@@ -2,6 +2,9 @@
 
 #include <charconv>
 #include <cmath>
+#include <set>
+
+#include <fmt/ranges.h>
 
 #include "engine/error.hpp"
 #include "pixeldp/network_sensitivity.hpp"
@@ -13,6 +16,9 @@ constexpr const char* format_name = "pixeldp-model-1";
 
 std::string text(double value) { return fmt::format("{}", value); }
 std::string text(bool value) { return value ? "true" : "false"; }
+std::string text(const std::vector<double>& values) {
+  return fmt::format("{}", fmt::join(values, ","));
+}
 
 /// Typed reading of the metadata, with errors that name file and key.
 class Metadata {
@@ -31,12 +37,19 @@ class Metadata {
 
   template <typename Number>
   Number number(const std::string& key) const {
-    const std::string value = string(key);
-    Number result{};
-    const auto end = value.data() + value.size();
-    const auto [stop, error] = std::from_chars(value.data(), end, result);
-    if (error != std::errc() || stop != end)
-      fail("{}: metadata '{}' is '{}', not a number", what_, key, value);
+    return parse<Number>(key, string(key));
+  }
+
+  /// Numbers with commas between them; none where the key is missing.
+  std::vector<double> numbers(const std::string& key) const {
+    std::vector<double> result;
+    if (!has(key)) return result;
+    const std::string values = string(key);
+    for (std::size_t begin = 0; begin <= values.size();) {
+      const std::size_t end = std::min(values.find(',', begin), values.size());
+      result.push_back(parse<double>(key, std::string_view(values).substr(begin, end - begin)));
+      begin = end + 1;
+    }
     return result;
   }
 
@@ -49,6 +62,16 @@ class Metadata {
   }
 
  private:
+  template <typename Number>
+  Number parse(const std::string& key, std::string_view value) const {
+    Number result{};
+    const auto end = value.data() + value.size();
+    const auto [stop, error] = std::from_chars(value.data(), end, result);
+    if (error != std::errc() || stop != end)
+      fail("{}: metadata '{}' is '{}', not a number", what_, key, value);
+    return result;
+  }
+
   const SafetensorsFile& file_;
   std::string what_;
 };
@@ -66,10 +89,8 @@ void apply_calibration(const Calibration& calibration, layers::Network& network)
 
 SafetensorsFile model_to_safetensors(const Model& model) {
   SafetensorsFile file;
-  for (const layers::Parameter* parameter : model.network.parameters()) {
-    file.tensors[parameter->name] =
-        SafeTensor::from_floats(parameter->shape, parameter->value.values());
-  }
+  for (const layers::NamedTensor* tensor : model.network.saved_tensors())
+    file.tensors[tensor->name] = SafeTensor::from_floats(tensor->shape, tensor->value.values());
   const layers::NetworkSpec& spec = model.spec;
   const Calibration& c = model.calibration;
   file.metadata = {{"format", format_name},
@@ -84,6 +105,12 @@ SafetensorsFile model_to_safetensors(const Model& model) {
                    {"noise_after_layers", std::to_string(spec.noise_after_layers)},
                    {"noise_before_activation", text(spec.noise_before_activation)},
                    {"mechanism", std::string(name(c.mechanism))}};
+  if (spec.depth != 0) file.metadata["depth"] = std::to_string(spec.depth);
+  if (spec.widening != 0) file.metadata["widening"] = std::to_string(spec.widening);
+  if (!spec.input_mean.empty()) {
+    file.metadata["input_mean"] = text(spec.input_mean);
+    file.metadata["input_deviation"] = text(spec.input_deviation);
+  }
   if (c.mechanism != Mechanism::none) {
     file.metadata.insert({{"attack_norm", std::string(name(c.attack_norm))},
                           {"construction_bound", text(c.construction_bound)},
@@ -100,25 +127,50 @@ void save_model(const std::filesystem::path& path, const Model& model) {
   write_safetensors(path, model_to_safetensors(model));
 }
 
+namespace {
+
+void load_tensor(const SafetensorsFile& file, const std::string& what,
+                 const std::string& architecture, layers::NamedTensor& tensor) {
+  const auto found = file.tensors.find(tensor.name);
+  if (found == file.tensors.end())
+    fail("{}: tensor '{}' of architecture {} is missing", what, tensor.name, architecture);
+  if (found->second.shape != tensor.shape) {
+    fail("{}: tensor '{}' is {}, but architecture {} has {}", what, tensor.name,
+         fmt::join(found->second.shape, "x"), architecture, fmt::join(tensor.shape, "x"));
+  }
+  const std::vector<float> values = found->second.to_floats();
+  for (const float value : values) {
+    if (!std::isfinite(value))
+      fail("{}: tensor '{}' holds a value that is not finite", what, tensor.name);
+  }
+  std::copy(values.begin(), values.end(), tensor.value.data());
+}
+
+}  // namespace
+
 void load_parameters(const SafetensorsFile& file, const std::string& what,
                      layers::Network& network) {
-  for (layers::Parameter* parameter : network.parameters()) {
-    const auto found = file.tensors.find(parameter->name);
-    if (found == file.tensors.end()) {
-      fail("{}: tensor '{}' of architecture {} is missing", what, parameter->name,
-           network.architecture);
-    }
-    if (found->second.shape != parameter->shape) {
-      fail("{}: tensor '{}' is {}, but architecture {} has {}", what, parameter->name,
-           fmt::join(found->second.shape, "x"), network.architecture,
-           fmt::join(parameter->shape, "x"));
-    }
-    const std::vector<float> values = found->second.to_floats();
-    for (const float value : values) {
-      if (!std::isfinite(value))
-        fail("{}: tensor '{}' holds a value that is not finite", what, parameter->name);
-    }
-    std::copy(values.begin(), values.end(), parameter->value.data());
+  for (layers::Parameter* parameter : network.parameters())
+    load_tensor(file, what, network.architecture, *parameter);
+  for (layers::LayerBuffer* buffer : network.buffers()) {
+    if (!buffer->saved) continue;
+    load_tensor(file, what, network.architecture, *buffer);
+    const auto values = std::as_const(buffer->value).values();
+    if (buffer->not_negative &&
+        std::any_of(values.begin(), values.end(), [](float v) { return v < 0; }))
+      fail("{}: tensor '{}' holds a negative value", what, buffer->name);
+  }
+}
+
+void check_no_other_tensors(const SafetensorsFile& file, const std::string& what,
+                            const layers::Network& network) {
+  std::set<std::string_view> known;
+  for (const layers::NamedTensor* tensor : network.saved_tensors()) known.insert(tensor->name);
+  for (const auto& [name, tensor] : file.tensors) {
+    if (!known.contains(name))
+      fail(
+          "{}: architecture {} as it is described has no tensor '{}': its kind or depth is another",
+          what, network.architecture, name);
   }
 }
 
@@ -136,14 +188,19 @@ Model load_model(const std::filesystem::path& path) {
   model.name = metadata.string("name");
   model.dataset = metadata.string("dataset");
   model.pixel_shift = metadata.number<double>("pixel_shift");
-  model.spec = {.architecture = metadata.string("architecture"),
-                .height = metadata.number<std::int64_t>("height"),
-                .width = metadata.number<std::int64_t>("width"),
-                .channels = metadata.number<std::int64_t>("channels"),
-                .classes = metadata.number<std::int64_t>("classes"),
-                .noise_after_layers = metadata.number<int>("noise_after_layers"),
-                .noise_before_activation = metadata.boolean("noise_before_activation"),
-                .rescale_prefix = false};
+  model.spec = {
+      .architecture = metadata.string("architecture"),
+      .height = metadata.number<std::int64_t>("height"),
+      .width = metadata.number<std::int64_t>("width"),
+      .channels = metadata.number<std::int64_t>("channels"),
+      .classes = metadata.number<std::int64_t>("classes"),
+      .noise_after_layers = metadata.number<int>("noise_after_layers"),
+      .noise_before_activation = metadata.boolean("noise_before_activation"),
+      .rescale_prefix = false,
+      .depth = metadata.has("depth") ? metadata.number<std::int64_t>("depth") : 0,
+      .widening = metadata.has("widening") ? metadata.number<std::int64_t>("widening") : 0,
+      .input_mean = metadata.numbers("input_mean"),
+      .input_deviation = metadata.numbers("input_deviation")};
   Calibration& c = model.calibration;
   c.mechanism = parse_mechanism(metadata.string("mechanism"));
   if (c.mechanism != Mechanism::none) {
@@ -161,6 +218,7 @@ Model load_model(const std::filesystem::path& path) {
   }
   model.network = layers::make_network(model.spec, 0);
   load_parameters(file, path.string(), model.network);
+  check_no_other_tensors(file, path.string(), model.network);
   apply_calibration(c, model.network);
   return model;
 }

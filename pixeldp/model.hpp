@@ -11,7 +11,7 @@
 namespace pixeldp {
 
 /// A trained network with everything a certificate must know of it. In the file (safetensors) the
-/// parameters carry PyTorch-like names and the rest is metadata.
+/// parameters and the buffers of layers carry PyTorch-like names and the rest is metadata.
 struct Model {
   std::string name;
   std::string dataset;       ///< the data set it was trained on
@@ -25,7 +25,7 @@ struct Model {
 /// The network's noise layer as the calibration demands it.
 void apply_calibration(const Calibration& calibration, layers::Network& network);
 
-/// The parameters under their names, and the metadata, as a file in memory.
+/// Parameters and buffers under their names, and the metadata, as a file in memory.
 SafetensorsFile model_to_safetensors(const Model& model);
 
 /// Atomically.
@@ -36,10 +36,14 @@ void save_model(const std::filesystem::path& path, const Model& model);
 /// 0).
 Model load_model(const std::filesystem::path& path);
 
-/// Copies the tensors of a file into the parameters of those names; shapes must agree
+/// Copies the tensors of a file into the parameters and buffers of those names; shapes must agree
 /// and values be finite. `what` names the file in errors.
 void load_parameters(const SafetensorsFile& file, const std::string& what,
                      layers::Network& network);
+
+/// Throws an Error if the file has a tensor that the network has not: it belongs to another one.
+void check_no_other_tensors(const SafetensorsFile& file, const std::string& what,
+                            const layers::Network& network);
 
 /// Throws an Error unless the model may be certified: its calibration is complete and the stored
 /// sensitivity really bounds its parameters, which is computed afresh.

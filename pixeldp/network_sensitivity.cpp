@@ -1,9 +1,20 @@
 #include "pixeldp/network_sensitivity.hpp"
 
+#include <limits>
+
 #include "engine/error.hpp"
+#include "layers/normalise.hpp"
 
 namespace pixeldp {
 namespace {
+
+/// A factor for each value, of which `factor` is the largest, changes no norm by more than that.
+NormTable scaled(NormTable norms, double factor) {
+  factor *= 1.0 + 4 * std::numeric_limits<double>::epsilon();  // rounded up
+  for (auto& row : norms)
+    for (double& norm : row) norm *= factor;
+  return norms;
+}
 
 NormTable layer_norms(const layers::Layer& layer, const Shape& input, SensitivityForm form) {
   if (const auto* conv = dynamic_cast<const layers::Conv2d*>(&layer)) {
@@ -17,6 +28,8 @@ NormTable layer_norms(const layers::Layer& layer, const Shape& input, Sensitivit
     }
     return conv_norms(conv->weight().value.values(), conv_geometry(*conv, input), form);
   }
+  if (const auto* normalise = dynamic_cast<const layers::Normalise*>(&layer))
+    return scaled(identity_norms(input.row_size()), normalise->largest_scale());
   fail("the sensitivity of layer {} is not known: only convolutions may stand before the noise",
        layer.name());
 }

@@ -39,6 +39,11 @@ void save_checkpoint(const Stream& stream, const std::filesystem::path& path,
     add(p.name, p.value);
     add(p.name + velocity_suffix, state.velocity[i]);
   }
+  for (const layers::LayerBuffer* buffer : network.buffers()) {
+    if (buffer->saved)
+      file.tensors[buffer->name] =
+          SafeTensor::from_floats(buffer->shape, buffer->value.to(stream, Device()).values());
+  }
   file.metadata = {{"step", fmt::format("{}", state.step)},
                    {"seconds", fmt::format("{}", state.seconds)},
                    {"interval_loss", fmt::format("{}", state.interval_loss)},

@@ -17,13 +17,13 @@ struct TrainingState {
   std::vector<Tensor> velocity;  ///< the optimiser's momentum, one entry per parameter
 };
 
-/// Writes parameters and state atomically, from the memory of the stream's device. `config` is the
-/// resolved configuration that the run belongs to.
+/// Writes parameters, buffers and state atomically, from the memory of the stream's device.
+/// `config` is the resolved configuration that the run belongs to.
 void save_checkpoint(const Stream& stream, const std::filesystem::path& path,
                      const layers::Network& network, const TrainingState& state,
                      const std::string& config);
 
-/// Restores both, in host memory. Throws an Error when the checkpoint is damaged or belongs to
+/// Restores them, in host memory. Throws an Error when the checkpoint is damaged or belongs to
 /// another configuration.
 TrainingState load_checkpoint(const std::filesystem::path& path, layers::Network& network,
                               const std::string& config);

@@ -136,7 +136,7 @@ void Trainer::step(const TrainingBatch& batch) {
   rows_.upload(stream_, batch.rows);
   labels_.upload(stream_, batch.labels);
   const Tensor& logits =
-      pass_.forward(stream_, images_,
+      pass_.forward(stream_, layers::Mode::training, images_,
                     {.seed = config_.seed,
                      .tag = StreamTag::training,
                      .factor = static_cast<float>(noise_factor_at(config_, state_.step)),

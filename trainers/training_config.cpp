@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/ranges.h>
+
 #include "engine/error.hpp"
 #include "engine/io/dataset.hpp"
 
@@ -41,6 +43,17 @@ double assumed_sensitivity(const TrainingConfig& config) {
   return config.control == SensitivityControl::normalise_rows
              ? std::sqrt(outputs) * to_mechanism_norm
              : std::sqrt(static_cast<double>(inputs)) * to_mechanism_norm;
+}
+
+void read_network(const ConfigNode& node, layers::NetworkSpec& network) {
+  network.architecture = node.get_string("architecture");
+  const auto& names = layers::architecture_names();
+  if (std::find(names.begin(), names.end(), network.architecture) == names.end())
+    node.fail_at("architecture", fmt::format("it must be one of {}", fmt::join(names, ", ")));
+  const bool wide = network.architecture == "wide-resnet";
+  if (wide || network.architecture == "resnet")
+    network.depth = node.get_integer("depth", wide ? 28 : 20, 1, 10000);
+  if (wide) network.widening = node.get_integer("width", 10, 1, 1000);
 }
 
 void read_noise(const ConfigNode& node, TrainingConfig& config) {
@@ -135,7 +148,7 @@ TrainingConfig read_training_config(const ConfigNode& root) {
   }
   read_data(root.child("data"), config);
   const ConfigNode network = root.child("network");
-  config.network.architecture = network.get_choice("architecture", {"mnist-cnn"});
+  read_network(network, config.network);
   const ConfigNode noise = root.child("noise");
   read_noise(noise, config);
   read_sensitivity(root.child("sensitivity"), config);

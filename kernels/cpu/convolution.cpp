@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <tuple>
+#include <unordered_map>
+#include <vector>
 
 #include "kernels/cpu/onednn.hpp"
 #include "kernels/cpu/operations.hpp"
@@ -25,23 +27,32 @@ struct Descs {
       : x({s.batch, s.in_c, s.in_h, s.in_w}, f32, memory::format_tag::nhwc),
         weight({s.out_c, s.in_c, s.kernel_h, s.kernel_w}, f32, memory::format_tag::oihw),
         best_weight(weight.dims(), f32, memory::format_tag::any),
+        shift({s.out_c}, f32, memory::format_tag::a),
         y({s.batch, s.out_c, s.out_h(), s.out_w()}, f32, memory::format_tag::nhwc),
         strides{s.stride, s.stride},
         pad_before{s.pad_h.before, s.pad_w.before},
         pad_after{s.pad_h.after, s.pad_w.after} {}
 
-  memory::desc x, weight, best_weight, y;
+  memory::desc x, weight, best_weight, shift, y;
   memory::dims strides, pad_before, pad_after;
 };
 
 dnnl::convolution_forward::primitive_desc forward_desc(const Conv2dShape& s,
-                                                       Activation activation) {
+                                                       const Conv2dEpilogue& epilogue = {}) {
   const Descs d(s);
   // Direct, never Winograd: before the noise the sensitivity is proved for this sum of products.
-  return {{prop_kind::forward_inference, dnnl::algorithm::convolution_direct, d.x, d.best_weight,
-           d.y, d.strides, d.pad_before, d.pad_after},
-          onednn::attributes(activation),
-          onednn::engine()};
+  constexpr auto direct = dnnl::algorithm::convolution_direct;
+  constexpr auto inference = prop_kind::forward_inference;
+  const auto attributes =
+      onednn::attributes(epilogue.activation, epilogue.residual ? &d.y : nullptr);
+  if (epilogue.shift == nullptr)
+    return {{inference, direct, d.x, d.best_weight, d.y, d.strides, d.pad_before, d.pad_after},
+            attributes,
+            onednn::engine()};
+  return {
+      {inference, direct, d.x, d.best_weight, d.shift, d.y, d.strides, d.pad_before, d.pad_after},
+      attributes,
+      onednn::engine()};
 }
 
 /// A primitive with what it takes to run it. Making one is slow, so each thread keeps those it has
@@ -76,8 +87,7 @@ namespace cpu {
 
 void conv2d_forward(const Conv2dShape& shape, const float* x, const float* weight, float* y) {
   onednn::guarded(describe("forward", shape), [&] {
-    const auto& op = cached<dnnl::convolution_forward>(
-        shape, [&] { return forward_desc(shape, Activation::identity()); });
+    const auto& op = cached<dnnl::convolution_forward>(shape, [&] { return forward_desc(shape); });
     const Descs d(shape);
     memory packed(op.desc.weights_desc(), onednn::engine());
     onednn::reorder(onednn::wrap(d.weight, weight), packed);
@@ -96,7 +106,7 @@ void conv2d_backward_data(const Conv2dShape& shape, const float* dy, const float
       return dnnl::convolution_backward_data::primitive_desc(
           {dnnl::algorithm::convolution_direct, d.x, d.best_weight, d.y, d.strides, d.pad_before,
            d.pad_after},
-          onednn::attributes(), onednn::engine(), forward_desc(shape, Activation::identity()));
+          onednn::attributes(), onednn::engine(), forward_desc(shape));
     });
     memory packed(op.desc.weights_desc(), onednn::engine());
     onednn::reorder(onednn::wrap(d.weight, weight), packed);
@@ -115,7 +125,7 @@ void conv2d_backward_weight(const Conv2dShape& shape, const float* x, const floa
       return dnnl::convolution_backward_weights::primitive_desc(
           {dnnl::algorithm::convolution_direct, d.x, d.best_weight, d.y, d.strides, d.pad_before,
            d.pad_after},
-          onednn::attributes(), onednn::engine(), forward_desc(shape, Activation::identity()));
+          onednn::attributes(), onednn::engine(), forward_desc(shape));
     });
     memory packed(op.desc.diff_weights_desc(), onednn::engine());
     onednn::run(op.primitive, op.desc.scratchpad_desc(),
@@ -130,39 +140,55 @@ namespace {
 
 class PreparedConv2d : public Prepared {
  public:
-  PreparedConv2d(const Conv2dShape& shape, const float* weight, Activation activation)
+  PreparedConv2d(const Conv2dShape& shape, const float* weight, const Conv2dEpilogue& epilogue)
       : shape_(shape),
         descs_(shape),
-        desc_(forward_desc(shape, activation)),
+        residual_(epilogue.residual),
+        desc_(forward_desc(shape, epilogue)),
         primitive_(desc_),
         weight_(desc_.weights_desc(), onednn::engine()) {
-    onednn::reorder(onednn::wrap(descs_.weight, weight), weight_);
+    onednn::reorder(onednn::wrap(descs_.weight, scaled(shape, weight, epilogue.scale).data()),
+                    weight_);
+    if (epilogue.shift == nullptr) return;
+    shift_ = memory(descs_.shift, onednn::engine());
+    onednn::reorder(onednn::wrap(descs_.shift, epilogue.shift), shift_);
   }
 
-  void run(const float* x, float* y) const override {
+  void run(const float* x, float* y, const float* residual) const override {
     onednn::guarded(describe("forward", shape_), [&] {
-      onednn::run(primitive_, desc_.scratchpad_desc(),
-                  {{DNNL_ARG_SRC, onednn::wrap(descs_.x, x)},
-                   {DNNL_ARG_WEIGHTS, weight_},
-                   {DNNL_ARG_DST, onednn::wrap(descs_.y, y)}});
+      std::unordered_map<int, memory> arguments = {{DNNL_ARG_SRC, onednn::wrap(descs_.x, x)},
+                                                   {DNNL_ARG_WEIGHTS, weight_},
+                                                   {DNNL_ARG_DST, onednn::wrap(descs_.y, y)}};
+      if (shift_) arguments.emplace(DNNL_ARG_BIAS, shift_);
+      if (residual_) arguments.emplace(onednn::residual_argument, onednn::wrap(descs_.y, residual));
+      onednn::run(primitive_, desc_.scratchpad_desc(), std::move(arguments));
     });
   }
 
  private:
+  static std::vector<float> scaled(const Conv2dShape& shape, const float* weight,
+                                   const float* scale) {
+    std::vector<float> result(weight, weight + shape.weight_size());
+    if (scale == nullptr) return result;
+    const auto kernel = result.size() / static_cast<std::size_t>(shape.out_c);
+    for (std::size_t i = 0; i < result.size(); ++i) result[i] *= scale[i / kernel];
+    return result;
+  }
+
   Conv2dShape shape_;
   Descs descs_;
+  bool residual_;
   dnnl::convolution_forward::primitive_desc desc_;
   dnnl::convolution_forward primitive_;
-  memory weight_;
+  memory weight_, shift_;
 };
 
 }  // namespace
 
 std::unique_ptr<Prepared> prepare_conv2d(const Conv2dShape& shape, const float* weight,
-                                         Activation activation) {
-  return onednn::guarded(describe("forward", shape), [&] {
-    return std::make_unique<PreparedConv2d>(shape, weight, activation);
-  });
+                                         const Conv2dEpilogue& epilogue) {
+  return onednn::guarded(describe("forward", shape),
+                         [&] { return std::make_unique<PreparedConv2d>(shape, weight, epilogue); });
 }
 
 }  // namespace cpu

@@ -75,7 +75,7 @@ class PreparedDense : public Prepared {
     onednn::reorder(onednn::wrap(desc_.bias_desc(), bias), bias_);
   }
 
-  void run(const float* x, float* y) const override {
+  void run(const float* x, float* y, const float*) const override {
     onednn::guarded(describe(shape_), [&] {
       onednn::run(primitive_, desc_.scratchpad_desc(),
                   {{DNNL_ARG_SRC, onednn::wrap(desc_.src_desc(), x)},

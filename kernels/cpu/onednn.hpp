@@ -27,18 +27,20 @@ inline dnnl::memory wrap(const dnnl::memory::desc& desc, const float* data) {
   return {desc, engine(), const_cast<float*>(data)};
 }
 
-/// Attributes of a primitive: scratch memory is the caller's (see run), an activation follows when
-/// asked for.
-inline dnnl::primitive_attr attributes(Activation activation = Activation::identity()) {
+/// Attributes of a primitive: scratch memory is the caller's (see run). When asked for, a tensor
+/// like `residual` is added (argument `residual_argument`), and an activation follows.
+inline dnnl::primitive_attr attributes(Activation activation = Activation::identity(),
+                                       const dnnl::memory::desc* residual = nullptr) {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (!activation.is_identity()) {
-    dnnl::post_ops ops;
+  dnnl::post_ops ops;
+  if (residual) ops.append_binary(dnnl::algorithm::binary_add, *residual);
+  if (!activation.is_identity())
     ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, activation.slope, 0.0f);
-    attr.set_post_ops(ops);
-  }
+  attr.set_post_ops(ops);
   return attr;
 }
+inline constexpr int residual_argument = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1;
 
 /// Executes a primitive with scratch memory of the calling thread, so that one primitive may run on
 /// several threads at once.

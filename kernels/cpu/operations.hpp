@@ -23,7 +23,7 @@ void conv2d_backward_data(const Conv2dShape& shape, const float* dy, const float
 void conv2d_backward_weight(const Conv2dShape& shape, const float* x, const float* dy,
                             float* dweight);
 std::unique_ptr<Prepared> prepare_conv2d(const Conv2dShape& shape, const float* weight,
-                                         Activation activation);
+                                         const Conv2dEpilogue& epilogue);
 
 void dense_forward(const DenseShape& shape, const float* x, const float* weight, const float* bias,
                    float* y);

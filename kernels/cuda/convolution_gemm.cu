@@ -195,6 +195,22 @@ __device__ __forceinline__ float from_bf16(std::uint32_t bits) {
   return __uint_as_float(bits << 16);
 }
 
+/// 0 where there is none.
+__device__ __forceinline__ float residual_of_one(const ConvEpilogue& epilogue,
+                                                 std::int64_t offset) {
+  if (epilogue.residual_fp32 != nullptr) return epilogue.residual_fp32[offset];
+  return epilogue.residual != nullptr ? from_bf16(epilogue.residual[offset]) : 0.0f;
+}
+__device__ __forceinline__ float4 residual_of_four(const ConvEpilogue& epilogue,
+                                                   std::int64_t offset) {
+  if (epilogue.residual_fp32 != nullptr)
+    return *reinterpret_cast<const float4*>(epilogue.residual_fp32 + offset);
+  if (epilogue.residual == nullptr) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+  const uint2 bits = *reinterpret_cast<const uint2*>(epilogue.residual + offset);
+  return make_float4(from_bf16(bits.x), __uint_as_float(bits.x & 0xffff0000u), from_bf16(bits.y),
+                     __uint_as_float(bits.y & 0xffff0000u));
+}
+
 __device__ __forceinline__ void store(float* y, const float (&value)[4]) {
   *reinterpret_cast<float4*>(y) = make_float4(value[0], value[1], value[2], value[3]);
 }
@@ -238,20 +254,17 @@ __device__ __forceinline__ void write_tile(const ConvPlan& plan, const Finish& f
     const float4 sum =
         load_shared(reinterpret_cast<const float4*>(shared.sum + sum_offset<Tile>(row, column)));
     const float sums[4] = {sum.x, sum.y, sum.z, sum.w};
-    const std::uint16_t* const residual = finish.epilogue.residual;
     float value[4];
     if (plan.vectorised) {
-      uint2 bits = make_uint2(0, 0);
-      if (residual != nullptr) bits = *reinterpret_cast<const uint2*>(residual + offset);
-      const float added[4] = {from_bf16(bits.x), __uint_as_float(bits.x & 0xffff0000u),
-                              from_bf16(bits.y), __uint_as_float(bits.y & 0xffff0000u)};
+      const float4 residual = residual_of_four(finish.epilogue, offset);
+      const float added[4] = {residual.x, residual.y, residual.z, residual.w};
       for (int j = 0; j < 4; ++j)
         value[j] = finish.apply<Lane>(sums[j], scale[j], shift[j], added[j]);
       store(y + offset, value);
     } else {
       for (int j = 0; j < 4; ++j) {
         if (j >= count) continue;
-        const float added = residual != nullptr ? from_bf16(residual[offset + j]) : 0.0f;
+        const float added = residual_of_one(finish.epilogue, offset + j);
         store(y + offset + j, finish.apply<Lane>(sums[j], scale[j], shift[j], added));
       }
     }

@@ -24,11 +24,13 @@ inline constexpr int chunk_of = 16 / sizeof(Element);
 ///   y = activation(fma(sum, scale[o], shift[o]) + residual)
 ///
 /// All in device memory; null: 1, 0 and 0. scale and shift (a bias, or a batch norm with fixed
-/// statistics) have a value per channel of y, residual has y's layout, in bf16, and is not y.
+/// statistics) have a value per channel of y. The residual, in bf16 or in single precision, has y's
+/// layout and is not y; there is at most one.
 struct ConvEpilogue {
   const float* scale = nullptr;
   const float* shift = nullptr;
   const std::uint16_t* residual = nullptr;
+  const float* residual_fp32 = nullptr;
   Activation activation = {};
 };
 

@@ -147,6 +147,7 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
   plan.blocks = static_cast<unsigned>(divide_up(plan.pixels, tile.m) * channel_tiles);
   plan.vectorised = (pass.out_c | pass.first | pass.image | pass.row | pass.column) % 4 == 0 &&
                     address(y) % (4 * y_bytes) == 0 && address(epilogue.residual) % 8 == 0 &&
+                    address(epilogue.residual_fp32) % 16 == 0 &&
                     (address(epilogue.scale) | address(epilogue.shift)) % 16 == 0;
   return plan;
 }

@@ -1,11 +1,13 @@
 /// Operations on weights that stay on the device, made of the convolution kernels:
 ///
-/// y = activation(x (*) weight + bias), see prepared.hpp.
+/// y = activation(scale (x (*) weight) + shift + residual), see prepared.hpp.
 #include <string>
 
+#include "kernels/cuda/batch_norm.hpp"
 #include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/packed_convolution.cuh"
+#include "kernels/cuda/pooling.hpp"
 #include "kernels/cuda/prepared.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
@@ -18,11 +20,9 @@ class Copy {
       : memory_(static_cast<cudaStream_t>(stream), values == nullptr ? 0 : count) {
     if (memory_.data() == nullptr) return;
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(float);
-    const cudaError_t error = cudaMemcpyAsync(
-        memory_.data(), values, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(stream));
-    if (error == cudaSuccess) return;
-    cudaGetLastError();  // or the next call would report it again
-    device_call_failed(cudaGetErrorString(error), "copying " + std::to_string(bytes) + " bytes");
+    check_call(cudaMemcpyAsync(memory_.data(), values, bytes, cudaMemcpyDeviceToDevice,
+                               static_cast<cudaStream_t>(stream)),
+               "copying " + std::to_string(bytes) + " bytes");
   }
   const float* data() const { return memory_.data(); }
 
@@ -30,80 +30,92 @@ class Copy {
   StreamScratch<float> memory_;
 };
 
-/// In single precision. Operation: (weight, bias, x, y) in device memory.
+/// In single precision. Operation: (weight, scale, shift, x, y, residual) in device memory.
 template <class Operation>
 class PreparedDirect : public Prepared {
  public:
-  /// bias may be null.
-  PreparedDirect(void* stream, const float* weight, std::int64_t weight_size, const float* bias,
-                 std::int64_t bias_size, Operation operation)
+  /// scale and shift may be null.
+  PreparedDirect(void* stream, const float* weight, std::int64_t weight_size, const float* scale,
+                 const float* shift, std::int64_t channels, Operation operation)
       : weight_(stream, weight, weight_size),
-        bias_(stream, bias, bias_size),
+        scale_(stream, scale, channels),
+        shift_(stream, shift, channels),
         operation_(operation) {}
 
-  void run(const float* x, float* y) const override {
-    operation_(weight_.data(), bias_.data(), x, y);
+  void run(const float* x, float* y, const float* residual) const override {
+    operation_(weight_.data(), scale_.data(), shift_.data(), x, y, residual);
   }
 
  private:
-  Copy weight_, bias_;
+  Copy weight_, scale_, shift_;
   Operation operation_;
 };
 
 template <class Element>
 class PreparedGemm : public Prepared {
  public:
-  /// bias may be null.
-  PreparedGemm(void* stream, const Conv2dShape& shape, const float* weight, const float* bias,
-               Activation activation)
+  PreparedGemm(void* stream, const Conv2dShape& shape, const float* weight,
+               const Conv2dEpilogue& epilogue)
       : convolution_(static_cast<cudaStream_t>(stream),
                      {ConvPass::forward(shape, chunk_of<Element>)}, weight),
-        bias_(stream, bias, shape.out_c),
-        activation_(activation) {}
+        scale_(stream, epilogue.scale, shape.out_c),
+        shift_(stream, epilogue.shift, shape.out_c),
+        activation_(epilogue.activation) {}
 
-  void run(const float* x, float* y) const override {
-    convolution_.run(x, {.shift = bias_.data(), .activation = activation_}, y);
+  void run(const float* x, float* y, const float* residual) const override {
+    convolution_.run(x,
+                     {.scale = scale_.data(),
+                      .shift = shift_.data(),
+                      .residual_fp32 = residual,
+                      .activation = activation_},
+                     y);
   }
 
  private:
   PackedConvolution<Element> convolution_;
-  Copy bias_;
+  Copy scale_, shift_;
   Activation activation_;
 };
 
 std::unique_ptr<Prepared> prepare_gemm(void* stream, const Conv2dShape& shape, const float* weight,
-                                       const float* bias, Activation activation,
-                                       Precision precision) {
+                                       const Conv2dEpilogue& epilogue, Precision precision) {
   return with_element(precision, [&](auto element) -> std::unique_ptr<Prepared> {
-    return std::make_unique<PreparedGemm<decltype(element)>>(stream, shape, weight, bias,
-                                                             activation);
+    return std::make_unique<PreparedGemm<decltype(element)>>(stream, shape, weight, epilogue);
   });
 }
 
 }  // namespace
 
 std::unique_ptr<Prepared> prepare_conv2d(void* stream, const Conv2dShape& shape,
-                                         const float* weight, Activation activation,
+                                         const float* weight, const Conv2dEpilogue& epilogue,
                                          Precision precision) {
-  if (precision != Precision::fp32)
-    return prepare_gemm(stream, shape, weight, nullptr, activation, precision);
-  const auto run = [=](const float* w, const float* bias, const float* x, float* y) {
-    conv2d_direct(stream, shape, activation, x, w, bias, y);
+  if (precision != Precision::fp32) return prepare_gemm(stream, shape, weight, epilogue, precision);
+  const Activation activation = epilogue.activation, none = Activation::identity();
+  const bool adds = epilogue.residual, scales = epilogue.scale != nullptr;
+  const BatchNormParams norm = {.rows = shape.batch * shape.out_h() * shape.out_w(),
+                                .channels = shape.out_c,
+                                .activation = adds ? none : activation};
+  const auto run = [=](const float* w, const float* scale, const float* shift, const float* x,
+                       float* y, const float* residual) {
+    conv2d_direct(stream, shape, scales || adds ? none : activation, x, w, scales ? nullptr : shift,
+                  y);
+    if (scales) batch_norm_inference(stream, norm, y, scale, shift, y);
+    if (adds) add(stream, activation, norm.rows * norm.channels, y, residual, y);
   };
-  return std::make_unique<PreparedDirect<decltype(run)>>(stream, weight, shape.weight_size(),
-                                                         nullptr, 0, run);
+  return std::make_unique<PreparedDirect<decltype(run)>>(
+      stream, weight, shape.weight_size(), epilogue.scale, epilogue.shift, shape.out_c, run);
 }
 
 std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, const float* weight,
                                         const float* bias, Activation activation,
                                         Precision precision) {
   if (precision != Precision::fp32)
-    return prepare_gemm(stream, dense_as_conv2d(shape), weight, bias, activation, precision);
-  const auto run = [=](const float* w, const float* b, const float* x, float* y) {
-    dense_direct(stream, shape, activation, x, w, b, y);
-  };
-  return std::make_unique<PreparedDirect<decltype(run)>>(stream, weight, shape.out * shape.in, bias,
-                                                         shape.out, run);
+    return prepare_gemm(stream, dense_as_conv2d(shape), weight,
+                        {.activation = activation, .shift = bias}, precision);
+  const auto run = [=](const float* w, const float*, const float* b, const float* x, float* y,
+                       const float*) { dense_direct(stream, shape, activation, x, w, b, y); };
+  return std::make_unique<PreparedDirect<decltype(run)>>(stream, weight, shape.out * shape.in,
+                                                         nullptr, bias, shape.out, run);
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

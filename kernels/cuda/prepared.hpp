@@ -12,12 +12,13 @@ namespace pixeldp::kernels {
 // memory, and run returns before the work is done. `stream` is a cudaStream_t, which outlives what
 // was prepared.
 //
-// Results are those of conv2d_forward and dense_forward (kernels/cuda/convolution.hpp), activated;
-// the weights are packed once.
+// Results are those of conv2d_forward and dense_forward (kernels/cuda/convolution.hpp), with the
+// epilogue; the weights are packed once. In single precision a scale and a residual take passes of
+// their own.
 
 namespace cuda {
 std::unique_ptr<Prepared> prepare_conv2d(void* stream, const Conv2dShape& shape,
-                                         const float* weight, Activation activation,
+                                         const float* weight, const Conv2dEpilogue& epilogue,
                                          Precision precision);
 std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, const float* weight,
                                         const float* bias, Activation activation,
@@ -26,7 +27,7 @@ std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, c
 
 namespace emulated {
 std::unique_ptr<Prepared> prepare_conv2d(void* stream, const Conv2dShape& shape,
-                                         const float* weight, Activation activation,
+                                         const float* weight, const Conv2dEpilogue& epilogue,
                                          Precision precision);
 std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, const float* weight,
                                         const float* bias, Activation activation,

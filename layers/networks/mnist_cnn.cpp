@@ -1,7 +1,5 @@
 #include "layers/networks/mnist_cnn.hpp"
 
-#include <cmath>
-
 #include "engine/error.hpp"
 #include "layers/conv2d.hpp"
 #include "layers/initialise.hpp"
@@ -18,14 +16,12 @@ Network make_mnist_cnn(const NetworkSpec& spec, std::uint64_t seed) {
   }
 
   Network net;
-  net.architecture = "mnist-cnn";
-  net.input = {1, spec.height, spec.width, spec.channels};
-  std::uint32_t parameter = 0;
+  Initialiser initialise(seed);
 
   // The activation that follows the convolution right before the noise moves behind the noise if
   // asked to.
   net.noise.activation = kernels::Activation::identity();
-  Shape shape = net.input;
+  Shape shape = {1, spec.height, spec.width, spec.channels};
   for (int i = 0; i < 2; ++i) {
     const bool last_before_noise = i + 1 == position;
     const bool activation_moves = last_before_noise && spec.noise_before_activation;
@@ -40,13 +36,7 @@ Network make_mnist_cnn(const NetworkSpec& spec, std::uint64_t seed) {
             .activation =
                 activation_moves ? kernels::Activation::identity() : kernels::Activation::relu(),
             .precision = i < position ? kernels::Precision::fp32 : spec.training_precision});
-    double deviation = std::sqrt(2.0 / static_cast<double>(kernel * kernel * channels[i]));
-    if (i < position && spec.rescale_prefix) {
-      const double scale = std::ceil(static_cast<double>(kernel) / stride);
-      deviation /= scale;
-      conv->weight().gradient_scale = static_cast<float>(1.0 / (scale * scale));
-    }
-    fill_normal(conv->weight().value, deviation, seed, parameter++);
+    initialise.convolution(*conv, i < position && spec.rescale_prefix);
     shape = conv->output_shape(shape);
     (i < position ? net.prefix : net.body).push_back(std::move(conv));
   }
@@ -57,8 +47,7 @@ Network make_mnist_cnn(const NetworkSpec& spec, std::uint64_t seed) {
         name,
         Dense::Options{
             .in = in, .out = out, .activation = activation, .precision = spec.training_precision});
-    fill_uniform(layer->weight().value, std::sqrt(3.0 / static_cast<double>(in)), seed,
-                 parameter++);
+    initialise.dense(*layer);
     return layer;
   };
   net.body.push_back(dense("fc1", shape.row_size(), hidden, kernels::Activation::relu()));

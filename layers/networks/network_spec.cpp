@@ -1,11 +1,31 @@
 #include "layers/networks/network_spec.hpp"
 
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/ranges.h>
+
 #include "engine/error.hpp"
 #include "layers/networks/mnist_cnn.hpp"
+#include "layers/networks/resnet.hpp"
+#include "layers/networks/wide_resnet.hpp"
+#include "layers/normalise.hpp"
 
 namespace pixeldp::layers {
+namespace {
 
-Network make_network(const NetworkSpec& spec, std::uint64_t seed) {
+struct Architecture {
+  std::string name;
+  Network (*make)(const NetworkSpec& spec, std::uint64_t seed);
+};
+
+const std::vector<Architecture>& architectures() {
+  static const std::vector<Architecture> all = {
+      {"mnist-cnn", make_mnist_cnn}, {"wide-resnet", make_wide_resnet}, {"resnet", make_resnet}};
+  return all;
+}
+
+void check_sizes(const NetworkSpec& spec) {
   constexpr std::int64_t largest_extent = 4096, most_classes = 100000;
   const auto sane = [](std::int64_t value, std::int64_t most) {
     return value >= 1 && value <= most;
@@ -15,8 +35,51 @@ Network make_network(const NetworkSpec& spec, std::uint64_t seed) {
     fail_usage("a network cannot take images of {}x{}x{} in {} classes", spec.height, spec.width,
                spec.channels, spec.classes);
   }
-  if (spec.architecture == "mnist-cnn") return make_mnist_cnn(spec, seed);
-  fail_usage("unknown architecture '{}': this build offers 'mnist-cnn'", spec.architecture);
+}
+
+std::unique_ptr<Normalise> make_normalise(const NetworkSpec& spec) {
+  const auto& mean = spec.input_mean;
+  const auto& deviation = spec.input_deviation;
+  const bool sound =
+      std::ssize(mean) == spec.channels && mean.size() == deviation.size() &&
+      std::all_of(mean.begin(), mean.end(), [](double m) { return std::isfinite(m); }) &&
+      std::all_of(deviation.begin(), deviation.end(),
+                  [](double d) { return std::isfinite(d) && d >= 1e-6; });
+  if (!sound) {
+    fail_usage(
+        "images of {} channels cannot be normalised by means ({}) and deviations ({}): it takes "
+        "one of each for every channel, and deviations of at least 1e-6",
+        spec.channels, fmt::join(mean, ", "), fmt::join(deviation, ", "));
+  }
+  return std::make_unique<Normalise>("normalise", mean, deviation);
+}
+
+}  // namespace
+
+const std::vector<std::string>& architecture_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const Architecture& architecture : architectures()) all.push_back(architecture.name);
+    return all;
+  }();
+  return names;
+}
+
+Network make_network(const NetworkSpec& spec, std::uint64_t seed) {
+  check_sizes(spec);
+  for (const Architecture& architecture : architectures()) {
+    if (architecture.name != spec.architecture) continue;
+    Network net = architecture.make(spec, seed);
+    net.architecture = spec.architecture;
+    net.input = {1, spec.height, spec.width, spec.channels};
+    if (!spec.input_mean.empty() || !spec.input_deviation.empty()) {
+      auto& layers = net.prefix.empty() ? net.body : net.prefix;
+      layers.insert(layers.begin(), make_normalise(spec));
+    }
+    return net;
+  }
+  fail_usage("unknown architecture '{}': this build offers {}", spec.architecture,
+             fmt::join(architecture_names(), ", "));
 }
 
 }  // namespace pixeldp::layers

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "layers/network.hpp"
 
@@ -21,12 +22,21 @@ struct NetworkSpec {
   bool rescale_prefix = false;
   /// Of the products after the noise, in training only. Before it they are always in fp32.
   kernels::Precision training_precision = kernels::Precision::fp32;
+  /// Of residual networks: how many layers have weights (6 n + 4 of a wide one, else 6 n + 2), and
+  /// by what a wide one multiplies the channels. 0 for others.
+  std::int64_t depth = 0, widening = 0;
+  /// Images are normalised to (x - mean) / deviation, channel by channel, before the first layer,
+  /// and after noise in the image. Both empty: they are not.
+  std::vector<double> input_mean = {}, input_deviation = {};
 
   bool operator==(const NetworkSpec&) const = default;
 };
 
+/// "mnist-cnn", "wide-resnet", "resnet".
+const std::vector<std::string>& architecture_names();
+
 /// Builds the network with freshly initialised parameters and a noise layer that adds nothing yet.
-/// Architectures: "mnist-cnn". Throws a usage error for an unknown one or impossible sizes.
+/// Throws a usage error for an unknown architecture or impossible sizes.
 Network make_network(const NetworkSpec& spec, std::uint64_t seed);
 
 }  // namespace pixeldp::layers

@@ -115,6 +115,44 @@ TEST_CASE("convolutions and their gradients are the same on all devices and in a
   }
 }
 
+TEST_CASE("prepared convolutions scale, shift and add a residual, on all devices") {
+  for (const Conv2dShape& s : shapes) {
+    CAPTURE(s.in_c);
+    CAPTURE(s.out_c);
+    const std::int64_t y_size = s.batch * s.out_h() * s.out_w() * s.out_c;
+    const auto x = reference::integers(s.batch * s.in_h * s.in_w * s.in_c, 4, 21);
+    const auto weight = reference::integers(s.weight_size(), 4, 22);
+    const auto scale = reference::integers(s.out_c, 4, 23);
+    const auto shift = reference::integers(s.out_c, 100, 24);
+    const auto residual = reference::integers(y_size, 1000, 25);
+    const auto sums = narrow(reference::conv2d_forward(s, x, weight));
+    for (const int parts : {1, 2, 3, 6, 7}) {  // residual, shift, scale, which goes with a shift
+      std::vector<float> expected = sums;
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        const std::size_t o = i % static_cast<std::size_t>(s.out_c);
+        float& value = expected[i];
+        if (parts & 4) value *= scale[o];
+        if (parts & 2) value += shift[o];
+        if (parts & 1) value += residual[i];
+        value = value > 0 ? value : 0.5f * value;
+      }
+      for_each_device([&](DeviceKind kind, Precision p) {
+        CAPTURE(parts);
+        const auto run = [&](auto& stream, auto& in, float* out) {
+          const auto conv = prepare_conv2d(stream, s, in[1],
+                                           {.activation = {0.5f},
+                                            .scale = parts & 4 ? in[2] : nullptr,
+                                            .shift = parts & 2 ? in[3] : nullptr,
+                                            .residual = (parts & 1) != 0},
+                                           p);
+          conv->run(in[0], out, parts & 1 ? in[4] : nullptr);
+        };
+        CHECK(on(kind, {x, weight, scale, shift, residual}, sums.size(), run) == expected);
+      });
+    }
+  }
+}
+
 TEST_CASE("dense layers and their gradients are the same on all devices and in all precisions") {
   for (const DenseShape& s : dense_shapes) {
     CAPTURE(s.rows);

@@ -45,7 +45,7 @@ struct Problem : MultiDrawProblem {
     const DeviceArray<std::uint64_t> votes(result.votes), sums(result.sums),
         squares(result.squares), bad_row(std::vector<std::uint64_t>{no_bad_row});
     add_noise(nullptr, params.noise, noise_rows.data(), count, row_size(), x.data(), noised.data());
-    prepare_conv2d(nullptr, shape, w1.data(), Activation::relu(), Precision::bf16)
+    prepare_conv2d(nullptr, shape, w1.data(), {Activation::relu()}, Precision::bf16)
         ->run(noised.data(), features.data());
     prepare_dense(nullptr, {count, network.dense_in(), network.hidden}, w2.data(),
                   dense_bias.empty() ? nullptr : b2.data(), Activation::relu(), Precision::bf16)

@@ -131,7 +131,7 @@ struct Problem {
     Conv2dShape batched = shape;
     batched.batch = row_count();
     const DeviceArray<float> device_x(x), w(weight), sums(as_size(row_count() * y_size()));
-    prepare_conv2d(nullptr, batched, w.data(), Activation::identity(), Precision::bf16)
+    prepare_conv2d(nullptr, batched, w.data(), {Activation::identity()}, Precision::bf16)
         ->run(device_x.data(), sums.data());
     std::vector<float> y = sums.values();
     for (std::size_t i = 0; i < y.size(); ++i) {

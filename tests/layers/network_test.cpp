@@ -54,8 +54,8 @@ TEST_CASE(
       net.noise.distribution = kernels::NoiseDistribution::laplace;
       net.noise.scale = 0.0;
       TrainingPass pass(net);
-      const Tensor& out =
-          pass.forward(stream, images, {.seed = 1, .tag = StreamTag::training, .rows = rows});
+      const Tensor& out = pass.forward(stream, Mode::training, images,
+                                       {.seed = 1, .tag = StreamTag::training, .rows = rows});
       logits.emplace_back(out.values().begin(), out.values().end());
       CHECK(logits.back() == logits.front());
     }

@@ -126,8 +126,8 @@ TEST_CASE("every draw of a network without noise is the plain network") {
     std::copy(pixels.begin(), pixels.end(), images.data());
     const std::vector<kernels::NoiseRow> rows = {{0, 0, 0}};
     layers::TrainingPass pass(net);
-    const Tensor& logits =
-        pass.forward(Stream(), images, {.tag = StreamTag::training, .rows = rows});
+    const Tensor& logits = pass.forward(Stream(), layers::Mode::inference, images,
+                                        {.tag = StreamTag::training, .rows = rows});
 
     const ScoreStatistics statistics =
         run(MultiDrawPredictor(Stream(), net), {3}, {.draws = 10}).at(3);

@@ -56,7 +56,14 @@ std::vector<float> run(const TrainingCase& training) {
   float* y = results.data();
   conv2d_forward(nullptr, s, precision, x.data(), weight.data(), y);
   y += dy.size();
-  prepare_conv2d(nullptr, s, weight.data(), Activation::relu(), precision)->run(x.data(), y);
+  // The first values of the weight serve as scales and shifts.
+  prepare_conv2d(nullptr, s, weight.data(),
+                 {.activation = Activation::relu(),
+                  .scale = weight.data(),
+                  .shift = weight.data(),
+                  .residual = true},
+                 precision)
+      ->run(x.data(), y, dy.data());
   y += dy.size();
   conv2d_backward_data(nullptr, s, precision, dy.data(), weight.data(), y);
   y += x.size();

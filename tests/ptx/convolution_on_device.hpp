@@ -47,7 +47,8 @@ std::vector<float> run(const DirectConvCase& conv);
 std::vector<float> run_to_float(const GemmConvCase<std::uint16_t>& conv);
 std::vector<float> run_to_float(const GemmConvCase<float>& conv);
 std::vector<std::uint16_t> run_to_bf16(const GemmConvCase<std::uint16_t>& conv);
-/// y, y of the prepared operation, dx, dweight (and dbias), one after the other.
+/// y, y of the prepared operation (of convolutions with an epilogue of scales and shifts, which are
+/// the weight's first values, and dy as residual), dx, dweight (and dbias), one after the other.
 std::vector<float> run(const TrainingCase& training);
 std::vector<float> run(const DenseTrainingCase& training);
 }  // namespace cuda

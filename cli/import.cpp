@@ -1,0 +1,89 @@
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "engine/error.hpp"
+#include "engine/io/dataset.hpp"
+#include "pixeldp/import_model.hpp"
+
+namespace pixeldp::cli {
+namespace {
+
+struct Options {
+  std::string file, output, name, dataset;
+  layers::NetworkSpec spec = {.height = 32, .width = 32};
+  double pixel_shift = 0.0;
+  bool json = false;
+};
+
+void run(const Options& o) {
+  const auto sets = dataset_names();
+  if (std::find(sets.begin(), sets.end(), o.dataset) == sets.end())
+    fail_usage("unknown data set '{}': use one of {}", o.dataset, fmt::join(sets, ", "));
+  const std::filesystem::path folder = o.output, path = folder / "model.safetensors";
+  if (std::filesystem::exists(path)) {
+    fail("{} already holds a model: choose another --output", folder.string());
+  }
+  const std::string name = o.name.empty() ? std::filesystem::path(o.file).stem().string() : o.name;
+  const Model model = import_model(
+      read_safetensors(o.file), o.file,
+      {.name = name, .dataset = o.dataset, .pixel_shift = o.pixel_shift, .spec = o.spec});
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) fail("cannot create the folder {}: {}", folder.string(), error.message());
+  save_model(path, model);
+
+  const std::int64_t parameters = model.network.parameter_count();
+  if (o.json) {
+    const nlohmann::json report = {{"model", path.string()},
+                                   {"name", name},
+                                   {"architecture", model.spec.architecture},
+                                   {"classes", model.spec.classes},
+                                   {"parameters", parameters}};
+    fmt::print("{}\n", report.dump());
+  } else {
+    fmt::print("model             {}\n", path.string());
+    fmt::print("architecture      {}, {} parameters, images {}x{}x{} in {} classes\n",
+               model.spec.architecture, parameters, model.spec.height, model.spec.width,
+               model.spec.channels, model.spec.classes);
+    fmt::print("without noise: 'pixeldp certify {}' measures its accuracy\n", folder.string());
+  }
+}
+
+}  // namespace
+
+void add_import(CLI::App& program) {
+  CLI::App* command = program.add_subcommand(
+      "import", "Make a run folder of weights that another program trained (safetensors)");
+  auto o = std::make_shared<Options>();
+  command->add_option("file", o->file, "Weights with PyTorch's names")
+      ->required()
+      ->type_name("FILE.safetensors");
+  command->add_option("--architecture", o->spec.architecture, "mnist-cnn, wide-resnet or resnet")
+      ->required()
+      ->check(CLI::IsMember(layers::architecture_names()));
+  command->add_option("--depth", o->spec.depth, "Layers with weights, of a residual network");
+  command->add_option("--width", o->spec.widening, "Factor of the channels, of a wide-resnet");
+  command->add_option("--dataset", o->dataset, "Data set that it was trained on")->required();
+  command->add_option("--image-height", o->spec.height, "Of its images")->capture_default_str();
+  command->add_option("--image-width", o->spec.width, "Of its images")->capture_default_str();
+  command
+      ->add_option("--mean", o->spec.input_mean,
+                   "Means of the channels that its images are normalised by, pixels from 0 to 1")
+      ->delimiter(',');
+  command->add_option("--std", o->spec.input_deviation, "Standard deviations for the same; M,M,M")
+      ->delimiter(',');
+  command->add_option("--pixel-shift", o->pixel_shift, "Added to pixels before everything else")
+      ->capture_default_str();
+  command->add_option("--name", o->name, "Of the model (default: the file's)");
+  command->add_option("--output", o->output, "Run folder to make")->required()->type_name("RUN");
+  command->add_flag("--json", o->json, "Print one JSON object on standard output");
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace pixeldp::cli

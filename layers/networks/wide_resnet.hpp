@@ -1,0 +1,14 @@
+#pragma once
+
+#include "layers/networks/network_spec.hpp"
+
+namespace pixeldp::layers {
+
+/// The wide residual network that PixelDP uses on CIFAR-10, CIFAR-100 and SVHN (Zagoruyko and
+/// Komodakis 2016; Lecuyer et al. 2019 take depth 28 and width 10): 3x3 convolution to 16 channels;
+/// three groups of (depth - 4) / 6 ResidualUnits with 16, 32 and 64 times `widening` channels;
+/// batch normalisation; mean over the pixels; dense to the classes. Leaky ReLU of slope 0.1
+/// throughout, also after the first convolution. The noise lies in the image or after that.
+Network make_wide_resnet(const NetworkSpec& spec, std::uint64_t seed);
+
+}  // namespace pixeldp::layers
