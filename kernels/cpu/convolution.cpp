@@ -43,8 +43,11 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Conv2dShape& s,
   // Direct, never Winograd: before the noise the sensitivity is proved for this sum of products.
   constexpr auto direct = dnnl::algorithm::convolution_direct;
   constexpr auto inference = prop_kind::forward_inference;
+  // A residual is added afterwards, and the activation waits for it: oneDNN 2.6 has post-operations
+  // for sums, but adds the wrong values where it makes matrix products of a convolution, and
+  // crashes where an output sees nothing but padding.
   const auto attributes =
-      onednn::attributes(epilogue.activation, epilogue.residual ? &d.y : nullptr);
+      onednn::attributes(epilogue.residual ? Activation::identity() : epilogue.activation);
   if (epilogue.shift == nullptr)
     return {{inference, direct, d.x, d.best_weight, d.y, d.strides, d.pad_before, d.pad_after},
             attributes,
@@ -143,7 +146,8 @@ class PreparedConv2d : public Prepared {
   PreparedConv2d(const Conv2dShape& shape, const float* weight, const Conv2dEpilogue& epilogue)
       : shape_(shape),
         descs_(shape),
-        residual_(epilogue.residual),
+        adds_(epilogue.residual),
+        activation_(epilogue.activation),
         desc_(forward_desc(shape, epilogue)),
         primitive_(desc_),
         weight_(desc_.weights_desc(), onednn::engine()) {
@@ -160,9 +164,10 @@ class PreparedConv2d : public Prepared {
                                                    {DNNL_ARG_WEIGHTS, weight_},
                                                    {DNNL_ARG_DST, onednn::wrap(descs_.y, y)}};
       if (shift_) arguments.emplace(DNNL_ARG_BIAS, shift_);
-      if (residual_) arguments.emplace(onednn::residual_argument, onednn::wrap(descs_.y, residual));
       onednn::run(primitive_, desc_.scratchpad_desc(), std::move(arguments));
     });
+    if (!adds_) return;
+    add(activation_, shape_.batch * shape_.out_h() * shape_.out_w() * shape_.out_c, y, residual, y);
   }
 
  private:
@@ -177,7 +182,8 @@ class PreparedConv2d : public Prepared {
 
   Conv2dShape shape_;
   Descs descs_;
-  bool residual_;
+  bool adds_;
+  Activation activation_;
   dnnl::convolution_forward::primitive_desc desc_;
   dnnl::convolution_forward primitive_;
   memory weight_, shift_;

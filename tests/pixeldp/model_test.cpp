@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "pixeldp/network_sensitivity.hpp"
+#include "tests/layers/made_network.hpp"
 #include "tests/temporary_folder.hpp"
 #include "tests/throws_error.hpp"
 
@@ -70,6 +71,59 @@ TEST_CASE(
   model = small_model();
   model.calibration.mechanism = Mechanism::none;
   CHECK_FAILS(check_certifiable(model), "no noise");
+}
+
+TEST_CASE("a model file of another architecture or depth is refused by the tensor that tells") {
+  const TemporaryFolder folder;
+  const auto file_of = [](const char* architecture) {
+    Model model = small_model();
+    model.spec = tests::small_resnet_spec(architecture);
+    model.network = layers::make_network(model.spec, 3);
+    tests::unsettle_normalisations(model.network);
+    return model_to_safetensors(model);
+  };
+  const auto refused = [&](const char* architecture, auto change, const char* part) {
+    SafetensorsFile file = file_of(architecture);
+    change(file);
+    write_safetensors(folder / "m", file);
+    CHECK_FAILS(load_model(folder / "m"), part);
+  };
+  using File = SafetensorsFile;
+  refused(
+      "wide-resnet", [](File& f) { f.metadata["depth"] = "16"; }, "'layer1.1.bn1.weight'");
+  refused(
+      "wide-resnet", [](File& f) { f.metadata["depth"] = "11"; }, "depth 11");
+  refused(
+      "wide-resnet", [](File& f) { f.metadata.erase("depth"); }, "depth 0");
+  refused(
+      "wide-resnet", [](File& f) { f.metadata["widening"] = "2"; }, "layer1.0.");
+  refused(
+      "wide-resnet",
+      [](File& f) { f.metadata["architecture"] = "resnet", f.metadata["depth"] = "8"; },
+      "no width");
+  refused(
+      "resnet", [](File& f) { f.metadata["architecture"] = "mnist-cnn"; }, "'conv1.weight'");
+  refused(
+      "resnet",
+      [](File& f) {
+        f.metadata["architecture"] = "wide-resnet";
+        f.metadata["depth"] = "10", f.metadata["widening"] = "1";
+      },
+      "'layer1.0.bn1");
+  refused(
+      "resnet", [](File& f) { f.tensors["layer1.1.conv1.weight"] = f.tensors["conv1.weight"]; },
+      "no tensor 'layer1.1.conv1.weight'");
+  refused(
+      "resnet", [](File& f) { f.metadata["input_mean"] = "0.1,0.2"; }, "cannot be normalised");
+  refused(
+      "resnet", [](File& f) { f.metadata["input_mean"] = "0.1,,0.2"; }, "'input_mean'");
+
+  // Unchanged it loads, running statistics and all.
+  const SafetensorsFile whole = file_of("wide-resnet");
+  write_safetensors(folder / "m", whole);
+  const Model read = load_model(folder / "m");
+  CHECK(model_to_safetensors(read).tensors == whole.tensors);
+  CHECK(whole.tensors.contains("layer3.0.bn2.running_var"));
 }
 
 TEST_CASE("damage to a model file is named") {

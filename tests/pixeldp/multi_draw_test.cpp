@@ -11,7 +11,7 @@
 
 #include "engine/error.hpp"
 #include "kernels/draw_statistics.hpp"
-#include "layers/networks/network_spec.hpp"
+#include "tests/layers/made_network.hpp"
 #include "tests/reference/values.hpp"
 
 using namespace pixeldp;
@@ -168,6 +168,97 @@ TEST_CASE(
     }
     // On this device too, neighbours and the micro-batch do not matter.
     check_equal(run(MultiDrawPredictor(emulated, net, 5), {9}, plan).at(9), gpu.at(9));
+  }
+}
+
+namespace {
+
+layers::Network small_wide_resnet(int position) {
+  layers::Network net = layers::make_network(tests::small_resnet_spec("wide-resnet", position), 5);
+  tests::unsettle_normalisations(net);
+  net.noise.distribution = kernels::NoiseDistribution::gaussian;
+  net.noise.scale = 0.3;
+  return net;
+}
+
+Results run_wide(const MultiDrawPredictor& predictor, const std::vector<std::uint32_t>& images,
+                 const DrawPlan& plan) {
+  Results results;
+  predictor.run(
+      std::ssize(images), plan,
+      [&](std::int64_t i, float* pixels) {
+        const std::uint32_t image = images[static_cast<std::size_t>(i)];
+        const auto values = reference::reals(8 * 8 * 3, 100 + image);
+        std::copy(values.begin(), values.end(), pixels);
+        return image;
+      },
+      [&](std::int64_t i, const ScoreStatistics& statistics) {
+        results[images[static_cast<std::size_t>(i)]] = statistics;
+        return true;
+      });
+  return results;
+}
+
+}  // namespace
+
+TEST_CASE("a wide residual network's statistics do not depend on the work around them") {
+  const layers::Network net = small_wide_resnet(1);
+  const DrawPlan plan{.seed = 3, .draws = 23};
+  const Results reference = run_wide(MultiDrawPredictor(Stream(), net), {4, 0, 9}, plan);
+  const int threads = omp_get_max_threads();
+  for (const int team : {1, 3}) {
+    omp_set_num_threads(team);
+    for (const std::int64_t micro_batch : {1, 7, 64}) {
+      CAPTURE(team);
+      CAPTURE(micro_batch);
+      for (const auto& [image, statistics] :
+           run_wide(MultiDrawPredictor(Stream(), net, micro_batch), {9, 4}, plan))
+        check_equal(statistics, reference.at(image));
+    }
+  }
+  omp_set_num_threads(threads);
+}
+
+TEST_CASE("a wide residual network without noise is the plain network in inference mode") {
+  for (const int position : {0, 1}) {
+    layers::Network net = small_wide_resnet(position);
+    net.noise.scale = 0.0;
+    Tensor images(Shape{1, 8, 8, 3});
+    const auto pixels = reference::reals(images.size(), 100 + 3);
+    std::copy(pixels.begin(), pixels.end(), images.data());
+    const std::vector<kernels::NoiseRow> rows = {{0, 0, 0}};
+    layers::TrainingPass pass(net);
+    const Tensor& logits = pass.forward(Stream(), layers::Mode::inference, images,
+                                        {.tag = StreamTag::training, .rows = rows});
+    double total = 0.0;
+    for (int c = 0; c < 10; ++c) total += std::exp(double{logits.data()[c]});
+    const ScoreStatistics statistics =
+        run_wide(MultiDrawPredictor(Stream(), net), {3}, {.draws = 4}).at(3);
+    for (std::size_t c = 0; c < 10; ++c) {
+      CHECK(statistics.sums[c] % 4 == 0);  // all draws alike
+      CHECK(static_cast<double>(statistics.sums[c]) * kernels::score_unit / 4 ==
+            doctest::Approx(std::exp(double{logits.data()[c]}) / total).epsilon(1e-4));
+    }
+  }
+}
+
+TEST_CASE("the GPU kernels count what the processor counts, of a wide residual network") {
+  const Stream emulated(Device::parse("emulated"));
+  for (const int position : {0, 1}) {
+    CAPTURE(position);
+    const layers::Network net = small_wide_resnet(position);
+    const DrawPlan plan{.seed = 3, .draws = 6};
+    const Results cpu = run_wide(MultiDrawPredictor(Stream(), net), {4, 9}, plan);
+    const Results gpu = run_wide(MultiDrawPredictor(emulated, net, 4), {4, 9}, plan);
+    for (const std::uint32_t image : {4u, 9u}) {
+      for (std::size_t c = 0; c < 10; ++c) {
+        const auto mean = [&](const Results& r) {
+          return static_cast<double>(r.at(image).sums[c]) * kernels::score_unit / 6;
+        };
+        CHECK(std::abs(mean(cpu) - mean(gpu)) < 1e-2);  // rounding to bf16 in eight layers
+      }
+    }
+    check_equal(run_wide(MultiDrawPredictor(emulated, net, 3), {9}, plan).at(9), gpu.at(9));
   }
 }
 

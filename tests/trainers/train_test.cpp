@@ -1,8 +1,10 @@
 #include "trainers/train.hpp"
 
 #include <cmath>
+#include <vector>
 
 #include "engine/io/dataset.hpp"
+#include "engine/io/safetensors.hpp"
 #include "pixeldp/certificate.hpp"
 #include "pixeldp/model.hpp"
 #include "pixeldp/multi_draw.hpp"
@@ -174,6 +176,52 @@ TEST_CASE_FIXTURE(Fixture, "a damaged checkpoint is refused") {
   std::filesystem::resize_file(folder / "run" / "checkpoint.safetensors", 1000);
   CHECK_FAILS(train(config(8), {.output = folder / "run", .resume = true}),
               "checkpoint.safetensors");
+}
+
+TEST_CASE_FIXTURE(
+    Fixture,
+    "a wide residual network trains, and goes on from a checkpoint to the very same model") {
+  const auto wide = [&](int steps) {
+    ConfigNode config = this->config(steps);
+    config.set("network={architecture: wide-resnet, depth: 10, width: 1}");
+    config.set("training.batch=4");
+    config.set("training.evaluation_images=2");
+    return config;
+  };
+  train(wide(6), {.output = folder / "whole"});
+
+  // A run that was stopped after 3 steps: its checkpoint, and the log up to there.
+  ConfigNode three = wide(6);
+  three.set("training.checkpoint_every=3");
+  three.set("training.log_every=3");
+  train(three, {.output = folder / "stopped"});
+  ConfigNode first = wide(3);
+  first.set("training.checkpoint_every=3");
+  first.set("training.log_every=3");
+  train(first, {.output = folder / "first"});
+  SafetensorsFile checkpoint = read_safetensors(folder / "first" / "checkpoint.safetensors");
+  checkpoint.metadata["config"] = tests::text_of(folder / "stopped" / "config.yaml");
+  std::filesystem::remove(folder / "stopped" / "model.safetensors");
+  write_safetensors(folder / "stopped" / "checkpoint.safetensors", checkpoint);
+  CHECK(checkpoint.tensors.contains("layer3.0.bn2.running_mean"));
+  train(three, {.output = folder / "stopped", .resume = true});
+  CHECK(tests::text_of(folder / "stopped" / "model.safetensors") ==
+        tests::text_of(folder / "whole" / "model.safetensors"));
+
+  const Model model = load_model(folder / "stopped" / "model.safetensors");
+  check_certifiable(model);
+  CHECK(model.spec.depth == 10);
+  // Without the running statistics of the checkpoint it would be another model.
+  for (auto& [name, tensor] : checkpoint.tensors) {
+    if (name.ends_with("running_var"))
+      tensor = SafeTensor::from_floats(
+          tensor.shape, std::vector<float>(static_cast<std::size_t>(tensor.size()), 1.0f));
+  }
+  std::filesystem::remove(folder / "stopped" / "model.safetensors");
+  write_safetensors(folder / "stopped" / "checkpoint.safetensors", checkpoint);
+  train(three, {.output = folder / "stopped", .resume = true});
+  CHECK(tests::text_of(folder / "stopped" / "model.safetensors") !=
+        tests::text_of(folder / "whole" / "model.safetensors"));
 }
 
 TEST_CASE_FIXTURE(

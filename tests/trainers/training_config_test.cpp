@@ -92,6 +92,22 @@ TEST_CASE(
   CHECK(assumed({"noise.assumed_sensitivity=3"}) == 3.0);
 }
 
+TEST_CASE("residual networks have a depth, and wide ones a width") {
+  const TrainingConfig wide = read({"network.architecture=wide-resnet"});
+  CHECK(wide.network.depth == 28);
+  CHECK(wide.network.widening == 10);
+  const TrainingConfig small =
+      read({"network={architecture: wide-resnet, depth: 16, width: 4}", "noise.after_layers=0"});
+  CHECK(small.network.depth == 16);
+  CHECK(small.network.widening == 4);
+  CHECK(read({"network={architecture: resnet, depth: 56}"}).network.depth == 56);
+  CHECK_FAILS(read({"network={architecture: wide-resnet, depth: 15}"}), "depth 15");
+  CHECK_FAILS(read({"network={architecture: resnet, depth: 20, width: 2}"}), "'network.width'");
+  CHECK_FAILS(read({"network.depth=20"}), "'network.depth'");
+  CHECK_FAILS(read({"network.architecture=vgg"}), "wide-resnet");
+  CHECK_FAILS(read({"network.architecture=wide-resnet", "noise.after_layers=2"}), "not 2");
+}
+
 TEST_CASE("mistakes are named by file, line and key") {
   CHECK_FAILS(read({"training.setps=3"}), "'training.setps'");
   CHECK_FAILS(read({"training.steps=0"}), "'training.steps'");
