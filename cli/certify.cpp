@@ -16,7 +16,7 @@ namespace {
 
 struct Options {
   std::string run, split = "test", images, dataset, directory, output, device = "cpu";
-  std::string scores = "argmax";
+  std::string scores = "argmax", precision;
   CertificateArguments certificate;
   std::uint32_t draws = 300, selection_draws = 0;
   std::uint64_t seed = 1;
@@ -47,6 +47,7 @@ void run(const Options& o) {
   install_interrupt_handler();
   CertificationOptions options{.device = Device::parse(o.device),
                                .certificate = o.certificate.options(parse_score_type(o.scores)),
+                               .precision = chosen_precision(o.precision),
                                .draws = o.draws,
                                .selection_draws = o.selection_draws,
                                .seed = o.seed,
@@ -66,6 +67,7 @@ void run(const Options& o) {
   if (o.json) {
     nlohmann::json report = summary_json(summary.records);
     report["log"] = log.string();
+    report["precision"] = summary.header.precision;
     report["new_draws"] = summary.new_draws;
     report["seconds"] = summary.seconds;
     report["draws_per_second"] = rate;
@@ -73,6 +75,7 @@ void run(const Options& o) {
     return;
   }
   fmt::print("log               {}\n", log.string());
+  fmt::print("after the noise   {}\n", summary.header.precision);
   print_summary(summary.header, summary.records);
   if (summary.new_draws > 0) {
     fmt::print("\n{} draws in {:.2f} s: {:.0f} draws per second\n", summary.new_draws,
@@ -111,6 +114,7 @@ void add_certify(CLI::App& program) {
                       "Folder of the data set's files (default: $PIXELDP_DATA/NAME)");
   command->add_option("--output", o->output, "Certificate log (default: RUN/certificates.jsonl)");
   add_device_option(*command, o->device);
+  add_precision_option(*command, o->precision);
   command->add_option(
       "--micro-batch", o->micro_batch,
       "Rows (image, draw) evaluated at a time; fewer need less memory; 0: what suits "

@@ -1,11 +1,20 @@
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include <CLI/CLI.hpp>
+
+#include "kernels/prepared.hpp"
 
 namespace pixeldp::cli {
 
 /// --device, for commands that evaluate networks.
 void add_device_option(CLI::App& command, std::string& device);
+
+/// --precision, likewise, and what was chosen by it: none for the empty text.
+void add_precision_option(CLI::App& command, std::string& precision);
+std::optional<kernels::Precision> chosen_precision(const std::string& precision);
 
 // One function per subcommand, each in the file of its name: it declares the options and sets the
 // callback that runs the command.
@@ -15,6 +24,7 @@ void add_certify(CLI::App& program);
 void add_recertify(CLI::App& program);
 void add_predict(CLI::App& program);
 void add_radius(CLI::App& program);
+void add_quantise(CLI::App& program);
 void add_report(CLI::App& program);
 void add_info(CLI::App& program);
 

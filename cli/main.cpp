@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   cli::add_recertify(program);
   cli::add_predict(program);
   cli::add_radius(program);
+  cli::add_quantise(program);
   cli::add_report(program);
   cli::add_info(program);
 

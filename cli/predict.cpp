@@ -16,7 +16,7 @@ namespace pixeldp::cli {
 namespace {
 
 struct Options {
-  std::string run, directory, device = "cpu", scores = "argmax";
+  std::string run, directory, device = "cpu", scores = "argmax", precision;
   CertificateArguments certificate;
   std::vector<std::string> images;
   std::uint32_t draws = 300;
@@ -80,7 +80,8 @@ void run(const Options& o) {
   for (const std::string& image : o.images) inputs.push_back(load_input(image, run.model, o, sets));
 
   nlohmann::json results = nlohmann::json::array();
-  const MultiDrawPredictor predictor(stream, run.model.network);
+  const MultiDrawPredictor predictor(stream, run.model.network, 0,
+                                     {chosen_precision(o.precision), quantisation(run.model)});
   predictor.run(
       static_cast<std::int64_t>(inputs.size()),
       {.seed = o.seed, .tag = StreamTag::estimation, .first_draw = 0, .draws = noisy ? o.draws : 1},
@@ -133,6 +134,7 @@ void add_predict(CLI::App& program) {
   command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
   command->add_option("--data", o->directory, "Folder of the data set's files, for test:N");
   add_device_option(*command, o->device);
+  add_precision_option(*command, o->precision);
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });
 }

@@ -14,6 +14,7 @@ enum class StreamTag : std::uint32_t {
   initialisation = 4,
   shuffle = 5,
   augmentation = 6,
+  quantisation = 7,
 };
 
 /// Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): four

@@ -7,7 +7,8 @@ namespace pixeldp::kernels {
 enum class Precision {
   fp32,  ///< not at all: what lies before the noise, for the sensitivity is proved for that
   tf32,  ///< 11 significant bits, the range of fp32
-  bf16   ///< 8 significant bits, the range of fp32
+  bf16,  ///< 8 significant bits, the range of fp32
+  int8   ///< whole multiples, up to 127, of a scale: only in kernels/inference.hpp
 };
 
 /// An operation whose weights never change again, made for one shape: the weights are kept in the

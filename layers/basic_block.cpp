@@ -105,6 +105,15 @@ std::unique_ptr<kernels::Prepared> BasicBlock::prepare(const Stream& stream, con
                                          shortcut_, input);
 }
 
+int BasicBlock::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
+  const int around = shortcut_.plan(plan, x, input);
+  const int a = plan.add(conv1_.planned(x, input, &bn1_));
+  const int sum = plan.add(conv2_.planned(a, output_shape(input), &bn2_, around));
+  // The block's activation follows the sum, not bn2, which has none.
+  plan.steps.back().activation = relu;
+  return sum;
+}
+
 std::vector<Parameter*> BasicBlock::parameters() {
   std::vector<Parameter*> all;
   for (Layer* layer : std::initializer_list<Layer*>{&conv1_, &bn1_, &conv2_, &bn2_})

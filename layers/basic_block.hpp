@@ -30,6 +30,7 @@ class BasicBlock : public Layer {
                 Tensor* dx) override;
   std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
                                              kernels::Precision precision) const override;
+  int plan(kernels::InferencePlan& plan, int x, const Shape& input) const override;
   std::vector<Parameter*> parameters() override;
   std::vector<LayerBuffer*> buffers() override;
 

@@ -103,4 +103,24 @@ std::unique_ptr<kernels::Prepared> BatchNorm::prepare(const Stream& stream, cons
                                            std::move(to_shift));
 }
 
+int BatchNorm::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
+  output_shape(input);
+  return plan.add(planned(x));
+}
+
+kernels::InferenceStep BatchNorm::planned(int x) const {
+  Tensor scale, shift;
+  fold(Stream(), scale, shift);
+  const auto values = [](const Tensor& t) {
+    return std::vector<float>(t.values().begin(), t.values().end());
+  };
+  return {.kind = kernels::InferenceStep::Kind::scaling,
+          .name = name_,
+          .input = x,
+          .activation = options_.activation,
+          .outputs = options_.channels,
+          .scale = values(scale),
+          .shift = values(shift)};
+}
+
 }  // namespace pixeldp::layers

@@ -27,6 +27,7 @@ class BatchNorm : public Layer {
                 Tensor* dx) override;
   std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
                                              kernels::Precision precision) const override;
+  int plan(kernels::InferencePlan& plan, int x, const Shape& input) const override;
   std::vector<Parameter*> parameters() override { return {&weight_, &bias_}; }
   std::vector<LayerBuffer*> buffers() override { return {&running_mean_, &running_variance_}; }
 
@@ -35,6 +36,9 @@ class BatchNorm : public Layer {
   /// What the layer does to channels in inference mode, before the activation: y = scale * x +
   /// shift, both in the memory of the stream's device.
   void fold(const Stream& stream, Tensor& scale, Tensor& shift) const;
+
+  /// The layer as a step of a plan, for what can do it along with something else.
+  kernels::InferenceStep planned(int x) const;
 
  private:
   kernels::BatchNormParams params(const Shape& input) const;

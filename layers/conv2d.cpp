@@ -70,4 +70,26 @@ std::unique_ptr<kernels::Prepared> Conv2d::prepare_with(const Stream& stream, co
                                  precision);
 }
 
+int Conv2d::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
+  return plan.add(planned(x, input));
+}
+
+kernels::InferenceStep Conv2d::planned(int x, const Shape& input, const BatchNorm* norm,
+                                       int residual) const {
+  kernels::InferenceStep step{
+      .kind = kernels::InferenceStep::Kind::convolution,
+      .name = name_,
+      .input = x,
+      .residual = residual,
+      .activation = options_.activation,
+      .convolution = kernel_shape(input.with_rows(1)),
+      .weight = {weight_.value.values().begin(), weight_.value.values().end()}};
+  if (!norm) return step;
+  kernels::InferenceStep scaling = norm->planned(0);
+  step.activation = scaling.activation;
+  step.scale = std::move(scaling.scale);
+  step.shift = std::move(scaling.shift);
+  return step;
+}
+
 }  // namespace pixeldp::layers

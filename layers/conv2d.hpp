@@ -2,7 +2,7 @@
 
 #include "kernels/activation.hpp"
 #include "kernels/convolution.hpp"
-#include "layers/layer.hpp"
+#include "layers/batch_norm.hpp"
 
 namespace pixeldp::layers {
 
@@ -28,10 +28,15 @@ class Conv2d : public Layer {
                 Tensor* dx) override;
   std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
                                              kernels::Precision precision) const override;
+  int plan(kernels::InferencePlan& plan, int x, const Shape& input) const override;
   /// prepare, with this after the products in place of the activation.
   std::unique_ptr<kernels::Prepared> prepare_with(const Stream& stream, const Shape& input,
                                                   const kernels::Conv2dEpilogue& epilogue,
                                                   kernels::Precision precision) const;
+  /// The layer as a step of a plan, with a batch normalisation and its activation, and a value to
+  /// add, after the products.
+  kernels::InferenceStep planned(int x, const Shape& input, const BatchNorm* norm = nullptr,
+                                 int residual = -1) const;
   std::vector<Parameter*> parameters() override { return {&weight_}; }
 
   const Options& options() const { return options_; }

@@ -54,4 +54,15 @@ std::unique_ptr<kernels::Prepared> Dense::prepare(const Stream& stream, const Sh
                                 bias_.value.data(), options_.activation, precision);
 }
 
+int Dense::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
+  kernel_shape(input);
+  return plan.add({.kind = kernels::InferenceStep::Kind::dense,
+                   .name = name_,
+                   .input = x,
+                   .activation = options_.activation,
+                   .outputs = options_.out,
+                   .weight = {weight_.value.values().begin(), weight_.value.values().end()},
+                   .shift = {bias_.value.values().begin(), bias_.value.values().end()}});
+}
+
 }  // namespace pixeldp::layers

@@ -25,6 +25,7 @@ class Dense : public Layer {
                 Tensor* dx) override;
   std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
                                              kernels::Precision precision) const override;
+  int plan(kernels::InferencePlan& plan, int x, const Shape& input) const override;
   std::vector<Parameter*> parameters() override { return {&weight_, &bias_}; }
 
   const Options& options() const { return options_; }

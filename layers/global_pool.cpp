@@ -47,4 +47,11 @@ std::unique_ptr<kernels::Prepared> GlobalAveragePool::prepare(const Stream& stre
   return std::make_unique<PreparedPool>(stream, pool_shape(input));
 }
 
+int GlobalAveragePool::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
+  return plan.add({.kind = kernels::InferenceStep::Kind::pool,
+                   .name = name_,
+                   .input = x,
+                   .outputs = output_shape(input)[1]});
+}
+
 }  // namespace pixeldp::layers

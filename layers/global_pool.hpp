@@ -16,6 +16,7 @@ class GlobalAveragePool : public Layer {
                 Tensor* dx) override;
   std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
                                              kernels::Precision precision) const override;
+  int plan(kernels::InferencePlan& plan, int x, const Shape& input) const override;
 
  private:
   std::string name_;

@@ -3,6 +3,8 @@
 #include <functional>
 #include <numeric>
 
+#include "engine/error.hpp"
+
 namespace pixeldp::layers {
 
 NamedTensor::NamedTensor(std::string tensor_name, std::vector<std::int64_t> extents)
@@ -10,6 +12,10 @@ NamedTensor::NamedTensor(std::string tensor_name, std::vector<std::int64_t> exte
   const Shape flat{
       std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>())};
   value = Tensor(flat);
+}
+
+int Layer::plan(kernels::InferencePlan&, int, const Shape&) const {
+  fail("layer {} can be evaluated in fp32 only", name());
 }
 
 void Saved::hold(std::size_t tensor_count, std::size_t part_count) {

@@ -8,6 +8,7 @@
 
 #include "engine/device.hpp"
 #include "engine/tensor.hpp"
+#include "kernels/inference.hpp"
 #include "kernels/noise.hpp"
 #include "kernels/prepared.hpp"
 
@@ -78,6 +79,10 @@ class Layer {
   /// they are now. They, x and y lie in the memory of the stream's device.
   virtual std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
                                                      kernels::Precision precision) const = 0;
+  /// Appends what prepare() prepares to a plan: x is the number of a value of this shape (of one
+  /// row). Returns the number of the result. Parameters and buffers are in host memory. Layers that
+  /// have no plan throw an Error that names them; they are evaluated in fp32.
+  virtual int plan(kernels::InferencePlan& plan, int x, const Shape& input) const;
   virtual std::vector<Parameter*> parameters() { return {}; }
   virtual std::vector<LayerBuffer*> buffers() { return {}; }
 };

@@ -61,4 +61,17 @@ std::unique_ptr<kernels::Prepared> Normalise::prepare(const Stream& stream, cons
                                            shift_.value.to(stream, stream.device()));
 }
 
+int Normalise::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
+  output_shape(input);
+  const auto values = [](const LayerBuffer& buffer) {
+    return std::vector<float>(buffer.value.values().begin(), buffer.value.values().end());
+  };
+  return plan.add({.kind = kernels::InferenceStep::Kind::scaling,
+                   .name = name_,
+                   .input = x,
+                   .outputs = scale_.value.size(),
+                   .scale = values(scale_),
+                   .shift = values(shift_)});
+}
+
 }  // namespace pixeldp::layers

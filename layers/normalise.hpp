@@ -20,6 +20,7 @@ class Normalise : public Layer {
                 Tensor* dx) override;
   std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
                                              kernels::Precision precision) const override;
+  int plan(kernels::InferencePlan& plan, int x, const Shape& input) const override;
   std::vector<LayerBuffer*> buffers() override { return {&scale_, &shift_, &zeros_}; }
 
   /// max 1 / deviation, as it is calculated with.

@@ -109,6 +109,13 @@ std::unique_ptr<kernels::Prepared> ResidualUnit::prepare(const Stream& stream, c
                                         activate_shortcut_);
 }
 
+int ResidualUnit::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
+  const int a = bn1_.plan(plan, x, input);
+  const int around = shortcut_.plan(plan, activate_shortcut_ ? a : x, input);
+  const int b = plan.add(conv1_.planned(a, input, &bn2_));
+  return plan.add(conv2_.planned(b, output_shape(input), nullptr, around));
+}
+
 std::vector<Parameter*> ResidualUnit::parameters() {
   std::vector<Parameter*> all;
   for (Layer* layer : std::initializer_list<Layer*>{&bn1_, &conv1_, &bn2_, &conv2_})

@@ -33,6 +33,14 @@ const Tensor& Shortcut::forward(const Stream& stream, const Tensor& x, Tensor& m
   return memory;
 }
 
+int Shortcut::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
+  if (is_identity()) return x;
+  return plan.add({.kind = kernels::InferenceStep::Kind::shortcut,
+                   .name = block_ + ".shortcut",
+                   .input = x,
+                   .shortcut_shape = kernel_shape(input.with_rows(1))});
+}
+
 void Shortcut::add_gradient(const Stream& stream, const Tensor& dy, Tensor& dx,
                             Tensor& memory) const {
   const float* gradient = dy.data();

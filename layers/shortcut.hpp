@@ -24,6 +24,8 @@ class Shortcut {
 
   /// x itself where this is the identity, else what is written to `memory`.
   const Tensor& forward(const Stream& stream, const Tensor& x, Tensor& memory) const;
+  /// x itself where this is the identity, else a step's result.
+  int plan(kernels::InferencePlan& plan, int x, const Shape& input) const;
   /// Adds the gradient in x, from dy, to dx, which has x's shape.
   void add_gradient(const Stream& stream, const Tensor& dy, Tensor& dx, Tensor& memory) const;
 

@@ -1,5 +1,6 @@
 #include "pixeldp/certificate_log.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -24,6 +25,9 @@ using Wide = unsigned __int128;
 constexpr std::size_t longest_line = std::size_t{16} << 20;
 // A line is an object of numbers, strings and flat lists.
 constexpr int deepest_nesting = 2;
+
+constexpr const char* unrecorded = "unrecorded";
+constexpr std::string_view precisions[] = {unrecorded, "fp32", "bf16", "int8"};
 
 /// Where a line stands, for messages.
 struct Place {
@@ -64,6 +68,10 @@ class Fields {
     const Json& value = take(key);
     if (!value.is_string()) place_.fail("{} must be a string, but is {}", key, shown(value));
     return value.get<std::string>();
+  }
+  /// Of a key that older logs have not.
+  std::string text(const char* key, const char* missing) {
+    return object_.contains(key) ? text(key) : missing;
   }
   double number(const char* key) {
     const Json& value = take(key);
@@ -152,6 +160,8 @@ std::optional<std::string> fault(const CertificateLogHeader& header) {
   if (!(header.options.alpha > 0 && header.options.alpha < 1)) {
     return fmt::format("alpha must lie between 0 and 1, but is {}", header.options.alpha);
   }
+  if (std::ranges::find(precisions, header.precision) == std::end(precisions))
+    return fmt::format("precision '{}' is unknown", header.precision);
   if (header.draws == 0) return "draws is 0";
   return std::nullopt;
 }
@@ -235,6 +245,7 @@ Json to_json(const CertificateLogHeader& header) {
           {"bound", name(header.options.bound)},
           {"certificate", name(header.options.kind)},
           {"alpha", header.options.alpha},
+          {"precision", header.precision},
           {"seed", header.seed},
           {"draws", header.draws},
           {"selection_draws", header.selection_draws}};
@@ -263,6 +274,7 @@ CertificateLogHeader parse_header(std::string_view line, const Place& place) {
   header.options.bound = fields.named("bound", parse_bound);
   header.options.kind = fields.named("certificate", parse_certificate_kind);
   header.options.alpha = fields.number("alpha");
+  header.precision = fields.text("precision", unrecorded);
   header.seed = fields.count("seed");
   header.draws = fields.count("draws");
   header.selection_draws = fields.count("selection_draws");

@@ -22,6 +22,9 @@ struct CertificateLogHeader {
   std::string split;           ///< "train" or "test"
   Calibration calibration;
   CertificateOptions options;
+  /// Of the layers between the noise and the last: the certificate is about the network that
+  /// calculates so. "unrecorded" in logs that do not say.
+  std::string precision = "fp32";
   std::uint64_t draws = 0;            ///< estimation draws per image
   std::uint64_t selection_draws = 0;  ///< draws per image that chose the label; 0: the same draws
   std::uint64_t seed = 0;

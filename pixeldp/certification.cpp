@@ -14,13 +14,7 @@ namespace {
 
 void check(const Model& model, const Dataset& dataset, const CertificationOptions& o) {
   if (model.calibration.mechanism != Mechanism::none) check_certifiable(model);
-  const layers::NetworkSpec& spec = model.spec;
-  if (dataset.height != spec.height || dataset.width != spec.width ||
-      dataset.channels != spec.channels || dataset.classes > spec.classes) {
-    fail("data set {} has images of {}x{}x{} in {} classes, but model '{}' takes {}x{}x{} in {}",
-         dataset.name, dataset.height, dataset.width, dataset.channels, dataset.classes, model.name,
-         spec.height, spec.width, spec.channels, spec.classes);
-  }
+  check_images_fit(model, dataset);
   if (o.draws == 0) fail_usage("the number of draws must be at least 1");
   if (o.first < 0 || o.last > dataset.size() || o.first >= o.last) {
     fail_usage("images {}:{} are not a range within the {} images of {} ({})", o.first, o.last,
@@ -70,17 +64,20 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
   check(model, dataset, o);
   const bool noisy = model.calibration.mechanism != Mechanism::none;
   const std::uint32_t draws = noisy ? o.draws : 1, selection_draws = noisy ? o.selection_draws : 0;
-  const CertificateLogHeader header{.model_sha256 = model_sha256,
-                                    .dataset = dataset.name,
-                                    .dataset_sha256 = dataset.sha256,
-                                    .split = dataset.split,
-                                    .calibration = model.calibration,
-                                    .options = o.certificate,
-                                    .draws = draws,
-                                    .selection_draws = selection_draws,
-                                    .seed = o.seed};
+  const CertificateLogHeader header{
+      .model_sha256 = model_sha256,
+      .dataset = dataset.name,
+      .dataset_sha256 = dataset.sha256,
+      .split = dataset.split,
+      .calibration = model.calibration,
+      .options = o.certificate,
+      .precision = std::string(name(precision_on(o.device, o.precision))),
+      .draws = draws,
+      .selection_draws = selection_draws,
+      .seed = o.seed};
   // Before the log is touched: the device may be missing, or too small.
-  const MultiDrawPredictor predictor(Stream(o.device), model.network, o.micro_batch);
+  const MultiDrawPredictor predictor(Stream(o.device), model.network, o.micro_batch,
+                                     {o.precision, quantisation(model)});
   const bool resuming = o.resume && std::filesystem::exists(path);
   std::map<std::int64_t, CertificateRecord> done;
   CertificateLogWriter log = resuming ? CertificateLogWriter::resume(path, header)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "engine/device.hpp"
@@ -13,6 +14,8 @@ namespace pixeldp {
 struct CertificationOptions {
   Device device{};
   CertificateOptions certificate;
+  /// Of the layers between the noise and the last; none: the device's own (precision_on).
+  std::optional<kernels::Precision> precision = {};
   std::uint32_t draws = 300;  ///< estimation draws per image
   std::uint32_t selection_draws =
       0;  ///< draws that choose the label; 0: the estimation draws choose it

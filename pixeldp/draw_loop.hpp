@@ -9,6 +9,7 @@
 #include "engine/device.hpp"
 #include "kernels/bounds.hpp"
 #include "layers/network.hpp"
+#include "pixeldp/precision.hpp"
 #include "pixeldp/score_statistics.hpp"
 
 namespace pixeldp {
@@ -47,9 +48,11 @@ class DrawLoop {
                    const StatisticsConsumer& consume) const = 0;
 };
 
-/// On the processor: threads share out the micro-batches.
+/// On the processor: threads share out the micro-batches, which are smaller where there are too few
+/// rows for all threads. Throws an Error for int8 without its scales.
 std::unique_ptr<DrawLoop> make_host_draw_loop(const layers::Network& network,
-                                              std::int64_t micro_batch);
+                                              std::int64_t micro_batch,
+                                              const BodyPrecision& precision);
 
 /// On the stream's device, in whose memory the network's parameters are: one graph for each window.
 std::unique_ptr<DrawLoop> make_device_draw_loop(const Stream& stream,
@@ -66,6 +69,9 @@ struct PreparedChain {
   PreparedChain(const Stream& stream, std::span<const std::unique_ptr<layers::Layer>> chain,
                 Shape input, kernels::Precision precision);
 };
+
+/// The layers between the noise and the last one, whose parameters are in host memory, as a plan.
+kernels::InferencePlan plan_body(const layers::Network& network);
 
 /// Images whose prefixes are in memory at a time: enough micro-batches to keep the device busy
 /// until the window's end, few enough prefixes (of so many floats) to stay small.

@@ -7,6 +7,7 @@
 
 #include "kernels/draw_statistics.hpp"
 #include "pixeldp/draw_loop.hpp"
+#include "pixeldp/quantisation.hpp"
 
 namespace pixeldp {
 namespace {
@@ -24,9 +25,19 @@ class OneThread {
   int before_;
 };
 
+/// Null where the layers are to be evaluated one by one.
+std::unique_ptr<kernels::Inference> prepare_body(const layers::Network& network,
+                                                 const BodyPrecision& precision) {
+  const auto in = precision.precision.value_or(kernels::Precision::fp32);
+  if (in == kernels::Precision::fp32) return nullptr;
+  const kernels::InferencePlan plan = plan_body(network);
+  return kernels::prepare_inference(plan, in, scales_of(plan, in, precision.quantisation));
+}
+
 class HostDrawLoop : public DrawLoop {
  public:
-  HostDrawLoop(const layers::Network& network, std::int64_t micro_batch)
+  HostDrawLoop(const layers::Network& network, std::int64_t micro_batch,
+               const BodyPrecision& precision)
       : micro_batch_(micro_batch),
         classes_(network.classes()),
         head_width_(network.head->options().in),
@@ -34,7 +45,10 @@ class HostDrawLoop : public DrawLoop {
         noise_size_(network.noise_shape(1).row_size()),
         noise_(network.noise),
         prefix_(stream_, network.prefix, network.input, kernels::Precision::fp32),
-        body_(stream_, network.body, network.noise_shape(micro_batch), kernels::Precision::bf16),
+        inference_(prepare_body(network, precision)),
+        body_(stream_,
+              inference_ ? std::span<const std::unique_ptr<layers::Layer>>() : network.body,
+              network.noise_shape(micro_batch), kernels::Precision::fp32),
         head_weight_(network.head->weight().value.clone()),
         head_bias_(network.head->bias().value.clone()) {}
 
@@ -45,11 +59,21 @@ class HostDrawLoop : public DrawLoop {
   struct Window;
   class Worker;
 
+  /// The rows of a micro-batch of so many in all. Layer by layer their number is fixed; otherwise
+  /// there are enough micro-batches for all threads, for their size does not show in the results.
+  std::int64_t batch_of(std::int64_t rows) const {
+    if (!inference_) return micro_batch_;
+    const std::int64_t threads = omp_get_num_threads();
+    return std::clamp<std::int64_t>((rows + threads - 1) / threads, 1, micro_batch_);
+  }
+
   Stream stream_;
   std::int64_t micro_batch_, classes_, head_width_;
   std::int64_t image_size_, noise_size_;  // elements of an image, and of a row at the noise layer
   layers::Noise noise_;
-  PreparedChain prefix_, body_;
+  PreparedChain prefix_;
+  std::unique_ptr<kernels::Inference> inference_;  // null: layer by layer, in fp32
+  PreparedChain body_;
   Tensor head_weight_, head_bias_;
 };
 
@@ -84,6 +108,10 @@ class HostDrawLoop::Worker {
         noisy_(Shape{p.micro_batch_, p.noise_size_}) {
     for (const std::int64_t size : p.prefix_.sizes) prefix_.emplace_back(Shape{1, size});
     for (const std::int64_t size : p.body_.sizes) body_.emplace_back(Shape{p.micro_batch_, size});
+    if (p.inference_) {
+      workspace_ = Memory({}, static_cast<std::size_t>(p.inference_->workspace_size()));
+      body_.emplace_back(Shape{p.micro_batch_, p.head_width_});
+    }
     image_ = Tensor(Shape{1, p.image_size_});
   }
 
@@ -98,22 +126,28 @@ class HostDrawLoop::Worker {
     std::copy_n(x, p_.noise_size_, result);
   }
 
-  /// Rows first ... first + micro_batch - 1 of the window.
-  void micro_batch(const DrawPlan& plan, Window& window, const Tensor& prefixes,
-                   std::int64_t first) {
-    describe_rows(plan, window.ids, window.count, first, rows_, slots_);
+  /// Rows first ... first + count - 1 of the window.
+  void micro_batch(const DrawPlan& plan, Window& window, const Tensor& prefixes, std::int64_t first,
+                   std::int64_t count) {
+    const std::span rows(rows_.data(), static_cast<std::size_t>(count));
+    const std::span slots(slots_.data(), rows.size());
+    describe_rows(plan, window.ids, window.count, first, rows, slots);
     p_.noise_.forward(p_.stream_,
-                      {.seed = plan.seed, .tag = plan.tag, .factor = 1.0f, .rows = rows_},
+                      {.seed = plan.seed, .tag = plan.tag, .factor = 1.0f, .rows = rows},
                       p_.noise_size_, prefixes.data(), noisy_.data());
     const float* x = noisy_.data();
+    if (p_.inference_) {
+      p_.inference_->run(count, x, body_.back().data(), workspace_.data());
+      x = body_.back().data();
+    }
     for (std::size_t i = 0; i < p_.body_.layers.size(); ++i) {
       p_.body_.layers[i]->run(x, body_[i].data());
       x = body_[i].data();
     }
-    kernels::draw_statistics(p_.stream_, {p_.micro_batch_, p_.head_width_, p_.classes_}, x,
-                             p_.head_weight_.data(), p_.head_bias_.data(), slots_.data(),
+    kernels::draw_statistics(p_.stream_, {count, p_.head_width_, p_.classes_}, x,
+                             p_.head_weight_.data(), p_.head_bias_.data(), slots.data(),
                              window.votes.data(), window.sums.data(), window.squares.data());
-    for (const std::int64_t slot : slots_) {
+    for (const std::int64_t slot : slots) {
       if (slot >= 0)
         window.rows_left[static_cast<std::size_t>(slot)].fetch_sub(1, std::memory_order_acq_rel);
     }
@@ -125,6 +159,7 @@ class HostDrawLoop::Worker {
   std::vector<std::int64_t> slots_;
   Tensor image_, noisy_;
   std::vector<Tensor> prefix_, body_;
+  Memory workspace_;
 };
 
 void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
@@ -181,11 +216,12 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
       for (std::int64_t image = 0; image < window->count; ++image) {
         attempt([&] { worker->prefix(source, *window, image, prefixes.row(image)); });
       }
-      const std::int64_t rows = window->count * plan.draws;
+      const std::int64_t rows = window->count * plan.draws, batch = batch_of(rows);
 #pragma omp for schedule(dynamic)
-      for (std::int64_t row = 0; row < rows; row += micro_batch_) {
+      for (std::int64_t row = 0; row < rows; row += batch) {
         attempt([&] {
-          worker->micro_batch(plan, *window, prefixes, row);
+          const std::int64_t count = inference_ ? std::min(batch, rows - row) : batch;
+          worker->micro_batch(plan, *window, prefixes, row, count);
           emit_finished();
         });
       }
@@ -197,9 +233,10 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
 }  // namespace
 
 std::unique_ptr<DrawLoop> make_host_draw_loop(const layers::Network& network,
-                                              std::int64_t micro_batch) {
+                                              std::int64_t micro_batch,
+                                              const BodyPrecision& precision) {
   const OneThread one_thread;
-  return std::make_unique<HostDrawLoop>(network, micro_batch);
+  return std::make_unique<HostDrawLoop>(network, micro_batch, precision);
 }
 
 }  // namespace pixeldp

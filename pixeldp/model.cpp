@@ -53,6 +53,26 @@ class Metadata {
     return result;
   }
 
+  /// "layer=scale" with commas between them.
+  std::map<std::string, float> scales(const std::string& key) const {
+    std::map<std::string, float> result;
+    const std::string all = string(key);
+    for (std::size_t begin = 0; begin < all.size();) {
+      const std::size_t end = std::min(all.find(',', begin), all.size());
+      const std::size_t equals = std::min(all.find('=', begin), end);
+      const auto scale =
+          equals == end
+              ? 0.0f
+              : parse<float>(key, std::string_view(all).substr(equals + 1, end - equals - 1));
+      if (!std::isnormal(scale) || scale < 0)
+        fail("{}: metadata '{}' has no scale above 0 at '{}'", what_, key,
+             all.substr(begin, end - begin));
+      result[all.substr(begin, equals - begin)] = scale;
+      begin = end + 1;
+    }
+    return result;
+  }
+
   bool boolean(const std::string& key) const {
     const std::string value = string(key);
     if (value != "true" && value != "false") {
@@ -77,6 +97,16 @@ class Metadata {
 };
 
 }  // namespace
+
+void check_images_fit(const Model& model, const Dataset& dataset) {
+  const layers::NetworkSpec& spec = model.spec;
+  if (dataset.height != spec.height || dataset.width != spec.width ||
+      dataset.channels != spec.channels || dataset.classes > spec.classes) {
+    fail("data set {} has images of {}x{}x{} in {} classes, but model '{}' takes {}x{}x{} in {}",
+         dataset.name, dataset.height, dataset.width, dataset.channels, dataset.classes, model.name,
+         spec.height, spec.width, spec.channels, spec.classes);
+  }
+}
 
 void apply_calibration(const Calibration& calibration, layers::Network& network) {
   using kernels::NoiseDistribution;
@@ -119,6 +149,14 @@ SafetensorsFile model_to_safetensors(const Model& model) {
                           {"noise_scale", text(c.noise_scale)},
                           {"sensitivity", text(c.sensitivity)},
                           {"sensitivity_form", std::string(name(model.form))}});
+  }
+  if (model.quantisation) {
+    std::string scales;
+    for (const auto& [layer, scale] : model.quantisation->scales)
+      scales += fmt::format("{}{}={}", scales.empty() ? "" : ",", layer, scale);
+    file.metadata.insert({{"quantisation_scales", scales},
+                          {"quantisation_images", std::to_string(model.quantisation->images)},
+                          {"quantisation_seed", std::to_string(model.quantisation->seed)}});
   }
   return file;
 }
@@ -215,6 +253,12 @@ Model load_model(const std::filesystem::path& path) {
       c.sensitivity = metadata.number<double>("sensitivity");
       model.form = parse_sensitivity_form(metadata.string("sensitivity_form"));
     }
+  }
+  if (metadata.has("quantisation_scales")) {
+    model.quantisation =
+        Quantisation{.scales = metadata.scales("quantisation_scales"),
+                     .images = metadata.number<std::int64_t>("quantisation_images"),
+                     .seed = metadata.number<std::uint64_t>("quantisation_seed")};
   }
   model.network = layers::make_network(model.spec, 0);
   load_parameters(file, path.string(), model.network);

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
+#include "engine/io/dataset.hpp"
 #include "engine/io/safetensors.hpp"
 #include "layers/networks/network_spec.hpp"
 #include "pixeldp/calibration.hpp"
+#include "pixeldp/precision.hpp"
 #include "pixeldp/sensitivity.hpp"
 
 namespace pixeldp {
@@ -20,7 +23,16 @@ struct Model {
   layers::Network network;
   Calibration calibration;  ///< its sensitivity is measured on the parameters
   SensitivityForm form = SensitivityForm::tight;
+  std::optional<Quantisation> quantisation = {};  ///< what int8 takes
 };
+
+/// The model's scales for int8, null where it has none.
+inline const Quantisation* quantisation(const Model& model) {
+  return model.quantisation ? &*model.quantisation : nullptr;
+}
+
+/// Throws an Error unless the model takes images, and has classes, like these.
+void check_images_fit(const Model& model, const Dataset& dataset);
 
 /// The network's noise layer as the calibration demands it.
 void apply_calibration(const Calibration& calibration, layers::Network& network);

@@ -15,6 +15,17 @@ PreparedChain::PreparedChain(const Stream& stream,
   }
 }
 
+kernels::InferencePlan plan_body(const layers::Network& network) {
+  Shape shape = network.noise_shape(1);
+  kernels::InferencePlan plan(shape.row_size());
+  int value = 0;
+  for (const auto& layer : network.body) {
+    value = layer->plan(plan, value, shape);
+    shape = layer->output_shape(shape);
+  }
+  return plan;
+}
+
 std::int64_t window_images(std::int64_t micro_batch, std::int64_t noise_size, std::uint32_t draws) {
   constexpr std::int64_t window_rows = 8192, prefix_bytes = std::int64_t{64} << 20;
   const std::int64_t wanted = (std::max(window_rows, micro_batch) + draws - 1) / draws;
@@ -53,13 +64,15 @@ std::int64_t MultiDrawPredictor::default_micro_batch(const Device& device) {
 }
 
 MultiDrawPredictor::MultiDrawPredictor(const Stream& stream, const layers::Network& network,
-                                       std::int64_t micro_batch)
+                                       std::int64_t micro_batch, const BodyPrecision& precision)
     : classes_(network.classes()) {
   if (micro_batch < 0) fail_usage("a micro-batch needs at least one row, not {}", micro_batch);
   if (micro_batch == 0) micro_batch = default_micro_batch(stream.device());
+  const BodyPrecision chosen{precision_on(stream.device(), precision.precision),
+                             precision.quantisation};
   const layers::ParametersOn on_device(stream, network, stream.device());
   loop_ = stream.device().kind == DeviceKind::cpu
-              ? make_host_draw_loop(network, micro_batch)
+              ? make_host_draw_loop(network, micro_batch, chosen)
               : make_device_draw_loop(stream, network, micro_batch);
 }
 

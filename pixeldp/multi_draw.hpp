@@ -17,9 +17,10 @@ class MultiDrawPredictor {
   static std::int64_t default_micro_batch(const Device& device);
 
   /// Prepares the network's weights, which lie in the memory of the stream's device; later changes
-  /// to the network are not seen. micro_batch 0: the default.
+  /// to the network are not seen. micro_batch 0: the default. Throws an Error for a precision that
+  /// the device has not (precision_on), or for int8 without its scales.
   MultiDrawPredictor(const Stream& stream, const layers::Network& network,
-                     std::int64_t micro_batch = 0);
+                     std::int64_t micro_batch = 0, const BodyPrecision& precision = {});
 
   /// Evaluates images 0 ... images-1. Memory does not grow with the number of images or draws.
   /// Exceptions of the source and the consumer pass through.

@@ -23,8 +23,8 @@ inline const dnnl::engine& engine() {
 /// Threads that a primitive made here and now would use: part of what identifies it.
 inline int team_size() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
 
-inline dnnl::memory wrap(const dnnl::memory::desc& desc, const float* data) {
-  return {desc, engine(), const_cast<float*>(data)};
+inline dnnl::memory wrap(const dnnl::memory::desc& desc, const void* data) {
+  return {desc, engine(), const_cast<void*>(data)};
 }
 
 /// Attributes of a primitive: scratch memory is the caller's (see run). When asked for, a tensor

@@ -1,5 +1,6 @@
 #include <immintrin.h>
 
+#include "kernels/cpu/inference_kernel.hpp"
 #include "kernels/cpu/noise_kernel.hpp"
 #include "kernels/cpu/statistics_kernel.hpp"
 
@@ -74,6 +75,7 @@ struct Avx2 {
 
 }  // namespace
 
-const SimdKernels avx2_kernels = {add_noise<Avx2>, Avx2::tile_rows, logits<Avx2>, add_scores<Avx2>};
+const SimdKernels avx2_kernels = {add_noise<Avx2>, Avx2::tile_rows, logits<Avx2>, add_scores<Avx2>,
+                                  inference_kernels<Avx2>};
 
 }  // namespace pixeldp::kernels::cpu

@@ -4,6 +4,7 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
+#include "kernels/cpu/inference_kernel.hpp"
 #include "kernels/cpu/noise_kernel.hpp"
 #include "kernels/cpu/statistics_kernel.hpp"
 
@@ -76,6 +77,6 @@ struct Avx512 {
 }  // namespace
 
 const SimdKernels avx512_kernels = {add_noise<Avx512>, Avx512::tile_rows, logits<Avx512>,
-                                    add_scores<Avx512>};
+                                    add_scores<Avx512>, inference_kernels<Avx512>};
 
 }  // namespace pixeldp::kernels::cpu

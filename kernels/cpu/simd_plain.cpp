@@ -1,3 +1,4 @@
+#include "kernels/cpu/inference_kernel.hpp"
 #include "kernels/cpu/noise_kernel.hpp"
 #include "kernels/cpu/plain.hpp"
 #include "kernels/cpu/statistics_kernel.hpp"
@@ -5,6 +6,6 @@
 namespace pixeldp::kernels::cpu {
 
 const SimdKernels plain_kernels = {add_noise<Plain>, Plain::tile_rows, logits<Plain>,
-                                   add_scores<Plain>};
+                                   add_scores<Plain>, inference_kernels<Plain>};
 
 }  // namespace pixeldp::kernels::cpu

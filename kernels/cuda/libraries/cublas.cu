@@ -104,6 +104,7 @@ cublasComputeType_t compute_type(Precision precision) {
     case Precision::tf32:
       return CUBLAS_COMPUTE_32F_FAST_TF32;
     case Precision::fp32:
+    case Precision::int8:
       break;
   }
   return CUBLAS_COMPUTE_32F_PEDANTIC;

@@ -1,0 +1,584 @@
+#include "kernels/inference.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/cpu/onednn.hpp"
+#include "kernels/cpu/simd_kernels.hpp"
+#include "kernels/pooling_arguments.hpp"
+
+// How rows travel. Up to `pass_rows` rows go through the plan together, which reads the weights of
+// deep layers, larger than any cache, once for all of them. Where rows are larger than weights, a
+// few at a time (a tile) go through several steps (a segment), so that what passes from step to
+// step stays in the cache. A product takes a block of rows, the least that keeps a processor busy:
+// its shape never changes, and with it neither does the order of its sums.
+
+namespace pixeldp::kernels {
+
+int InferencePlan::add(InferenceStep step) {
+  using Kind = InferenceStep::Kind;
+  const Conv2dShape& c = step.convolution;
+  const ShortcutShape& s = step.shortcut_shape;
+  const std::int64_t in = sizes.at(static_cast<std::size_t>(step.input));
+  std::int64_t expected = in, out = in;
+  switch (step.kind) {
+    case Kind::convolution:
+      expected = c.in_h * c.in_w * c.in_c;
+      step.outputs = c.out_c;
+      out = c.out_h() * c.out_w() * c.out_c;
+      break;
+    case Kind::dense:
+      expected = static_cast<std::int64_t>(step.weight.size()) / step.outputs;
+      out = step.outputs;
+      break;
+    case Kind::shortcut:
+      check_shortcut_shape(s);
+      expected = s.in_h * s.in_w * s.in_c;
+      step.outputs = s.out_c;
+      out = s.out_h() * s.out_w() * s.out_c;
+      break;
+    case Kind::pool:
+      out = step.outputs;
+      break;
+    case Kind::scaling:
+      break;
+  }
+  if (in != expected || in % (out < in ? 1 : step.outputs) != 0)
+    fail("step {} of a plan takes rows of {} values, not {}", step.name, expected, in);
+  if (step.residual >= 0 && sizes.at(static_cast<std::size_t>(step.residual)) != out)
+    fail("step {} of a plan adds rows of another size", step.name);
+  sizes.push_back(out);
+  steps.push_back(std::move(step));
+  return static_cast<int>(steps.size());
+}
+
+std::string inference_obstacle(Precision precision) {
+  const CpuFeatures& cpu = cpu_features();
+  if (precision == Precision::bf16 && !cpu.bf16)
+    return "this processor has no AVX-512 BF16, which products of bf16 take";
+  if (precision == Precision::int8 && !cpu.vnni)
+    return "this processor has no AVX-512 VNNI, which exact sums of 8-bit products take";
+  if (precision == Precision::tf32) return "processors have no tf32";
+  return {};
+}
+
+namespace {
+
+using cpu::InferenceKernels, cpu::InferenceTarget, cpu::Real, cpu::ShortcutSpan;
+using dnnl::memory;
+using Kind = InferenceStep::Kind;
+using Type = memory::data_type;
+using Tag = memory::format_tag;
+
+constexpr std::int64_t pass_rows = 64;
+constexpr std::int64_t alignment = 64;
+
+/// Makes libraries called in this scope use one thread: a primitive's order of sums is part of what
+/// it was made for.
+class OneThread {
+ public:
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+/// The largest power of 2 that is not above x, within bounds that are powers of 2.
+std::int64_t power_of_2(std::int64_t x, std::int64_t least, std::int64_t most) {
+  return std::clamp(static_cast<std::int64_t>(
+                        std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(x, 1)))),
+                    least, most);
+}
+
+/// Rows that a product takes at once.
+std::int64_t block_of(const InferenceStep& step) {
+  constexpr std::int64_t enough = 32'000'000;  // multiply-adds
+  if (step.kind == Kind::dense) return pass_rows;
+  if (step.kind == Kind::convolution)
+    return power_of_2(2 * enough / std::max<std::int64_t>(step.convolution.multiply_adds(), 1), 1,
+                      16);
+  return 1;
+}
+
+/// Rows that go through a product and its neighbours together: as many as stay in the cache, but
+/// enough that reading the weights costs little.
+std::int64_t tile_of(const InferencePlan& plan, std::size_t i) {
+  constexpr std::int64_t cached = 512 << 10;  // bytes
+  const InferenceStep& step = plan.steps[i];
+  const std::int64_t row =
+      2 * (plan.sizes[static_cast<std::size_t>(step.input)] + plan.sizes[i + 1]);
+  const auto weights = static_cast<std::int64_t>(2 * step.weight.size());
+  return power_of_2(std::max(cached, weights / 2) / row, block_of(step), pass_rows);
+}
+
+/// The weight of a step that multiplies, its outputs' scales applied.
+std::vector<float> scaled_weight(const InferenceStep& step) {
+  std::vector<float> weight = step.weight;
+  const std::size_t of_output = weight.size() / static_cast<std::size_t>(step.outputs);
+  if (!step.scale.empty())
+    for (std::size_t i = 0; i < weight.size(); ++i) weight[i] *= step.scale[i / of_output];
+  return weight;
+}
+
+/// A oneDNN primitive for a block of rows, with its constant operands.
+class Product {
+ public:
+  /// Real operands: `from` and `to` are fp32 or bf16, shift, residual (of the given type) and
+  /// activation are the primitive's. Integers: s8 to s32, and none of those are.
+  Product(const InferenceStep& step, std::int64_t block, Type from, Type to, Type residual,
+          const memory& weight)
+      : adds_(to != Type::s32 && step.residual >= 0) {
+    const bool real = to != Type::s32;
+    const Conv2dShape& s = step.convolution;
+    const bool dense = step.kind == Kind::dense;
+    const std::int64_t inputs = static_cast<std::int64_t>(step.weight.size()) / step.outputs;
+    source_ = dense ? memory::desc({block, inputs}, from, Tag::ab)
+                    : memory::desc({block, s.in_c, s.in_h, s.in_w}, from, Tag::nhwc);
+    result_ = dense ? memory::desc({block, step.outputs}, to, Tag::ab)
+                    : memory::desc({block, s.out_c, s.out_h(), s.out_w()}, to, Tag::nhwc);
+    const memory::desc best(weight.get_desc().dims(), from, Tag::any);
+    if (adds_) residual_ = memory::desc(result_.dims(), residual, Tag::nhwc);
+    memory::desc bias;
+    if (real) bias = memory::desc({step.outputs}, Type::f32, Tag::a);
+    const auto attributes = onednn::attributes(real ? step.activation : Activation::identity(),
+                                               adds_ ? &residual_ : nullptr);
+    constexpr auto inference = dnnl::prop_kind::forward_inference;
+    const auto take = [&](const auto& desc, dnnl::primitive primitive) {
+      primitive_ = std::move(primitive);
+      scratch_ = desc.scratchpad_desc();
+      weight_ = memory(desc.weights_desc(), onednn::engine());
+      onednn::reorder(weight, weight_);
+    };
+    if (dense) {
+      using Op = dnnl::inner_product_forward;
+      const Op::primitive_desc desc(real ? Op::desc(inference, source_, best, bias, result_)
+                                         : Op::desc(inference, source_, best, result_),
+                                    attributes, onednn::engine());
+      take(desc, Op(desc));
+    } else {
+      using Op = dnnl::convolution_forward;
+      constexpr auto direct = dnnl::algorithm::convolution_direct;
+      const memory::dims strides = {s.stride, s.stride}, before = {s.pad_h.before, s.pad_w.before},
+                         after = {s.pad_h.after, s.pad_w.after};
+      const Op::primitive_desc desc(
+          real ? Op::desc(inference, direct, source_, best, bias, result_, strides, before, after)
+               : Op::desc(inference, direct, source_, best, result_, strides, before, after),
+          attributes, onednn::engine());
+      take(desc, Op(desc));
+    }
+    if (!real) return;
+    bias_ = memory(bias, onednn::engine());
+    auto* const values = static_cast<float*>(bias_.get_data_handle());
+    std::fill_n(values, step.outputs, 0.0f);
+    std::ranges::copy(step.shift, values);
+  }
+
+  void run(const void* x, void* y, const void* residual) const {
+    std::unordered_map<int, memory> arguments = {{DNNL_ARG_SRC, onednn::wrap(source_, x)},
+                                                 {DNNL_ARG_WEIGHTS, weight_},
+                                                 {DNNL_ARG_DST, onednn::wrap(result_, y)}};
+    if (bias_) arguments.emplace(DNNL_ARG_BIAS, bias_);
+    if (adds_) arguments.emplace(onednn::residual_argument, onednn::wrap(residual_, residual));
+    onednn::run(primitive_, scratch_, std::move(arguments));
+  }
+
+ private:
+  bool adds_;
+  memory::desc source_, result_, residual_, scratch_;
+  dnnl::primitive primitive_;
+  memory weight_, bias_;
+};
+
+/// The weight of a step that multiplies as oneDNN takes it from us, in rows of outputs.
+memory::desc plain_weight(const InferenceStep& step, Type type) {
+  const Conv2dShape& s = step.convolution;
+  if (step.kind == Kind::dense)
+    return {{step.outputs, static_cast<std::int64_t>(step.weight.size()) / step.outputs},
+            type,
+            Tag::ab};
+  return {{s.out_c, s.in_c, s.kernel_h, s.kernel_w}, type, Tag::oihw};
+}
+
+class HostInference : public Inference {
+ public:
+  HostInference(const InferencePlan& plan, Precision precision, std::span<const float> scales)
+      : precision_(precision), plan_(plan), kernels_(best()), values_(plan.sizes.size()) {
+    if (precision_ == Precision::int8) check(scales);
+    choose_representations(scales);
+    choose_segments();
+    place();
+    steps_.resize(plan_.steps.size());
+    for (std::size_t i = 0; i < steps_.size(); ++i) prepare(i);
+  }
+
+  std::int64_t workspace_size() const override { return workspace_; }
+  void run(std::int64_t rows, const float* x, float* y, void* workspace,
+           const InferenceObserver& observe) const override {
+    const OneThread one_thread;
+    auto* const memory = static_cast<std::byte*>(workspace);
+    for (std::int64_t first = 0; first < rows; first += pass_rows) {
+      const std::int64_t count = std::min(pass_rows, rows - first);
+      run_pass(count, x + first * plan_.sizes.front(), y + first * plan_.sizes.back(), memory,
+               observe);
+    }
+  }
+
+ private:
+  /// Where a value lies and as what.
+  struct Value {
+    bool is_real = false, is_bytes = false;
+    Real kind = Real::fp32;
+    float inverse_scale = 0.0f;
+    bool whole_pass = false;  ///< kept for all rows of a pass, not of a tile
+    std::int64_t real_at = 0, bytes_at = 0;
+  };
+  struct Segment {
+    std::size_t first = 0, last = 0;  ///< steps
+    std::int64_t tile = 1;
+  };
+  struct Step {
+    std::int64_t block = 1;
+    std::unique_ptr<Product> product;
+    std::vector<float> scale, shift;  ///< of sums of integers, or of a scaling
+    std::int64_t scratch_at = 0;
+  };
+
+  static const InferenceKernels& best() {
+    return cpu::simd_kernels(cpu::best_instruction_set()).inference;
+  }
+  Real real_kind() const { return precision_ == Precision::bf16 ? Real::bf16 : Real::fp32; }
+  static Type type(Real kind) { return kind == Real::bf16 ? Type::bf16 : Type::f32; }
+  static std::int64_t bytes(Real kind) { return kind == Real::bf16 ? 2 : 4; }
+  std::int64_t size(int value) const { return plan_.sizes[static_cast<std::size_t>(value)]; }
+  const Value& value(int number) const { return values_[static_cast<std::size_t>(number)]; }
+
+  void check(std::span<const float> scales) const {
+    if (scales.size() != plan_.steps.size())
+      fail("{} scales for a plan of {} steps", scales.size(), plan_.steps.size());
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      const InferenceStep& step = plan_.steps[i];
+      if (!step.multiplies()) continue;
+      if (!std::isfinite(scales[i]) || !std::isnormal(scales[i]) ||
+          !std::isfinite(1.0f / scales[i]) || scales[i] < 0)
+        fail("layer {}: {} is no scale for what it reads", step.name, scales[i]);
+      // What the processor sums is 128 more than our bytes.
+      const auto terms = static_cast<std::int64_t>(step.weight.size()) / step.outputs;
+      if (terms > std::numeric_limits<std::int32_t>::max() / (255 * 127))
+        fail("layer {}: sums of {} products of 8 bits may exceed 32 bits", step.name, terms);
+    }
+  }
+
+  void choose_representations(std::span<const float> scales) {
+    for (Value& v : values_) v.kind = real_kind();
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      const InferenceStep& step = plan_.steps[i];
+      Value& read = values_[static_cast<std::size_t>(step.input)];
+      if (step.residual >= 0) values_[static_cast<std::size_t>(step.residual)].is_real = true;
+      if (step.kind == Kind::shortcut) values_[i + 1].kind = read.kind;
+      if (step.kind == Kind::shortcut || step.kind == Kind::pool) values_[i + 1].is_real = true;
+      if (precision_ != Precision::int8 || !step.multiplies()) {
+        read.is_real = true;
+        continue;
+      }
+      const float inverse = 1.0f / scales[i];
+      if (read.is_bytes && read.inverse_scale != inverse)
+        fail("layer {} reads what another layer reads, on another scale", step.name);
+      read.is_bytes = true;
+      read.inverse_scale = inverse;
+    }
+    values_.back().is_real = true;
+    if (plan_.steps.empty() || plan_.steps.back().kind != Kind::shortcut)
+      values_.back().kind = Real::fp32;
+  }
+
+  void choose_segments() {
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      const bool multiplies = plan_.steps[i].multiplies();
+      const std::int64_t wanted = multiplies ? tile_of(plan_, i) : 1;
+      // What leads to the first product goes with it; tiles only grow.
+      if (segments_.empty() || (multiplies && wanted > segments_.back().tile)) {
+        if (!segments_.empty() && segments_.size() == 1 && !has_product(segments_.back())) {
+          segments_.back().tile = wanted;
+        } else {
+          segments_.push_back({.first = i, .last = i, .tile = wanted});
+        }
+      }
+      segments_.back().last = i;
+    }
+    if (segments_.empty()) segments_.push_back({.first = 1, .last = 0, .tile = pass_rows});
+  }
+  bool has_product(const Segment& segment) const {
+    for (std::size_t i = segment.first; i <= segment.last; ++i)
+      if (plan_.steps[i].multiplies()) return true;
+    return false;
+  }
+  /// Of the step that makes a value, or (for the input) the first.
+  std::size_t segment_of(std::size_t step) const {
+    std::size_t s = 0;
+    while (s + 1 < segments_.size() && segments_[s].last < step) ++s;
+    return s;
+  }
+
+  /// Gives every value a place; values that are needed at different times share it.
+  void place() {
+    struct Taken {
+      std::int64_t begin, end;  // bytes
+      std::size_t first, last;  // steps, counted from 1; the input is made by step 0
+    };
+    std::vector<Taken> taken;
+    const auto take = [&](std::int64_t size, std::size_t first, std::size_t last) {
+      size = (size + alignment - 1) / alignment * alignment;
+      std::int64_t begin = 0;
+      for (bool moved = true; moved;) {
+        moved = false;
+        for (const Taken& t : taken) {
+          if (t.last < first || last < t.first || t.end <= begin || begin + size <= t.begin)
+            continue;
+          begin = t.end;
+          moved = true;
+        }
+      }
+      taken.push_back({begin, begin + size, first, last});
+      workspace_ = std::max(workspace_, begin + size);
+      return begin;
+    };
+    for (std::size_t v = 0; v < values_.size(); ++v) {
+      std::size_t first = v, last = v;
+      for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+        const InferenceStep& step = plan_.steps[i];
+        if (std::cmp_equal(step.input, v) || std::cmp_equal(step.residual, v)) last = i + 1;
+      }
+      Value& value = values_[v];
+      const std::size_t made_in = segment_of(v == 0 ? 0 : v - 1),
+                        used_in = segment_of(last == 0 ? 0 : last - 1);
+      value.whole_pass = made_in != used_in;
+      if (value.whole_pass) {
+        first = std::min(first, segments_[made_in].first + (made_in == 0 ? 0 : 1));
+        last = segments_[used_in].last + 1;
+      }
+      const std::int64_t rows = value.whole_pass ? pass_rows : segments_[made_in].tile;
+      const std::int64_t count = rows * plan_.sizes[v];
+      if (value.is_real) value.real_at = take(count * bytes(value.kind), first, last);
+      if (value.is_bytes) value.bytes_at = take(count, first, last);
+    }
+    steps_.resize(plan_.steps.size());
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+      const InferenceStep& step = plan_.steps[i];
+      steps_[i].block = block_of(step);
+      if (precision_ == Precision::int8 && step.multiplies())
+        steps_[i].scratch_at = take(4 * steps_[i].block * plan_.sizes[i + 1], i + 1, i + 1);
+      if (step.kind == Kind::pool)
+        steps_[i].scratch_at = take(4 * pool_lanes * step.outputs, i + 1, i + 1);
+    }
+  }
+
+  void prepare(std::size_t i) {
+    const InferenceStep& step = plan_.steps[i];
+    Step& prepared = steps_[i];
+    if (!step.multiplies()) {
+      prepared.scale = step.scale;
+      prepared.shift = step.shift;
+      if (step.kind == Kind::scaling && prepared.scale.empty())
+        prepared.scale.assign(static_cast<std::size_t>(step.outputs), 1.0f);
+      if (step.kind == Kind::scaling && prepared.shift.empty())
+        prepared.shift.assign(static_cast<std::size_t>(step.outputs), 0.0f);
+      return;
+    }
+    onednn::guarded(fmt::format("layer {}", step.name), [&] {
+      const std::vector<float> weight = scaled_weight(step);
+      if (precision_ != Precision::int8) {
+        const Type real = type(real_kind());
+        const Type residual = step.residual >= 0 ? type(value(step.residual).kind) : Type::undef;
+        prepared.product = std::make_unique<Product>(
+            step, prepared.block, real, type(values_[i + 1].kind), residual,
+            onednn::wrap(plain_weight(step, Type::f32), weight.data()));
+        return;
+      }
+      const std::vector<std::int8_t> rounded = round_weight(step, weight, prepared.scale);
+      prepared.shift = step.shift;
+      if (prepared.shift.empty())
+        prepared.shift.assign(static_cast<std::size_t>(step.outputs), 0.0f);
+      prepared.product =
+          std::make_unique<Product>(step, prepared.block, Type::s8, Type::s32, Type::undef,
+                                    onednn::wrap(plain_weight(step, Type::s8), rounded.data()));
+    });
+    plan_.steps[i].weight = {};
+  }
+
+  /// Bytes of the weight, and by what their sums are to be multiplied.
+  std::vector<std::int8_t> round_weight(const InferenceStep& step, const std::vector<float>& weight,
+                                        std::vector<float>& scale) const {
+    const float input_scale = 1.0f / value(step.input).inverse_scale;
+    std::vector<std::int8_t> rounded(weight.size());
+    const std::size_t outputs = static_cast<std::size_t>(step.outputs),
+                      of_output = weight.size() / outputs;
+    scale.resize(outputs);
+    for (std::size_t o = 0; o < outputs; ++o) {
+      const float* const from = weight.data() + o * of_output;
+      float most = 0.0f;
+      for (std::size_t i = 0; i < of_output; ++i) most = std::max(most, std::abs(from[i]));
+      float unit = most / 127.0f;
+      if (!std::isnormal(unit)) unit = 1.0f;  // all weights are as good as 0
+      for (std::size_t i = 0; i < of_output; ++i)
+        rounded[o * of_output + i] =
+            static_cast<std::int8_t>(std::clamp(std::nearbyint(from[i] / unit), -127.0f, 127.0f));
+      scale[o] = unit * input_scale;
+    }
+    return rounded;
+  }
+
+  std::byte* real(std::byte* memory, int number, std::int64_t row) const {
+    const Value& v = value(number);
+    if (!v.is_real) return nullptr;
+    return memory + v.real_at + (v.whole_pass ? row : 0) * size(number) * bytes(v.kind);
+  }
+  std::byte* as_bytes(std::byte* memory, int number, std::int64_t row) const {
+    const Value& v = value(number);
+    if (!v.is_bytes) return nullptr;
+    return memory + v.bytes_at + (v.whole_pass ? row : 0) * size(number);
+  }
+  InferenceTarget target(std::byte* memory, int number, std::int64_t row) const {
+    return {.real = real(memory, number, row),
+            .bytes = reinterpret_cast<std::int8_t*>(as_bytes(memory, number, row)),
+            .inverse_scale = value(number).inverse_scale};
+  }
+
+  void run_pass(std::int64_t rows, const float* x, float* y, std::byte* memory,
+                const InferenceObserver& observe) const {
+    for (const Segment& segment : segments_) {
+      for (std::int64_t row = 0; row < rows; row += segment.tile) {
+        const std::int64_t count = std::min(segment.tile, rows - row);
+        if (&segment == &segments_.front()) {
+          kernels_.scaling({.pixels = count, .channels = size(0)}, Real::fp32, value(0).kind,
+                           x + row * size(0), target(memory, 0, row));
+        }
+        for (std::size_t i = segment.first; i <= segment.last && i < steps_.size(); ++i)
+          run_step(i, row, count, memory, observe);
+        if (&segment == &segments_.back()) {
+          const int last = static_cast<int>(plan_.steps.size());
+          kernels_.scaling({.pixels = count, .channels = size(last)}, value(last).kind, Real::fp32,
+                           real(memory, last, row), {.real = y + row * size(last)});
+        }
+      }
+    }
+  }
+
+  void run_step(std::size_t i, std::int64_t row, std::int64_t count, std::byte* memory,
+                const InferenceObserver& observe) const {
+    const InferenceStep& step = plan_.steps[i];
+    const Step& prepared = steps_[i];
+    const int made = static_cast<int>(i) + 1;
+    const Value &from = value(step.input), &to = value(made);
+    const std::byte* const x = real(memory, step.input, row);
+    const std::int64_t outputs = step.outputs;
+    switch (step.kind) {
+      case Kind::convolution:
+      case Kind::dense:
+        if (observe)
+          observe(i, {reinterpret_cast<const float*>(x),
+                      static_cast<std::size_t>(count * size(step.input))});
+        multiply(i, row, count, memory);
+        break;
+      case Kind::scaling:
+        kernels_.scaling({.pixels = count * size(made) / outputs,
+                          .channels = outputs,
+                          .scale = prepared.scale.data(),
+                          .shift = prepared.shift.data(),
+                          .slope = step.activation.slope},
+                         from.kind, to.kind, x, target(memory, made, row));
+        break;
+      case Kind::shortcut: {
+        const ShortcutShape& s = step.shortcut_shape;
+        const ShortcutSpan span{.in_w = s.in_w,
+                                .in_c = s.in_c,
+                                .out_h = s.out_h(),
+                                .out_w = s.out_w(),
+                                .out_c = s.out_c,
+                                .before = s.channels_before(),
+                                .stride = s.stride,
+                                .extent = s.kind == ShortcutKind::average ? s.stride : 1};
+        std::byte* const y = real(memory, made, row);
+        for (std::int64_t r = 0; r < count; ++r)
+          kernels_.shortcut(span, from.kind, x + r * size(step.input) * bytes(from.kind),
+                            y + r * size(made) * bytes(to.kind));
+        break;
+      }
+      case Kind::pool: {
+        std::byte* const y = real(memory, made, row);
+        for (std::int64_t r = 0; r < count; ++r)
+          kernels_.pool(size(step.input) / outputs, outputs, from.kind, to.kind,
+                        x + r * size(step.input) * bytes(from.kind),
+                        y + r * size(made) * bytes(to.kind),
+                        reinterpret_cast<float*>(memory + prepared.scratch_at));
+        break;
+      }
+    }
+    // Shortcuts and pools write reals; where their result is read as bytes it is rounded here.
+    if (to.is_bytes && (step.kind == Kind::shortcut || step.kind == Kind::pool)) {
+      InferenceTarget rounded = target(memory, made, row);
+      rounded.real = nullptr;
+      kernels_.scaling({.pixels = count, .channels = size(made)}, to.kind, to.kind,
+                       real(memory, made, row), rounded);
+    }
+  }
+
+  void multiply(std::size_t i, std::int64_t row, std::int64_t count, std::byte* memory) const {
+    const InferenceStep& step = plan_.steps[i];
+    const Step& prepared = steps_[i];
+    const int made = static_cast<int>(i) + 1;
+    for (std::int64_t r = 0; r < count; r += prepared.block) {
+      const std::byte* residual = nullptr;
+      if (step.residual >= 0)
+        residual =
+            real(memory, step.residual, row) + r * size(made) * bytes(value(step.residual).kind);
+      if (precision_ != Precision::int8) {
+        const std::int64_t element = bytes(real_kind());
+        prepared.product->run(real(memory, step.input, row) + r * size(step.input) * element,
+                              real(memory, made, row) + r * size(made) * bytes(value(made).kind),
+                              residual);
+        continue;
+      }
+      auto* const sums = reinterpret_cast<std::int32_t*>(memory + prepared.scratch_at);
+      prepared.product->run(as_bytes(memory, step.input, row) + r * size(step.input), sums,
+                            nullptr);
+      InferenceTarget to = target(memory, made, row);
+      if (to.real)
+        to.real = static_cast<std::byte*>(to.real) + r * size(made) * bytes(value(made).kind);
+      if (to.bytes) to.bytes += r * size(made);
+      const std::int64_t live = std::min(prepared.block, count - r);
+      kernels_.requantise({.pixels = live * size(made) / step.outputs,
+                           .channels = step.outputs,
+                           .scale = prepared.scale.data(),
+                           .shift = prepared.shift.data(),
+                           .slope = step.activation.slope,
+                           .residual = residual},
+                          value(made).kind, sums, to);
+    }
+  }
+
+  Precision precision_;
+  InferencePlan plan_;  // without the weights
+  const InferenceKernels& kernels_;
+  std::vector<Value> values_;
+  std::vector<Segment> segments_;
+  std::vector<Step> steps_;
+  std::int64_t workspace_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Inference> prepare_inference(const InferencePlan& plan, Precision precision,
+                                             std::span<const float> scales) {
+  if (const std::string obstacle = inference_obstacle(precision); !obstacle.empty())
+    fail("{}: calculate in fp32", obstacle);
+  const OneThread one_thread;
+  return std::make_unique<HostInference>(plan, precision, scales);
+}
+
+}  // namespace pixeldp::kernels

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+
+namespace pixeldp::kernels::cpu {
+
+/// A real value in memory: fp32, or the upper half of one.
+enum class Real : std::uint8_t { fp32, bf16 };
+
+/// Where a step's results go: as real values, as multiples of a scale, or as both. Null: not there.
+struct InferenceTarget {
+  void* real = nullptr;
+  std::int8_t* bytes = nullptr;
+  float inverse_scale = 0.0f;  ///< of the bytes
+};
+
+/// Reals of `channels` values after each other, each scaled and shifted: what to make of them.
+struct ScalingSpan {
+  std::int64_t pixels = 0, channels = 0;
+  const float* scale = nullptr;  ///< null: 1
+  const float* shift = nullptr;  ///< null: 0
+  float slope = 1.0f;
+  const void* residual = nullptr;  ///< a real like x's; null: none
+};
+
+/// A shortcut (kernels/pooling.hpp) of one row.
+struct ShortcutSpan {
+  std::int64_t in_w = 0, in_c = 0, out_h = 0, out_w = 0, out_c = 0, before = 0;
+  std::int64_t stride = 1, extent = 1;
+};
+
+/// The steps of an inference that are not products, for one instruction set. In all of them x is of
+/// the kind `from` and what is written, if real, of the kind `to`.
+struct InferenceKernels {
+  /// target = activation(scale * x + shift)
+  void (*scaling)(const ScalingSpan& span, Real from, Real to, const void* x,
+                  const InferenceTarget& target);
+  /// target = activation(scale * sum + shift + residual), the residual of the kind `to`
+  void (*requantise)(const ScalingSpan& span, Real to, const std::int32_t* sums,
+                     const InferenceTarget& target);
+  void (*shortcut)(const ShortcutSpan& span, Real kind, const void* x, void* y);
+  /// y[c] = sum over pixels / pixels; `lanes` is scratch of pool_lanes * channels floats
+  void (*pool)(std::int64_t pixels, std::int64_t channels, Real from, Real to, const void* x,
+               void* y, float* lanes);
+};
+
+}  // namespace pixeldp::kernels::cpu

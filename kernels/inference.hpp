@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/activation.hpp"
+#include "kernels/convolution.hpp"
+#include "kernels/pooling.hpp"
+#include "kernels/prepared.hpp"
+
+namespace pixeldp::kernels {
+
+/// One operation on rows. Shapes are those of a single row (batch 1), images NHWC.
+struct InferenceStep {
+  enum class Kind {
+    convolution,  ///< activation((x (*) weight) * scale[c] + shift[c] + residual)
+    dense,        ///< activation(weight x + shift): weight [outputs, inputs]
+    scaling,      ///< activation(x * scale[c] + shift[c]) for the last axis
+    shortcut,     ///< as shortcut_forward
+    pool          ///< as global_average_pool
+  };
+
+  Kind kind = Kind::convolution;
+  std::string name = {};              ///< of the layer; one that multiplies is known by it
+  int input = 0;                      ///< which value it reads
+  int residual = -1;                  ///< of a convolution: which value is added; -1: none
+  Activation activation = {};         ///< of the first three
+  Conv2dShape convolution = {};       ///< of a convolution
+  ShortcutShape shortcut_shape = {};  ///< of a shortcut
+  std::int64_t outputs = 0;           ///< of a dense layer; for others the last axis
+  std::vector<float> weight = {}, scale = {}, shift = {};  ///< empty scale: 1, empty shift: 0
+
+  bool multiplies() const { return kind == Kind::convolution || kind == Kind::dense; }
+};
+
+/// What a network calculates in inference mode, as steps that each make one more value. Value 0 is
+/// the input, value i + 1 the result of step i, and the last one is the result of all.
+struct InferencePlan {
+  std::vector<std::int64_t> sizes;  ///< elements of a row of each value
+  std::vector<InferenceStep> steps;
+
+  explicit InferencePlan(std::int64_t input_size) : sizes{input_size} {}
+  /// Returns the number of the value that the step makes.
+  int add(InferenceStep step);
+};
+
+/// Takes what a multiplying step reads, some rows at a time.
+using InferenceObserver = std::function<void(std::size_t step, std::span<const float> values)>;
+
+/// A plan prepared for a processor in one of three precisions:
+///
+/// fp32  Products and values in fp32.
+/// bf16  Operands of products and values between steps are rounded to bf16 (to nearest, ties to
+///       even); sums, scales, shifts and activations are in fp32.
+/// int8  Operands of products are whole multiples of a scale: a weight w of output c becomes
+///       round(w / s[c]), s[c] = max |w of c| / 127; a value x becomes round(clamp(x / s, -127,
+///       127)), s that of the step in `scales`. Sums are exact, in 32 bits. All else is written
+///       down in inference_formulas.hpp as operations of IEEE 754 that round once each, on values
+///       in fp32, so that results have the same bits on every processor.
+///
+/// A row's result does not depend on the other rows, on how many there are, or on threads, to the
+/// last bit: each primitive has one shape, whatever the number of rows. Rows past the last are
+/// calculated with whatever the workspace holds, and not returned.
+class Inference {
+ public:
+  virtual ~Inference() = default;
+  /// Bytes that a run needs, whatever the number of rows. They need not be initialised.
+  virtual std::int64_t workspace_size() const = 0;
+  /// x and y are fp32, of `rows` rows; the workspace is aligned to 64 bytes. Several threads may
+  /// run it at once, each with its own workspace. Observers are for fp32.
+  virtual void run(std::int64_t rows, const float* x, float* y, void* workspace,
+                   const InferenceObserver& observe = {}) const = 0;
+};
+
+/// Why this processor cannot calculate in that precision; empty: it can. It takes AVX-512 BF16 for
+/// bf16, and for int8 AVX-512 VNNI, whose sums of products cannot saturate.
+std::string inference_obstacle(Precision precision);
+
+/// `scales`: for int8, one for each step, above 0 for those that multiply. Throws an Error for
+/// scales that are not, sums that could overflow, and where there is an obstacle.
+std::unique_ptr<Inference> prepare_inference(const InferencePlan& plan, Precision precision,
+                                             std::span<const float> scales = {});
+
+}  // namespace pixeldp::kernels

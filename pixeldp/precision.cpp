@@ -1,0 +1,44 @@
+#include "pixeldp/precision.hpp"
+
+#include "engine/error.hpp"
+#include "kernels/inference.hpp"
+
+namespace pixeldp {
+
+using kernels::Precision;
+
+std::string_view name(Precision precision) {
+  switch (precision) {
+    case Precision::fp32:
+      return "fp32";
+    case Precision::tf32:
+      return "tf32";
+    case Precision::bf16:
+      return "bf16";
+    case Precision::int8:
+      return "int8";
+  }
+  return "unknown";
+}
+
+Precision parse_precision(std::string_view text) {
+  for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8})
+    if (text == name(precision)) return precision;
+  fail_usage("unknown precision '{}': 'fp32', 'bf16' or 'int8'", text);
+}
+
+Precision precision_on(const Device& device, std::optional<Precision> chosen) {
+  if (device.kind == DeviceKind::cpu) {
+    const Precision precision = chosen.value_or(Precision::fp32);
+    if (const std::string obstacle = kernels::inference_obstacle(precision); !obstacle.empty())
+      fail("precision {}: {}; fp32 works everywhere", name(precision), obstacle);
+    return precision;
+  }
+  const Precision precision = chosen.value_or(Precision::bf16);
+  if (precision != Precision::bf16)
+    fail_usage("the device {} evaluates draws in bf16 only, not in {}", device.name(),
+               name(precision));
+  return precision;
+}
+
+}  // namespace pixeldp

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/device.hpp"
+#include "kernels/prepared.hpp"
+
+namespace pixeldp {
+
+/// What it takes to evaluate what follows the noise in int8: made from noisy draws of training
+/// images by quantise() and kept in the model's file. It is part of the function that is certified,
+/// not of the proof: whatever follows the noise, a certificate is about just that.
+struct Quantisation {
+  std::map<std::string, float> scales;  ///< by layer: the unit of the whole numbers it reads
+  std::int64_t images = 0;              ///< training images 0 ... images-1 were looked at
+  std::uint64_t seed = 0;               ///< of their noise
+  bool operator==(const Quantisation&) const = default;
+};
+
+/// In what the layers between the noise and the last one calculate. All before the noise is in fp32
+/// whatever is chosen here, and so are the last layer and the scores.
+struct BodyPrecision {
+  std::optional<kernels::Precision> precision = {};  ///< none: the device's own
+  const Quantisation* quantisation = nullptr;        ///< for int8
+};
+
+/// "fp32", "bf16", "int8".
+std::string_view name(kernels::Precision precision);
+/// Throws a usage error for any other name.
+kernels::Precision parse_precision(std::string_view text);
+
+/// The one that was chosen, or the device's own: fp32 on processors, bf16 on all else. Throws an
+/// Error where the device has it not: processors of few kinds have bf16 and int8, other devices
+/// have bf16 only.
+kernels::Precision precision_on(const Device& device,
+                                std::optional<kernels::Precision> chosen = {});
+
+}  // namespace pixeldp
