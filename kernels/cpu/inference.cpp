@@ -46,7 +46,10 @@ int InferencePlan::add(InferenceStep step) {
     case Kind::scaling:
       break;
   }
-  if (in != expected || in % (out < in ? 1 : step.outputs) != 0)
+  const bool by_channel = step.kind == Kind::pool || step.kind == Kind::scaling;
+  if (by_channel && (step.outputs < 1 || in % step.outputs != 0))
+    fail("step {} of a plan takes {} channels, not rows of {} values", step.name, step.outputs, in);
+  if (in != expected)
     fail("step {} of a plan takes rows of {} values, not {}", step.name, expected, in);
   if (step.residual >= 0 && sizes.at(static_cast<std::size_t>(step.residual)) != out)
     fail("step {} of a plan adds rows of another size", step.name);

@@ -83,6 +83,41 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
   CHECK(place.run("info --json").status == 0);
 }
 
+TEST_CASE("a trained network is quantised and certified in every precision that there is") {
+  const Workplace place(60);
+  REQUIRE(place.run("train made.yaml --output run").status == 0);
+  const json info = json::parse(place.run("info --json").output);
+  const std::string certify = "certify run --draws 50 --json" + place.data();
+  const auto report = [&](const std::string& precision) {
+    const Outcome outcome =
+        place.run(certify + " --precision " + precision + " --output " + precision);
+    REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
+    return json::parse(outcome.output);
+  };
+  const json exact = report("fp32");
+  CHECK(exact["precision"] == "fp32");
+  const auto near_exact = [&](const json& other) {
+    CHECK(std::abs(double{other["accuracy"]} - double{exact["accuracy"]}) < 0.07);
+    CHECK(std::abs(double{other["mean_radius"]} - double{exact["mean_radius"]}) < 0.01);
+  };
+  if (info["avx512_bf16"]) near_exact(report("bf16"));
+  CHECK(place.run(certify + " --precision fp8 --output x").status == 2);
+  if (!info["avx512_vnni"]) return;
+  const Outcome none = place.run(certify + " --precision int8 --output int8");
+  CHECK(none.status == 1);
+  CHECK(none.errors.find("pixeldp quantise") != std::string::npos);
+  const Outcome made = place.run("quantise run --images 30 --json" + place.data());
+  REQUIRE_MESSAGE(made.status == 0, made.errors);
+  CHECK(json::parse(made.output)["scales"].size() == 2);
+  near_exact(report("int8"));
+  CHECK(place.run(certify + " --precision fp32 --output int8 --resume").errors.find("precision") !=
+        std::string::npos);
+  const json predicted = json::parse(
+      place.run("predict run test:3 --draws 50 --precision int8 --json" + place.data()).output);
+  const auto log = read_certificate_log(place.folder / "int8");
+  CHECK(predicted["predictions"][0]["counts"] == json(log.records[3].statistics.votes));
+}
+
 TEST_CASE(
     "the same counts for any number of threads, any split of the images and any order of the "
     "work") {

@@ -1,0 +1,220 @@
+#include "pixeldp/precision.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <omp.h>
+
+#include "kernels/inference.hpp"
+#include "pixeldp/multi_draw.hpp"
+#include "pixeldp/quantisation.hpp"
+#include "tests/layers/made_network.hpp"
+#include "tests/pixeldp/made_run.hpp"
+#include "tests/temporary_folder.hpp"
+#include "tests/text_of.hpp"
+#include "tests/throws_error.hpp"
+
+using namespace pixeldp;
+using kernels::Precision;
+
+namespace {
+
+bool can(Precision precision) {
+  const std::string obstacle = kernels::inference_obstacle(precision);
+  if (!obstacle.empty()) MESSAGE(obstacle);
+  return obstacle.empty();
+}
+
+Model made_model(const layers::NetworkSpec& spec) {
+  Model model{.name = "made",
+              .dataset = "mnist",
+              .spec = spec,
+              .network = layers::make_network(spec, 5),
+              .calibration = {.mechanism = Mechanism::gaussian, .noise_scale = 0.7}};
+  tests::unsettle_normalisations(model.network);
+  apply_calibration(model.calibration, model.network);
+  return model;
+}
+
+const std::vector<layers::NetworkSpec> specs = {{.height = 8, .width = 8},
+                                                {.height = 8, .width = 8, .noise_after_layers = 0},
+                                                tests::small_resnet_spec("wide-resnet"),
+                                                tests::small_resnet_spec("wide-resnet", 0),
+                                                tests::small_resnet_spec("resnet")};
+
+Dataset made_images(const layers::NetworkSpec& spec, std::int64_t count) {
+  Dataset set;
+  set.name = "made", set.split = "train";
+  set.height = spec.height, set.width = spec.width, set.channels = spec.channels;
+  set.classes = static_cast<int>(spec.classes);
+  for (const float v : reference::reals(count * spec.height * spec.width * spec.channels, 77))
+    set.pixels.push_back(static_cast<std::uint8_t>(127.5f + 127.0f * v));
+  set.labels.assign(static_cast<std::size_t>(count), 0);
+  return set;
+}
+
+std::vector<ScoreStatistics> statistics(const MultiDrawPredictor& predictor, const Model& model,
+                                        std::vector<std::uint32_t> images, std::uint32_t draws) {
+  std::vector<ScoreStatistics> all;
+  predictor.run(
+      std::ssize(images), {.seed = 3, .draws = draws},
+      [&](std::int64_t i, float* pixels) {
+        const std::uint32_t id = images[static_cast<std::size_t>(i)];
+        std::ranges::copy(reference::reals(model.network.input.row_size(), 100 + id), pixels);
+        return id;
+      },
+      [&](std::int64_t, const ScoreStatistics& s) {
+        all.push_back(s);
+        return true;
+      });
+  return all;
+}
+
+bool same(const ScoreStatistics& a, const ScoreStatistics& b) {
+  return a.votes == b.votes && a.sums == b.sums && a.squares == b.squares;
+}
+
+}  // namespace
+
+TEST_CASE("a network's plan calculates what its prepared layers do") {
+  for (const layers::NetworkSpec& spec : specs) {
+    CAPTURE(spec.architecture);
+    const Model model = made_model(spec);
+    const kernels::InferencePlan plan = plan_body(model.network);
+    const auto body = kernels::prepare_inference(plan, Precision::fp32);
+    constexpr std::int64_t rows = 5;
+    const auto x = reference::reals(rows * plan.sizes.front(), 8);
+    std::vector<float> planned(static_cast<std::size_t>(rows * plan.sizes.back()));
+    const Memory workspace({}, static_cast<std::size_t>(body->workspace_size()));
+    body->run(rows, x.data(), planned.data(), workspace.data());
+
+    Tensor now(model.network.noise_shape(rows));
+    std::ranges::copy(x, now.data());
+    for (const auto& layer : model.network.body) {
+      Tensor next(layer->output_shape(now.shape()));
+      layer->prepare(Stream(), now.shape(), Precision::fp32)->run(now.data(), next.data());
+      now = std::move(next);
+    }
+    REQUIRE(now.size() == std::ssize(planned));
+    double most = 0.0, worst = 0.0;
+    for (std::size_t i = 0; i < planned.size(); ++i) {
+      most = std::max(most, std::abs(double{now.data()[i]}));
+      worst = std::max(worst, std::abs(double{now.data()[i]} - double{planned[i]}));
+    }
+    CHECK(most > 0.01);
+    CHECK(worst < 1e-5 * most);
+  }
+}
+
+TEST_CASE(
+    "in bf16 and int8 too, an image's statistics do not depend on its neighbours, the threads or "
+    "the micro-batch, and stay near those in fp32") {
+  for (const layers::NetworkSpec& spec : specs) {
+    CAPTURE(spec.architecture);
+    Model model = made_model(spec);
+    model.quantisation = quantise(model, made_images(spec, 40), 40, 1);
+    constexpr std::uint32_t draws = 70;
+    const auto fp32 =
+        statistics(MultiDrawPredictor(Stream(), model.network), model, {4, 0, 9}, draws);
+    for (const Precision precision : {Precision::bf16, Precision::int8}) {
+      if (!can(precision)) continue;
+      CAPTURE(name(precision));
+      const BodyPrecision chosen{precision, quantisation(model)};
+      const auto reference = statistics(MultiDrawPredictor(Stream(), model.network, 0, chosen),
+                                        model, {4, 0, 9}, draws);
+      REQUIRE(reference.size() == 3);
+      const int threads = omp_get_max_threads();
+      for (const int team : {1, 3}) {
+        omp_set_num_threads(team);
+        for (const std::int64_t micro_batch : {1, 7, 200}) {
+          const MultiDrawPredictor predictor(Stream(), model.network, micro_batch, chosen);
+          const auto turned = statistics(predictor, model, {9, 4}, draws);
+          CHECK(same(turned[0], reference[2]));
+          CHECK(same(turned[1], reference[0]));
+        }
+      }
+      omp_set_num_threads(threads);
+      bool differs = false;
+      for (std::size_t i = 0; i < 3; ++i) {
+        differs = differs || reference[i].sums != fp32[i].sums;
+        for (std::size_t c = 0; c < 10; ++c) {
+          const double difference =
+              (static_cast<double>(reference[i].sums[c]) - static_cast<double>(fp32[i].sums[c])) /
+              0x1p32 / draws;
+          CHECK(std::abs(difference) < 0.02);
+        }
+      }
+      CHECK(differs);
+    }
+  }
+}
+
+TEST_CASE("precisions have names; what a device has not is refused") {
+  for (const Precision p : {Precision::fp32, Precision::bf16, Precision::int8})
+    CHECK(parse_precision(name(p)) == p);
+  CHECK_FAILS(parse_precision("fp16"), "int8");
+  CHECK(precision_on({}) == Precision::fp32);
+  const Device emulated = Device::parse("emulated");
+  CHECK(precision_on(emulated) == Precision::bf16);
+  CHECK_FAILS(precision_on(emulated, Precision::int8), "emulated");
+  CHECK_FAILS(precision_on(emulated, Precision::fp32), "bf16 only");
+  CHECK_FAILS(precision_on({}, Precision::tf32), "tf32");
+}
+
+TEST_CASE("int8 takes scales for all layers that multiply, and no others") {
+  if (!can(Precision::int8)) return;
+  const layers::NetworkSpec spec = specs[0];
+  const Model model = made_model(spec);
+  const Dataset images = made_images(spec, 10);
+  const auto with = [&](const Quantisation* q) {
+    return MultiDrawPredictor(Stream(), model.network, 0, {Precision::int8, q});
+  };
+  CHECK_FAILS(with(nullptr), "pixeldp quantise");
+  Quantisation q = quantise(model, images, 10, 1);
+  CHECK(q.scales.size() == 2);
+  CHECK(q == quantise(model, images, 10, 1));
+  CHECK(q != quantise(model, images, 10, 2));
+  with(&q);
+  Quantisation less = q, more = q;
+  less.scales.erase("fc1");
+  CHECK_FAILS(with(&less), "fc1");
+  more.scales["conv9"] = 1.0f;
+  CHECK_FAILS(with(&more), "3 scales");
+  CHECK_FAILS(quantise(model, images, 11, 1), "11");
+  CHECK_FAILS(quantise(model, made_images(specs[2], 10), 5, 1), "8x8x3");
+}
+
+TEST_CASE("a model's file keeps its scales to the last bit, and damaged ones are refused") {
+  const TemporaryFolder folder;
+  Model model = made_model(specs[0]);
+  save_model(folder / "plain", model);
+  CHECK(!load_model(folder / "plain").quantisation);
+  model.quantisation = Quantisation{{{"conv2", 0.1f}, {"fc1", 1.0f / 3.0f}}, 256, 7};
+  save_model(folder / "m", model);
+  CHECK(load_model(folder / "m").quantisation == model.quantisation);
+  for (const char* scales : {"conv2", "conv2=", "conv2=0", "conv2=-1,fc1=1", "conv2=nan", "=1x"}) {
+    SafetensorsFile file = model_to_safetensors(model);
+    file.metadata["quantisation_scales"] = scales;
+    write_safetensors(folder / "bad", file);
+    CHECK_FAILS(load_model(folder / "bad"), "quantisation_scales");
+  }
+}
+
+TEST_CASE("a certificate log tells its precision, goes on with that one only, and may be older") {
+  const TemporaryFolder folder;
+  const tests::MadeRun made;
+  CertificateLogHeader header = tests::made_header(made);
+  header.precision = "int8";
+  CertificateLogWriter::create(folder / "log", header);
+  CHECK(read_certificate_log(folder / "log").header.precision == "int8");
+  CertificateLogWriter::resume(folder / "log", header);
+  header.precision = "bf16";
+  CHECK_FAILS(CertificateLogWriter::resume(folder / "log", header), "precision");
+  header.precision = "fp8";
+  CHECK_FAILS(CertificateLogWriter::create(folder / "other", header), "fp8");
+  std::string older = tests::text_of(folder / "log");
+  const std::string key = "\"precision\":\"int8\",";
+  REQUIRE(older.find(key) != std::string::npos);
+  older.erase(older.find(key), key.size());
+  CHECK(parse_certificate_log(older, "older").header.precision == "unrecorded");
+}
