@@ -132,11 +132,9 @@ std::vector<float> scaled_weight(const InferenceStep& step) {
 /// A oneDNN primitive for a block of rows, with its constant operands.
 class Product {
  public:
-  /// Real operands: `from` and `to` are fp32 or bf16, shift, residual (of the given type) and
-  /// activation are the primitive's. Integers: s8 to s32, and none of those are.
-  Product(const InferenceStep& step, std::int64_t block, Type from, Type to, Type residual,
-          const memory& weight)
-      : adds_(to != Type::s32 && step.residual >= 0) {
+  /// Real operands: `from` and `to` are fp32 or bf16, and shift, residual (what y holds beforehand)
+  /// and activation are the primitive's. Integers: s8 to s32, and none of those are.
+  Product(const InferenceStep& step, std::int64_t block, Type from, Type to, const memory& weight) {
     const bool real = to != Type::s32;
     const Conv2dShape& s = step.convolution;
     const bool dense = step.kind == Kind::dense;
@@ -146,11 +144,12 @@ class Product {
     result_ = dense ? memory::desc({block, step.outputs}, to, Tag::ab)
                     : memory::desc({block, s.out_c, s.out_h(), s.out_w()}, to, Tag::nhwc);
     const memory::desc best(weight.get_desc().dims(), from, Tag::any);
-    if (adds_) residual_ = memory::desc(result_.dims(), residual, Tag::nhwc);
     memory::desc bias;
     if (real) bias = memory::desc({step.outputs}, Type::f32, Tag::a);
-    const auto attributes = onednn::attributes(real ? step.activation : Activation::identity(),
-                                               adds_ ? &residual_ : nullptr);
+    const auto attributes =
+        real && step.residual >= 0
+            ? onednn::adding_attributes(step.activation)
+            : onednn::attributes(real ? step.activation : Activation::identity());
     constexpr auto inference = dnnl::prop_kind::forward_inference;
     const auto take = [&](const auto& desc, dnnl::primitive primitive) {
       primitive_ = std::move(primitive);
@@ -182,18 +181,16 @@ class Product {
     std::ranges::copy(step.shift, values);
   }
 
-  void run(const void* x, void* y, const void* residual) const {
+  void run(const void* x, void* y) const {
     std::unordered_map<int, memory> arguments = {{DNNL_ARG_SRC, onednn::wrap(source_, x)},
                                                  {DNNL_ARG_WEIGHTS, weight_},
                                                  {DNNL_ARG_DST, onednn::wrap(result_, y)}};
     if (bias_) arguments.emplace(DNNL_ARG_BIAS, bias_);
-    if (adds_) arguments.emplace(onednn::residual_argument, onednn::wrap(residual_, residual));
     onednn::run(primitive_, scratch_, std::move(arguments));
   }
 
  private:
-  bool adds_;
-  memory::desc source_, result_, residual_, scratch_;
+  memory::desc source_, result_, scratch_;
   dnnl::primitive primitive_;
   memory weight_, bias_;
 };
@@ -397,10 +394,9 @@ class HostInference : public Inference {
       const std::vector<float> weight = scaled_weight(step);
       if (precision_ != Precision::int8) {
         const Type real = type(real_kind());
-        const Type residual = step.residual >= 0 ? type(value(step.residual).kind) : Type::undef;
-        prepared.product = std::make_unique<Product>(
-            step, prepared.block, real, type(values_[i + 1].kind), residual,
-            onednn::wrap(plain_weight(step, Type::f32), weight.data()));
+        prepared.product =
+            std::make_unique<Product>(step, prepared.block, real, type(values_[i + 1].kind),
+                                      onednn::wrap(plain_weight(step, Type::f32), weight.data()));
         return;
       }
       const std::vector<std::int8_t> rounded = round_weight(step, weight, prepared.scale);
@@ -408,7 +404,7 @@ class HostInference : public Inference {
       if (prepared.shift.empty())
         prepared.shift.assign(static_cast<std::size_t>(step.outputs), 0.0f);
       prepared.product =
-          std::make_unique<Product>(step, prepared.block, Type::s8, Type::s32, Type::undef,
+          std::make_unique<Product>(step, prepared.block, Type::s8, Type::s32,
                                     onednn::wrap(plain_weight(step, Type::s8), rounded.data()));
     });
     plan_.steps[i].weight = {};
@@ -536,25 +532,25 @@ class HostInference : public Inference {
     const Step& prepared = steps_[i];
     const int made = static_cast<int>(i) + 1;
     for (std::int64_t r = 0; r < count; r += prepared.block) {
+      const std::int64_t live = std::min(prepared.block, count - r);
       const std::byte* residual = nullptr;
       if (step.residual >= 0)
         residual =
             real(memory, step.residual, row) + r * size(made) * bytes(value(step.residual).kind);
-      if (precision_ != Precision::int8) {
-        const std::int64_t element = bytes(real_kind());
-        prepared.product->run(real(memory, step.input, row) + r * size(step.input) * element,
-                              real(memory, made, row) + r * size(made) * bytes(value(made).kind),
-                              residual);
-        continue;
-      }
-      auto* const sums = reinterpret_cast<std::int32_t*>(memory + prepared.scratch_at);
-      prepared.product->run(as_bytes(memory, step.input, row) + r * size(step.input), sums,
-                            nullptr);
       InferenceTarget to = target(memory, made, row);
       if (to.real)
         to.real = static_cast<std::byte*>(to.real) + r * size(made) * bytes(value(made).kind);
       if (to.bytes) to.bytes += r * size(made);
-      const std::int64_t live = std::min(prepared.block, count - r);
+      if (precision_ != Precision::int8) {
+        if (residual)
+          kernels_.scaling({.pixels = live, .channels = size(made)}, value(step.residual).kind,
+                           value(made).kind, residual, {.real = to.real});
+        prepared.product->run(
+            real(memory, step.input, row) + r * size(step.input) * bytes(real_kind()), to.real);
+        continue;
+      }
+      auto* const sums = reinterpret_cast<std::int32_t*>(memory + prepared.scratch_at);
+      prepared.product->run(as_bytes(memory, step.input, row) + r * size(step.input), sums);
       kernels_.requantise({.pixels = live * size(made) / step.outputs,
                            .channels = step.outputs,
                            .scale = prepared.scale.data(),
