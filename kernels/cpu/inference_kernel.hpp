@@ -146,10 +146,11 @@ void requantise(const ScalingSpan& s, Real to, const std::int32_t* sums, const I
       });
 }
 
-/// In the order of kernels::shortcut_forward.
-template <class V, class T>
+/// In the order of kernels::shortcut_forward. known_extent: that of the windows; 0: any.
+template <class V, int known_extent, class T>
 void shortcut_of(const ShortcutSpan& s, const T* x, T* y) {
-  const float pixels = static_cast<float>(s.extent * s.extent);
+  const std::int64_t extent = known_extent > 0 ? known_extent : s.extent;
+  const float pixels = static_cast<float>(extent * extent);
   for (std::int64_t p = 0; p < s.out_h; ++p) {
     for (std::int64_t q = 0; q < s.out_w; ++q, y += s.out_c) {
       for (std::int64_t c = 0; c < s.before; ++c) y[c] = T{};
@@ -159,8 +160,10 @@ void shortcut_of(const ShortcutSpan& s, const T* x, T* y) {
 #pragma omp simd safelen(16)
       for (std::int64_t c = 0; c < s.in_c; ++c) {
         float sum = 0.0f;
-        for (std::int64_t r = 0; r < s.extent; ++r)
-          for (std::int64_t t = 0; t < s.extent; ++t)
+#pragma GCC unroll 2
+        for (std::int64_t r = 0; r < extent; ++r)
+#pragma GCC unroll 2
+          for (std::int64_t t = 0; t < extent; ++t)
             sum += load_real<V>(corner + (r * s.in_w + t) * s.in_c + c);
         store_real<V>(own + c, sum / pixels);
       }
@@ -168,12 +171,22 @@ void shortcut_of(const ShortcutSpan& s, const T* x, T* y) {
   }
 }
 
+template <class V, class T>
+void shortcut_as(const ShortcutSpan& s, const T* x, T* y) {
+  if (s.extent == 1)
+    shortcut_of<V, 1>(s, x, y);
+  else if (s.extent == 2)
+    shortcut_of<V, 2>(s, x, y);
+  else
+    shortcut_of<V, 0>(s, x, y);
+}
+
 template <class V>
 void shortcut(const ShortcutSpan& s, Real kind, const void* x, void* y) {
   if (kind == Real::fp32)
-    shortcut_of<V>(s, static_cast<const float*>(x), static_cast<float*>(y));
+    shortcut_as<V>(s, static_cast<const float*>(x), static_cast<float*>(y));
   else
-    shortcut_of<V>(s, static_cast<const Half*>(x), static_cast<Half*>(y));
+    shortcut_as<V>(s, static_cast<const Half*>(x), static_cast<Half*>(y));
 }
 
 /// In the order of kernels::global_average_pool.
