@@ -109,7 +109,7 @@ TEST_CASE("a model file of another architecture or depth is refused by the tenso
         f.metadata["architecture"] = "wide-resnet";
         f.metadata["depth"] = "10", f.metadata["widening"] = "1";
       },
-      "'layer1.0.bn1");
+      "'layer2.0.bn1.weight'");
   refused(
       "resnet", [](File& f) { f.tensors["layer1.1.conv1.weight"] = f.tensors["conv1.weight"]; },
       "no tensor 'layer1.1.conv1.weight'");
