@@ -44,12 +44,12 @@ void add_train(CLI::App& program) {
     const TrainSummary summary =
         train(config, {.device = device, .output = output, .resume = o->resume});
     if (o->json) {
-      const nlohmann::json report = {{"run", output.string()},
-                                     {"steps", summary.steps},
-                                     {"loss", summary.loss},
-                                     {"test_accuracy", summary.test_accuracy},
-                                     {"sensitivity", summary.sensitivity},
-                                     {"seconds", summary.seconds}};
+      nlohmann::json report = {
+          {"run", output.string()},        {"steps", summary.steps},
+          {"loss", summary.loss},          {"test_accuracy", summary.test_accuracy},
+          {"certified_accuracy", nullptr}, {"sensitivity", summary.sensitivity},
+          {"seconds", summary.seconds}};
+      if (summary.certified_accuracy) report["certified_accuracy"] = *summary.certified_accuracy;
       fmt::print("{}\n", report.dump());
       return;
     }
@@ -59,6 +59,11 @@ void add_train(CLI::App& program) {
     fmt::print("training loss    {:.4f}\n", summary.loss);
     fmt::print("test accuracy    {:.2f} % (first images of the test set, few draws)\n",
                100.0 * summary.test_accuracy);
+    if (summary.certified_accuracy) {
+      fmt::print(
+          "certified        {:.2f} % at the construction bound (the same images and draws)\n",
+          100.0 * *summary.certified_accuracy);
+    }
     if (summary.sensitivity > 0.0) fmt::print("sensitivity      {:.6f}\n", summary.sensitivity);
   });
 }

@@ -10,13 +10,7 @@ Memory::Memory(Device device, std::size_t bytes) : device_(device) {
   of_device.use(device.index);
   data_ = of_device.allocate(bytes);
   if (data_ || bytes == 0) return;
-  constexpr double mib = 1 << 20;
-  const auto [free, total] = of_device.memory();
-  fail(
-      "out of memory on {}: {:.1f} MiB asked for, {:.1f} of {:.1f} MiB free; use a smaller batch "
-      "(training.batch in a configuration, --micro-batch of certify)",
-      device.name(), static_cast<double>(bytes) / mib, static_cast<double>(free) / mib,
-      static_cast<double>(total) / mib);
+  fail_out_of_memory(device.name(), bytes, of_device.memory());
 }
 
 Memory::~Memory() {

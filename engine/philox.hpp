@@ -13,6 +13,7 @@ enum class StreamTag : std::uint32_t {
   training = 3,
   initialisation = 4,
   shuffle = 5,
+  augmentation = 6,
 };
 
 /// Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): four

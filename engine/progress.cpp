@@ -62,6 +62,11 @@ void ProgressBar::advance(std::int64_t count) {
   draw_if_due();
 }
 
+void ProgressBar::note(std::string text) {
+  const std::lock_guard lock(mutex_);
+  note_ = std::move(text);
+}
+
 void ProgressBar::finish() {
   const std::lock_guard lock(mutex_);
   if (std::exchange(finished_, true) || !visible_) return;
@@ -80,7 +85,8 @@ void ProgressBar::draw(Clock::time_point now) {
   drawn_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count();
   // "\033[K" clears what a longer line before it left over.
-  fmt::print(out_, "\r{}\033[K", progress_line(label_, done_, total_, unit_, seconds));
+  fmt::print(out_, "\r{}{}{}\033[K", progress_line(label_, done_, total_, unit_, seconds),
+             note_.empty() ? "" : "  ", note_);
   std::fflush(out_);
 }
 

@@ -28,6 +28,8 @@ class ProgressBar {
   void update(std::int64_t done);
   /// So many more.
   void advance(std::int64_t count = 1);
+  /// Stands at the end of the line from now on: what the run has found so far.
+  void note(std::string text);
   /// Draws the last state and ends the line; later reports are ignored.
   void finish();
 
@@ -35,7 +37,7 @@ class ProgressBar {
   void draw_if_due();
   void draw(Clock::time_point now);
 
-  std::string label_, unit_;
+  std::string label_, unit_, note_;
   std::int64_t total_, done_ = 0;
   std::FILE* out_;
   bool visible_, finished_ = false;

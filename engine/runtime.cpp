@@ -54,6 +54,15 @@ std::array<const Runtime*, 3>& runtimes() {
 
 }  // namespace
 
+void fail_out_of_memory(std::string_view device, std::size_t bytes, const Runtime::Memory& memory) {
+  constexpr double mib = 1 << 20;
+  fail(
+      "out of memory on {}: {:.1f} MiB asked for, {:.1f} of {:.1f} MiB free; use a smaller batch "
+      "(training.batch in a configuration, --micro-batch of certify)",
+      device, static_cast<double>(bytes) / mib, static_cast<double>(memory.free) / mib,
+      static_cast<double>(memory.total) / mib);
+}
+
 const Runtime& runtime(DeviceKind kind) {
   if (const Runtime* found = runtimes()[static_cast<std::size_t>(kind)]) return *found;
   fail_usage(

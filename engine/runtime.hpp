@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/device.hpp"
@@ -49,6 +50,10 @@ class Runtime {
   virtual void launch_graph(void* graph, void* stream) const = 0;
   virtual void destroy_graph(void* graph) const noexcept = 0;
 };
+
+/// Throws the Error of `bytes` that a device could not give, and how to do with less.
+[[noreturn]] void fail_out_of_memory(std::string_view device, std::size_t bytes,
+                                     const Runtime::Memory& memory);
 
 /// The runtime of a kind of device. Throws a usage error where this program has none.
 const Runtime& runtime(DeviceKind kind);

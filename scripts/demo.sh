@@ -11,13 +11,16 @@ scripts/install.sh --demo
 cmake --preset default
 cmake --build --preset default --target pixeldp
 pixeldp=build/pixeldp
+device=cpu
+"$pixeldp" info --json | grep -q '"gpus":\[\]' || device=cuda
+echo "device: $device"
 
 runs=()
 for name in baseline l0.1 l0.3; do
   run=runs/demo/$name
   runs+=("$run")
-  "$pixeldp" train "configs/fashion-mnist/$name.yaml" --output "$run" --resume
-  "$pixeldp" certify "$run" --images 0:1000 --draws 300 --resume
+  "$pixeldp" train "configs/fashion-mnist/$name.yaml" --output "$run" --device $device --resume
+  "$pixeldp" certify "$run" --images 0:1000 --draws 300 --device $device --resume
 done
 
 page=runs/demo/report.html

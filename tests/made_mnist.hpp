@@ -36,8 +36,10 @@ inline void write_made_mnist(const std::filesystem::path& folder, std::uint32_t 
   write("t10k", test_images, 2);
 }
 
-/// A configuration that trains on it within a second or two.
-inline std::string made_mnist_config(const std::filesystem::path& data, int steps = 24) {
+/// A configuration that trains on it within a second or two. `training`: further settings of that
+/// section, each followed by a comma.
+inline std::string made_mnist_config(const std::filesystem::path& data, int steps = 24,
+                                     const std::string& training = "") {
   return "name: made\n"
          "data: {set: mnist, directory: " +
          data.string() +
@@ -45,8 +47,8 @@ inline std::string made_mnist_config(const std::filesystem::path& data, int step
          "network: {architecture: mnist-cnn}\n"
          "noise: {mechanism: gaussian, construction_bound: 0.1}\n"
          "sensitivity: {control: parseval, parseval_step: 0.05, parseval_loops: 2}\n"
-         "training: {steps: " +
-         std::to_string(steps) +
+         "training: {" +
+         training + "steps: " + std::to_string(steps) +
          ", batch: 16, learning_rate: 0.02, log_every: 5, "
          "evaluate_every: 12, checkpoint_every: 8, evaluation_images: 20, evaluation_draws: 3}\n";
 }

@@ -12,12 +12,14 @@
 #include "kernels/parseval.hpp"
 #include "kernels/sgd.hpp"
 #include "layers/conv2d.hpp"
+#include "pixeldp/certificate.hpp"
 #include "pixeldp/model.hpp"
 #include "pixeldp/multi_draw.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 #include "pixeldp/parseval.hpp"
+#include "trainers/batch_source.hpp"
 #include "trainers/checkpoint.hpp"
-#include "trainers/epoch_sampler.hpp"
+#include "trainers/prefetcher.hpp"
 #include "trainers/training_config.hpp"
 #include "trainers/training_log.hpp"
 
@@ -32,14 +34,16 @@ class Trainer {
 
  private:
   void open_folder();
-  void step();
+  void step(const TrainingBatch& batch);
   void control_sensitivity();
   kernels::ParsevalParams parseval_params(const ConvGeometry& geometry) const;
   void check_loss(const kernels::LossResult& result) const;
   void check_projection() const;
   void log();
   void save();
-  double test_accuracy() const;
+  void evaluate();
+  std::string evaluation_text() const;
+  bool draws_can_certify(std::uint32_t draws) const;
   double sensitivity() const;
   std::filesystem::path file(const char* name) const { return options_.output / name; }
   bool due(std::int64_t interval) const {
@@ -55,8 +59,6 @@ class Trainer {
   TrainingState state_;
   std::optional<TrainingLog> log_;
   layers::TrainingPass pass_;
-  EpochSampler sampler_;
-  Tensor host_images_;
   // In the memory of the device.
   Tensor images_, dlogits_;
   Buffer<kernels::NoiseRow> rows_;
@@ -71,8 +73,7 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
       config_(read_training_config(configuration)),
       resolved_(configuration.to_yaml()),
       stream_(options.device),
-      pass_(model_.network),
-      sampler_(0, 0) {
+      pass_(model_.network) {
   const auto directory = find_dataset_directory(config_.dataset, config_.directory);
   train_ = load_dataset(config_.dataset, "train", directory);
   test_ = load_dataset(config_.dataset, "test", directory);
@@ -97,9 +98,7 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
                  .calibration = config_.calibration,
                  .form = config_.form};
   apply_calibration(config_.calibration, model_.network);
-  sampler_ = EpochSampler(train_.size(), config_.seed);
-  host_images_ = Tensor(model_.network.input.with_rows(config_.batch));
-  images_ = Tensor(host_images_.shape(), stream_.device());
+  images_ = Tensor(model_.network.input.with_rows(config_.batch), stream_.device());
   rows_ = Buffer<kernels::NoiseRow>(stream_.device(), config_.batch);
   labels_ = Buffer<std::int32_t>(stream_.device(), config_.batch);
   loss_ = Buffer<kernels::LossResult>(stream_.device(), 1);
@@ -132,26 +131,16 @@ void Trainer::open_folder() {
   log_.emplace(file("training.csv"), std::nullopt);
 }
 
-void Trainer::step() {
-  const auto batch = sampler_.batch(state_.step, config_.batch);
-  to_float(train_, batch.images, host_images_.data(), static_cast<float>(config_.pixel_shift));
-  std::vector<kernels::NoiseRow> rows;
-  std::vector<std::int32_t> labels;
-  for (std::size_t i = 0; i < batch.images.size(); ++i) {
-    rows.push_back({.source = static_cast<std::int64_t>(i),
-                    .image = train_.image_id(batch.images[i]),
-                    .draw = batch.epochs[i]});
-    labels.push_back(train_.labels[static_cast<std::size_t>(batch.images[i])]);
-  }
-  images_.copy_from(stream_, host_images_);
-  rows_.upload(stream_, rows);
-  labels_.upload(stream_, labels);
+void Trainer::step(const TrainingBatch& batch) {
+  images_.copy_from(stream_, batch.images);
+  rows_.upload(stream_, batch.rows);
+  labels_.upload(stream_, batch.labels);
   const Tensor& logits =
       pass_.forward(stream_, layers::Mode::training, images_,
                     {.seed = config_.seed,
                      .tag = StreamTag::training,
                      .factor = static_cast<float>(noise_factor_at(config_, state_.step)),
-                     .rows = {rows_.data(), rows.size()}});
+                     .rows = {rows_.data(), batch.rows.size()}});
   dlogits_.resize(logits.shape(), stream_.device());
   kernels::softmax_cross_entropy(stream_, config_.batch, model_.network.classes(), logits.data(),
                                  labels_.data(), dlogits_.data(), loss_.data());
@@ -234,12 +223,17 @@ kernels::ParsevalParams Trainer::parseval_params(const ConvGeometry& geometry) c
           .loops = config_.parseval_loops};
 }
 
-double Trainer::test_accuracy() const {
+/// Accuracy and certified accuracy on the first test images, and the sensitivity they rest on.
+void Trainer::evaluate() {
+  const Calibration& c = config_.calibration;
+  const bool noisy = c.mechanism != Mechanism::none;
+  Calibration measured = c;
+  if (noisy) measured.sensitivity = summary_.sensitivity = sensitivity();
   const std::int64_t images = std::min(config_.evaluation_images, test_.size());
-  const bool noisy = config_.calibration.mechanism != Mechanism::none;
   const auto draws = static_cast<std::uint32_t>(noisy ? config_.evaluation_draws : 1);
+  const bool certifies = noisy && draws_can_certify(draws);
   const MultiDrawPredictor predictor(stream_, model_.network);
-  std::int64_t correct = 0;
+  std::int64_t correct = 0, certified = 0;
   predictor.run(
       images, {.seed = config_.seed, .tag = StreamTag::training, .first_draw = 0, .draws = draws},
       [&](std::int64_t image, float* pixels) {
@@ -247,11 +241,39 @@ double Trainer::test_accuracy() const {
         return test_.image_id(image);
       },
       [&](std::int64_t image, const ScoreStatistics& statistics) {
-        correct += statistics.top_label(ScoreType::argmax) ==
-                   test_.labels[static_cast<std::size_t>(image)];
+        const bool right = statistics.top_label(ScoreType::argmax) ==
+                           test_.labels[static_cast<std::size_t>(image)];
+        correct += right;
+        if (right && certifies)
+          certified += certify(statistics, measured, {}).radius >= c.construction_bound;
         return true;
       });
-  return static_cast<double>(correct) / static_cast<double>(images);
+  const auto share = [&](std::int64_t count) {
+    return static_cast<double>(count) / static_cast<double>(images);
+  };
+  summary_.test_accuracy = share(correct);
+  if (certifies) summary_.certified_accuracy = share(certified);
+}
+
+std::string Trainer::evaluation_text() const {
+  std::string text = fmt::format("test {:.1f} %", 100.0 * summary_.test_accuracy);
+  if (summary_.certified_accuracy) {
+    text += fmt::format(", {:.1f} % certified at {}", 100.0 * *summary_.certified_accuracy,
+                        config_.calibration.construction_bound);
+  }
+  return text;
+}
+
+/// Whether so many draws, if all agreed, would certify the construction bound. Where they would
+/// not, a certified accuracy of zero would say nothing about the network.
+bool Trainer::draws_can_certify(std::uint32_t draws) const {
+  const auto classes = static_cast<std::size_t>(model_.network.classes());
+  ScoreStatistics unanimous{draws, std::vector<std::uint64_t>(classes),
+                            std::vector<std::uint64_t>(classes),
+                            std::vector<std::uint64_t>(classes)};
+  unanimous.votes[0] = draws;
+  return certify(unanimous, config_.calibration, {}).radius >=
+         config_.calibration.construction_bound;
 }
 
 double Trainer::sensitivity() const {
@@ -268,13 +290,14 @@ void Trainer::log() {
                         .train_accuracy = static_cast<double>(state_.interval_correct) /
                                           static_cast<double>(state_.interval_images),
                         .test_accuracy = {},
+                        .certified_accuracy = {},
                         .sensitivity = {},
                         .seconds = state_.seconds};
   if (due(config_.evaluate_every)) {
-    record.test_accuracy = summary_.test_accuracy = test_accuracy();
-    if (config_.calibration.mechanism != Mechanism::none) {
-      record.sensitivity = summary_.sensitivity = sensitivity();
-    }
+    evaluate();
+    record.test_accuracy = summary_.test_accuracy;
+    record.certified_accuracy = summary_.certified_accuracy;
+    if (config_.calibration.mechanism != Mechanism::none) record.sensitivity = summary_.sensitivity;
   }
   summary_.loss = record.loss;
   log_->append(record);
@@ -288,12 +311,21 @@ void Trainer::save() {
 
 TrainSummary Trainer::run() {
   ProgressBar progress("train " + config_.name, config_.steps, "steps");
+  BatchSource source(train_, {.batch = config_.batch,
+                              .seed = config_.seed,
+                              .pixel_shift = static_cast<float>(config_.pixel_shift),
+                              .augmentation = config_.augmentation});
+  Prefetcher batches(state_.step, config_.steps,
+                     [&](std::int64_t step, TrainingBatch& batch) { source.prepare(step, batch); });
+  // The last step is evaluated with its line in the log; a run that was done before is not.
+  if (state_.step == config_.steps) evaluate();
   while (state_.step < config_.steps) {
     const auto start = std::chrono::steady_clock::now();
-    step();
+    step(batches.next());
     state_.seconds +=
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (due(config_.log_every) || due(config_.evaluate_every)) log();
+    if (due(config_.evaluate_every)) progress.note(evaluation_text());
     if (due(config_.checkpoint_every)) save();
     progress.update(state_.step);
     if (interrupted() && state_.step < config_.steps) {
@@ -305,14 +337,12 @@ TrainSummary Trainer::run() {
   }
   progress.finish();
   check_projection();
-  if (config_.calibration.mechanism != Mechanism::none) {
-    model_.calibration.sensitivity = summary_.sensitivity = sensitivity();
-  }
+  if (config_.calibration.mechanism != Mechanism::none)
+    model_.calibration.sensitivity = summary_.sensitivity;
   {
     const layers::ParametersOn on_host(stream_, model_.network, Device());
     save_model(file("model.safetensors"), model_);
   }
-  summary_.test_accuracy = test_accuracy();
   summary_.steps = state_.step;
   summary_.seconds = state_.seconds;
   return summary_;

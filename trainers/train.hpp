@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "engine/config.hpp"
 #include "engine/device.hpp"
@@ -16,6 +17,9 @@ struct TrainOptions {
 struct TrainSummary {
   std::int64_t steps = 0;
   double loss = 0.0, test_accuracy = 0.0, sensitivity = 0.0, seconds = 0.0;
+  /// At the construction bound, on the images and draws of the test accuracy: an early look at what
+  /// `pixeldp certify` will say. Nothing without noise, or where so few draws could never certify.
+  std::optional<double> certified_accuracy;
 };
 
 /// Trains the network of a configuration. The folder receives config.yaml (resolved), training.csv

@@ -14,7 +14,13 @@ namespace {
 constexpr std::int64_t most_steps = 100'000'000;
 
 void read_data(const ConfigNode& node, TrainingConfig& config) {
-  config.dataset = node.get_choice("set", {"mnist", "fashion-mnist"});
+  config.dataset =
+      node.get_choice("set", {"mnist", "fashion-mnist", "cifar-10", "cifar-100", "svhn"});
+  const ImageForm form = image_form(config.dataset);
+  config.network.height = form.height;
+  config.network.width = form.width;
+  config.network.channels = form.channels;
+  config.network.classes = form.classes;
   if (node.given("directory")) config.directory = node.get_string("directory");
   config.pixel_shift = node.get_number("pixel_shift", -0.5, Range::closed(-1.0, 1.0));
 }
@@ -24,24 +30,19 @@ void read_data(const ConfigNode& node, TrainingConfig& config) {
 /// where it holds another norm.
 double assumed_sensitivity(const TrainingConfig& config) {
   const Calibration& c = config.calibration;
-  const layers::Network network = layers::make_network(config.network, 0);
-  const auto inputs = static_cast<double>(network.input.row_size());
+  const layers::NetworkSpec& spec = config.network;
+  const std::int64_t inputs = spec.height * spec.width * spec.channels;
+  if (spec.noise_after_layers == 0) return identity_sensitivity(inputs, c.attack_norm, c.mechanism);
+  if (c.attack_norm == AttackNorm::l1) return 1.0;
+  if (c.attack_norm == AttackNorm::l2 && c.mechanism == Mechanism::gaussian) return 1.0;
+
+  const layers::Network network = layers::make_network(spec, 0);
   const auto outputs = static_cast<double>(network.noise_shape(1).row_size());
-  if (config.network.noise_after_layers == 0) {
-    return identity_sensitivity(network.input.row_size(), c.attack_norm, c.mechanism);
-  }
   const double to_mechanism_norm = c.mechanism == Mechanism::laplace ? std::sqrt(outputs) : 1.0;
-  switch (c.attack_norm) {
-    case AttackNorm::l1:
-      return 1.0;
-    case AttackNorm::l2:
-      return to_mechanism_norm;
-    case AttackNorm::linf:
-      return config.control == SensitivityControl::normalise_rows
-                 ? std::sqrt(outputs) * to_mechanism_norm
-                 : std::sqrt(inputs) * to_mechanism_norm;
-  }
-  return 1.0;
+  if (c.attack_norm == AttackNorm::l2) return to_mechanism_norm;
+  return config.control == SensitivityControl::normalise_rows
+             ? std::sqrt(outputs) * to_mechanism_norm
+             : std::sqrt(static_cast<double>(inputs)) * to_mechanism_norm;
 }
 
 void read_network(const ConfigNode& node, layers::NetworkSpec& network) {
@@ -91,6 +92,27 @@ void read_sensitivity(const ConfigNode& node, TrainingConfig& config) {
                     : SensitivityForm::faithful;
 }
 
+Augmentation read_augmentation(const ConfigNode& node, const TrainingConfig& config) {
+  Augmentation augmentation;
+  const std::int64_t extent = std::min(config.network.height, config.network.width);
+  augmentation.pad = static_cast<int>(node.get_integer("pad", 0, 0, extent - 1));
+  augmentation.mirror = node.get_bool("mirror", false);
+  if (augmentation.mirror && image_form(config.dataset).digits)
+    node.fail_at("mirror", "a mirrored digit is no digit: it makes no sense for " + config.dataset);
+  return augmentation;
+}
+
+/// What the products after the noise may be rounded to in training: fp32 not at all, so that a
+/// configuration means the same on every device; tf32 to 11 significant bits and bf16 to 8, which
+/// tensor cores multiply many times faster. Processors compute in fp32 whatever it says, and so
+/// does everything up to the noise: no certificate depends on it.
+kernels::Precision read_precision(const ConfigNode& node) {
+  const std::string precision = node.get_choice("precision", {"fp32", "tf32", "bf16"}, "fp32");
+  return precision == "fp32"   ? kernels::Precision::fp32
+         : precision == "tf32" ? kernels::Precision::tf32
+                               : kernels::Precision::bf16;
+}
+
 void read_training(const ConfigNode& node, TrainingConfig& config) {
   config.steps = node.get_integer("steps", {}, 1, most_steps);
   config.batch = node.get_integer("batch", 128, 1, 65536);
@@ -104,6 +126,8 @@ void read_training(const ConfigNode& node, TrainingConfig& config) {
   config.momentum =
       node.get_number("momentum", 0.9, {.min = 0.0, .max = 1.0, .max_excluded = true});
   config.weight_decay = node.get_number("weight_decay", 0.0002, Range::at_least(0.0));
+  config.augmentation = read_augmentation(node.child("augment"), config);
+  config.network.training_precision = read_precision(node);
   config.seed = static_cast<std::uint64_t>(node.get_integer("seed", 1, 0));
   config.log_every = node.get_integer("log_every", 100, 1, most_steps);
   config.evaluate_every = node.get_integer("evaluate_every", 1000, 1, most_steps);

@@ -8,6 +8,7 @@
 #include "layers/networks/network_spec.hpp"
 #include "pixeldp/calibration.hpp"
 #include "pixeldp/sensitivity.hpp"
+#include "trainers/augmentation.hpp"
 
 namespace pixeldp {
 
@@ -43,7 +44,8 @@ struct TrainingConfig {
   int parseval_loops = 0;
   SensitivityForm form = SensitivityForm::tight;
 
-  // training
+  // training (its `precision` is network.training_precision)
+  Augmentation augmentation;
   std::int64_t steps = 0, batch = 128;
   std::vector<LearningRateChange> learning_rate;  ///< the first entry is for step 0
   double momentum = 0.9, weight_decay = 0.0002;

@@ -9,7 +9,8 @@ namespace pixeldp {
 namespace {
 
 constexpr const char* columns =
-    "step,learning_rate,noise_factor,loss,train_accuracy,test_accuracy,sensitivity,seconds\n";
+    "step,learning_rate,noise_factor,loss,train_accuracy,test_accuracy,certified_accuracy,"
+    "sensitivity,seconds\n";
 
 }  // namespace
 
@@ -32,9 +33,9 @@ void TrainingLog::append(const TrainingRecord& r) {
   const auto optional = [](const std::optional<double>& value) {
     return value ? fmt::format("{:.6g}", *value) : std::string();
   };
-  file_ << fmt::format("{},{:g},{:.6g},{:.6g},{:.6g},{},{},{:.1f}\n", r.step, r.learning_rate,
+  file_ << fmt::format("{},{:g},{:.6g},{:.6g},{:.6g},{},{},{},{:.1f}\n", r.step, r.learning_rate,
                        r.noise_factor, r.loss, r.train_accuracy, optional(r.test_accuracy),
-                       optional(r.sensitivity), r.seconds)
+                       optional(r.certified_accuracy), optional(r.sensitivity), r.seconds)
         << std::flush;
   if (!file_) {
     fail("cannot write {}: is the disk full? Free space and continue with --resume",

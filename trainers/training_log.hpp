@@ -13,6 +13,8 @@ struct TrainingRecord {
   double learning_rate = 0.0, noise_factor = 1.0;
   double loss = 0.0, train_accuracy = 0.0;  ///< means since the line before
   std::optional<double> test_accuracy;      ///< of the votes over a few draws
+  /// Of the same votes, at the construction bound; nothing where so few draws could never certify.
+  std::optional<double> certified_accuracy;
   std::optional<double> sensitivity;
   double seconds = 0.0;
 };

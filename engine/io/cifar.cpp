@@ -15,6 +15,10 @@ CifarImages parse_cifar(ByteView file, const std::array<int, label_bytes>& class
   constexpr std::size_t plane = CifarImages::height * CifarImages::width;
   constexpr std::size_t channels = CifarImages::channels;
   constexpr std::size_t record_size = label_bytes + channels * plane;
+  constexpr std::size_t other_size = (3 - label_bytes) + channels * plane;
+  if (!file.empty() && file.size() % record_size != 0 && file.size() % other_size == 0)
+    fail("{}: {} records of {} bytes instead of {}: is this a file of CIFAR-{}?", what,
+         file.size() / other_size, other_size, record_size, label_bytes == 1 ? 100 : 10);
   if (file.empty() || file.size() % record_size != 0)
     fail(
         "{}: {} bytes is not one or more records of {} bytes: the last record at offset {} is cut "

@@ -1,6 +1,5 @@
 #include "engine/io/dataset.hpp"
 
-#include <array>
 #include <cstdlib>
 
 #include "engine/error.hpp"
@@ -10,13 +9,59 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 4> names{"mnist", "fashion-mnist", "cifar-10", "cifar-100"};
+enum class FileFormat { idx, cifar10, cifar100, svhn_mat };
+
+struct Known {
+  std::string_view name, folder;
+  ImageForm form;
+  FileFormat format;
+  std::vector<std::string> train, test;  ///< files of the splits; none where there is no such split
+};
+
+const std::vector<Known>& all_known() {
+  constexpr ImageForm digits{28, 28, 1, 10, true}, clothes{28, 28, 1, 10};
+  constexpr ImageForm ten{32, 32, 3, 10}, hundred{32, 32, 3, 100},
+      house_numbers{32, 32, 3, 10, true};
+  const std::vector<std::string> idx_train{"train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
+      idx_test{"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+  static const std::vector<Known> known{
+      {"mnist", "mnist", digits, FileFormat::idx, idx_train, idx_test},
+      {"fashion-mnist", "fashion-mnist", clothes, FileFormat::idx, idx_train, idx_test},
+      {"cifar-10",
+       "cifar-10",
+       ten,
+       FileFormat::cifar10,
+       {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+        "data_batch_5.bin"},
+       {"test_batch.bin"}},
+      {"cifar-100", "cifar-100", hundred, FileFormat::cifar100, {"train.bin"}, {"test.bin"}},
+      {"cifar-100-first2000",
+       "cifar-100",
+       hundred,
+       FileFormat::cifar100,
+       {},
+       {"test_first2000.bin"}},
+      {"svhn",
+       "svhn",
+       house_numbers,
+       FileFormat::svhn_mat,
+       {"train_32x32.mat"},
+       {"test_32x32.mat"}},
+      {"svhn-sample",
+       "svhn-sample",
+       house_numbers,
+       FileFormat::cifar10,
+       {},
+       {"svhn_sample_own_crops.bin"}}};
+  return known;
+}
+
 constexpr std::string_view debian_fashion_mnist = "/usr/share/datasets/fashion-mnist";
 
-void check_name(std::string_view name) {
-  for (const std::string_view known : names)
-    if (name == known) return;
-  fail_usage("unknown data set '{}': choose one of {}", name, fmt::join(names, ", "));
+const Known& find_known(std::string_view name) {
+  for (const Known& known : all_known())
+    if (known.name == name) return known;
+  fail_usage("unknown data set '{}': choose one of {}", name, fmt::join(dataset_names(), ", "));
 }
 
 bool directory_exists(const fs::path& path) {
@@ -31,14 +76,8 @@ Bytes read_part(const fs::path& path, Sha256& digest) {
   return payload;
 }
 
-void load_mnist(Dataset& dataset, const fs::path& directory, Sha256& digest) {
-  const std::string prefix = dataset.split == "train" ? "train" : "t10k";
-  const fs::path image_file = directory / (prefix + "-images-idx3-ubyte");
-  const fs::path label_file = directory / (prefix + "-labels-idx1-ubyte");
-  dataset.height = dataset.width = 28;
-  dataset.channels = 1;
-  dataset.classes = 10;
-
+void load_idx(Dataset& dataset, const fs::path& image_file, const fs::path& label_file,
+              Sha256& digest) {
   IdxImages images = parse_idx_images(read_part(image_file, digest), image_file.string());
   if (images.height != dataset.height || images.width != dataset.width)
     fail("{}: images of {}x{}, not {}x{}: is this {}?", image_file.string(), images.height,
@@ -51,27 +90,28 @@ void load_mnist(Dataset& dataset, const fs::path& directory, Sha256& digest) {
          image_file.string(), images.count);
 }
 
-void load_cifar(Dataset& dataset, const fs::path& directory, Sha256& digest) {
-  const bool ten = dataset.name == "cifar-10";
-  std::vector<std::string> files{ten ? "test_batch.bin" : "test.bin"};
-  if (dataset.split == "train") {
-    files = {"train.bin"};
-    if (ten)
-      files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-               "data_batch_5.bin"};
-  }
-  dataset.height = CifarImages::height;
-  dataset.width = CifarImages::width;
-  dataset.channels = CifarImages::channels;
-  dataset.classes = ten ? 10 : 100;
+CifarImages read_colours(FileFormat format, const fs::path& path, Sha256& digest) {
+  const Bytes payload = read_part(path, digest);
+  const auto parse = format == FileFormat::cifar10    ? parse_cifar10
+                     : format == FileFormat::cifar100 ? parse_cifar100
+                                                      : parse_svhn;
+  return parse(payload, path.string());
+}
 
-  for (const std::string& file : files) {
-    const fs::path path = directory / file;
-    const Bytes payload = read_part(path, digest);
-    const CifarImages images =
-        ten ? parse_cifar10(payload, path.string()) : parse_cifar100(payload, path.string());
-    dataset.pixels.insert(dataset.pixels.end(), images.pixels.begin(), images.pixels.end());
-    dataset.labels.insert(dataset.labels.end(), images.labels.begin(), images.labels.end());
+bool exists_maybe_gzip(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error) || fs::exists(path.string() + ".gz", error);
+}
+
+/// A file that holds only a part of what is looked for is not taken for it, but named.
+void check_not_partial(const Known& known, const std::vector<std::string>& files,
+                       const fs::path& directory) {
+  if (exists_maybe_gzip(directory / files.front())) return;
+  for (const Known& part : all_known()) {
+    if (&part == &known || part.folder != known.folder) continue;
+    if (exists_maybe_gzip(directory / part.test.front()))
+      fail("{} is missing; {} beside it is only a part of {}: name the data set '{}' to use that",
+           (directory / files.front()).string(), part.test.front(), known.name, part.name);
   }
 }
 
@@ -84,16 +124,25 @@ void check_image(const Dataset& dataset, std::int64_t image) {
 void convert(const Dataset& dataset, std::int64_t image, float* out, float shift) {
   const std::int64_t n = dataset.image_size();
   const std::uint8_t* pixels = dataset.pixels.data() + image * n;
-  for (std::int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(pixels[i]) / 255.0f + shift;
+  for (std::int64_t i = 0; i < n; ++i) out[i] = pixel_value(pixels[i], shift);
 }
 
 }  // namespace
 
-std::span<const std::string_view> dataset_names() { return names; }
+std::span<const std::string_view> dataset_names() {
+  static const std::vector<std::string_view> names = [] {
+    std::vector<std::string_view> list;
+    for (const Known& known : all_known()) list.push_back(known.name);
+    return list;
+  }();
+  return names;
+}
+
+ImageForm image_form(std::string_view name) { return find_known(name).form; }
 
 fs::path find_dataset_directory(std::string_view name,
                                 const std::optional<std::string>& directory) {
-  check_name(name);
+  const Known& known = find_known(name);
   if (directory) {
     if (!directory_exists(*directory))
       fail("the directory '{}' of data set {} does not exist", *directory, name);
@@ -101,7 +150,7 @@ fs::path find_dataset_directory(std::string_view name,
   }
   const char* root = std::getenv("PIXELDP_DATA");
   if (root != nullptr && *root != '\0') {
-    const fs::path candidate = fs::path(root) / name;
+    const fs::path candidate = fs::path(root) / known.folder;
     if (directory_exists(candidate)) return candidate;
   }
   if (name == "fashion-mnist" && directory_exists(debian_fashion_mnist))
@@ -110,21 +159,34 @@ fs::path find_dataset_directory(std::string_view name,
       "data set {} not found: name its directory in the configuration, or set PIXELDP_DATA to the "
       "folder that holds '{}/' ({}), or for fashion-mnist install Debian's package "
       "dataset-fashion-mnist",
-      name, name, root ? fmt::format("now '{}'", root) : "now unset");
+      name, known.folder, root ? fmt::format("now '{}'", root) : "now unset");
 }
 
 Dataset load_dataset(std::string_view name, std::string_view split, const fs::path& directory) {
-  check_name(name);
+  const Known& known = find_known(name);
   if (split != "train" && split != "test")
     fail_usage("unknown split '{}' of data set {}: choose train or test", split, name);
+  const std::vector<std::string>& files = split == "train" ? known.train : known.test;
+  if (files.empty()) fail_usage("data set {} has no {} split", name, split);
+  check_not_partial(known, files, directory);
+
   Dataset dataset;
   dataset.name = name;
   dataset.split = split;
+  dataset.height = known.form.height;
+  dataset.width = known.form.width;
+  dataset.channels = known.form.channels;
+  dataset.classes = known.form.classes;
   Sha256 digest;
-  if (name == "mnist" || name == "fashion-mnist")
-    load_mnist(dataset, directory, digest);
-  else
-    load_cifar(dataset, directory, digest);
+  if (known.format == FileFormat::idx) {
+    load_idx(dataset, directory / files[0], directory / files[1], digest);
+  } else {
+    for (const std::string& file : files) {
+      const CifarImages images = read_colours(known.format, directory / file, digest);
+      dataset.pixels.insert(dataset.pixels.end(), images.pixels.begin(), images.pixels.end());
+      dataset.labels.insert(dataset.labels.end(), images.labels.begin(), images.labels.end());
+    }
+  }
   dataset.sha256 = digest.hex();
   return dataset;
 }

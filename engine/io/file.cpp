@@ -60,6 +60,42 @@ int write_and_flush(Descriptor& file, ByteView contents) {
   return file.close() == 0 ? 0 : errno;
 }
 
+/// `wrapper` is zlib's windowBits: the largest window, and one wrapper, called `kind` in errors.
+Bytes decompress(ByteView stream, int wrapper, std::string_view kind, std::string_view what,
+                 std::size_t limit) {
+  z_stream z{};
+  if (inflateInit2(&z, wrapper) != Z_OK) fail("{}: zlib could not start: out of memory", what);
+  const std::unique_ptr<z_stream, int (*)(z_stream*)> end(&z, inflateEnd);
+
+  constexpr std::size_t chunk_size = std::size_t{1} << 18;
+  Bytes payload;
+  std::size_t size = 0, position = 0;
+  int status = Z_OK;
+  // zlib counts its input in 32 bits: it is handed over in pieces.
+  while (status != Z_STREAM_END || position < stream.size()) {
+    if (status == Z_STREAM_END) inflateReset(&z);  // another member follows
+    if (payload.size() - size < chunk_size)
+      payload.resize(std::max(std::min(payload.size() * 2, limit), size + chunk_size));
+    const std::size_t input = std::min(stream.size() - position, chunk_size);
+    z.next_in = const_cast<Bytef*>(stream.data() + position);  // zlib does not write to it
+    z.avail_in = static_cast<uInt>(input);
+    z.next_out = payload.data() + size;
+    z.avail_out = static_cast<uInt>(chunk_size);
+    status = inflate(&z, Z_NO_FLUSH);
+    position += input - z.avail_in;
+    size += chunk_size - z.avail_out;
+    if (size > limit)
+      fail("{}: the {} stream expands to more than the limit of {} bytes", what, kind, limit);
+    if (status == Z_BUF_ERROR || (status == Z_OK && position == stream.size() && z.avail_out > 0))
+      fail("{}: the {} stream is cut short after {} bytes", what, kind, stream.size());
+    if (status != Z_OK && status != Z_STREAM_END)
+      fail("{}: the {} stream is corrupt near byte {}: {}", what, kind, position,
+           z.msg ? z.msg : zError(status));
+  }
+  payload.resize(size);
+  return payload;
+}
+
 }  // namespace
 
 Bytes read_file(const fs::path& path, std::size_t limit) {
@@ -90,38 +126,11 @@ Bytes read_file(const fs::path& path, std::size_t limit) {
 }
 
 Bytes decompress_gzip(ByteView stream, std::string_view what, std::size_t limit) {
-  z_stream z{};
-  constexpr int gzip_only = 15 + 16;  // the largest window, and no other wrapper than gzip's
-  if (inflateInit2(&z, gzip_only) != Z_OK) fail("{}: zlib could not start: out of memory", what);
-  const std::unique_ptr<z_stream, int (*)(z_stream*)> end(&z, inflateEnd);
+  return decompress(stream, 15 + 16, "gzip", what, limit);
+}
 
-  constexpr std::size_t chunk_size = std::size_t{1} << 18;
-  Bytes payload;
-  std::size_t size = 0, position = 0;
-  int status = Z_OK;
-  // zlib counts its input in 32 bits: it is handed over in pieces.
-  while (status != Z_STREAM_END || position < stream.size()) {
-    if (status == Z_STREAM_END) inflateReset(&z);  // another member follows
-    if (payload.size() - size < chunk_size)
-      payload.resize(std::max(std::min(payload.size() * 2, limit), size + chunk_size));
-    const std::size_t input = std::min(stream.size() - position, chunk_size);
-    z.next_in = const_cast<Bytef*>(stream.data() + position);  // zlib does not write to it
-    z.avail_in = static_cast<uInt>(input);
-    z.next_out = payload.data() + size;
-    z.avail_out = static_cast<uInt>(chunk_size);
-    status = inflate(&z, Z_NO_FLUSH);
-    position += input - z.avail_in;
-    size += chunk_size - z.avail_out;
-    if (size > limit)
-      fail("{}: the gzip stream expands to more than the limit of {} bytes", what, limit);
-    if (status == Z_BUF_ERROR || (status == Z_OK && position == stream.size() && z.avail_out > 0))
-      fail("{}: the gzip stream is cut short after {} bytes", what, stream.size());
-    if (status != Z_OK && status != Z_STREAM_END)
-      fail("{}: the gzip stream is corrupt near byte {}: {}", what, position,
-           z.msg ? z.msg : zError(status));
-  }
-  payload.resize(size);
-  return payload;
+Bytes decompress_zlib(ByteView stream, std::string_view what, std::size_t limit) {
+  return decompress(stream, 15, "zlib", what, limit);
 }
 
 Bytes read_maybe_gzip(const fs::path& path, std::size_t limit) {

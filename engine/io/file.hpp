@@ -35,6 +35,10 @@ Bytes read_file(const std::filesystem::path& path, std::size_t limit = default_r
 Bytes decompress_gzip(ByteView stream, std::string_view what,
                       std::size_t limit = default_read_limit);
 
+/// The same for a zlib stream (RFC 1950).
+Bytes decompress_zlib(ByteView stream, std::string_view what,
+                      std::size_t limit = default_read_limit);
+
 /// The payload of `path` if that file exists, else that of `path`.gz, decompressed.
 Bytes read_maybe_gzip(const std::filesystem::path& path, std::size_t limit = default_read_limit);
 

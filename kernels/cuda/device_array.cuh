@@ -3,17 +3,9 @@
 #include <cstddef>
 #include <string>
 
-#include "kernels/cuda/device.cuh"
-#include "kernels/cuda/launch_error.hpp"
+#include "kernels/cuda/check.cuh"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
-
-/// Throws the Error of a call of the runtime that failed. `what` was tried.
-inline void check_call(cudaError_t error, const std::string& what) {
-  if (error == cudaSuccess) return;
-  cudaGetLastError();  // or the next call would report it again
-  device_call_failed(cudaGetErrorString(error), what);
-}
 
 /// An array in device memory, for what lives long.
 template <class T>
@@ -21,8 +13,7 @@ class DeviceArray {
  public:
   explicit DeviceArray(std::size_t count) : bytes_(count * sizeof(T)) {
     if (count == 0) return;
-    check_call(cudaMalloc(reinterpret_cast<void**>(&data_), bytes_),
-               "allocating " + std::to_string(bytes_) + " bytes");
+    check_allocation(cudaMalloc(reinterpret_cast<void**>(&data_), bytes_), bytes_);
   }
   DeviceArray(const T* values, std::size_t count) : DeviceArray(count) {
     if (count == 0) return;

@@ -1,6 +1,7 @@
 #include "kernels/cuda/launch_error.hpp"
 
 #include "engine/error.hpp"
+#include "engine/runtime.hpp"
 
 namespace pixeldp::kernels {
 
@@ -15,6 +16,10 @@ void launch_failed(std::string_view reason, std::string_view kernel,
 }
 
 void no_gpu(std::string_view reason) { fail("{}", reason); }
+
+void device_memory_short(std::size_t bytes, std::size_t free, std::size_t total) {
+  fail_out_of_memory("the device", bytes, {free, total});
+}
 
 void device_call_failed(std::string_view reason, std::string_view what) {
   fail("{} on the device failed: {}", what, reason);

@@ -28,6 +28,9 @@ constexpr std::string_view kernel_name() {
 /// Throws the Error of a device that cannot be used, for this reason.
 [[noreturn]] void no_gpu(std::string_view reason);
 
+/// Throws the Error of memory that could not be had.
+[[noreturn]] void device_memory_short(std::size_t bytes, std::size_t free, std::size_t total);
+
 /// Throws the Error of a call of the runtime that failed. `what` was tried, say "allocating 4096
 /// bytes".
 [[noreturn]] void device_call_failed(std::string_view reason, std::string_view what);

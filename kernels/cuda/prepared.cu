@@ -20,11 +20,9 @@ class Copy {
       : memory_(static_cast<cudaStream_t>(stream), values == nullptr ? 0 : count) {
     if (memory_.data() == nullptr) return;
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(float);
-    const cudaError_t error = cudaMemcpyAsync(
-        memory_.data(), values, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(stream));
-    if (error == cudaSuccess) return;
-    cudaGetLastError();  // or the next call would report it again
-    device_call_failed(cudaGetErrorString(error), "copying " + std::to_string(bytes) + " bytes");
+    check_call(cudaMemcpyAsync(memory_.data(), values, bytes, cudaMemcpyDeviceToDevice,
+                               static_cast<cudaStream_t>(stream)),
+               "copying " + std::to_string(bytes) + " bytes");
   }
   const float* data() const { return memory_.data(); }
 

@@ -3,19 +3,13 @@
 #include <cstdint>
 #include <string>
 
+#include "kernels/cuda/check.cuh"
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/launch_error.hpp"
 #include "kernels/cuda/libraries/training.hpp"
 #include "kernels/cuda/runtime.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
-
-void check(cudaError_t error, const char* what) {
-  if (error == cudaSuccess) return;
-  cudaGetLastError();  // or the next call would report it again
-  device_call_failed(cudaGetErrorString(error), what);
-}
 
 cudaStream_t native(void* stream) { return static_cast<cudaStream_t>(stream); }
 
@@ -33,7 +27,7 @@ int device_count() {
 
 cudaDeviceProp properties_of(int index) {
   cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, index), "asking a device for its properties");
+  check_call(cudaGetDeviceProperties(&properties, index), "asking a device for its properties");
   return properties;
 }
 
@@ -58,13 +52,21 @@ class DeviceRuntime : public Runtime {
     if (index >= count) check_gpu(index, count, "", 0);
     const cudaDeviceProp p = properties_of(index);
     check_gpu(index, count, p.name, 10 * p.major + p.minor);
-    check(cudaSetDevice(index), "choosing a device");
+    check_call(cudaSetDevice(index), "choosing a device");
+#ifndef PIXELDP_EMULATED
+    // What streams free is kept for what they allocate next.
+    cudaMemPool_t pool = nullptr;
+    check_call(cudaDeviceGetDefaultMemPool(&pool, index), "asking for the memory pool");
+    std::uint64_t keep = ~std::uint64_t{0};
+    check_call(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep),
+               "setting up the memory pool");
+#endif
     used = index;
   }
 
   void* create_stream() const override {
     cudaStream_t stream = nullptr;
-    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
+    check_call(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
     return stream;
   }
   void destroy_stream(void* stream) const noexcept override {
@@ -75,12 +77,12 @@ class DeviceRuntime : public Runtime {
     cudaStreamDestroy(native(stream));
   }
   void synchronize(void* stream) const override {
-    check(cudaStreamSynchronize(native(stream)), "waiting for the kernels");
+    check_call(cudaStreamSynchronize(native(stream)), "waiting for the kernels");
   }
 
   Memory memory() const override {
     Memory memory;
-    check(cudaMemGetInfo(&memory.free, &memory.total), "asking for the size of memory");
+    check_call(cudaMemGetInfo(&memory.free, &memory.total), "asking for the size of memory");
     return memory;
   }
   void* allocate(std::size_t bytes) const override {
@@ -90,10 +92,10 @@ class DeviceRuntime : public Runtime {
       cudaGetLastError();
       return nullptr;
     }
-    check(error, "allocating memory");
-    check(cudaMemset(memory, 0, bytes), "clearing memory");
+    check_call(error, "allocating memory");
+    check_call(cudaMemset(memory, 0, bytes), "clearing memory");
     // Streams of ours do not wait for the one that clears.
-    check(cudaDeviceSynchronize(), "clearing memory");
+    check_call(cudaDeviceSynchronize(), "clearing memory");
     return memory;
   }
   void release(void* memory) const noexcept override { cudaFree(memory); }
@@ -104,29 +106,29 @@ class DeviceRuntime : public Runtime {
     const cudaMemcpyKind kind = direction == Direction::to_device ? cudaMemcpyHostToDevice
                                 : direction == Direction::to_host ? cudaMemcpyDeviceToHost
                                                                   : cudaMemcpyDeviceToDevice;
-    check(cudaMemcpyAsync(to, from, bytes, kind, native(stream)), "copying memory");
+    check_call(cudaMemcpyAsync(to, from, bytes, kind, native(stream)), "copying memory");
     if (direction != Direction::within_device) synchronize(stream);
   }
   void zero(void* stream, void* to, std::size_t bytes) const override {
-    if (bytes > 0) check(cudaMemsetAsync(to, 0, bytes, native(stream)), "clearing memory");
+    if (bytes > 0) check_call(cudaMemsetAsync(to, 0, bytes, native(stream)), "clearing memory");
   }
 
   void begin_capture(void* stream) const override {
-    check(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal),
-          "beginning to record a graph");
+    check_call(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal),
+               "beginning to record a graph");
   }
   void* end_capture(void* stream) const override {
     cudaGraph_t graph = nullptr;
-    check(cudaStreamEndCapture(native(stream), &graph), "recording a graph");
+    check_call(cudaStreamEndCapture(native(stream), &graph), "recording a graph");
     cudaGraphExec_t launchable = nullptr;
     const cudaError_t error = cudaGraphInstantiate(&launchable, graph, 0);
     cudaGraphDestroy(graph);
-    check(error, "making a graph of what was recorded");
+    check_call(error, "making a graph of what was recorded");
     return launchable;
   }
   void launch_graph(void* graph, void* stream) const override {
-    check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), native(stream)),
-          "launching a graph");
+    check_call(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), native(stream)),
+               "launching a graph");
   }
   void destroy_graph(void* graph) const noexcept override {
     cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));

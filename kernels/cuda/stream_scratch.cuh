@@ -2,10 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 
-#include "kernels/cuda/device.cuh"
-#include "kernels/cuda/launch_error.hpp"
+#include "kernels/cuda/check.cuh"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 
@@ -17,10 +15,7 @@ class StreamScratch {
   StreamScratch(cudaStream_t stream, std::int64_t count) : stream_(stream) {
     if (count == 0) return;
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
-    const cudaError_t error = cudaMallocAsync(reinterpret_cast<void**>(&data_), bytes, stream);
-    if (error == cudaSuccess) return;
-    cudaGetLastError();  // or the next call would report it again
-    device_call_failed(cudaGetErrorString(error), "allocating " + std::to_string(bytes) + " bytes");
+    check_allocation(cudaMallocAsync(reinterpret_cast<void**>(&data_), bytes, stream), bytes);
   }
   ~StreamScratch() {
     if (data_ != nullptr) cudaFreeAsync(data_, stream_);

@@ -124,7 +124,9 @@ Outcome stop_when(const Workplace& place, std::vector<std::string> arguments, in
 }  // namespace
 
 TEST_CASE("a training that is killed or interrupted resumes to the very same model") {
-  const Workplace place(64);
+  const Workplace place;
+  write_file_atomically(place.folder / "made.yaml",
+                        made_mnist_config(place.folder.path(), 64, "augment: {pad: 2}, "));
   REQUIRE(place.run("train made.yaml --output whole").status == 0);
   for (const int signal : {SIGKILL, SIGINT}) {
     CAPTURE(signal);

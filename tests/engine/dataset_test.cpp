@@ -135,7 +135,9 @@ TEST_CASE("a damaged CIFAR file is an error that says where") {
   CHECK_FAILS(parse_cifar10(cifar({{1}, {10}}), "f"), "label 10 at offset 3073 is not below 10");
   CHECK_FAILS(parse_cifar100(cifar({{20, 1}}), "f"), "label 20 at offset 0 is not below 20");
   CHECK_FAILS(parse_cifar100(cifar({{1, 1}, {1, 100}}), "f"), "label 100 at offset 3075");
-  CHECK_FAILS(parse_cifar100(good, "f"), "not one or more records of 3074");
+  CHECK_FAILS(parse_cifar100(good, "f"), "is this a file of CIFAR-10?");
+  CHECK_FAILS(parse_cifar10(cifar({{1, 2}, {3, 4}, {5, 6}}), "f"),
+              "f: 3 records of 3074 bytes instead of 3073: is this a file of CIFAR-100?");
 }
 
 TEST_CASE("load_dataset reads the MNIST files, plain or compressed, with the same digest") {
@@ -198,6 +200,26 @@ TEST_CASE("load_dataset joins the five CIFAR-10 batches in order") {
   CHECK(fine.classes == 100);
 }
 
+TEST_CASE("a part of a data set has its own name, and never stands in for the whole") {
+  const TemporaryFolder folder;
+  const Bytes part = cifar({{0, 1}, {2, 3}});
+  write_file_atomically(folder / "test_first2000.bin.gz", gzip(part));
+  CHECK_FAILS(load_dataset("cifar-100", "test", folder.path()),
+              "name the data set 'cifar-100-first2000'");
+  const Dataset some = load_dataset("cifar-100-first2000", "test", folder.path());
+  CHECK(some.name == "cifar-100-first2000");
+  CHECK(some.classes == 100);
+  CHECK(some.labels == Bytes{1, 3});
+  CHECK(some.sha256 == sha256_hex(part));
+  CHECK_FAILS(load_dataset("cifar-100-first2000", "train", folder.path()), "has no train split");
+  write_file_atomically(folder / "test.bin", cifar({{4, 5}}));
+  CHECK(load_dataset("cifar-100", "test", folder.path()).labels == Bytes{5});
+
+  write_file_atomically(folder / "svhn_sample_own_crops.bin", cifar({{7}}));
+  CHECK(load_dataset("svhn-sample", "test", folder.path()).labels == Bytes{7});
+  CHECK_FAILS(load_dataset("svhn", "test", folder.path()), "test_32x32.mat");
+}
+
 TEST_CASE("to_float spans the pixels over [0, 1] plus the shift") {
   Dataset dataset;
   dataset.name = "d";
@@ -242,8 +264,10 @@ TEST_CASE("find_dataset_directory takes the given directory, then PIXELDP_DATA")
     CHECK(find_dataset_directory("mnist", std::nullopt) == folder / "mnist");
     CHECK(find_dataset_directory("mnist", here) == folder.path());
     CHECK_FAILS(find_dataset_directory("mnist", here + "/no"), "/no' of data set mnist");
+    std::filesystem::create_directory(folder / "cifar-100");
+    CHECK(find_dataset_directory("cifar-100-first2000", std::nullopt) == folder / "cifar-100");
     CHECK_FAILS(find_dataset_directory("cifar-10", std::nullopt), ("now '" + here + "'").c_str());
-    CHECK_FAILS(find_dataset_directory("svhn", here), "unknown data set 'svhn'");
+    CHECK_FAILS(find_dataset_directory("imagenet", here), "unknown data set 'imagenet'");
   }
   const Environment variable("PIXELDP_DATA", nullptr);
   CHECK_FAILS(find_dataset_directory("mnist", std::nullopt), "now unset");
@@ -252,6 +276,27 @@ TEST_CASE("find_dataset_directory takes the given directory, then PIXELDP_DATA")
   } catch (const Error& error) {
     for (const std::string part : {"configuration", "PIXELDP_DATA", "dataset-fashion-mnist"})
       CHECK(std::string(error.what()).find(part) != std::string::npos);
+  }
+}
+
+TEST_CASE("the parts of data sets are read where they are installed") {
+  const std::pair<const char*, std::int64_t> parts[] = {{"cifar-100-first2000", 2000},
+                                                        {"svhn-sample", 19}};
+  for (const auto& [name, size] : parts) {
+    std::filesystem::path directory;
+    try {
+      directory = find_dataset_directory(name, std::nullopt);
+    } catch (const Error&) {
+      MESSAGE("skipped: " << name << " is not installed (set PIXELDP_DATA)");
+      continue;
+    }
+    const Dataset part = load_dataset(name, "test", directory);
+    CHECK(part.size() == size);
+    CHECK(part.pixels.size() == static_cast<std::size_t>(size) * 3072);
+    std::vector<int> per_class(static_cast<std::size_t>(part.classes));
+    for (const auto label : part.labels) ++per_class[label];
+    if (part.classes == 100)
+      for (const int count : per_class) CHECK(std::abs(count - 20) < 20);
   }
 }
 

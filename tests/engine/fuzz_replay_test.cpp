@@ -7,12 +7,14 @@
 #include "tests/fuzz/png.hpp"
 #include "tests/fuzz/replay.hpp"
 #include "tests/fuzz/safetensors.hpp"
+#include "tests/fuzz/svhn.hpp"
 
 namespace pixeldp::fuzz {
 
 TEST_CASE("the engine's readers take or refuse every input of their fuzzers") {
   replay("idx", idx);
   replay("cifar", cifar);
+  replay("svhn", svhn);
   replay("gzip", gzip);
   replay("safetensors", safetensors);
   replay("config", config);

@@ -77,6 +77,18 @@ TEST_CASE("a progress bar draws seldom and ends with one clean line") {
   CHECK(count(text, '\r') <= 102);
 }
 
+TEST_CASE("a note stands at the end of the line until it is replaced") {
+  Capture capture;
+  ProgressBar bar("train", 2, "steps", capture.stream(), true);
+  bar.note("test 1.0 %");
+  bar.update(1);
+  bar.note("test 2.0 %");
+  bar.finish();
+  const std::string text = capture.text();
+  CHECK(text.find("  test 1.0 %\033[K") != std::string::npos);
+  CHECK(text.ends_with("  test 2.0 %\033[K\n"));
+}
+
 TEST_CASE("an invisible progress bar prints nothing") {
   Capture capture;
   {

@@ -3,8 +3,11 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/io/dataset.hpp"
 #include "engine/io/safetensors.hpp"
+#include "pixeldp/certificate.hpp"
 #include "pixeldp/model.hpp"
+#include "pixeldp/multi_draw.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 #include "tests/made_mnist.hpp"
 #include "tests/text_of.hpp"
@@ -63,6 +66,101 @@ TEST_CASE_FIXTURE(
   // A run that is done is left as it is.
   train(config(8), {.output = folder / "run", .resume = true});
   CHECK(tests::text_of(folder / "run" / "model.safetensors") == model);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "an evaluation looks at certified accuracy where its draws can certify") {
+  const auto cell = [&](const char* run, std::size_t column) {
+    const std::string csv = tests::text_of(folder / run / "training.csv");
+    std::string line = csv.substr(csv.rfind('\n', csv.size() - 2) + 1);
+    for (std::size_t i = 0; i < column; ++i) line = line.substr(line.find(',') + 1);
+    return line.substr(0, line.find(','));
+  };
+  // Three votes prove nothing about an expectation.
+  CHECK(!train(config(), {.output = folder / "few"}).certified_accuracy);
+  CHECK(!cell("few", 5).empty());
+  CHECK(cell("few", 6).empty());
+
+  ConfigNode many = config(60);
+  many.set("training.evaluation_draws=200");
+  const TrainSummary summary = train(many, {.output = folder / "many"});
+  REQUIRE(summary.certified_accuracy);
+  CHECK(*summary.certified_accuracy > 0.5);
+  CHECK(*summary.certified_accuracy <= summary.test_accuracy);
+  // As the model that was saved is certified, by what its sensitivity was measured to be.
+  const Model model = load_model(folder / "many" / "model.safetensors");
+  const Dataset test = load_dataset("mnist", "test", folder.path());
+  int certified = 0;
+  MultiDrawPredictor(Stream(), model.network)
+      .run(
+          20, {.seed = 1, .tag = StreamTag::training, .draws = 200},
+          [&](std::int64_t image, float* pixels) {
+            to_float(test, image, image + 1, pixels, -0.5f);
+            return test.image_id(image);
+          },
+          [&](std::int64_t image, const ScoreStatistics& statistics) {
+            const Certificate made = certify(statistics, model.calibration, {});
+            certified += made.prediction == test.labels[static_cast<std::size_t>(image)] &&
+                         made.radius >= 0.1;
+            return true;
+          });
+  CHECK(*summary.certified_accuracy == certified / 20.0);
+  CHECK(cell("many", 6) == fmt::format("{:.6g}", *summary.certified_accuracy));
+  // The same when the finished run is asked again.
+  CHECK(train(many, {.output = folder / "many", .resume = true}).certified_accuracy ==
+        summary.certified_accuracy);
+
+  // 59 votes of 59 certify 0.1009 at a sensitivity of 1, and less at what it has become.
+  REQUIRE(summary.sensitivity > 1.02);
+  many.set("training.evaluation_draws=59");
+  CHECK(train(many, {.output = folder / "drifted"}).certified_accuracy == 0.0);
+
+  ConfigNode none = config(4);
+  none.set("noise={mechanism: none}");
+  none.set("sensitivity={control: none}");
+  CHECK(!train(none, {.output = folder / "none"}).certified_accuracy);
+}
+
+TEST_CASE("colour images are trained on, and augmentation changes what is learnt") {
+  const TemporaryFolder folder;
+  const auto write = [&](const std::string& name, std::uint32_t first) {
+    Bytes file;
+    for (std::uint32_t i = 0; i < 10; ++i) {
+      file.push_back(static_cast<std::uint8_t>(i));
+      for (std::uint32_t p = 0; p < 3072; ++p) {
+        const bool bar = p % 1024 / 32 / 3 == i;
+        file.push_back(static_cast<std::uint8_t>(Philox::generate({p, first + i, 0, 0}, 3)[0] % 64 +
+                                                 (bar ? 160 : 0)));
+      }
+    }
+    write_file_atomically(folder / name, file);
+  };
+  for (std::uint32_t i = 1; i <= 5; ++i) write(fmt::format("data_batch_{}.bin", i), 10 * i);
+  write("test_batch.bin", 100);
+  const auto config = [&](int steps) {
+    return ConfigNode::parse(
+        fmt::format("name: made\n"
+                    "data: {{set: cifar-10, directory: {}}}\n"
+                    "network: {{architecture: mnist-cnn}}\n"
+                    "noise: {{mechanism: gaussian, construction_bound: 0.1}}\n"
+                    "sensitivity: {{control: parseval}}\n"
+                    "training: {{steps: {}, batch: 16, learning_rate: 0.02, checkpoint_every: 4, "
+                    "augment: {{pad: 1, mirror: true}}, evaluation_images: 10, "
+                    "evaluation_draws: 3}}\n",
+                    folder.path().string(), steps),
+        "test.yaml");
+  };
+  const TrainSummary summary = train(config(10), {.output = folder / "whole"});
+  CHECK(summary.steps == 10);
+  CHECK(std::isfinite(summary.loss));
+  ConfigNode plain = config(10);
+  plain.set("training.augment={}");
+  train(plain, {.output = folder / "plain"});
+  CHECK(tests::text_of(folder / "plain" / "model.safetensors") !=
+        tests::text_of(folder / "whole" / "model.safetensors"));
+  const Model model = load_model(folder / "whole" / "model.safetensors");
+  CHECK(model.spec.channels == 3);
+  check_certifiable(model);
 }
 
 TEST_CASE_FIXTURE(Fixture, "divergence is named, with the step and what to change") {

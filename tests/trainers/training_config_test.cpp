@@ -41,6 +41,40 @@ TEST_CASE("the configuration's defaults are the paper's") {
   CHECK(config.calibration.noise_scale == doctest::Approx(0.25372725));
   CHECK(config.pixel_shift == -0.5);
   CHECK(config.network.rescale_prefix);
+  CHECK(config.augmentation.pad == 0);
+  CHECK(!config.augmentation.mirror);
+  CHECK(config.network.training_precision == kernels::Precision::fp32);
+}
+
+TEST_CASE("the data set gives the network its input and its classes") {
+  const auto network = [](const char* set) { return read({set}).network; };
+  const layers::NetworkSpec digits = network("data.set=mnist"), ten = network("data.set=cifar-10");
+  CHECK(digits.height == 28);
+  CHECK(digits.channels == 1);
+  CHECK(ten.height == 32);
+  CHECK(ten.width == 32);
+  CHECK(ten.channels == 3);
+  CHECK(ten.classes == 10);
+  CHECK(network("data.set=cifar-100").classes == 100);
+  CHECK(network("data.set=svhn").classes == 10);
+  CHECK_FAILS(read({"data.set=cifar-100-first2000"}), "'data.set'");  // nothing to train on
+}
+
+TEST_CASE("augmentation and precision are read, and refused where they make no sense") {
+  const TrainingConfig config = read(
+      {"data.set=cifar-10", "training.augment={pad: 4, mirror: true}", "training.precision=bf16"});
+  CHECK(config.augmentation.pad == 4);
+  CHECK(config.augmentation.mirror);
+  CHECK(config.network.training_precision == kernels::Precision::bf16);
+  CHECK(read({"training.precision=tf32"}).network.training_precision == kernels::Precision::tf32);
+  CHECK_FAILS(read({"training.precision=fp16"}), "'training.precision'");
+  CHECK_FAILS(read({"training.augment={mirror: true}"}), "'training.augment.mirror'");
+  CHECK_FAILS(read({"data.set=svhn", "training.augment={mirror: true}"}),
+              "a mirrored digit is no digit: it makes no sense for svhn");
+  CHECK(read({"data.set=fashion-mnist", "training.augment={mirror: true}"}).augmentation.mirror);
+  CHECK_FAILS(read({"training.augment={pad: 28}"}), "'training.augment.pad'");
+  CHECK_FAILS(read({"training.augment={pad: -1}"}), "'training.augment.pad'");
+  CHECK_FAILS(read({"training.augment={flip: true}"}), "'training.augment.flip'");
 }
 
 TEST_CASE(

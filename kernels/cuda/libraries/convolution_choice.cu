@@ -14,17 +14,19 @@ using Choice = std::tuple<int, ConvDirection, Conv2dShape>;
 
 class Event {
  public:
-  Event() { check(cudaEventCreate(&event_), "making an event"); }
+  Event() { check_call(cudaEventCreate(&event_), "making an event"); }
   ~Event() { cudaEventDestroy(event_); }
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
 
-  void record(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "recording an event"); }
-  void wait() const { check(cudaEventSynchronize(event_), "waiting for an event"); }
+  void record(cudaStream_t stream) {
+    check_call(cudaEventRecord(event_, stream), "recording an event");
+  }
+  void wait() const { check_call(cudaEventSynchronize(event_), "waiting for an event"); }
   /// Milliseconds; both must have happened.
   float since(const Event& start) const {
     float milliseconds = 0.0f;
-    check(cudaEventElapsedTime(&milliseconds, start.event_, event_), "asking for a time");
+    check_call(cudaEventElapsedTime(&milliseconds, start.event_, event_), "asking for a time");
     return milliseconds;
   }
 
@@ -63,7 +65,7 @@ void run_convolution(void* stream_pointer, ConvDirection direction, const Conv2d
   static std::mutex mutex;
   static std::map<Choice, ConvPath> choices;
   int device = 0;
-  check(cudaGetDevice(&device), "asking for the device");
+  check_call(cudaGetDevice(&device), "asking for the device");
   const Choice choice = {device, direction, shape};
   const auto stream = static_cast<cudaStream_t>(stream_pointer);
   {

@@ -71,7 +71,7 @@ struct Handle {
   explicit Handle(cudaStream_t stream) {
     check_status(functions().create(&handle), what);
     try {
-      check(cudaMalloc(&workspace, workspace_bytes), "allocating 32 MB for cuBLAS");
+      check_allocation(cudaMalloc(&workspace, workspace_bytes), workspace_bytes);
       // In this order: a new stream takes the workspace away.
       check_status(functions().set_stream(handle, stream), what);
       check_status(functions().set_workspace(handle, workspace, workspace_bytes), what);

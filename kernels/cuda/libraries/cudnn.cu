@@ -16,6 +16,7 @@
 /// The library is not linked: a machine without it runs the same program (available()).
 #include "kernels/cuda/libraries/cudnn.hpp"
 #include "kernels/cuda/libraries/stream_handles.cuh"
+#include "kernels/cuda/stream_scratch.cuh"
 
 #if __has_include(<cudnn.h>)
 
@@ -97,28 +98,6 @@ using Convolution =
     Owned<cudnnConvolutionDescriptor_t, &Functions::cudnnCreateConvolutionDescriptor,
           &Functions::cudnnDestroyConvolutionDescriptor>;
 
-/// bf16 (or bytes) in device memory, allocated and freed in the order of the stream.
-template <class T>
-class Scratch {
- public:
-  Scratch(cudaStream_t stream, std::int64_t count) : stream_(stream) {
-    if (count == 0) return;
-    check(cudaMallocAsync(reinterpret_cast<void**>(&data_),
-                          static_cast<std::size_t>(count) * sizeof(T), stream),
-          "allocating memory for cuDNN");
-  }
-  ~Scratch() {
-    if (data_ != nullptr) cudaFreeAsync(data_, stream_);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  T* data() const { return data_; }
-
- private:
-  cudaStream_t stream_;
-  T* data_ = nullptr;
-};
-
 struct Descriptors {
   Tensor x, y;
   Filter weight;
@@ -180,7 +159,7 @@ class Operation {
   bool run(std::uint16_t* x, std::uint16_t* weight, std::uint16_t* y) const {
     const Functions& f = functions();
     const float one = 1.0f, zero = 0.0f;
-    const Scratch<unsigned char> workspace(stream_, static_cast<std::int64_t>(bytes_));
+    const StreamScratch<unsigned char> workspace(stream_, static_cast<std::int64_t>(bytes_));
     cudnnStatus_t status = CUDNN_STATUS_NOT_SUPPORTED;
     switch (direction_) {
       case ConvDirection::forward:
@@ -254,7 +233,7 @@ StreamHandles<Handle>& handles() {
 
 /// x, weight and y in bf16, on the way to and from cuDNN.
 struct Rounded16 {
-  Scratch<std::uint16_t> x, weight, y;
+  StreamScratch<std::uint16_t> x, weight, y;
   Rounded16(void* stream, const Conv2dShape& s)
       : x(static_cast<cudaStream_t>(stream), x_size(s)),
         weight(static_cast<cudaStream_t>(stream), s.weight_size()),

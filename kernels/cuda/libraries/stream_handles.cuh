@@ -5,16 +5,9 @@
 #include <mutex>
 #include <utility>
 
-#include "kernels/cuda/device.cuh"
-#include "kernels/cuda/launch_error.hpp"
+#include "kernels/cuda/check.cuh"
 
 namespace pixeldp::kernels::cuda {
-
-inline void check(cudaError_t error, const char* what) {
-  if (error == cudaSuccess) return;
-  cudaGetLastError();  // or the next call would report it again
-  device_call_failed(cudaGetErrorString(error), what);
-}
 
 /// Whether what is given to the stream is recorded into a graph, so that nothing runs.
 inline bool is_captured(cudaStream_t stream) {
@@ -49,7 +42,7 @@ class StreamHandles {
  private:
   static std::pair<int, cudaStream_t> key(cudaStream_t stream) {
     int device = 0;
-    check(cudaGetDevice(&device), "asking for the device");
+    check_call(cudaGetDevice(&device), "asking for the device");
     return {device, stream};
   }
 

@@ -1,0 +1,85 @@
+#include <cmath>
+#include <filesystem>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "engine/error.hpp"
+#include "trainers/training_config.hpp"
+
+using namespace pixeldp;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path folder = fs::path(PIXELDP_SOURCE_DIR) / "configs";
+
+/// Where this build does not offer the wide ResNet yet, all the rest is read beside a network that
+/// it offers.
+TrainingConfig read(const fs::path& path) {
+  const ConfigNode node = ConfigNode::load(path);
+  try {
+    return read_training_config(node);
+  } catch (const Error& error) {
+    const bool known =
+        std::string(error.what()).find("'network.architecture'") == std::string::npos;
+    if (known || node.child("network").get_string("architecture") != "wide-resnet") throw;
+  }
+  ConfigNode other = ConfigNode::load(path);
+  other.set("network={architecture: mnist-cnn}");
+  return read_training_config(other);
+}
+
+}  // namespace
+
+TEST_CASE("every configuration is understood, named after its place, and ends at a low rate") {
+  int count = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_directory()) continue;
+    const std::string path = entry.path().string();
+    CAPTURE(path);
+    REQUIRE(entry.path().extension() == ".yaml");
+    const TrainingConfig config = read(entry.path());
+    const std::string set = entry.path().parent_path().filename().string();
+    const std::string row = entry.path().stem().string();
+    CHECK(config.name == set + "-" + row);
+    CHECK(set.starts_with(config.dataset));
+    CHECK(config.learning_rate.back().step < config.steps);
+    CHECK(learning_rate_at(config, config.steps - 1) <= 0.1 * learning_rate_at(config, 0));
+    const Calibration& c = config.calibration;
+    CHECK((c.mechanism == Mechanism::none) == (row == "baseline"));
+    if (c.mechanism != Mechanism::none) {
+      CHECK(c.construction_bound == std::stod(row.substr(row.rfind('l') + 1)));
+      CHECK(c.sensitivity == 1.0);
+      // The ramp must be over before the training is.
+      CHECK(noise_factor_at(config, config.steps / 2) == 1.0);
+      if (config.control == SensitivityControl::parseval && config.parseval_step == 0.0003)
+        CHECK(config.parseval_loops == std::lround(std::ceil(100 * c.construction_bound - 1e-9)));
+    }
+    ++count;
+  }
+  CHECK(count >= 30);
+}
+
+TEST_CASE("the rows of the paper's table of accuracies are there") {
+  for (const std::string set : {"mnist", "cifar-10", "cifar-100", "svhn"})
+    for (const std::string row : {"baseline", "l0.03", "l0.1", "l0.3", "l1.0"}) {
+      CAPTURE(set);
+      CAPTURE(row);
+      const TrainingConfig config = read(folder / set / (row + ".yaml"));
+      CHECK(config.dataset == set);
+      CHECK(config.batch == 128);
+      CHECK(config.momentum == 0.9);
+      CHECK(config.weight_decay == 0.0002);
+      if (row == "baseline") continue;
+      CHECK(config.calibration.construction_bound == std::stod(row.substr(1)));
+      CHECK(config.calibration.mechanism == Mechanism::gaussian);
+      CHECK(config.calibration.attack_norm == AttackNorm::l2);
+      CHECK(config.network.noise_after_layers == 1);
+      CHECK(config.network.noise_before_activation);
+    }
+  CHECK(learning_rate_at(read(folder / "cifar-10" / "l0.1.yaml"), 80'000) == 0.0001);
+  CHECK(read(folder / "svhn" / "l0.1.yaml").augmentation.pad == 0);
+  CHECK(read(folder / "cifar-100" / "l0.1.yaml").augmentation.mirror);
+}
