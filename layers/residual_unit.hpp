@@ -31,6 +31,9 @@ class ResidualUnit : public Layer {
                 Tensor* dx) override;
   std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
                                              kernels::Precision precision) const override;
+  /// For the first unit of a network.
+  std::unique_ptr<PreparedNoisy> prepare_noisy(const Stream& stream, const Shape& input,
+                                               kernels::Precision precision) const override;
   std::vector<Parameter*> parameters() override;
   std::vector<LayerBuffer*> buffers() override;
 
