@@ -89,7 +89,6 @@ TEST_CASE("every device trains the steps and certifies the images that the proce
   }
 }
 
-<<<<<<< HEAD
 TEST_CASE("every device trains and certifies a wide residual network") {
   const Workplace place;
   const std::string train =
@@ -128,33 +127,6 @@ TEST_CASE("every device trains and certifies a wide residual network") {
         return static_cast<double>(r.statistics.sums[c]) * kernels::score_unit / 4;
       };
       CHECK(std::abs(score(record) - score(expected)) < 5e-3);  // bf16 after the noise
-=======
-TEST_CASE("every device certifies a wide residual network as the processor does") {
-  const Workplace place;
-  place.run(
-      "train made.yaml --output wide --set network.architecture=wide-resnet"
-      " --set network.depth=10 --set network.width=1 --set training.steps=1"
-      " --set training.batch=8 --set training.evaluation_images=1"
-      " --set training.evaluation_draws=1");
-  const auto certify = [&](const std::string& device) {
-    place.run("certify wide --images 0:2 --draws 6 --micro-batch 6 --device " + device +
-              " --output " + device + ".jsonl --data " + (place.folder / "").string());
-    return read_certificate_log(place.folder / (device + ".jsonl"));
-  };
-  const CertificateLog expected = certify("cpu");
-  for (const std::string& device : other_devices()) {
-    CAPTURE(device);
-    const CertificateLog log = certify(device);
-    REQUIRE(log.records.size() == 2);
-    for (std::size_t i = 0; i < 2; ++i) {
-      const auto &votes = log.records[i].statistics.votes,
-                 &expected_votes = expected.records[i].statistics.votes;
-      // All draws agree, so none of them is near a tie that rounding could turn.
-      REQUIRE(std::ranges::count(expected_votes, 6u) == 1);
-      CHECK(votes == expected_votes);
-      CHECK(log.records[i].prediction == expected.records[i].prediction);
-      CHECK(log.records[i].radius == expected.records[i].radius);
->>>>>>> h-noisy
     }
   }
 }
