@@ -4,7 +4,6 @@
 
 #include <doctest/doctest.h>
 
-#include "engine/error.hpp"
 #include "trainers/training_config.hpp"
 
 using namespace pixeldp;
@@ -15,21 +14,7 @@ namespace fs = std::filesystem;
 
 const fs::path folder = fs::path(PIXELDP_SOURCE_DIR) / "configs";
 
-/// Where this build does not offer the wide ResNet yet, all the rest is read beside a network that
-/// it offers.
-TrainingConfig read(const fs::path& path) {
-  const ConfigNode node = ConfigNode::load(path);
-  try {
-    return read_training_config(node);
-  } catch (const Error& error) {
-    const bool known =
-        std::string(error.what()).find("'network.architecture'") == std::string::npos;
-    if (known || node.child("network").get_string("architecture") != "wide-resnet") throw;
-  }
-  ConfigNode other = ConfigNode::load(path);
-  other.set("network={architecture: mnist-cnn}");
-  return read_training_config(other);
-}
+TrainingConfig read(const fs::path& path) { return read_training_config(ConfigNode::load(path)); }
 
 }  // namespace
 
@@ -70,6 +55,11 @@ TEST_CASE("the rows of the paper's table of accuracies are there") {
       const TrainingConfig config = read(folder / set / (row + ".yaml"));
       CHECK(config.dataset == set);
       CHECK(config.batch == 128);
+      if (set != "mnist") {
+        CHECK(config.network.architecture == "wide-resnet");
+        CHECK(config.network.depth == 28);
+        CHECK(config.network.widening == 10);
+      }
       CHECK(config.momentum == 0.9);
       CHECK(config.weight_decay == 0.0002);
       if (row == "baseline") continue;
@@ -82,4 +72,14 @@ TEST_CASE("the rows of the paper's table of accuracies are there") {
   CHECK(learning_rate_at(read(folder / "cifar-10" / "l0.1.yaml"), 80'000) == 0.0001);
   CHECK(read(folder / "svhn" / "l0.1.yaml").augmentation.pad == 0);
   CHECK(read(folder / "cifar-100" / "l0.1.yaml").augmentation.mirror);
+}
+
+TEST_CASE(
+    "the networks of the small configurations can be built, and take the images of their set") {
+  for (const std::string row : {"baseline", "l0.1", "l0.3"}) {
+    const TrainingConfig config = read(folder / "cifar-10-small" / (row + ".yaml"));
+    const layers::Network network = layers::make_network(config.network, config.seed);
+    CHECK(network.input.row_size() == 3072);
+    CHECK(network.classes() == 10);
+  }
 }
