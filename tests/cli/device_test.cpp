@@ -101,6 +101,13 @@ TEST_CASE("every device trains and certifies a wide residual network") {
   const SafetensorsFile cpu = read_safetensors(place.folder / "cpu/model.safetensors");
   const CertificateRecord expected =
       read_certificate_log(place.folder / "cpu/certificates.jsonl").records[0];
+  const auto count = [&](const std::string& device) {
+    const std::string log = device + "-votes.jsonl";
+    place.run("certify cpu --images 0:2 --draws 6 --micro-batch 6 --device " + device +
+              " --output " + log + data);
+    return read_certificate_log(place.folder / log);
+  };
+  const CertificateLog expected_counts = count("cpu");
 
   for (const std::string& device : other_devices()) {
     CAPTURE(device);
@@ -127,6 +134,17 @@ TEST_CASE("every device trains and certifies a wide residual network") {
         return static_cast<double>(r.statistics.sums[c]) * kernels::score_unit / 4;
       };
       CHECK(std::abs(score(record) - score(expected)) < 5e-3);  // bf16 after the noise
+    }
+
+    const CertificateLog counted = count(device);
+    REQUIRE(counted.records.size() == 2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const CertificateRecord &a = expected_counts.records[i], &b = counted.records[i];
+      // All draws agree, so that none of them is near a tie that rounding could turn.
+      REQUIRE(std::ranges::count(a.statistics.votes, 6u) == 1);
+      CHECK(b.statistics.votes == a.statistics.votes);
+      CHECK(b.prediction == a.prediction);
+      CHECK(b.radius == a.radius);
     }
   }
 }
