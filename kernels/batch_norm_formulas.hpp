@@ -94,6 +94,10 @@ PIXELDP_HOST_DEVICE inline float normalised(const BatchNormChannel& c, float x, 
   return activated((x - c.mean) * c.scale + c.beta, slope);
 }
 
+PIXELDP_HOST_DEVICE inline float normalised(const ScaleShift& c, float x, float slope) {
+  return activated(c.scale * x + c.shift, slope);
+}
+
 /// The gradient in z, of which y = activation(z).
 PIXELDP_HOST_DEVICE inline float masked_gradient(const BatchNormChannel& c, float x, float dy,
                                                  float slope) {

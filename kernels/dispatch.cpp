@@ -10,6 +10,7 @@
 #include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.hpp"
+#include "kernels/cuda/noisy_convolution.hpp"
 #include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/pooling.hpp"
 #include "kernels/cuda/prepared.hpp"
@@ -18,6 +19,7 @@
 #include "kernels/draw_statistics.hpp"
 #include "kernels/multi_draw.hpp"
 #include "kernels/noise.hpp"
+#include "kernels/noisy_convolution.hpp"
 
 // Each operation on the device of its stream.
 
@@ -82,6 +84,18 @@ std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const MultiD
                                               const MultiDrawWeights& weights) {
   PIXELDP_ON_GPU(stream, prepare_multi_draw(stream.native(), network, weights));
   fail("the device {} has no multi-draw kernel: evaluate the network layer by layer",
+       stream.device().name());
+}
+
+bool noisy_conv2d_supported(const Device& device, const Conv2dShape& shape) {
+  return device.kind != DeviceKind::cpu && NoisyConvPlan::supports(shape);
+}
+
+std::unique_ptr<NoisyConv2d> prepare_noisy_conv2d(const Stream& stream, const Conv2dShape& shape,
+                                                  const float* weight, const NoisyScaling& scaling,
+                                                  const Conv2dEpilogue& epilogue) {
+  PIXELDP_ON_GPU(stream, prepare_noisy_conv2d(stream.native(), shape, weight, scaling, epilogue));
+  fail("the device {} makes no noise inside a convolution: use add_noise and prepare_conv2d",
        stream.device().name());
 }
 

@@ -12,9 +12,8 @@ enum class Precision {
 };
 
 /// An operation whose weights never change again, made for one shape: the weights are kept in the
-/// layout that the device likes best. On a processor several threads may
-/// run it at once; on other devices its runs follow each other in the stream it was prepared for,
-/// which must outlive it.
+/// layout that the device likes best. On a processor several threads may run it at once; on other
+/// devices its runs follow each other in the stream it was prepared for, which must outlive it.
 class Prepared {
  public:
   virtual ~Prepared() = default;

@@ -60,6 +60,16 @@ struct Saved {
   void hold(std::size_t tensor_count, std::size_t part_count = 0);
 };
 
+/// The noise and the layer after it, prepared as one.
+class PreparedNoisy {
+ public:
+  virtual ~PreparedNoisy() = default;
+  /// As add_noise: row i of y is what the layer makes of prefix row rows[i].source and its noise.
+  /// rows, prefix and y lie in the memory of the stream's device.
+  virtual void run(const kernels::NoiseParams& noise, const kernels::NoiseRow* rows,
+                   const float* prefix, float* y) const = 0;
+};
+
 /// One differentiable step of a network. Layers keep parameters but no activations: the caller owns
 /// x, y and what is saved.
 class Layer {
@@ -83,6 +93,12 @@ class Layer {
   /// row). Returns the number of the result. Parameters and buffers are in host memory. Layers that
   /// have no plan throw an Error that names them; they are evaluated in fp32.
   virtual int plan(kernels::InferencePlan& plan, int x, const Shape& input) const;
+  /// prepare with add_noise in front of it, to the same bits. Null where there is no kernel for
+  /// this layer, input, precision and device: then the one follows the other.
+  virtual std::unique_ptr<PreparedNoisy> prepare_noisy(const Stream&, const Shape& /*input*/,
+                                                       kernels::Precision) const {
+    return nullptr;
+  }
   virtual std::vector<Parameter*> parameters() { return {}; }
   virtual std::vector<LayerBuffer*> buffers() { return {}; }
 };

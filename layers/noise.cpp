@@ -4,14 +4,17 @@
 
 namespace pixeldp::layers {
 
+kernels::NoiseParams Noise::params(const Draws& draws) const {
+  return {.distribution = distribution,
+          .scale = static_cast<float>(scale) * draws.factor,
+          .seed = draws.seed,
+          .tag = draws.tag,
+          .activation = activation};
+}
+
 void Noise::forward(const Stream& stream, const Draws& draws, std::int64_t elements, const float* x,
                     float* y) const {
-  const kernels::NoiseParams params{.distribution = distribution,
-                                    .scale = static_cast<float>(scale) * draws.factor,
-                                    .seed = draws.seed,
-                                    .tag = draws.tag,
-                                    .activation = activation};
-  kernels::add_noise(stream, params, draws.rows.data(),
+  kernels::add_noise(stream, params(draws), draws.rows.data(),
                      static_cast<std::int64_t>(draws.rows.size()), elements, x, y);
 }
 

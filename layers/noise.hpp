@@ -21,9 +21,11 @@ class Noise {
     std::uint64_t seed = 0;
     StreamTag tag = StreamTag::training;
     float factor = 1.0f;
-    std::span<const kernels::NoiseRow> rows;  ///< one per row of y, in the device's memory
+    std::span<const kernels::NoiseRow> rows = {};  ///< one per row of y, in the device's memory
   };
 
+  /// What the kernels are told of such a pass.
+  kernels::NoiseParams params(const Draws& draws) const;
   /// y [rows.size(), ...] from x [any, ...]: row i of y is a draw of row rows[i].source of x.
   void forward(const Stream& stream, const Draws& draws, const Tensor& x, Tensor& y) const;
   /// The same over raw rows of `elements` values.

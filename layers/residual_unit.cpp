@@ -1,5 +1,6 @@
 #include "layers/residual_unit.hpp"
 
+#include "kernels/noisy_convolution.hpp"
 #include "layers/scratch.hpp"
 
 namespace pixeldp::layers {
@@ -10,45 +11,94 @@ namespace {
 enum : std::size_t { activated, sums, activated_sums, around, dsums, dactivated, daround, tensors };
 enum : std::size_t { of_bn1, of_conv1, of_bn2, of_conv2, parts };
 
-class PreparedUnit : public kernels::Prepared {
- public:
-  struct Layers {
-    std::unique_ptr<kernels::Prepared> bn1, conv1, conv2;
-  };
+/// A batch norm with fixed statistics, in the memory of the stream's device.
+struct Folded {
+  Tensor scale, shift;
+  kernels::Activation activation;
 
-  /// in, out: sizes of the whole x and y.
-  PreparedUnit(const Stream& stream, Layers layers, const Shortcut& shortcut, const Shape& input,
-               bool activate_shortcut)
+  Folded(const Stream& stream, const BatchNorm& norm) : activation(norm.options().activation) {
+    norm.fold(stream, scale, shift);
+  }
+  kernels::Conv2dEpilogue epilogue() const {
+    return {.activation = activation, .scale = scale.data(), .shift = shift.data()};
+  }
+};
+
+/// What becomes of a unit's activated x and sums, prepared: the shortcut and conv2.
+class SecondHalf {
+ public:
+  SecondHalf(const Stream& stream, const Conv2d& conv2, const Shortcut& shortcut,
+             const Shape& input, kernels::Precision precision)
       : stream_(stream),
-        layers_(std::move(layers)),
+        conv2_(conv2.prepare_with(stream, shortcut.output_shape(input), {.residual = true},
+                                  precision)),
         identity_(shortcut.is_identity()),
-        activate_shortcut_(activate_shortcut),
         shortcut_(shortcut.kernel_shape(input)),
         in_(input.size()),
         out_(shortcut.output_shape(input).size()),
         scratch_(stream, in_ + out_ + (identity_ ? 0 : out_)) {}
 
-  void run(const float* x, float* y, const float*) const override {
-    float* const a = scratch_.data();
-    float* const b = a + in_;
-    layers_.bn1->run(x, a);
-    layers_.conv1->run(a, b);
-    const float* residual = activate_shortcut_ ? a : x;
+  /// Memory for the first half: its activated x, and what conv2 takes.
+  float* activated() const { return scratch_.data(); }
+  float* sums() const { return scratch_.data() + in_; }
+
+  /// From sums(), and what the shortcut takes.
+  void run(const float* around, float* y) const {
     if (!identity_) {
-      float* const shortened = b + out_;
-      kernels::shortcut_forward(stream_, shortcut_, residual, shortened);
-      residual = shortened;
+      float* const shortened = sums() + out_;
+      kernels::shortcut_forward(stream_, shortcut_, around, shortened);
+      around = shortened;
     }
-    layers_.conv2->run(b, y, residual);
+    conv2_->run(sums(), y, around);
   }
 
  private:
   Stream stream_;
-  Layers layers_;
-  bool identity_, activate_shortcut_;
+  std::unique_ptr<kernels::Prepared> conv2_;
+  bool identity_;
   kernels::ShortcutShape shortcut_;
-  std::int64_t in_, out_;
+  std::int64_t in_, out_;  // sizes of the whole x and y
   Scratch scratch_;
+};
+
+class PreparedUnit : public kernels::Prepared {
+ public:
+  PreparedUnit(std::unique_ptr<kernels::Prepared> bn1, std::unique_ptr<kernels::Prepared> conv1,
+               SecondHalf second_half, bool activate_shortcut)
+      : bn1_(std::move(bn1)),
+        conv1_(std::move(conv1)),
+        second_half_(std::move(second_half)),
+        activate_shortcut_(activate_shortcut) {}
+
+  void run(const float* x, float* y, const float*) const override {
+    float* const a = second_half_.activated();
+    bn1_->run(x, a);
+    conv1_->run(a, second_half_.sums());
+    second_half_.run(activate_shortcut_ ? a : x, y);
+  }
+
+ private:
+  std::unique_ptr<kernels::Prepared> bn1_, conv1_;
+  SecondHalf second_half_;
+  bool activate_shortcut_;
+};
+
+/// The noise, bn1 and conv1 in one kernel; the shortcut takes a.
+class PreparedNoisyUnit : public PreparedNoisy {
+ public:
+  PreparedNoisyUnit(std::unique_ptr<kernels::NoisyConv2d> first_half, SecondHalf second_half)
+      : first_half_(std::move(first_half)), second_half_(std::move(second_half)) {}
+
+  void run(const kernels::NoiseParams& noise, const kernels::NoiseRow* rows, const float* prefix,
+           float* y) const override {
+    float* const a = second_half_.activated();
+    first_half_->run(noise, rows, prefix, second_half_.sums(), a);
+    second_half_.run(a, y);
+  }
+
+ private:
+  std::unique_ptr<kernels::NoisyConv2d> first_half_;
+  SecondHalf second_half_;
 };
 
 }  // namespace
@@ -96,17 +146,26 @@ void ResidualUnit::backward(const Stream& stream, const Tensor& x, const Tensor&
 
 std::unique_ptr<kernels::Prepared> ResidualUnit::prepare(const Stream& stream, const Shape& input,
                                                          kernels::Precision precision) const {
-  Tensor scale, shift;
-  bn2_.fold(stream, scale, shift);
-  PreparedUnit::Layers layers = {
-      .bn1 = bn1_.prepare(stream, input, precision),
-      .conv1 = conv1_.prepare_with(
-          stream, input,
-          {.activation = bn2_.options().activation, .scale = scale.data(), .shift = shift.data()},
-          precision),
-      .conv2 = conv2_.prepare_with(stream, output_shape(input), {.residual = true}, precision)};
-  return std::make_unique<PreparedUnit>(stream, std::move(layers), shortcut_, input,
-                                        activate_shortcut_);
+  const Folded bn2(stream, bn2_);
+  return std::make_unique<PreparedUnit>(
+      bn1_.prepare(stream, input, precision),
+      conv1_.prepare_with(stream, input, bn2.epilogue(), precision),
+      SecondHalf(stream, conv2_, shortcut_, input, precision), activate_shortcut_);
+}
+
+std::unique_ptr<PreparedNoisy> ResidualUnit::prepare_noisy(const Stream& stream, const Shape& input,
+                                                           kernels::Precision precision) const {
+  const kernels::Conv2dShape conv1 = conv1_.kernel_shape(input);
+  // Only the activated x leaves the kernel, and it multiplies in bf16.
+  if (!activate_shortcut_ || precision != kernels::Precision::bf16 ||
+      !kernels::noisy_conv2d_supported(stream.device(), conv1))
+    return nullptr;
+  const Folded bn1(stream, bn1_), bn2(stream, bn2_);
+  return std::make_unique<PreparedNoisyUnit>(
+      kernels::prepare_noisy_conv2d(stream, conv1, conv1_.weight().value.data(),
+                                    {bn1.scale.data(), bn1.shift.data(), bn1.activation},
+                                    bn2.epilogue()),
+      SecondHalf(stream, conv2_, shortcut_, input, precision));
 }
 
 int ResidualUnit::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {

@@ -32,6 +32,9 @@ class ResidualUnit : public Layer {
   std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
                                              kernels::Precision precision) const override;
   int plan(kernels::InferencePlan& plan, int x, const Shape& input) const override;
+  /// For the first unit of a network.
+  std::unique_ptr<PreparedNoisy> prepare_noisy(const Stream& stream, const Shape& input,
+                                               kernels::Precision precision) const override;
   std::vector<Parameter*> parameters() override;
   std::vector<LayerBuffer*> buffers() override;
 

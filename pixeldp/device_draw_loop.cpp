@@ -8,8 +8,9 @@ namespace {
 
 class DeviceDrawLoop : public DrawLoop {
  public:
-  DeviceDrawLoop(const Stream& stream, const layers::Network& network, std::int64_t micro_batch)
-      : network_(stream, network, micro_batch),
+  DeviceDrawLoop(const Stream& stream, const layers::Network& network, std::int64_t micro_batch,
+                 Fusion fusion)
+      : network_(stream, network, micro_batch, fusion),
         prefix_(stream, network.prefix, network.input.with_rows(prefix_batch),
                 kernels::Precision::fp32) {}
 
@@ -170,8 +171,8 @@ void DeviceDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageS
 
 std::unique_ptr<DrawLoop> make_device_draw_loop(const Stream& stream,
                                                 const layers::Network& network,
-                                                std::int64_t micro_batch) {
-  return std::make_unique<DeviceDrawLoop>(stream, network, micro_batch);
+                                                std::int64_t micro_batch, Fusion fusion) {
+  return std::make_unique<DeviceDrawLoop>(stream, network, micro_batch, fusion);
 }
 
 }  // namespace pixeldp

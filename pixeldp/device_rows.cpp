@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/draw_statistics.hpp"
+#include "kernels/noise.hpp"
 #include "layers/multi_draw.hpp"
 
 namespace pixeldp {
@@ -13,11 +14,7 @@ class RowsOfOneKernel : public DeviceRows {
  public:
   RowsOfOneKernel(const DeviceNetwork& network, const DrawPlan& plan, std::int64_t images)
       : network_(network),
-        params_{.noise = {.distribution = network.noise.distribution,
-                          .scale = static_cast<float>(network.noise.scale),
-                          .seed = plan.seed,
-                          .tag = plan.tag,
-                          .activation = network.noise.activation},
+        params_{.noise = network.noise.params({.seed = plan.seed, .tag = plan.tag}),
                 .first_draw = plan.first_draw,
                 .draws = plan.draws,
                 .images = images},
@@ -49,19 +46,21 @@ class RowsOfOneKernel : public DeviceRows {
   Buffer<std::uint64_t> bad_row_;
 };
 
-/// Micro-batches of rows through one layer after the other.
+/// Micro-batches of rows through one layer after the other, where the noise may be part of the
+/// first.
 class RowsOfLayers : public DeviceRows {
  public:
   RowsOfLayers(const DeviceNetwork& network, const DrawPlan& plan, std::int64_t images)
       : network_(network),
         plan_(plan),
+        noise_(network.noise.params({.seed = plan.seed, .tag = plan.tag})),
         micro_batches_((images * plan.draws + network.micro_batch - 1) / network.micro_batch),
         host_rows_(static_cast<std::size_t>(micro_batches_ * network.micro_batch)),
         host_slots_(host_rows_.size()),
         rows_(network.stream.device(), std::ssize(host_rows_)),
         slots_(network.stream.device(), std::ssize(host_slots_)),
         bad_rows_(network.stream.device(), micro_batches_) {
-    std::int64_t row_size = network.noise_size;
+    std::int64_t row_size = network.first_size;
     for (const std::int64_t size : network.body.sizes) row_size = std::max(row_size, size);
     for (Tensor& half : halves_)
       half = Tensor(Shape{network.micro_batch, row_size}, network.stream.device());
@@ -79,14 +78,13 @@ class RowsOfLayers : public DeviceRows {
   void draw(const float* prefixes, const Totals& totals) override {
     for (std::int64_t batch = 0; batch < micro_batches_; ++batch) {
       const std::int64_t first = batch * network_.micro_batch;
-      const layers::Noise::Draws draws{
-          .seed = plan_.seed,
-          .tag = plan_.tag,
-          .factor = 1.0f,
-          .rows = {rows_.data() + first, static_cast<std::size_t>(network_.micro_batch)}};
-      network_.noise.forward(network_.stream, draws, network_.noise_size, prefixes,
-                             halves_[0].data());
+      const kernels::NoiseRow* const rows = rows_.data() + first;
       const float* x = halves_[0].data();
+      if (network_.noisy)
+        network_.noisy->run(noise_, rows, prefixes, halves_[0].data());
+      else
+        kernels::add_noise(network_.stream, noise_, rows, network_.micro_batch, network_.noise_size,
+                           prefixes, halves_[0].data());
       for (std::size_t i = 0; i < network_.body.layers.size(); ++i) {
         float* const y = halves_[(i + 1) % 2].data();
         network_.body.layers[i]->run(x, y);
@@ -115,6 +113,7 @@ class RowsOfLayers : public DeviceRows {
 
   const DeviceNetwork& network_;
   DrawPlan plan_;
+  kernels::NoiseParams noise_;
   std::int64_t micro_batches_;
   std::vector<kernels::NoiseRow> host_rows_;
   std::vector<std::int64_t> host_slots_;
@@ -124,10 +123,30 @@ class RowsOfLayers : public DeviceRows {
   Tensor halves_[2];                // layers read one and write the other
 };
 
+std::unique_ptr<layers::PreparedNoisy> prepare_noisy(const Stream& stream,
+                                                     const layers::Network& network,
+                                                     std::int64_t micro_batch) {
+  if (network.body.empty()) return nullptr;
+  return network.body[0]->prepare_noisy(stream, network.noise_shape(micro_batch),
+                                        kernels::Precision::bf16);
+}
+
+/// Of `rows` rows in front of the layers that are left.
+Shape first_shape(const layers::Network& network, bool noisy, std::int64_t rows) {
+  const Shape noised = network.noise_shape(rows);
+  return noisy ? network.body[0]->output_shape(noised) : noised;
+}
+
+std::span<const std::unique_ptr<layers::Layer>> layers_left(const layers::Network& network,
+                                                            bool multi_draw, bool noisy) {
+  const std::span all(network.body);
+  return all.subspan(multi_draw ? all.size() : noisy ? 1 : 0);
+}
+
 }  // namespace
 
 DeviceNetwork::DeviceNetwork(const Stream& stream_, const layers::Network& network,
-                             std::int64_t micro_batch_)
+                             std::int64_t micro_batch_, Fusion fusion)
     : stream(stream_),
       micro_batch(micro_batch_),
       classes(network.classes()),
@@ -135,9 +154,12 @@ DeviceNetwork::DeviceNetwork(const Stream& stream_, const layers::Network& netwo
       image_size(network.input.row_size()),
       noise_size(network.noise_shape(1).row_size()),
       noise(network.noise),
-      multi_draw(layers::prepare_multi_draw(stream_, network)),
-      body(stream_, multi_draw ? std::span<const std::unique_ptr<layers::Layer>>() : network.body,
-           network.noise_shape(micro_batch_), kernels::Precision::bf16),
+      multi_draw(fusion == Fusion::none ? nullptr : layers::prepare_multi_draw(stream_, network)),
+      noisy(fusion == Fusion::none || multi_draw ? nullptr
+                                                 : prepare_noisy(stream_, network, micro_batch_)),
+      first_size(first_shape(network, noisy != nullptr, 1).row_size()),
+      body(stream_, layers_left(network, multi_draw != nullptr, noisy != nullptr),
+           first_shape(network, noisy != nullptr, micro_batch_), kernels::Precision::bf16),
       head_weight(network.head->weight().value.to(stream_, stream_.device())),
       head_bias(network.head->bias().value.to(stream_, stream_.device())) {}
 

@@ -10,7 +10,8 @@ namespace pixeldp {
 
 /// What a device needs to go from prefixes to statistics; made once for all runs.
 struct DeviceNetwork {
-  DeviceNetwork(const Stream& stream, const layers::Network& network, std::int64_t micro_batch);
+  DeviceNetwork(const Stream& stream, const layers::Network& network, std::int64_t micro_batch,
+                Fusion fusion);
 
   Stream stream;
   std::int64_t micro_batch, classes, head_width;
@@ -18,7 +19,10 @@ struct DeviceNetwork {
   layers::Noise noise;
   /// One kernel from the noise to the statistics, or null: then the layers in turn.
   std::unique_ptr<kernels::MultiDraw> multi_draw;
-  PreparedChain body;  ///< without layers where there is multi_draw
+  /// The noise and the first layer of the network's body, or null: then one after the other.
+  std::unique_ptr<layers::PreparedNoisy> noisy;
+  std::int64_t first_size;  ///< elements of a row behind noisy; without it, of noise_size
+  PreparedChain body;       ///< the layers that are in none of these
   Tensor head_weight, head_bias;
 };
 

@@ -54,10 +54,14 @@ std::unique_ptr<DrawLoop> make_host_draw_loop(const layers::Network& network,
                                               std::int64_t micro_batch,
                                               const BodyPrecision& precision);
 
+/// Whether the noise and layers behind it may become one kernel where the device has such a kernel.
+enum class Fusion { allowed, none };
+
 /// On the stream's device, in whose memory the network's parameters are: one graph for each window.
 std::unique_ptr<DrawLoop> make_device_draw_loop(const Stream& stream,
                                                 const layers::Network& network,
-                                                std::int64_t micro_batch);
+                                                std::int64_t micro_batch,
+                                                Fusion fusion = Fusion::allowed);
 
 // ---- What both loops share
 

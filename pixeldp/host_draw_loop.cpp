@@ -107,11 +107,11 @@ class HostDrawLoop::Worker {
         slots_(rows_.size()),
         noisy_(Shape{p.micro_batch_, p.noise_size_}) {
     for (const std::int64_t size : p.prefix_.sizes) prefix_.emplace_back(Shape{1, size});
-    for (const std::int64_t size : p.body_.sizes) body_.emplace_back(Shape{p.micro_batch_, size});
-    if (p.inference_) {
+    std::int64_t largest = p.inference_ ? p.head_width_ : 1;
+    for (const std::int64_t size : p.body_.sizes) largest = std::max(largest, size);
+    for (Tensor& half : halves_) half = Tensor(Shape{p.micro_batch_, largest});
+    if (p.inference_)
       workspace_ = Memory({}, static_cast<std::size_t>(p.inference_->workspace_size()));
-      body_.emplace_back(Shape{p.micro_batch_, p.head_width_});
-    }
     image_ = Tensor(Shape{1, p.image_size_});
   }
 
@@ -137,12 +137,13 @@ class HostDrawLoop::Worker {
                       p_.noise_size_, prefixes.data(), noisy_.data());
     const float* x = noisy_.data();
     if (p_.inference_) {
-      p_.inference_->run(count, x, body_.back().data(), workspace_.data());
-      x = body_.back().data();
+      p_.inference_->run(count, x, halves_[0].data(), workspace_.data());
+      x = halves_[0].data();
     }
     for (std::size_t i = 0; i < p_.body_.layers.size(); ++i) {
-      p_.body_.layers[i]->run(x, body_[i].data());
-      x = body_[i].data();
+      float* const y = halves_[i % 2].data();
+      p_.body_.layers[i]->run(x, y);
+      x = y;
     }
     kernels::draw_statistics(p_.stream_, {count, p_.head_width_, p_.classes_}, x,
                              p_.head_weight_.data(), p_.head_bias_.data(), slots.data(),
@@ -158,7 +159,8 @@ class HostDrawLoop::Worker {
   std::vector<kernels::NoiseRow> rows_;
   std::vector<std::int64_t> slots_;
   Tensor image_, noisy_;
-  std::vector<Tensor> prefix_, body_;
+  std::vector<Tensor> prefix_;
+  Tensor halves_[2];  // layers after the noise read one and write the other
   Memory workspace_;
 };
 

@@ -151,6 +151,7 @@ TrainingConfig read_training_config(const ConfigNode& root) {
   read_network(network, config.network);
   const ConfigNode noise = root.child("noise");
   read_noise(noise, config);
+  layers::check_network_spec(config.network);
   read_sensitivity(root.child("sensitivity"), config);
   read_training(root.child("training"), config);
 

@@ -347,7 +347,7 @@ void batch_norm_inference(const BatchNormParams& params, const float* x, const f
     const float *a = scales.data(), *b = shifts.data();
 #pragma omp simd
     for (std::int64_t i = 0; i < size; ++i)
-      y[first + i] = activated(a[i] * x[first + i] + b[i], slope);
+      y[first + i] = normalised(ScaleShift{a[i], b[i]}, x[first + i], slope);
   }
 }
 

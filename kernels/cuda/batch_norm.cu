@@ -375,7 +375,7 @@ __global__ void __launch_bounds__(block_threads)
   const Place<vectorised> place(grid);
   const Four a = place.of_channels(scale, 0.0f), b = place.of_channels(shift, 0.0f);
   transform(place, {x}, y, [&](int j, const float(&in)[1]) {
-    return activated(a.value[j] * in[0] + b.value[j], slope);
+    return normalised(ScaleShift{a.value[j], b.value[j]}, in[0], slope);
   });
 }
 

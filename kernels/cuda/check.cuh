@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <source_location>
 #include <string>
 #include <string_view>
 
@@ -10,10 +11,11 @@
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 
 /// Throws the Error of a call of the runtime that failed. `what` was tried.
-inline void check_call(cudaError_t error, std::string_view what) {
+inline void check_call(cudaError_t error, std::string_view what,
+                       const std::source_location& where = std::source_location::current()) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // or the next call would report it again
-  device_call_failed(cudaGetErrorString(error), what);
+  device_call_failed(cudaGetErrorString(error), what, where);
 }
 
 /// The same for a call that was to allocate memory.

@@ -21,8 +21,9 @@ void device_memory_short(std::size_t bytes, std::size_t free, std::size_t total)
   fail_out_of_memory("the device", bytes, {free, total});
 }
 
-void device_call_failed(std::string_view reason, std::string_view what) {
-  fail("{} on the device failed: {}", what, reason);
+void device_call_failed(std::string_view reason, std::string_view what,
+                        const std::source_location& where) {
+  fail("{}:{}: {} on the device failed: {}", where.file_name(), where.line(), what, reason);
 }
 
 }  // namespace pixeldp::kernels

@@ -33,6 +33,8 @@ constexpr std::string_view kernel_name() {
 
 /// Throws the Error of a call of the runtime that failed. `what` was tried, say "allocating 4096
 /// bytes".
-[[noreturn]] void device_call_failed(std::string_view reason, std::string_view what);
+[[noreturn]] void device_call_failed(
+    std::string_view reason, std::string_view what,
+    const std::source_location& where = std::source_location::current());
 
 }  // namespace pixeldp::kernels

@@ -1,5 +1,6 @@
-/// x = bf16(activation(prefix + scale z)), or with a batch norm and an activation after it;
-/// y = epilogue(x (*) weight), see noisy_convolution.hpp. Outside the image x is zero after all.
+/// x = activation(prefix + scale z), or with a batch norm and an activation after it;
+/// y = epilogue(bf16(x) (*) weight), see noisy_convolution.hpp. Outside the image x is zero after
+/// all.
 ///
 /// Layouts: prefix [any, h, w, in_c], y [rows, h, w, out_c], x [rows, h, w, in_c], weight as in
 /// fragments.hpp, all aligned to 16 bytes.
@@ -15,10 +16,12 @@
 /// of the convolution that reads x from memory: the same bits.
 ///
 /// Fused: random words, noise, its addition, two activations, batch norm, padding, patches, and the
-/// epilogue. Never written: noise, and x unless it is asked for (then once, without the margin).
+/// epilogue. Never written: noise, and x unless it is asked for (then once, in single precision,
+/// without the margin).
 ///
 /// Bytes of a block: 4 of the prefix for each element, of margins too, and all of the weights, from
-/// the L2 cache; y to memory. For 16 mma a warp takes 2 KB from shared memory and 1 KB of weights.
+/// the L2 cache; y to memory, and 4 for each element of x if it is asked for. For 16 mma a warp
+/// takes 2 KB from shared memory and 1 KB of weights.
 ///
 /// Computed, not measured, for 32 x 32 pixels, 16 to 160 channels, 3 x 3, in thousands of clocks of
 /// an A100's multiprocessor for each row: tensor cores 23 (1024 products a clock; 28 with the half
@@ -28,16 +31,20 @@
 ///
 ///   shared memory: 10368 (3 x 3, 16 channels), 20736 (32), 12800 (5 x 5, 16), 25600 (32)
 ///   registers: 124 to 126 (sm_80), 124 to 128 (sm_90), none spilt (nvcc --resource-usage)
+#include <memory>
 #include <type_traits>
 
+#include "kernels/batch_norm_formulas.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/fragments.cuh"
+#include "kernels/cuda/fragments.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/noise.cuh"
 #include "kernels/cuda/noisy_convolution.hpp"
 #include "kernels/cuda/ptx/convert.cuh"
 #include "kernels/cuda/ptx/ldmatrix.cuh"
 #include "kernels/cuda/ptx/mma.cuh"
+#include "kernels/cuda/stream_scratch.cuh"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -79,19 +86,28 @@ __device__ __forceinline__ float activate(const Activation& activation, float va
   return LeakyRelu(activation.slope).apply<V>(value).value;
 }
 
+__device__ __forceinline__ void store(float* y, const float (&value)[4]) {
+  *reinterpret_cast<float4*>(y) = make_float4(value[0], value[1], value[2], value[3]);
+}
+__device__ __forceinline__ void store(std::uint16_t* y, const float (&value)[4]) {
+  *reinterpret_cast<uint2*>(y) =
+      make_uint2(ptx::to_bf16x2(value[0], value[1]), ptx::to_bf16x2(value[2], value[3]));
+}
+
 /// The square of x and its margin, each element once. A thread makes the same four channels of
 /// every few pixels.
 template <class S, class Transform>
 __device__ __forceinline__ void make_input(const NoisyConvPlan& plan, const Tile& tile,
                                            const NoisyInput& input, const NoiseRow& row,
                                            const float* prefix, SharedStorage<S>& shared,
-                                           std::uint16_t* x) {
+                                           float* x) {
   const int quad = static_cast<int>(threadIdx.x) % S::quads;
-  float scale[4], shift[4];
-  const bool scaled = input.scale != nullptr;
+  const NoisyScaling& scaling = input.scaling;
+  const bool scales = scaling.scale != nullptr;
+  ScaleShift channel[4];
   for (int j = 0; j < 4; ++j) {
-    scale[j] = scaled ? input.scale[quad * 4 + j] : 1.0f;
-    shift[j] = scaled && input.shift != nullptr ? input.shift[quad * 4 + j] : 0.0f;
+    channel[j].scale = scales ? scaling.scale[quad * 4 + j] : 1.0f;
+    channel[j].shift = scales && scaling.shift != nullptr ? scaling.shift[quad * 4 + j] : 0.0f;
   }
   const NoisyRow<Transform, Identity> noise = {input.noise.seed, input.noise.tag, row,
                                                input.noise.scale, Identity(1.0f)};
@@ -111,11 +127,11 @@ __device__ __forceinline__ void make_input(const NoisyConvPlan& plan, const Tile
       noise.apply(static_cast<std::uint32_t>(block), value, y);
       for (int c = 0; c < 4; ++c) {
         y[c] = activate(input.noise.activation, y[c]);
-        if (scaled) y[c] = activate(input.activation, __fmaf_rn(y[c], scale[c], shift[c]));
+        if (scales) y[c] = normalised(channel[c], y[c], scaling.activation.slope);
       }
       bits = make_uint2(ptx::to_bf16x2(y[0], y[1]), ptx::to_bf16x2(y[2], y[3]));
       if (x != nullptr && i >= 0 && i < side && j >= 0 && j < side)
-        reinterpret_cast<uint2*>(x + tile.row * image)[block] = bits;
+        store(x + tile.row * image + std::int64_t{block} * 4, y);
     }
     store_shared(
         reinterpret_cast<uint2*>(shared.x + swizzled<S::chunks>(p, quad / 2) + quad % 2 * 4), bits);
@@ -162,14 +178,6 @@ struct Products {
     }
   }
 };
-
-__device__ __forceinline__ void store(float* y, const float (&value)[4]) {
-  *reinterpret_cast<float4*>(y) = make_float4(value[0], value[1], value[2], value[3]);
-}
-__device__ __forceinline__ void store(std::uint16_t* y, const float (&value)[4]) {
-  *reinterpret_cast<uint2*>(y) =
-      make_uint2(ptx::to_bf16x2(value[0], value[1]), ptx::to_bf16x2(value[2], value[3]));
-}
 
 /// What becomes of 16 channels. Even lanes give their neighbours what they have of the second eight
 /// channels, and get what those have of the first: then everybody has four channels in a row.
@@ -219,8 +227,7 @@ template <class S, class Transform, class Output>
 __global__ void __launch_bounds__(threads, 2)
     noisy_conv2d_kernel(NoisyConvPlan plan, NoisyInput input, const NoiseRow* __restrict__ rows,
                         const float* __restrict__ prefix, const uint4* __restrict__ weight,
-                        ConvEpilogue epilogue, Output* __restrict__ y,
-                        std::uint16_t* __restrict__ x) {
+                        ConvEpilogue epilogue, Output* __restrict__ y, float* __restrict__ x) {
   auto& shared = shared_storage<SharedStorage<S>>();
   const Tile tile(plan);
   make_input<S, Transform>(plan, tile, input, rows[tile.row], prefix, shared, x);
@@ -262,7 +269,7 @@ struct Request {
   const std::uint16_t* weight;
   const ConvEpilogue& epilogue;
   Output* y;
-  std::uint16_t* x;
+  float* x;
 
   template <class S, class Transform>
   void run() const {
@@ -292,8 +299,7 @@ struct Request {
 template <class Output>
 void noisy_conv2d(void* stream, const Conv2dShape& shape, const NoisyInput& input,
                   const NoiseRow* rows, std::int64_t row_count, const float* prefix,
-                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y,
-                  std::uint16_t* x) {
+                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y, float* x) {
   const NoisyConvPlan plan =
       NoisyConvPlan::make(shape, input, row_count, prefix, weight, epilogue, y, x);
   if (plan.blocks == 0) return;
@@ -308,9 +314,55 @@ void noisy_conv2d(void* stream, const Conv2dShape& shape, const NoisyInput& inpu
 
 template void noisy_conv2d(void*, const Conv2dShape&, const NoisyInput&, const NoiseRow*,
                            std::int64_t, const float*, const std::uint16_t*, const ConvEpilogue&,
-                           std::uint16_t*, std::uint16_t*);
+                           std::uint16_t*, float*);
 template void noisy_conv2d(void*, const Conv2dShape&, const NoisyInput&, const NoiseRow*,
                            std::int64_t, const float*, const std::uint16_t*, const ConvEpilogue&,
-                           float*, std::uint16_t*);
+                           float*, float*);
+
+namespace {
+
+/// With the weight packed.
+class PackedNoisyConv2d : public NoisyConv2d {
+ public:
+  PackedNoisyConv2d(void* stream, const Conv2dShape& shape, const float* weight,
+                    const NoisyScaling& scaling, const Conv2dEpilogue& epilogue)
+      : stream_(stream),
+        shape_(shape),
+        weight_(static_cast<cudaStream_t>(stream), shape.weight_size()),
+        in_scale_(stream, scaling.scale, shape.in_c),
+        in_shift_(stream, scaling.shift, shape.in_c),
+        scale_(stream, epilogue.scale, shape.out_c),
+        shift_(stream, epilogue.shift, shape.out_c),
+        in_activation_(scaling.activation),
+        activation_(epilogue.activation) {
+    pack_fragments(stream, static_cast<int>(shape.in_c), static_cast<int>(shape.kernel_h),
+                   static_cast<int>(shape.out_c), weight, weight_.data());
+  }
+
+  void run(const NoiseParams& noise, const NoiseRow* rows, const float* prefix, float* y,
+           float* x) const override {
+    const NoisyInput input = {noise, {in_scale_.data(), in_shift_.data(), in_activation_}};
+    const ConvEpilogue epilogue = {
+        .scale = scale_.data(), .shift = shift_.data(), .activation = activation_};
+    noisy_conv2d(stream_, shape_, input, rows, shape_.batch, prefix, weight_.data(), epilogue, y,
+                 x);
+  }
+
+ private:
+  void* stream_;
+  Conv2dShape shape_;
+  StreamScratch<std::uint16_t> weight_;
+  StreamCopy in_scale_, in_shift_, scale_, shift_;
+  Activation in_activation_, activation_;
+};
+
+}  // namespace
+
+std::unique_ptr<NoisyConv2d> prepare_noisy_conv2d(void* stream, const Conv2dShape& shape,
+                                                  const float* weight, const NoisyScaling& scaling,
+                                                  const Conv2dEpilogue& epilogue) {
+  NoisyConvPlan::check_prepared(shape, epilogue);
+  return std::make_unique<PackedNoisyConv2d>(stream, shape, weight, scaling, epilogue);
+}
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

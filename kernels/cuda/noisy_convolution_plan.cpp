@@ -4,6 +4,18 @@
 #include "kernels/noise_arguments.hpp"
 
 namespace pixeldp::kernels {
+namespace {
+
+void check_supported(const Conv2dShape& shape) {
+  if (NoisyConvPlan::supports(shape)) return;
+  fail(
+      "no kernel makes noise in front of the {}: it takes 3x3 or 5x5, stride 1, equal padding "
+      "that leaves the size, 16 or 32 channels to a multiple of 16; use add_noise and a "
+      "convolution",
+      describe(shape));
+}
+
+}  // namespace
 
 bool NoisyConvPlan::supports(const Conv2dShape& s) {
   constexpr std::int64_t most_values = 1 << 30;  // of an image, counted in 32 bits
@@ -17,18 +29,24 @@ bool NoisyConvPlan::supports(const Conv2dShape& s) {
          fits(s.in_h, s.in_w, s.in_c) && fits(s.in_h, s.in_w, s.out_c);
 }
 
+void NoisyConvPlan::check_prepared(const Conv2dShape& shape, const Conv2dEpilogue& epilogue) {
+  check_supported(shape);
+  if (epilogue.residual)
+    fail("noise in front of the {}: there is no residual; add it in a pass of its own",
+         describe(shape));
+}
+
 NoisyConvPlan NoisyConvPlan::make(const Conv2dShape& s, const NoisyInput& input,
                                   std::int64_t row_count, const float* prefix,
                                   const std::uint16_t* weight, const ConvEpilogue& epilogue,
-                                  const void* y, const std::uint16_t* x) {
-  if (!supports(s)) {
-    fail(
-        "no kernel makes noise in front of the {}: it takes 3x3 or 5x5, stride 1, equal padding "
-        "that leaves the size, 16 or 32 channels to a multiple of 16; use add_noise and a "
-        "convolution",
-        describe(s));
-  }
+                                  const void* y, const float* x) {
+  check_supported(s);
   check_noise_arguments(input.noise, row_count, s.in_h * s.in_w * s.in_c);
+  if (epilogue.residual_fp32 != nullptr)
+    fail(
+        "noise in front of the {}: the epilogue's residual_fp32 is not taken; give a residual in "
+        "bf16",
+        describe(s));
   const auto address = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
   if ((address(prefix) | address(weight) | address(y) | address(x) | address(epilogue.scale) |
        address(epilogue.shift) | address(epilogue.residual)) %

@@ -1,8 +1,6 @@
 /// Operations on weights that stay on the device, made of the convolution kernels:
 ///
 /// y = activation(scale (x (*) weight) + shift + residual), see prepared.hpp.
-#include <string>
-
 #include "kernels/cuda/batch_norm.hpp"
 #include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
@@ -12,23 +10,6 @@
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
-
-/// Values in device memory, copied in the stream from others; null for null.
-class Copy {
- public:
-  Copy(void* stream, const float* values, std::int64_t count)
-      : memory_(static_cast<cudaStream_t>(stream), values == nullptr ? 0 : count) {
-    if (memory_.data() == nullptr) return;
-    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(float);
-    check_call(cudaMemcpyAsync(memory_.data(), values, bytes, cudaMemcpyDeviceToDevice,
-                               static_cast<cudaStream_t>(stream)),
-               "copying " + std::to_string(bytes) + " bytes");
-  }
-  const float* data() const { return memory_.data(); }
-
- private:
-  StreamScratch<float> memory_;
-};
 
 /// In single precision. Operation: (weight, scale, shift, x, y, residual) in device memory.
 template <class Operation>
@@ -47,7 +28,7 @@ class PreparedDirect : public Prepared {
   }
 
  private:
-  Copy weight_, scale_, shift_;
+  StreamCopy weight_, scale_, shift_;
   Operation operation_;
 };
 
@@ -73,7 +54,7 @@ class PreparedGemm : public Prepared {
 
  private:
   PackedConvolution<Element> convolution_;
-  Copy scale_, shift_;
+  StreamCopy scale_, shift_;
   Activation activation_;
 };
 

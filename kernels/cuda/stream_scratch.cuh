@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "kernels/cuda/check.cuh"
 
@@ -27,6 +28,23 @@ class StreamScratch {
  private:
   cudaStream_t stream_;
   T* data_ = nullptr;
+};
+
+/// Values in device memory, copied in the stream from others; null for null.
+class StreamCopy {
+ public:
+  StreamCopy(void* stream, const float* values, std::int64_t count)
+      : memory_(static_cast<cudaStream_t>(stream), values == nullptr ? 0 : count) {
+    if (memory_.data() == nullptr) return;
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(float);
+    check_call(cudaMemcpyAsync(memory_.data(), values, bytes, cudaMemcpyDeviceToDevice,
+                               static_cast<cudaStream_t>(stream)),
+               "copying " + std::to_string(bytes) + " bytes");
+  }
+  const float* data() const { return memory_.data(); }
+
+ private:
+  StreamScratch<float> memory_;
 };
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

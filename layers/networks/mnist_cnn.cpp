@@ -6,14 +6,17 @@
 
 namespace pixeldp::layers {
 
+void check_mnist_cnn(const NetworkSpec& spec) {
+  if (spec.noise_after_layers < 0 || spec.noise_after_layers > 2)
+    fail_usage("mnist-cnn takes its noise after 0, 1 or 2 layers, not {}", spec.noise_after_layers);
+  if (spec.depth != 0 || spec.widening != 0)
+    fail_usage("mnist-cnn has neither depth nor width: it is residual networks that have");
+}
+
 Network make_mnist_cnn(const NetworkSpec& spec, std::uint64_t seed) {
   constexpr std::int64_t kernel = 5, stride = 2, hidden = 1024;
   constexpr std::int64_t channels[] = {32, 64};
   const int position = spec.noise_after_layers;
-
-  if (position < 0 || position > 2) {
-    fail_usage("mnist-cnn takes its noise after 0, 1 or 2 layers, not {}", position);
-  }
 
   Network net;
   Initialiser initialise(seed);

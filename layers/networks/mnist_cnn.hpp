@@ -8,5 +8,7 @@ namespace pixeldp::layers {
 /// 2; 5x5 to 64, stride 2; dense 1024; dense to the classes; ReLU between. No bias in convolutions.
 /// The noise lies in the image or after the first or second layer.
 Network make_mnist_cnn(const NetworkSpec& spec, std::uint64_t seed);
+/// Throws a usage error where there is no such network.
+void check_mnist_cnn(const NetworkSpec& spec);
 
 }  // namespace pixeldp::layers

@@ -16,13 +16,27 @@ namespace {
 
 struct Architecture {
   std::string name;
+  void (*check)(const NetworkSpec& spec);
   Network (*make)(const NetworkSpec& spec, std::uint64_t seed);
 };
 
 const std::vector<Architecture>& architectures() {
   static const std::vector<Architecture> all = {
-      {"mnist-cnn", make_mnist_cnn}, {"wide-resnet", make_wide_resnet}, {"resnet", make_resnet}};
+      {"mnist-cnn", check_mnist_cnn, make_mnist_cnn},
+      {"wide-resnet", check_wide_resnet, make_wide_resnet},
+      {"resnet", check_resnet, make_resnet}};
   return all;
+}
+
+const Architecture& architecture_of(const NetworkSpec& spec) {
+  for (const Architecture& architecture : architectures())
+    if (architecture.name == spec.architecture) return architecture;
+  fail_usage("unknown architecture '{}': this build offers {}", spec.architecture,
+             fmt::join(architecture_names(), ", "));
+}
+
+bool normalises(const NetworkSpec& spec) {
+  return !spec.input_mean.empty() || !spec.input_deviation.empty();
 }
 
 void check_sizes(const NetworkSpec& spec) {
@@ -37,7 +51,7 @@ void check_sizes(const NetworkSpec& spec) {
   }
 }
 
-std::unique_ptr<Normalise> make_normalise(const NetworkSpec& spec) {
+void check_normalisation(const NetworkSpec& spec) {
   const auto& mean = spec.input_mean;
   const auto& deviation = spec.input_deviation;
   const bool sound =
@@ -51,7 +65,6 @@ std::unique_ptr<Normalise> make_normalise(const NetworkSpec& spec) {
         "one of each for every channel, and deviations of at least 1e-6",
         spec.channels, fmt::join(mean, ", "), fmt::join(deviation, ", "));
   }
-  return std::make_unique<Normalise>("normalise", mean, deviation);
 }
 
 }  // namespace
@@ -65,21 +78,23 @@ const std::vector<std::string>& architecture_names() {
   return names;
 }
 
-Network make_network(const NetworkSpec& spec, std::uint64_t seed) {
+void check_network_spec(const NetworkSpec& spec) {
   check_sizes(spec);
-  for (const Architecture& architecture : architectures()) {
-    if (architecture.name != spec.architecture) continue;
-    Network net = architecture.make(spec, seed);
-    net.architecture = spec.architecture;
-    net.input = {1, spec.height, spec.width, spec.channels};
-    if (!spec.input_mean.empty() || !spec.input_deviation.empty()) {
-      auto& layers = net.prefix.empty() ? net.body : net.prefix;
-      layers.insert(layers.begin(), make_normalise(spec));
-    }
-    return net;
+  if (normalises(spec)) check_normalisation(spec);
+  architecture_of(spec).check(spec);
+}
+
+Network make_network(const NetworkSpec& spec, std::uint64_t seed) {
+  check_network_spec(spec);
+  Network net = architecture_of(spec).make(spec, seed);
+  net.architecture = spec.architecture;
+  net.input = {1, spec.height, spec.width, spec.channels};
+  if (normalises(spec)) {
+    auto& layers = net.prefix.empty() ? net.body : net.prefix;
+    layers.insert(layers.begin(),
+                  std::make_unique<Normalise>("normalise", spec.input_mean, spec.input_deviation));
   }
-  fail_usage("unknown architecture '{}': this build offers {}", spec.architecture,
-             fmt::join(architecture_names(), ", "));
+  return net;
 }
 
 }  // namespace pixeldp::layers

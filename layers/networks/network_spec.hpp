@@ -35,6 +35,9 @@ struct NetworkSpec {
 /// "mnist-cnn", "wide-resnet", "resnet".
 const std::vector<std::string>& architecture_names();
 
+/// Throws a usage error for what make_network refuses.
+void check_network_spec(const NetworkSpec& spec);
+
 /// Builds the network with freshly initialised parameters and a noise layer that adds nothing yet.
 /// Throws a usage error for an unknown architecture or impossible sizes.
 Network make_network(const NetworkSpec& spec, std::uint64_t seed);

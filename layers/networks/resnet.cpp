@@ -8,16 +8,26 @@
 
 namespace pixeldp::layers {
 
-Network make_resnet(const NetworkSpec& spec, std::uint64_t seed) {
-  constexpr auto none = kernels::Activation::identity();
-  const ResidualGroups groups(spec, 2, 1);
+namespace {
+
+ResidualGroups groups_of(const NetworkSpec& spec) { return {spec, 2, 1}; }
+
+}  // namespace
+
+void check_resnet(const NetworkSpec& spec) {
+  groups_of(spec);
   if (spec.widening != 0) fail_usage("resnet has no width: it is wide-resnet that has");
-  const bool before_noise = spec.noise_after_layers == 1;
-  if (before_noise && !spec.noise_before_activation) {
+  if (spec.noise_after_layers == 1 && !spec.noise_before_activation) {
     fail_usage(
         "resnet normalises between its first convolution and the activation, so the noise can only "
         "come before both");
   }
+}
+
+Network make_resnet(const NetworkSpec& spec, std::uint64_t seed) {
+  constexpr auto none = kernels::Activation::identity();
+  const ResidualGroups groups = groups_of(spec);
+  const bool before_noise = spec.noise_after_layers == 1;
   Initialiser initialise(seed);
 
   Network net;

@@ -10,5 +10,7 @@ namespace pixeldp::layers {
 /// ("linear") to the classes. The noise lies in the image or between the first convolution and its
 /// batch normalisation.
 Network make_resnet(const NetworkSpec& spec, std::uint64_t seed);
+/// Throws a usage error where there is no such network.
+void check_resnet(const NetworkSpec& spec);
 
 }  // namespace pixeldp::layers

@@ -7,10 +7,18 @@
 
 namespace pixeldp::layers {
 
+namespace {
+
+ResidualGroups groups_of(const NetworkSpec& spec) { return {spec, 4, spec.widening}; }
+
+}  // namespace
+
+void check_wide_resnet(const NetworkSpec& spec) { groups_of(spec); }
+
 Network make_wide_resnet(const NetworkSpec& spec, std::uint64_t seed) {
   constexpr auto leaky = kernels::Activation::leaky_relu(0.1f);
   constexpr auto none = kernels::Activation::identity();
-  const ResidualGroups groups(spec, 4, spec.widening);
+  const ResidualGroups groups = groups_of(spec);
   const bool before_noise = spec.noise_after_layers == 1;
   const bool activation_moves = before_noise && spec.noise_before_activation;
   Initialiser initialise(seed);

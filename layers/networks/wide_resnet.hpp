@@ -10,5 +10,7 @@ namespace pixeldp::layers {
 /// batch normalisation; mean over the pixels; dense to the classes. Leaky ReLU of slope 0.1
 /// throughout, also after the first convolution. The noise lies in the image or after that.
 Network make_wide_resnet(const NetworkSpec& spec, std::uint64_t seed);
+/// Throws a usage error where there is no such network.
+void check_wide_resnet(const NetworkSpec& spec);
 
 }  // namespace pixeldp::layers

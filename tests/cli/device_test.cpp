@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -6,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/safetensors.hpp"
+#include "kernels/draw_statistics.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "tests/cli/program.hpp"
 #include "tests/made_mnist.hpp"
@@ -83,6 +85,66 @@ TEST_CASE("every device trains the steps and certifies the images that the proce
       CHECK(log.records[i].statistics.votes == expected.records[i].statistics.votes);
       CHECK(log.records[i].prediction == expected.records[i].prediction);
       CHECK(log.records[i].radius == expected.records[i].radius);
+    }
+  }
+}
+
+TEST_CASE("every device trains and certifies a wide residual network") {
+  const Workplace place;
+  const std::string train =
+      "train made.yaml --set training.steps=1 --set training.batch=2 --set "
+      "training.evaluation_images=1 --set training.evaluation_draws=1 --set "
+      "'network={architecture: wide-resnet, depth: 10, width: 1}'";
+  place.run(train + " --output cpu");
+  const std::string data = " --data " + (place.folder / "").string();
+  place.run("certify cpu --images 0:1 --draws 4 --scores softmax --bound hoeffding" + data);
+  const SafetensorsFile cpu = read_safetensors(place.folder / "cpu/model.safetensors");
+  const CertificateRecord expected =
+      read_certificate_log(place.folder / "cpu/certificates.jsonl").records[0];
+  const auto count = [&](const std::string& device) {
+    const std::string log = device + "-votes.jsonl";
+    place.run("certify cpu --images 0:2 --draws 6 --micro-batch 6 --device " + device +
+              " --output " + log + data);
+    return read_certificate_log(place.folder / log);
+  };
+  const CertificateLog expected_counts = count("cpu");
+
+  for (const std::string& device : other_devices()) {
+    CAPTURE(device);
+    place.run(train + " --device " + device + " --output " + device);
+    const SafetensorsFile trained = read_safetensors(place.folder / device / "model.safetensors");
+    for (const auto& [name, tensor] : cpu.tensors) {
+      CAPTURE(name);
+      const auto a = tensor.to_floats(), b = trained.tensors.at(name).to_floats();
+      double largest = 0.0, difference = 0.0;
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        largest = std::max(largest, std::abs(double{a[i]}));
+        difference = std::max(difference, std::abs(double{a[i]} - b[i]));
+      }
+      CHECK(difference <= 2e-3 * largest);  // gradients of tf32, learning rate 0.02
+    }
+    place.run(
+        "certify cpu --images 0:1 --draws 4 --scores softmax --bound hoeffding "
+        "--micro-batch 4 --device " +
+        device + " --output " + device + ".jsonl" + data);
+    const CertificateRecord record =
+        read_certificate_log(place.folder / (device + ".jsonl")).records[0];
+    for (std::size_t c = 0; c < 10; ++c) {
+      const auto score = [&](const CertificateRecord& r) {
+        return static_cast<double>(r.statistics.sums[c]) * kernels::score_unit / 4;
+      };
+      CHECK(std::abs(score(record) - score(expected)) < 5e-3);  // bf16 after the noise
+    }
+
+    const CertificateLog counted = count(device);
+    REQUIRE(counted.records.size() == 2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const CertificateRecord &a = expected_counts.records[i], &b = counted.records[i];
+      // All draws agree, so that none of them is near a tie that rounding could turn.
+      REQUIRE(std::ranges::count(a.statistics.votes, 6u) == 1);
+      CHECK(b.statistics.votes == a.statistics.votes);
+      CHECK(b.prediction == a.prediction);
+      CHECK(b.radius == a.radius);
     }
   }
 }

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kernels/cuda/batch_norm.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/fragments.hpp"
 #include "kernels/cuda/noise.hpp"
@@ -71,12 +72,17 @@ struct Problem {
   std::int64_t row_size() const { return shape.in_h * shape.in_w * shape.in_c; }
   std::int64_t y_size() const { return shape.in_h * shape.in_w * shape.out_c; }
   std::int64_t row_count() const { return std::ssize(rows); }
+  Conv2dShape batched() const {
+    Conv2dShape s = shape;
+    s.batch = row_count();
+    return s;
+  }
 
   /// With batch norm and everything that the epilogue has.
   void complete() {
     in_scale = reference::reals(shape.in_c, 3);
     in_shift = reference::reals(shape.in_c, 4);
-    input.activation = Activation::leaky_relu(0.25f);
+    input.scaling.activation = Activation::leaky_relu(0.25f);
     scale = reference::reals(shape.out_c, 5);
     shift = reference::reals(shape.out_c, 6);
     residual = reference::reals(row_count() * y_size(), 7);
@@ -87,7 +93,7 @@ struct Problem {
   template <class Output>
   struct Result {
     std::vector<Output> y;
-    std::vector<Bits> x;
+    std::vector<float> x;
     bool operator==(const Result&) const = default;
   };
 
@@ -97,13 +103,13 @@ struct Problem {
     const DeviceArray<float> p(prefix), w(weight), a(in_scale), b(in_shift), c(scale), d(shift);
     std::vector<Bits> added;
     for (const float value : residual) added.push_back(to_bf16(value));
-    const DeviceArray<Bits> e(added), packed(weight.size()),
-        x(framed(std::vector<Bits>(as_size(row_count() * row_size()))));
+    const DeviceArray<Bits> e(added), packed(weight.size());
+    const DeviceArray<float> x(framed(std::vector<float>(as_size(row_count() * row_size()))));
     const DeviceArray<Output> y(framed(std::vector<Output>(as_size(row_count() * y_size()))));
     pack_fragments(nullptr, static_cast<int>(shape.in_c), static_cast<int>(shape.kernel_h),
                    static_cast<int>(shape.out_c), w.data(), packed.data());
     NoisyInput given = input;
-    if (!in_scale.empty()) given.scale = a.data(), given.shift = b.data();
+    if (!in_scale.empty()) given.scaling.scale = a.data(), given.scaling.shift = b.data();
     ConvEpilogue epilogue;
     if (!scale.empty()) epilogue.scale = c.data();
     if (!shift.empty()) epilogue.shift = d.data();
@@ -118,21 +124,18 @@ struct Problem {
   template <class Output>
   Result<Output> layered() const {
     const DeviceArray<NoiseRow> device_rows(rows);
-    const DeviceArray<float> p(prefix), noised(as_size(row_count() * row_size()));
+    const DeviceArray<float> p(prefix), a(in_scale), b(in_shift), w(weight),
+        x(as_size(row_count() * row_size())), sums(as_size(row_count() * y_size()));
     add_noise(nullptr, input.noise, device_rows.data(), row_count(), row_size(), p.data(),
-              noised.data());
-    std::vector<float> x = noised.values();
-    if (!in_scale.empty()) {
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        const std::size_t c = i % as_size(shape.in_c);
-        x[i] = activate(input.activation, std::fma(x[i], in_scale[c], in_shift[c]));
-      }
-    }
-    Conv2dShape batched = shape;
-    batched.batch = row_count();
-    const DeviceArray<float> device_x(x), w(weight), sums(as_size(row_count() * y_size()));
-    prepare_conv2d(nullptr, batched, w.data(), {Activation::identity()}, Precision::bf16)
-        ->run(device_x.data(), sums.data());
+              x.data());
+    if (!in_scale.empty())
+      batch_norm_inference(nullptr,
+                           {.rows = row_count() * shape.in_h * shape.in_w,
+                            .channels = shape.in_c,
+                            .activation = input.scaling.activation},
+                           x.data(), a.data(), b.data(), x.data());
+    prepare_conv2d(nullptr, batched(), w.data(), {Activation::identity()}, Precision::bf16)
+        ->run(x.data(), sums.data());
     std::vector<float> y = sums.values();
     for (std::size_t i = 0; i < y.size(); ++i) {
       const std::size_t o = i % as_size(shape.out_c);
@@ -142,8 +145,7 @@ struct Problem {
     }
     Result<Output> result;
     for (const float value : y) result.y.push_back(to_output<Output>(value));
-    for (const float value : x) result.x.push_back(to_bf16(value));
-    return {framed(result.y), framed(result.x)};
+    return {framed(result.y), framed(x.values())};
   }
 
   template <class Output>
@@ -206,8 +208,44 @@ TEST_CASE("noise inside the convolution: a row depends on no other, and x is not
     CHECK(std::equal(
         alone.y.begin() + margin, alone.y.end() - margin,
         expected.y.begin() + static_cast<std::ptrdiff_t>(margin + r * as_size(all.y_size()))));
-    CHECK(alone.x == framed(std::vector<Bits>(as_size(all.row_size()))));
+    CHECK(alone.x == framed(std::vector<float>(as_size(all.row_size()))));
   }
+}
+
+TEST_CASE("noise inside the convolution, prepared: it keeps weights and channels of its own") {
+  Problem problem(shapes[0]);
+  problem.complete();
+  problem.residual.clear();
+  const auto expected = problem.run<float>();
+  const auto without_frame = [](const std::vector<float>& frame) {
+    return std::vector<float>(frame.begin() + margin, frame.end() - margin);
+  };
+  const DeviceArray<NoiseRow> rows(problem.rows);
+  const DeviceArray<float> prefix(problem.prefix),
+      x(as_size(problem.row_count() * problem.row_size())),
+      y(as_size(problem.row_count() * problem.y_size()));
+  std::unique_ptr<NoisyConv2d> prepared;
+  {
+    const DeviceArray<float> w(problem.weight), a(problem.in_scale), b(problem.in_shift),
+        c(problem.scale), d(problem.shift);
+    prepared = prepare_noisy_conv2d(nullptr, problem.batched(), w.data(),
+                                    {a.data(), b.data(), problem.input.scaling.activation},
+                                    {problem.ending, c.data(), d.data()});
+  }
+  prepared->run(problem.input.noise, rows.data(), prefix.data(), y.data(), x.data());
+  CHECK(y.values() == without_frame(expected.y));
+  CHECK(x.values() == without_frame(expected.x));
+  NoiseParams other = problem.input.noise;
+  ++other.seed;
+  prepared->run(other, rows.data(), prefix.data(), y.data());
+  CHECK(y.values() != without_frame(expected.y));
+  CHECK(x.values() == without_frame(expected.x));
+
+  CHECK_FAILS(
+      prepare_noisy_conv2d(nullptr, reference::same(1, 8, 8, 16, 16, 3, 2), nullptr, {}, {}),
+      "stride 1");
+  CHECK_FAILS(prepare_noisy_conv2d(nullptr, shapes[0], nullptr, {}, {.residual = true}),
+              "no residual");
 }
 
 TEST_CASE("noise inside the convolution: no bank conflicts, each element of a square made once") {
@@ -250,6 +288,9 @@ TEST_CASE("noise inside the convolution: what it takes, and what it refuses") {
   CHECK_FAILS(plan(reference::same(1, 8, 8, 16, 16, 3, 2), 1, memory), "stride 1");
   CHECK_FAILS(plan(shapes[0], 1, memory + 1), "16 bytes");
   CHECK_FAILS(plan(shapes[0], 1, memory, -1.0f), "noise scale");
+  CHECK_FAILS(NoisyConvPlan::make(shapes[0], {}, 1, memory, nullptr, {.residual_fp32 = memory},
+                                  nullptr, nullptr),
+              "residual_fp32");
   CHECK_FAILS(plan(shapes[0], std::int64_t{1} << 31, memory), "one launch");
   Problem none(shapes[0]);
   none.rows.clear();

@@ -172,19 +172,23 @@ TEST_CASE("prepared with its normalisations folded, a network is the one in infe
                                net.head->bias().value.data(), folded.data());
         // A dozen convolutions in fp32, their weights rounded once more.
         CHECK(largest_difference(folded, logits) < 1e-5 * largest_of(logits));
+        // The neighbours do not matter: the same bits beside other images.
+        Tensor others = random_images({5, 8, 8, 3}, 77);
+        for (const std::int64_t i : {0, 3})
+          std::copy_n(images.row(i), images.shape().row_size(), others.row(i));
+        const auto beside =
+            prepared_features(stream, net, std::move(others), kernels::Precision::fp32);
+        const std::int64_t width = net.head->options().in;
+        for (const std::int64_t i : {0, 1, 3}) {
+          CHECK((i == 1) != std::equal(features.begin() + i * width,
+                                       features.begin() + (i + 1) * width,
+                                       beside.begin() + i * width));
+        }
+
         // In training mode the batch's statistics make it another function.
         const auto trained = copy(pass.forward(stream, Mode::training, images,
                                                {.tag = StreamTag::training, .rows = rows}));
         CHECK(largest_difference(trained, logits) > 1e-2 * largest_of(logits));
-
-        // An image alone gives the same bits.
-        for (const std::int64_t i : {0, 4}) {
-          Tensor one(Shape{1, 8, 8, 3});
-          std::copy_n(images.row(i), one.size(), one.data());
-          CHECK(prepared_features(stream, net, std::move(one), kernels::Precision::fp32) ==
-                std::vector<float>(features.begin() + i * net.head->options().in,
-                                   features.begin() + (i + 1) * net.head->options().in));
-        }
       }
     }
   }
@@ -279,7 +283,6 @@ namespace {
 std::map<std::string, std::vector<float>> after_one_step(const std::string& architecture,
                                                          const Stream& stream) {
   NetworkSpec spec = small_resnet_spec(architecture);
-  spec.training_precision = kernels::Precision::tf32;
   Network net = make_network(spec, 3);
   net.noise.distribution = kernels::NoiseDistribution::gaussian;
   net.noise.scale = 0.1;
@@ -333,9 +336,9 @@ TEST_CASE("a step of training on the emulated device is the processor's, up to r
       CAPTURE(name);
       const double largest = largest_of(values);
       CHECK(largest > 0.0);
-      // 11 bits in each of a dozen layers there and back; the gradients carry most of it.
-      CHECK(largest_difference(got.at(name), values) <=
-            (name.ends_with(".step") ? 2e-2 : 3e-3) * largest);
+      // Forward both are in fp32, lest the sign of an activation flip; gradients are sums of
+      // products of 11 bits, in a dozen layers.
+      CHECK(largest_difference(got.at(name), values) <= 3e-3 * largest);
     }
   }
 }

@@ -102,14 +102,14 @@ TEST_CASE("a model file of another architecture or depth is refused by the tenso
       [](File& f) { f.metadata["architecture"] = "resnet", f.metadata["depth"] = "8"; },
       "no width");
   refused(
-      "resnet", [](File& f) { f.metadata["architecture"] = "mnist-cnn"; }, "'conv1.weight'");
+      "resnet", [](File& f) { f.metadata["architecture"] = "mnist-cnn"; }, "neither depth");
   refused(
       "resnet",
       [](File& f) {
         f.metadata["architecture"] = "wide-resnet";
         f.metadata["depth"] = "10", f.metadata["widening"] = "1";
       },
-      "'layer1.0.bn1");
+      "'layer2.0.bn1.weight'");
   refused(
       "resnet", [](File& f) { f.tensors["layer1.1.conv1.weight"] = f.tensors["conv1.weight"]; },
       "no tensor 'layer1.1.conv1.weight'");

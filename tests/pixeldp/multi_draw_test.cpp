@@ -11,6 +11,7 @@
 
 #include "engine/error.hpp"
 #include "kernels/draw_statistics.hpp"
+#include "pixeldp/device_rows.hpp"
 #include "tests/layers/made_network.hpp"
 #include "tests/reference/values.hpp"
 
@@ -173,22 +174,26 @@ TEST_CASE(
 
 namespace {
 
-layers::Network small_wide_resnet(int position) {
-  layers::Network net = layers::make_network(tests::small_resnet_spec("wide-resnet", position), 5);
+layers::Network small_wide_resnet(int position, std::int64_t height = 8, std::int64_t width = 8) {
+  layers::NetworkSpec spec = tests::small_resnet_spec("wide-resnet", position);
+  spec.height = height, spec.width = width;
+  layers::Network net = layers::make_network(spec, 5);
   tests::unsettle_normalisations(net);
   net.noise.distribution = kernels::NoiseDistribution::gaussian;
   net.noise.scale = 0.3;
   return net;
 }
 
-Results run_wide(const MultiDrawPredictor& predictor, const std::vector<std::uint32_t>& images,
-                 const DrawPlan& plan) {
+/// Predictor: a MultiDrawPredictor or a DrawLoop.
+template <class Predictor>
+Results run_wide(const Predictor& predictor, const std::vector<std::uint32_t>& images,
+                 const DrawPlan& plan, std::int64_t pixel_count = 8 * 8) {
   Results results;
   predictor.run(
       std::ssize(images), plan,
       [&](std::int64_t i, float* pixels) {
         const std::uint32_t image = images[static_cast<std::size_t>(i)];
-        const auto values = reference::reals(8 * 8 * 3, 100 + image);
+        const auto values = reference::reals(pixel_count * 3, 100 + image);
         std::copy(values.begin(), values.end(), pixels);
         return image;
       },
@@ -256,10 +261,42 @@ TEST_CASE("the GPU kernels count what the processor counts, of a wide residual n
           return static_cast<double>(r.at(image).sums[c]) * kernels::score_unit / 6;
         };
         CHECK(std::abs(mean(cpu) - mean(gpu)) < 1e-2);  // rounding to bf16 in eight layers
+        const auto votes = [&](const Results& r) {
+          return static_cast<std::int64_t>(r.at(image).votes[c]);
+        };
+        CHECK(std::abs(votes(cpu) - votes(gpu)) <= 1);  // on a near tie
       }
     }
     check_equal(run_wide(MultiDrawPredictor(emulated, net, 3), {9}, plan).at(9), gpu.at(9));
   }
+}
+
+TEST_CASE("noise inside a wide residual network's first unit counts what the layers do in turn") {
+  const Stream emulated(Device::parse("emulated"));
+  const auto check = [&](const layers::Network& net, std::int64_t pixel_count) {
+    const layers::ParametersOn on_device(emulated, net, emulated.device());
+    REQUIRE(DeviceNetwork(emulated, net, 4, Fusion::allowed).noisy);
+    REQUIRE_FALSE(DeviceNetwork(emulated, net, 4, Fusion::none).noisy);
+    const DrawPlan plan{.seed = 3, .first_draw = 5, .draws = 3};
+    const auto run = [&](Fusion fusion) {
+      return run_wide(*make_device_draw_loop(emulated, net, 4, fusion), {4, 9}, plan, pixel_count);
+    };
+    const Results fused = run(Fusion::allowed), layered = run(Fusion::none);
+    REQUIRE(fused.size() == 2);
+    for (const auto& [image, statistics] : fused) check_equal(statistics, layered.at(image));
+  };
+  layers::Network small = small_wide_resnet(1);
+  check(small, 8 * 8);
+  small.noise.distribution = kernels::NoiseDistribution::laplace;
+  check(small, 8 * 8);
+  check(small_wide_resnet(1, 16, 20), 16 * 20);  // more than one square of the kernel
+
+  // Noise in the image has no such kernel, and a processor has none at all.
+  const layers::Network in_image = small_wide_resnet(0);
+  const layers::ParametersOn on_device(emulated, in_image, emulated.device());
+  CHECK_FALSE(DeviceNetwork(emulated, in_image, 4, Fusion::allowed).noisy);
+  CHECK_FALSE(
+      small.body[0]->prepare_noisy(Stream(), small.noise_shape(4), kernels::Precision::bf16));
 }
 
 TEST_CASE("a consumer may stop the run; exceptions pass through; absurd plans are refused") {

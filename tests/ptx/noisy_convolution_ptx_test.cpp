@@ -29,7 +29,7 @@ TEST_CASE("compiled noise inside the convolution gives the bits of the emulated 
       if (distribution == NoiseDistribution::laplace) {
         problem.in_scale.assign(static_cast<std::size_t>(s.in_c), 1.0f);
         problem.in_shift = reference::integers(s.in_c, 1, 3);
-        problem.input.activation = Activation::leaky_relu(0.5f);
+        problem.input.scaling.activation = Activation::leaky_relu(0.5f);
         problem.scale = reference::reals(s.out_c, 4);
         problem.shift = reference::reals(s.out_c, 5);
         problem.residual.assign(static_cast<std::size_t>(2 * s.in_h * s.in_w * s.out_c), 0x42f7);
