@@ -55,7 +55,6 @@
 #include <string>
 
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/device_array.cuh"
 #include "kernels/cuda/draw_statistics.cuh"
 #include "kernels/cuda/fragments.cuh"
 #include "kernels/cuda/fragments.hpp"
@@ -65,6 +64,7 @@
 #include "kernels/cuda/ptx/convert.cuh"
 #include "kernels/cuda/ptx/ldmatrix.cuh"
 #include "kernels/cuda/ptx/mma.cuh"
+#include "kernels/cuda/stream_scratch.cuh"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -462,18 +462,14 @@ class PackedMultiDraw : public MultiDraw {
       : stream_(static_cast<cudaStream_t>(stream)),
         network_(network),
         block_draws_(block_draws),
-        conv_(static_cast<std::size_t>(network.conv.weight_size() +
-                                       network.conv.kernel_w * k * network.conv.out_c)),
-        dense_(static_cast<std::size_t>(network.hidden * network.dense_in())),
-        dense_bias_(copy_size(weights.dense_bias, network.hidden)),
-        head_(static_cast<std::size_t>(network.hidden * network.classes)),
-        head_bias_(copy_size(weights.head_bias, network.classes)) {
+        conv_(stream_, network.conv.weight_size() + network.conv.kernel_w * k * network.conv.out_c),
+        dense_(stream_, network.hidden * network.dense_in()),
+        dense_bias_(stream, weights.dense_bias, network.hidden),
+        head_(stream, weights.head, network.hidden * network.classes),
+        head_bias_(stream, weights.head_bias, network.classes) {
     const Conv2dShape& conv = network.conv;
     pack(conv.in_c, conv.kernel_h, conv.out_c, weights.conv, conv_);
     pack(network.dense_in(), 1, network.hidden, weights.dense, dense_);
-    copy(weights.dense_bias, dense_bias_);
-    copy(weights.head, head_);
-    copy(weights.head_bias, head_bias_);
   }
 
   void run(const MultiDrawParams& params, const float* prefixes, const std::uint32_t* image_ids,
@@ -505,17 +501,8 @@ class PackedMultiDraw : public MultiDraw {
   }
 
  private:
-  static std::size_t copy_size(const float* values, std::int64_t count) {
-    return values == nullptr ? 0 : static_cast<std::size_t>(count);
-  }
-  void copy(const float* from, const DeviceArray<float>& to) const {
-    if (to.size() == 0) return;
-    check_call(cudaMemcpyAsync(to.data(), from, to.size() * sizeof(float), cudaMemcpyDeviceToDevice,
-                               stream_),
-               "copying weights");
-  }
   void pack(std::int64_t in_c, std::int64_t kernel, std::int64_t out_c, const float* weight,
-            const DeviceArray<std::uint16_t>& packed) const {
+            const StreamScratch<std::uint16_t>& packed) const {
     pack_fragments(stream_, static_cast<int>(in_c), static_cast<int>(kernel),
                    static_cast<int>(out_c), weight, packed.data());
   }
@@ -537,9 +524,9 @@ class PackedMultiDraw : public MultiDraw {
   cudaStream_t stream_;
   MultiDrawNetwork network_;
   int block_draws_;
-  DeviceArray<std::uint16_t> conv_;  // and room for a step that is loaded for nothing
-  DeviceArray<std::uint16_t> dense_;
-  DeviceArray<float> dense_bias_, head_, head_bias_;
+  StreamScratch<std::uint16_t> conv_;  // and room for a step that is loaded for nothing
+  StreamScratch<std::uint16_t> dense_;
+  StreamCopy dense_bias_, head_, head_bias_;
 };
 
 }  // namespace
