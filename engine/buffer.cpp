@@ -33,4 +33,8 @@ void copy_memory(const Stream& stream, void* to, Device to_device, const void* f
                                    : Direction::within_device);
 }
 
+void zero_memory(const Stream& stream, void* memory, std::size_t bytes) {
+  runtime(stream.device().kind).zero(stream.native(), memory, bytes);
+}
+
 }  // namespace pixeldp

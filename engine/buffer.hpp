@@ -39,6 +39,9 @@ class Memory {
 void copy_memory(const Stream& stream, void* to, Device to_device, const void* from,
                  Device from_device, std::size_t bytes);
 
+/// Zeros in the memory of the stream's device, in the order of the stream.
+void zero_memory(const Stream& stream, void* memory, std::size_t bytes);
+
 /// An array in the memory of a device. Move-only: copies are explicit.
 template <class T>
 class Buffer {
@@ -62,6 +65,10 @@ class Buffer {
   }
   void download(const Stream& stream, std::span<T> values) const {
     copy_memory(stream, values.data(), {}, data(), device(), values.size_bytes());
+  }
+
+  void zero(const Stream& stream) {
+    zero_memory(stream, data(), static_cast<std::size_t>(size_) * sizeof(T));
   }
 
  private:

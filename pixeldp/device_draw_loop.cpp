@@ -54,6 +54,7 @@ class DeviceDrawLoop::Window {
     for (Tensor& half : halves_) half = Tensor(Shape{prefix_batch, image_size}, device);
     plan_.bounds.images = plan.bounds.images > 0 ? images : 0;
     graph_ = Graph(stream(), [this] {
+      for (auto& totals : totals_) totals.zero(stream());
       rows_->draw(make_prefixes(), {totals_[0].data(), totals_[1].data(), totals_[2].data()});
       if (bounds_wanted()) bound();
     });
@@ -66,10 +67,6 @@ class DeviceDrawLoop::Window {
       ids[static_cast<std::size_t>(image)] = source(first + image, host_pixels_.row(image));
     pixels_.copy_from(stream(), host_pixels_);
     rows_->upload(ids, count);
-    for (std::size_t kind = 0; kind < 3; ++kind) {
-      std::ranges::fill(host_totals_[kind], 0);
-      totals_[kind].upload(stream(), host_totals_[kind]);
-    }
     if (bounds_wanted()) upload_bounds(first, count);
 
     graph_.launch();

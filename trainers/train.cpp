@@ -183,6 +183,7 @@ void Trainer::check_loss(const kernels::LossResult& result) const {
 }
 
 void Trainer::check_projection() const {
+  if (config_.control != SensitivityControl::parseval) return;
   std::uint64_t bad_loop = kernels::no_bad_loop;
   bad_loop_.download(stream_, {&bad_loop, 1});
   kernels::check_bad_loop(bad_loop,
