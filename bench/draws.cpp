@@ -1,7 +1,6 @@
 // Draw throughput of the MNIST CNN: the multi-draw predictor against the same network run naively,
 // in turns in the same run, and the share of a draw's time that noise and statistics take.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <functional>
 #include <random>
@@ -11,25 +10,17 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "bench/timing.hpp"
 #include "engine/device.hpp"
 #include "kernels/draw_statistics.hpp"
 #include "layers/networks/network_spec.hpp"
 #include "pixeldp/multi_draw.hpp"
 
 using namespace pixeldp;
+using bench::median;
+using bench::seconds;
 
 namespace {
-
-double seconds(const std::function<void()>& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 layers::Network noisy_network() {
   layers::Network net = layers::make_network({.rescale_prefix = true}, 1);

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <random>
 #include <string>
@@ -10,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <omp.h>
 
+#include "bench/timing.hpp"
 #include "engine/device.hpp"
 #include "kernels/cpu/simd.hpp"
 
@@ -30,12 +30,6 @@ struct Line {
   double rate = 0.0;  ///< per second
 };
 
-double seconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 /// Items per second of all threads together: the median of several repetitions. make() gives each
 /// thread what to call; a call does `items` items.
 double rate_of(int threads, double items, const std::function<std::function<void()>()>& make) {
@@ -52,11 +46,10 @@ double rate_of(int threads, double items, const std::function<std::function<void
   const auto alone = [&] {
     for (int i = 0; i < count; ++i) calls[0]();
   };
-  while (seconds_of(alone) < shortest_seconds) count *= 2;
-  std::vector<double> seconds;
-  for (int i = 0; i < repetitions; ++i) seconds.push_back(seconds_of([&] { run(count); }));
-  std::nth_element(seconds.begin(), seconds.begin() + repetitions / 2, seconds.end());
-  return items * count * threads / seconds[repetitions / 2];
+  while (bench::seconds(alone) < shortest_seconds) count *= 2;
+  std::vector<double> times;
+  for (int i = 0; i < repetitions; ++i) times.push_back(bench::seconds([&] { run(count); }));
+  return items * count * threads / bench::median(times);
 }
 
 double standard_rate(int threads) {

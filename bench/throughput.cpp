@@ -1,7 +1,6 @@
 // How fast draws are evaluated after the noise, each line against the alternative it names, timed
 // in turns in the same run.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -13,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <omp.h>
 
+#include "bench/timing.hpp"
 #include "engine/error.hpp"
 #include "kernels/draw_statistics.hpp"
 #include "kernels/inference.hpp"
@@ -20,20 +20,11 @@
 #include "pixeldp/multi_draw.hpp"
 
 using namespace pixeldp;
+using bench::median;
+using bench::seconds;
 using kernels::Precision;
 
 namespace {
-
-double seconds(const std::function<void()>& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
 
 /// Times of two things in turns; the first turn warms up. The ratio is the median of ratios.
 struct Pair {
