@@ -1,8 +1,5 @@
 #include <algorithm>
 #include <bit>
-#include <cmath>
-#include <limits>
-#include <random>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -13,37 +10,13 @@
 #include "kernels/cuda/noise.hpp"
 #include "kernels/noise.hpp"
 #include "tests/emulator/device_array.hpp"
+#include "tests/reference/values.hpp"
 
 namespace pixeldp::kernels::emulated {
 namespace {
 
 constexpr NoiseDistribution distributions[] = {NoiseDistribution::none, NoiseDistribution::gaussian,
                                                NoiseDistribution::laplace};
-
-/// Bits, with everything that is not a number made the one that GPUs make.
-std::vector<std::uint32_t> bits(const std::vector<float>& values) {
-  std::vector<std::uint32_t> result;
-  for (const float value : values)
-    result.push_back(std::isnan(value) ? 0x7fffffffu : std::bit_cast<std::uint32_t>(value));
-  return result;
-}
-
-std::vector<float> awkward_values(std::size_t count) {
-  std::mt19937 random(7);
-  std::normal_distribution<float> normal;
-  constexpr float infinity = std::numeric_limits<float>::infinity();
-  const float special[] = {std::numeric_limits<float>::quiet_NaN(),
-                           infinity,
-                           -infinity,
-                           0.0f,
-                           -0.0f,
-                           1e-40f,
-                           -1e-40f,
-                           3e38f};
-  std::vector<float> values(count);
-  for (float& value : values) value = random() % 8 ? normal(random) : special[random() % 8];
-  return values;
-}
 
 NoiseParams params_of(NoiseDistribution distribution, float slope = 1.0f) {
   NoiseParams params;
@@ -78,7 +51,7 @@ struct Parity {
 
 TEST_CASE("the emulated noise kernel gives the bits of the processor's, and writes nothing else") {
   const std::vector<NoiseRow> rows = {{0, 3, 5}, {1, 4, 0xffffffff}, {0, 0xffffffff, 0}};
-  const std::vector<float> prefix = awkward_values(2 * 1500 + 3);
+  const std::vector<float> prefix = reference::awkward_values(2 * 1500 + 3);
   for (const NoiseDistribution distribution : distributions) {
     for (const float slope : {1.0f, 0.0f, 0.1f, -0.5f}) {
       for (const std::int64_t elements : {1, 3, 4, 7, 127, 128, 129, 784, 1023, 1024, 1028, 1500}) {
@@ -86,7 +59,7 @@ TEST_CASE("the emulated noise kernel gives the bits of the processor's, and writ
           CAPTURE(elements);
           CAPTURE(slope);
           const Parity parity(params_of(distribution, slope), rows, prefix, elements, skip);
-          REQUIRE(bits(parity.emulated) == bits(parity.expected));
+          REQUIRE(reference::bits(parity.emulated) == reference::bits(parity.expected));
         }
       }
     }
@@ -96,12 +69,12 @@ TEST_CASE("the emulated noise kernel gives the bits of the processor's, and writ
 TEST_CASE("schedules make no difference to the noise") {
   std::vector<NoiseRow> rows;
   for (std::uint32_t i = 0; i < 21; ++i) rows.push_back({i % 2, i / 5, i % 5});
-  const std::vector<float> prefix = awkward_values(2 * 1100);
+  const std::vector<float> prefix = reference::awkward_values(2 * 1100);
   for (const Schedule& schedule : adversarial_schedules) {
     const WithSettings with(schedule);
     for (const NoiseDistribution distribution : distributions) {
       const Parity parity(params_of(distribution, 0.0f), rows, prefix, 1100, 0);
-      REQUIRE(bits(parity.emulated) == bits(parity.expected));
+      REQUIRE(reference::bits(parity.emulated) == reference::bits(parity.expected));
     }
   }
 }
@@ -110,13 +83,13 @@ TEST_CASE("rows with more segments than blocks are done to the end") {
   const std::int64_t elements = 1024 * NoiseGrid::segment_elements + 1030;
   const std::vector<float> prefix(static_cast<std::size_t>(elements));
   const Parity parity(params_of(NoiseDistribution::laplace), {{0, 1, 2}}, prefix, elements, 0);
-  CHECK(bits(parity.emulated) == bits(parity.expected));
+  CHECK(reference::bits(parity.emulated) == reference::bits(parity.expected));
 }
 
 TEST_CASE("a scale of zero is no noise") {
   NoiseParams params = params_of(NoiseDistribution::gaussian);
   params.scale = 0.0f;
-  const std::vector<float> prefix = awkward_values(37);
+  const std::vector<float> prefix = reference::awkward_values(37);
   const Parity parity(params, {{0, 1, 2}}, prefix, 37, 0);
   CHECK(std::equal(prefix.begin(), prefix.end(), parity.emulated.begin() + Parity::margin,
                    [](float a, float b) {

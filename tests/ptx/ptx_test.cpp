@@ -1,7 +1,5 @@
 #include <array>
 #include <bit>
-#include <cmath>
-#include <limits>
 #include <random>
 #include <vector>
 
@@ -10,18 +8,12 @@
 #include "kernels/cpu/simd.hpp"
 #include "kernels/emulator/settings.hpp"
 #include "tests/ptx/on_device.hpp"
+#include "tests/reference/values.hpp"
 
 /// The kernels as nvcc compiled them, on a GPU or in an interpreter of PTX, against the processor's
 /// kernels and against the emulator.
 namespace pixeldp::kernels {
 namespace {
-
-std::vector<std::uint32_t> bits(const std::vector<float>& values) {
-  std::vector<std::uint32_t> result;
-  for (const float value : values)
-    result.push_back(std::isnan(value) ? 0x7fffffffu : std::bit_cast<std::uint32_t>(value));
-  return result;
-}
 
 /// GPUs and the emulator make one kind of not-a-number (CUDA C++ Programming Guide, "Floating-Point
 /// Standard": 0x7fffffff); an interpreter may leave the payload to its processor.
@@ -39,21 +31,9 @@ TEST_CASE("there is a device, and the emulator agrees that there is") {
 
 TEST_CASE("compiled noise has the bits of the processor's, and nothing else is written") {
   const std::vector<NoiseRow> rows = {{0, 3, 5}, {1, 4, 0xffffffff}, {0, 0xffffffff, 0}};
-  std::mt19937 random(7);
-  std::normal_distribution<float> normal;
-  constexpr float infinity = std::numeric_limits<float>::infinity();
-  const float special[] = {std::numeric_limits<float>::quiet_NaN(),
-                           infinity,
-                           -infinity,
-                           0.0f,
-                           -0.0f,
-                           1e-40f,
-                           -1e-40f,
-                           3e38f};
   NoiseCase noise;
   noise.rows = rows;
-  for (int i = 0; i < 2 * 1028 + 3; ++i)
-    noise.prefix.push_back(random() % 8 ? normal(random) : special[random() % 8]);
+  noise.prefix = reference::awkward_values(2 * 1028 + 3);
   noise.params.scale = 0.37f;
   noise.params.seed = 0x0123456789abcdef;
   for (const NoiseDistribution distribution :
@@ -72,8 +52,8 @@ TEST_CASE("compiled noise has the bits of the processor's, and nothing else is w
           cpu::add_noise(cpu::InstructionSet::plain, noise.params, rows.data(), std::ssize(rows),
                          elements, noise.prefix.data() + skip,
                          expected.data() + NoiseCase::margin + skip);
-          REQUIRE(bits(cuda::run(noise)) == bits(expected));
-          REQUIRE(bits(emulated::run(noise)) == bits(expected));
+          REQUIRE(reference::bits(cuda::run(noise)) == reference::bits(expected));
+          REQUIRE(reference::bits(emulated::run(noise)) == reference::bits(expected));
         }
       }
     }
