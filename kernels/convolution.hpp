@@ -35,9 +35,15 @@ struct Conv2dShape {
   auto operator<=>(const Conv2dShape&) const = default;
 };
 
-// All tensors are fp32 and lie in the memory of the stream's device, weights too. Devices may round
-// operands to the precision that is asked for, processors never do; with Precision::fp32 devices
-// round them for gradients, which prove nothing, to tf32.
+// All tensors are fp32 and lie in the memory of the stream's device, weights too. Operands may be
+// rounded to the precision that is asked for:
+//
+// - by devices, which with Precision::fp32 round them for gradients, which prove nothing, to tf32;
+// - by processors to bf16 only, and not where that would cost time: weight gradients of
+// convolutions
+//   that are strided or read fewer than 32 channels. One without AVX-512 BF16 (product_obstacle)
+//   refuses bf16 with an Error. On a processor a result has the same bits for the same number of
+//   threads.
 
 /// y = x (*) weight
 void conv2d_forward(const Stream& stream, const Conv2dShape& shape, Precision precision,
@@ -65,7 +71,8 @@ struct Conv2dEpilogue {
 };
 
 /// y = epilogue(x (*) weight) for a weight that never changes again. A processor multiplies the
-/// weight by the scale beforehand.
+/// weight by the scale beforehand, and whatever the precision does so in fp32 (what it evaluates in
+/// another is in kernels/inference.hpp).
 std::unique_ptr<Prepared> prepare_conv2d(const Stream& stream, const Conv2dShape& shape,
                                          const float* weight, const Conv2dEpilogue& epilogue,
                                          Precision precision);

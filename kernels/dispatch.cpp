@@ -105,21 +105,21 @@ void conv2d_forward(const Stream& stream, const Conv2dShape& shape, Precision pr
                     const float* x, const float* weight, float* y) {
   PIXELDP_ON_GPU_OR_LIBRARY(stream,
                             conv2d_forward(stream.native(), shape, precision, x, weight, y));
-  cpu::conv2d_forward(shape, x, weight, y);
+  cpu::conv2d_forward(shape, precision, x, weight, y);
 }
 
 void conv2d_backward_data(const Stream& stream, const Conv2dShape& shape, Precision precision,
                           const float* dy, const float* weight, float* dx) {
   PIXELDP_ON_GPU_OR_LIBRARY(
       stream, conv2d_backward_data(stream.native(), shape, precision, dy, weight, dx));
-  cpu::conv2d_backward_data(shape, dy, weight, dx);
+  cpu::conv2d_backward_data(shape, precision, dy, weight, dx);
 }
 
 void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, Precision precision,
                             const float* x, const float* dy, float* dweight) {
   PIXELDP_ON_GPU_OR_LIBRARY(
       stream, conv2d_backward_weight(stream.native(), shape, precision, x, dy, dweight));
-  cpu::conv2d_backward_weight(shape, x, dy, dweight);
+  cpu::conv2d_backward_weight(shape, precision, x, dy, dweight);
 }
 
 std::unique_ptr<Prepared> prepare_conv2d(const Stream& stream, const Conv2dShape& shape,
@@ -135,21 +135,21 @@ void dense_forward(const Stream& stream, const DenseShape& shape, Precision prec
                    const float* x, const float* weight, const float* bias, float* y) {
   PIXELDP_ON_GPU_OR_LIBRARY(stream,
                             dense_forward(stream.native(), shape, precision, x, weight, bias, y));
-  cpu::dense_forward(shape, x, weight, bias, y);
+  cpu::dense_forward(shape, precision, x, weight, bias, y);
 }
 
 void dense_backward_data(const Stream& stream, const DenseShape& shape, Precision precision,
                          const float* dy, const float* weight, float* dx) {
   PIXELDP_ON_GPU_OR_LIBRARY(stream,
                             dense_backward_data(stream.native(), shape, precision, dy, weight, dx));
-  cpu::dense_backward_data(shape, dy, weight, dx);
+  cpu::dense_backward_data(shape, precision, dy, weight, dx);
 }
 
 void dense_backward_weight(const Stream& stream, const DenseShape& shape, Precision precision,
                            const float* x, const float* dy, float* dweight, float* dbias) {
   PIXELDP_ON_GPU_OR_LIBRARY(
       stream, dense_backward_weight(stream.native(), shape, precision, x, dy, dweight, dbias));
-  cpu::dense_backward_weight(shape, x, dy, dweight, dbias);
+  cpu::dense_backward_weight(shape, precision, x, dy, dweight, dbias);
 }
 
 std::unique_ptr<Prepared> prepare_dense(const Stream& stream, const DenseShape& shape,

@@ -41,4 +41,13 @@ Precision precision_on(const Device& device, std::optional<Precision> chosen) {
   return precision;
 }
 
+void check_training_precision(const Device& device, Precision precision,
+                              const CpuFeatures& features) {
+  if (device.kind != DeviceKind::cpu) return;
+  if (const std::string obstacle = kernels::product_obstacle(precision, features);
+      !obstacle.empty())
+    fail("training.precision: {}: {}; training.precision: fp32 works everywhere", name(precision),
+         obstacle);
+}
+
 }  // namespace pixeldp

@@ -39,4 +39,9 @@ kernels::Precision parse_precision(std::string_view text);
 kernels::Precision precision_on(const Device& device,
                                 std::optional<kernels::Precision> chosen = {});
 
+/// Throws an Error where training on this device, a processor of those features if it is one,
+/// cannot multiply in that precision: what a configuration says is not replaced by something else.
+void check_training_precision(const Device& device, kernels::Precision precision,
+                              const CpuFeatures& features = cpu_features());
+
 }  // namespace pixeldp

@@ -17,6 +17,7 @@
 #include "pixeldp/multi_draw.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 #include "pixeldp/parseval.hpp"
+#include "pixeldp/precision.hpp"
 #include "trainers/batch_source.hpp"
 #include "trainers/checkpoint.hpp"
 #include "trainers/prefetcher.hpp"
@@ -74,6 +75,7 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
       resolved_(configuration.to_yaml()),
       stream_(options.device),
       pass_(model_.network) {
+  check_training_precision(options.device, config_.network.training_precision);
   const auto directory = find_dataset_directory(config_.dataset, config_.directory);
   train_ = load_dataset(config_.dataset, "train", directory);
   test_ = load_dataset(config_.dataset, "test", directory);

@@ -104,8 +104,9 @@ Augmentation read_augmentation(const ConfigNode& node, const TrainingConfig& con
 
 /// What the products after the noise may be rounded to in training: fp32 not at all, so that a
 /// configuration means the same on every device; tf32 to 11 significant bits and bf16 to 8, which
-/// tensor cores multiply many times faster. Processors compute in fp32 whatever it says, and so
-/// does everything up to the noise: no certificate depends on it.
+/// tensor cores multiply many times faster. Processors round to bf16 where that is faster, and take
+/// tf32 for fp32. Weights, sums and everything up to the noise are in fp32 whatever it says: no
+/// certificate depends on it.
 kernels::Precision read_precision(const ConfigNode& node) {
   const std::string precision = node.get_choice("precision", {"fp32", "tf32", "bf16"}, "fp32");
   return precision == "fp32"   ? kernels::Precision::fp32

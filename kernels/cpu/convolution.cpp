@@ -21,25 +21,30 @@ std::string describe(const char* pass, const Conv2dShape& s) {
                      s.in_h, s.in_w, s.in_c, s.out_c, s.kernel_h, s.kernel_w, s.stride);
 }
 
-/// Memory descriptors of one shape. oneDNN names axes N, C, H, W whatever their order in memory.
+/// Memory descriptors of one shape: fp32, and what products take, whose type is given. oneDNN names
+/// axes N, C, H, W whatever their order in memory.
 struct Descs {
-  explicit Descs(const Conv2dShape& s)
+  explicit Descs(const Conv2dShape& s, memory::data_type operand = f32)
       : x({s.batch, s.in_c, s.in_h, s.in_w}, f32, memory::format_tag::nhwc),
         weight({s.out_c, s.in_c, s.kernel_h, s.kernel_w}, f32, memory::format_tag::oihw),
-        best_weight(weight.dims(), f32, memory::format_tag::any),
+        dweight(weight.dims(), f32, memory::format_tag::any),
         shift({s.out_c}, f32, memory::format_tag::a),
         y({s.batch, s.out_c, s.out_h(), s.out_w()}, f32, memory::format_tag::nhwc),
+        x_operand(x.dims(), operand, memory::format_tag::nhwc),
+        weight_operand(weight.dims(), operand, memory::format_tag::any),
+        y_operand(y.dims(), operand, memory::format_tag::nhwc),
         strides{s.stride, s.stride},
         pad_before{s.pad_h.before, s.pad_w.before},
         pad_after{s.pad_h.after, s.pad_w.after} {}
 
-  memory::desc x, weight, best_weight, shift, y;
+  memory::desc x, weight, dweight, shift, y, x_operand, weight_operand, y_operand;
   memory::dims strides, pad_before, pad_after;
 };
 
 dnnl::convolution_forward::primitive_desc forward_desc(const Conv2dShape& s,
+                                                       memory::data_type operand,
                                                        const Conv2dEpilogue& epilogue = {}) {
-  const Descs d(s);
+  const Descs d(s, operand);
   // Direct, never Winograd: before the noise the sensitivity is proved for this sum of products.
   constexpr auto direct = dnnl::algorithm::convolution_direct;
   constexpr auto inference = prop_kind::forward_inference;
@@ -49,13 +54,14 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Conv2dShape& s,
   const auto attributes =
       onednn::attributes(epilogue.residual ? Activation::identity() : epilogue.activation);
   if (epilogue.shift == nullptr)
-    return {{inference, direct, d.x, d.best_weight, d.y, d.strides, d.pad_before, d.pad_after},
+    return {{inference, direct, d.x_operand, d.weight_operand, d.y, d.strides, d.pad_before,
+             d.pad_after},
             attributes,
             onednn::engine()};
-  return {
-      {inference, direct, d.x, d.best_weight, d.shift, d.y, d.strides, d.pad_before, d.pad_after},
-      attributes,
-      onednn::engine()};
+  return {{inference, direct, d.x_operand, d.weight_operand, d.shift, d.y, d.strides, d.pad_before,
+           d.pad_after},
+          attributes,
+          onednn::engine()};
 }
 
 /// A primitive with what it takes to run it. Making one is slow, so each thread keeps those it has
@@ -67,15 +73,23 @@ struct Cached {
 };
 
 template <typename Primitive, typename Make>
-const Cached<Primitive>& cached(const Conv2dShape& shape, Make make) {
-  thread_local std::map<std::tuple<Conv2dShape, int>, Cached<Primitive>> cache;
-  const auto key = std::make_tuple(shape, onednn::team_size());
+const Cached<Primitive>& cached(const Conv2dShape& shape, memory::data_type operand, Make make) {
+  thread_local std::map<std::tuple<Conv2dShape, memory::data_type, int>, Cached<Primitive>> cache;
+  const auto key = std::make_tuple(shape, operand, onednn::team_size());
   auto found = cache.find(key);
   if (found == cache.end()) {
     const auto desc = make();
     found = cache.emplace(key, Cached<Primitive>{desc, Primitive(desc)}).first;
   }
   return found->second;
+}
+
+/// What a weight gradient is worth rounding for. oneDNN transposes pixels to multiply them in
+/// pairs, which takes longer than it saves for few channels and, done once per step of the stride,
+/// for strided convolutions.
+Precision weight_gradient_precision(const Conv2dShape& s, Precision precision) {
+  const bool pays = s.stride == 1 && s.in_c >= 32;
+  return precision == Precision::bf16 && !pays ? Precision::fp32 : precision;
 }
 
 }  // namespace
@@ -88,52 +102,56 @@ Padding same_padding(std::int64_t extent, std::int64_t kernel, std::int64_t stri
 
 namespace cpu {
 
-void conv2d_forward(const Conv2dShape& shape, const float* x, const float* weight, float* y) {
+void conv2d_forward(const Conv2dShape& shape, Precision precision, const float* x,
+                    const float* weight, float* y) {
+  const auto operand = onednn::operand_type(precision);
   onednn::guarded(describe("forward", shape), [&] {
-    const auto& op = cached<dnnl::convolution_forward>(shape, [&] { return forward_desc(shape); });
-    const Descs d(shape);
-    memory packed(op.desc.weights_desc(), onednn::engine());
-    onednn::reorder(onednn::wrap(d.weight, weight), packed);
+    const Descs d(shape, operand);
+    const auto& op = cached<dnnl::convolution_forward>(
+        shape, operand, [&] { return forward_desc(shape, operand); });
+    onednn::Operands operands;
     onednn::run(op.primitive, op.desc.scratchpad_desc(),
-                {{DNNL_ARG_SRC, onednn::wrap(d.x, x)},
-                 {DNNL_ARG_WEIGHTS, packed},
+                {{DNNL_ARG_SRC, operands.take(d.x, x, d.x_operand)},
+                 {DNNL_ARG_WEIGHTS, operands.take(d.weight, weight, op.desc.weights_desc())},
                  {DNNL_ARG_DST, onednn::wrap(d.y, y)}});
   });
 }
 
-void conv2d_backward_data(const Conv2dShape& shape, const float* dy, const float* weight,
-                          float* dx) {
+void conv2d_backward_data(const Conv2dShape& shape, Precision precision, const float* dy,
+                          const float* weight, float* dx) {
+  const auto operand = onednn::operand_type(precision);
   onednn::guarded(describe("backward data", shape), [&] {
-    const Descs d(shape);
-    const auto& op = cached<dnnl::convolution_backward_data>(shape, [&] {
+    const Descs d(shape, operand);
+    const auto& op = cached<dnnl::convolution_backward_data>(shape, operand, [&] {
       return dnnl::convolution_backward_data::primitive_desc(
-          {dnnl::algorithm::convolution_direct, d.x, d.best_weight, d.y, d.strides, d.pad_before,
-           d.pad_after},
-          onednn::attributes(), onednn::engine(), forward_desc(shape));
+          {dnnl::algorithm::convolution_direct, d.x, d.weight_operand, d.y_operand, d.strides,
+           d.pad_before, d.pad_after},
+          onednn::attributes(), onednn::engine(), forward_desc(shape, operand));
     });
-    memory packed(op.desc.weights_desc(), onednn::engine());
-    onednn::reorder(onednn::wrap(d.weight, weight), packed);
+    onednn::Operands operands;
     onednn::run(op.primitive, op.desc.scratchpad_desc(),
-                {{DNNL_ARG_DIFF_DST, onednn::wrap(d.y, dy)},
-                 {DNNL_ARG_WEIGHTS, packed},
+                {{DNNL_ARG_DIFF_DST, operands.take(d.y, dy, d.y_operand)},
+                 {DNNL_ARG_WEIGHTS, operands.take(d.weight, weight, op.desc.weights_desc())},
                  {DNNL_ARG_DIFF_SRC, onednn::wrap(d.x, dx)}});
   });
 }
 
-void conv2d_backward_weight(const Conv2dShape& shape, const float* x, const float* dy,
-                            float* dweight) {
+void conv2d_backward_weight(const Conv2dShape& shape, Precision precision, const float* x,
+                            const float* dy, float* dweight) {
+  const auto operand = onednn::operand_type(weight_gradient_precision(shape, precision));
   onednn::guarded(describe("backward weight", shape), [&] {
-    const Descs d(shape);
-    const auto& op = cached<dnnl::convolution_backward_weights>(shape, [&] {
+    const Descs d(shape, operand);
+    const auto& op = cached<dnnl::convolution_backward_weights>(shape, operand, [&] {
       return dnnl::convolution_backward_weights::primitive_desc(
-          {dnnl::algorithm::convolution_direct, d.x, d.best_weight, d.y, d.strides, d.pad_before,
-           d.pad_after},
-          onednn::attributes(), onednn::engine(), forward_desc(shape));
+          {dnnl::algorithm::convolution_direct, d.x_operand, d.dweight, d.y_operand, d.strides,
+           d.pad_before, d.pad_after},
+          onednn::attributes(), onednn::engine(), forward_desc(shape, operand));
     });
     memory packed(op.desc.diff_weights_desc(), onednn::engine());
+    onednn::Operands operands;
     onednn::run(op.primitive, op.desc.scratchpad_desc(),
-                {{DNNL_ARG_SRC, onednn::wrap(d.x, x)},
-                 {DNNL_ARG_DIFF_DST, onednn::wrap(d.y, dy)},
+                {{DNNL_ARG_SRC, operands.take(d.x, x, d.x_operand)},
+                 {DNNL_ARG_DIFF_DST, operands.take(d.y, dy, d.y_operand)},
                  {DNNL_ARG_DIFF_WEIGHTS, packed}});
     onednn::reorder(packed, onednn::wrap(d.weight, dweight));
   });
@@ -148,7 +166,7 @@ class PreparedConv2d : public Prepared {
         descs_(shape),
         adds_(epilogue.residual),
         activation_(epilogue.activation),
-        desc_(forward_desc(shape, epilogue)),
+        desc_(forward_desc(shape, f32, epilogue)),
         primitive_(desc_),
         weight_(desc_.weights_desc(), onednn::engine()) {
     onednn::reorder(onednn::wrap(descs_.weight, scaled(shape, weight, epilogue.scale).data()),

@@ -60,8 +60,7 @@ int InferencePlan::add(InferenceStep step) {
 
 std::string inference_obstacle(Precision precision) {
   const CpuFeatures& cpu = cpu_features();
-  if (precision == Precision::bf16 && !cpu.bf16)
-    return "this processor has no AVX-512 BF16, which products of bf16 take";
+  if (precision == Precision::bf16) return product_obstacle(precision, cpu);
   if (precision == Precision::int8 && !cpu.vnni)
     return "this processor has no AVX-512 VNNI, which exact sums of 8-bit products take";
   if (precision == Precision::tf32) return "processors have no tf32";

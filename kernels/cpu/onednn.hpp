@@ -10,6 +10,7 @@
 
 #include "engine/error.hpp"
 #include "kernels/activation.hpp"
+#include "kernels/prepared.hpp"
 
 /// What the operations built on oneDNN share. All primitives run on the calling thread's OpenMP
 /// team, or on one thread inside a parallel region.
@@ -62,6 +63,21 @@ void run(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch,
 
 /// Copies between layouts.
 void reorder(const dnnl::memory& from, const dnnl::memory& to);
+
+/// The type of operands in that precision. Throws an Error for one that this processor does not
+/// multiply in.
+dnnl::memory::data_type operand_type(Precision precision);
+
+/// The operands of one primitive, in the layouts and types that it takes: as they are where those
+/// are theirs, else as copies in memory of the calling thread, which its next Operands overwrite.
+class Operands {
+ public:
+  dnnl::memory take(const dnnl::memory::desc& from, const void* data,
+                    const dnnl::memory::desc& taken);
+
+ private:
+  std::size_t used_ = 0;
+};
 
 /// Calls f and turns a oneDNN error into ours; `what` names the operation and its shape.
 template <typename F>

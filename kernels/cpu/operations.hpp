@@ -14,22 +14,24 @@
 #include "kernels/sgd.hpp"
 
 /// The operations of kernels/*.hpp on processors, without the stream, for work is done when a call
-/// returns, and without the precision, for all products are in fp32.
+/// returns, and where all products are in fp32 without the precision.
 namespace pixeldp::kernels::cpu {
 
-void conv2d_forward(const Conv2dShape& shape, const float* x, const float* weight, float* y);
-void conv2d_backward_data(const Conv2dShape& shape, const float* dy, const float* weight,
-                          float* dx);
-void conv2d_backward_weight(const Conv2dShape& shape, const float* x, const float* dy,
-                            float* dweight);
+void conv2d_forward(const Conv2dShape& shape, Precision precision, const float* x,
+                    const float* weight, float* y);
+void conv2d_backward_data(const Conv2dShape& shape, Precision precision, const float* dy,
+                          const float* weight, float* dx);
+void conv2d_backward_weight(const Conv2dShape& shape, Precision precision, const float* x,
+                            const float* dy, float* dweight);
 std::unique_ptr<Prepared> prepare_conv2d(const Conv2dShape& shape, const float* weight,
                                          const Conv2dEpilogue& epilogue);
 
-void dense_forward(const DenseShape& shape, const float* x, const float* weight, const float* bias,
-                   float* y);
-void dense_backward_data(const DenseShape& shape, const float* dy, const float* weight, float* dx);
-void dense_backward_weight(const DenseShape& shape, const float* x, const float* dy, float* dweight,
-                           float* dbias);
+void dense_forward(const DenseShape& shape, Precision precision, const float* x,
+                   const float* weight, const float* bias, float* y);
+void dense_backward_data(const DenseShape& shape, Precision precision, const float* dy,
+                         const float* weight, float* dx);
+void dense_backward_weight(const DenseShape& shape, Precision precision, const float* x,
+                           const float* dy, float* dweight, float* dbias);
 std::unique_ptr<Prepared> prepare_dense(const DenseShape& shape, const float* weight,
                                         const float* bias, Activation activation);
 

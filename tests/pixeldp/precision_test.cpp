@@ -76,6 +76,19 @@ bool same(const ScoreStatistics& a, const ScoreStatistics& b) {
 
 }  // namespace
 
+TEST_CASE("training is refused in a precision that the processor has not, and only there") {
+  const Device processor, emulated = Device::parse("emulated");
+  const CpuFeatures without{.avx2 = true, .avx512 = true},
+      with{.avx2 = true, .avx512 = true, .bf16 = true};
+  CHECK_FAILS(check_training_precision(processor, Precision::bf16, without),
+              "training.precision: bf16: this processor has no AVX-512 BF16, which products of "
+              "bf16 take; training.precision: fp32 works everywhere");
+  CHECK_NOTHROW(check_training_precision(processor, Precision::bf16, with));
+  CHECK_NOTHROW(check_training_precision(processor, Precision::fp32, without));
+  CHECK_NOTHROW(check_training_precision(processor, Precision::tf32, without));
+  CHECK_NOTHROW(check_training_precision(emulated, Precision::bf16, without));
+}
+
 TEST_CASE("a network's plan calculates what its prepared layers do") {
   for (const layers::NetworkSpec& spec : specs) {
     CAPTURE(spec.architecture);

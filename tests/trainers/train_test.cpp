@@ -1,5 +1,7 @@
 #include "trainers/train.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -16,6 +18,13 @@
 using namespace pixeldp;
 
 namespace {
+
+/// Whether this processor trains in bf16.
+bool can_round() {
+  const std::string obstacle = kernels::product_obstacle(kernels::Precision::bf16);
+  if (!obstacle.empty()) MESSAGE(obstacle);
+  return obstacle.empty();
+}
 
 struct Fixture {
   TemporaryFolder folder;
@@ -52,6 +61,32 @@ TEST_CASE_FIXTURE(
         tests::text_of(folder / "b" / "model.safetensors"));
   CHECK(tests::without_times(folder / "a" / "training.csv") ==
         tests::without_times(folder / "b" / "training.csv"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "training in bf16 learns, twice the same, and keeps weights in fp32") {
+  if (!can_round()) return;
+  ConfigNode rounded = config(60);
+  rounded.set("training.precision=bf16");
+  CHECK(train(rounded, {.output = folder / "a"}).test_accuracy > 0.9);
+  train(rounded, {.output = folder / "b"});
+  CHECK(tests::text_of(folder / "a" / "model.safetensors") ==
+        tests::text_of(folder / "b" / "model.safetensors"));
+  train(config(60), {.output = folder / "fp32"});
+  const auto weights = [&](const char* run, const char* name) {
+    return read_safetensors(folder / run / "model.safetensors").tensors.at(name).to_floats();
+  };
+  for (const char* name : {"conv1.weight", "fc1.weight"}) {
+    const std::vector<float> values = weights("a", name);
+    CHECK(values != weights("fp32", name));
+    CHECK(std::any_of(values.begin(), values.end(), [](float value) {
+      return (std::bit_cast<std::uint32_t>(value) & 0xffff) != 0;
+    }));
+  }
+  // tf32 of a processor is fp32.
+  ConfigNode tf32 = config(60);
+  tf32.set("training.precision=tf32");
+  train(tf32, {.output = folder / "tf32"});
+  CHECK(weights("tf32", "fc1.weight") == weights("fp32", "fc1.weight"));
 }
 
 TEST_CASE_FIXTURE(
@@ -181,9 +216,16 @@ TEST_CASE_FIXTURE(Fixture, "a damaged checkpoint is refused") {
 TEST_CASE_FIXTURE(
     Fixture,
     "a wide residual network trains, and goes on from a checkpoint to the very same model") {
+  std::string precision = "fp32";
+  SUBCASE("in fp32") {}
+  SUBCASE("in bf16") {
+    if (!can_round()) return;
+    precision = "bf16";
+  }
   const auto wide = [&](int steps) {
     ConfigNode config = this->config(steps);
-    config.set("network={architecture: wide-resnet, depth: 10, width: 1}");
+    config.set("network={architecture: wide-resnet, depth: 10, width: 2}");
+    config.set("training.precision=" + precision);
     config.set("training.batch=4");
     config.set("training.evaluation_images=2");
     return config;
