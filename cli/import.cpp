@@ -78,6 +78,9 @@ void add_import(CLI::App& program) {
       ->delimiter(',');
   command->add_option("--std", o->spec.input_deviation, "Standard deviations for the same; M,M,M")
       ->delimiter(',');
+  command->add_flag("--standardise", o->spec.standardise,
+                    "Its images are standardised one by one: (x - mean) / max(std, 1 / sqrt(n)), n "
+                    "their values");
   command->add_option("--pixel-shift", o->pixel_shift, "Added to pixels before everything else")
       ->capture_default_str();
   command->add_option("--name", o->name, "Of the model (default: the file's)");

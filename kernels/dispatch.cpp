@@ -16,6 +16,7 @@
 #include "kernels/cuda/prepared.hpp"
 #include "kernels/cuda/runtime.hpp"
 #include "kernels/cuda/sgd.hpp"
+#include "kernels/cuda/standardise.hpp"
 #include "kernels/draw_statistics.hpp"
 #include "kernels/multi_draw.hpp"
 #include "kernels/noise.hpp"
@@ -224,6 +225,20 @@ void add(const Stream& stream, Activation activation, std::int64_t size, const f
          const float* b, float* y) {
   PIXELDP_ON_GPU(stream, add(stream.native(), activation, size, a, b, y));
   cpu::add(activation, size, a, b, y);
+}
+
+// ---- Images
+
+void standardise(const Stream& stream, std::int64_t images, std::int64_t values, const float* x,
+                 float* y) {
+  PIXELDP_ON_GPU(stream, standardise(stream.native(), images, values, x, y));
+  cpu::standardise(images, values, x, y);
+}
+
+void standardise_backward(const Stream& stream, std::int64_t images, std::int64_t values,
+                          const float* x, const float* dy, float* dx) {
+  PIXELDP_ON_GPU(stream, standardise_backward(stream.native(), images, values, x, dy, dx));
+  cpu::standardise_backward(images, values, x, dy, dx);
 }
 
 // ---- Training

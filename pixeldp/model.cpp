@@ -141,6 +141,7 @@ SafetensorsFile model_to_safetensors(const Model& model) {
     file.metadata["input_mean"] = text(spec.input_mean);
     file.metadata["input_deviation"] = text(spec.input_deviation);
   }
+  if (spec.standardise) file.metadata["standardise"] = "image";
   if (c.mechanism != Mechanism::none) {
     file.metadata.insert({{"attack_norm", std::string(name(c.attack_norm))},
                           {"construction_bound", text(c.construction_bound)},
@@ -238,7 +239,12 @@ Model load_model(const std::filesystem::path& path) {
       .depth = metadata.has("depth") ? metadata.number<std::int64_t>("depth") : 0,
       .widening = metadata.has("widening") ? metadata.number<std::int64_t>("widening") : 0,
       .input_mean = metadata.numbers("input_mean"),
-      .input_deviation = metadata.numbers("input_deviation")};
+      .input_deviation = metadata.numbers("input_deviation"),
+      .standardise = metadata.has("standardise")};
+  if (model.spec.standardise && metadata.string("standardise") != "image") {
+    fail("{}: metadata 'standardise' is '{}'; this program knows 'image' only", path.string(),
+         metadata.string("standardise"));
+  }
   Calibration& c = model.calibration;
   c.mechanism = parse_mechanism(metadata.string("mechanism"));
   if (c.mechanism != Mechanism::none) {

@@ -4,6 +4,7 @@
 
 #include "engine/error.hpp"
 #include "layers/normalise.hpp"
+#include "layers/standardise.hpp"
 
 namespace pixeldp {
 namespace {
@@ -30,6 +31,7 @@ NormTable layer_norms(const layers::Layer& layer, const Shape& input, Sensitivit
   }
   if (const auto* normalise = dynamic_cast<const layers::Normalise*>(&layer))
     return scaled(identity_norms(input.row_size()), normalise->largest_scale());
+  if (dynamic_cast<const layers::Standardise*>(&layer)) return standardise_norms(input.row_size());
   fail("the sensitivity of layer {} is not known: only convolutions may stand before the noise",
        layer.name());
 }

@@ -215,6 +215,14 @@ NormTable identity_norms(std::int64_t elements) {
   return {{{1.0, 1.0, 1.0}, {root, 1.0, 1.0}, {n, root, 1.0}}};
 }
 
+NormTable standardise_norms(std::int64_t elements) {
+  const NormTable identity = identity_norms(elements);
+  NormTable two_two;
+  for (auto& row : two_two) row.fill(unknown);
+  two_two[two][two] = rounded_up(std::sqrt(static_cast<double>(elements)), 0);
+  return compose(compose(identity, two_two), identity);
+}
+
 NormTable compose(const NormTable& first, const NormTable& second) {
   NormTable result;
   for (std::size_t p = 0; p < 3; ++p)

@@ -71,6 +71,17 @@ NormTable dense_norms(std::span<const float> weight, std::int64_t out, std::int6
 double identity_sensitivity(std::int64_t elements, AttackNorm attack_norm, Mechanism mechanism);
 NormTable identity_norms(std::int64_t elements);
 
+/// Sensitivity of standardising an image of n values, (x - mean) / max(deviation, 1 / sqrt(n)):
+/// sqrt(n) in the 2-norm; for other norms times sqrt(n) from the infinity-norm, for |x|_2 <=
+/// sqrt(n) |x|_inf, and times sqrt(n) to the 1-norm.
+///
+/// Proof. v = x - mean is an orthogonal projection of x, so no longer than x. As deviation =
+/// |v| / sqrt(n), the result is sqrt(n) v / max(|v|, 1): sqrt(n) times the point of the unit ball
+/// that is nearest to v, and nearest points of a convex set are no further apart than the points
+/// themselves. Between images that are nearly constant, |v| < 1, the bound is attained: no smaller
+/// one holds for all images.
+NormTable standardise_norms(std::int64_t elements);
+
 /// Bounds of `second` after `first`: the best of |first|_{p,r} |second|_{r,q} over r in 1, 2, inf.
 /// An activation of slope at most 1 between or after them (ReLU, leaky ReLU) changes nothing: it
 /// acts on each value alone and shrinks differences.

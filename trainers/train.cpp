@@ -197,9 +197,12 @@ void Trainer::control_sensitivity() {
   const auto& prefix = model_.network.prefix;
   Shape shape = model_.network.input;
   for (std::size_t i = 0; i < prefix.size(); ++i) {
-    auto& conv = dynamic_cast<layers::Conv2d&>(*prefix[i]);
-    Tensor& weight = conv.weight().value;
-    const ConvGeometry geometry = conv_geometry(conv, shape);
+    const Shape input = shape;
+    shape = prefix[i]->output_shape(shape);
+    auto* const conv = dynamic_cast<layers::Conv2d*>(prefix[i].get());
+    if (!conv) continue;  // what is done to the images has no weights
+    Tensor& weight = conv->weight().value;
+    const ConvGeometry geometry = conv_geometry(*conv, input);
     if (config_.control == SensitivityControl::parseval) {
       kernels::parseval_project(stream_, parseval_params(geometry), weight.data(),
                                 bad_loop_.data());
@@ -214,7 +217,6 @@ void Trainer::control_sensitivity() {
         normalise_rows(on_host.values(), geometry);
       weight.copy_from(stream_, on_host);
     }
-    shape = conv.output_shape(shape);
   }
 }
 

@@ -54,6 +54,7 @@ void read_network(const ConfigNode& node, layers::NetworkSpec& network) {
   if (wide || network.architecture == "resnet")
     network.depth = node.get_integer("depth", wide ? 28 : 20, 1, 10000);
   if (wide) network.widening = node.get_integer("width", 10, 1, 1000);
+  network.standardise = node.get_choice("standardise", {"none", "image"}, "none") == "image";
 }
 
 void read_noise(const ConfigNode& node, TrainingConfig& config) {

@@ -53,6 +53,10 @@ void shortcut_forward(const ShortcutShape& shape, const float* x, float* y);
 void shortcut_backward(const ShortcutShape& shape, const float* dy, float* dx);
 void add(Activation activation, std::int64_t size, const float* a, const float* b, float* y);
 
+void standardise(std::int64_t images, std::int64_t values, const float* x, float* y);
+void standardise_backward(std::int64_t images, std::int64_t values, const float* x, const float* dy,
+                          float* dx);
+
 void activate(Activation activation, std::int64_t size, float* y);
 void activation_backward(Activation activation, std::int64_t size, const float* y, float* gradient);
 void softmax_cross_entropy(std::int64_t rows, std::int64_t classes, const float* logits,

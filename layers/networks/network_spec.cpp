@@ -10,6 +10,7 @@
 #include "layers/networks/resnet.hpp"
 #include "layers/networks/wide_resnet.hpp"
 #include "layers/normalise.hpp"
+#include "layers/standardise.hpp"
 
 namespace pixeldp::layers {
 namespace {
@@ -81,6 +82,11 @@ const std::vector<std::string>& architecture_names() {
 void check_network_spec(const NetworkSpec& spec) {
   check_sizes(spec);
   if (normalises(spec)) check_normalisation(spec);
+  if (normalises(spec) && spec.standardise) {
+    fail_usage(
+        "images are standardised by their own mean and deviation or normalised by given ones, not "
+        "both");
+  }
   architecture_of(spec).check(spec);
 }
 
@@ -94,6 +100,8 @@ Network make_network(const NetworkSpec& spec, std::uint64_t seed) {
     layers.insert(layers.begin(),
                   std::make_unique<Normalise>("normalise", spec.input_mean, spec.input_deviation));
   }
+  if (spec.standardise)
+    net.prefix.insert(net.prefix.begin(), std::make_unique<Standardise>("standardise"));
   return net;
 }
 

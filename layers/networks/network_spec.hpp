@@ -28,6 +28,9 @@ struct NetworkSpec {
   /// Images are normalised to (x - mean) / deviation, channel by channel, before the first layer,
   /// and after noise in the image. Both empty: they are not.
   std::vector<double> input_mean = {}, input_deviation = {};
+  /// Each image is standardised by its own mean and deviation before everything else, the noise too
+  /// (layers/standardise.hpp). Excludes the former.
+  bool standardise = false;
 
   bool operator==(const NetworkSpec&) const = default;
 };

@@ -89,12 +89,12 @@ TEST_CASE("every device trains the steps and certifies the images that the proce
   }
 }
 
-TEST_CASE("every device trains and certifies a wide residual network") {
+TEST_CASE("every device trains and certifies a wide residual network on standardised images") {
   const Workplace place;
   const std::string train =
       "train made.yaml --set training.steps=1 --set training.batch=2 --set "
       "training.evaluation_images=1 --set training.evaluation_draws=1 --set "
-      "'network={architecture: wide-resnet, depth: 10, width: 1}'";
+      "'network={architecture: wide-resnet, depth: 10, width: 1, standardise: image}'";
   place.run(train + " --output cpu");
   const std::string data = " --data " + (place.folder / "").string();
   place.run("certify cpu --images 0:1 --draws 4 --scores softmax --bound hoeffding" + data);

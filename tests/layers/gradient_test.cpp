@@ -13,6 +13,7 @@
 #include "layers/networks/network_spec.hpp"
 #include "layers/normalise.hpp"
 #include "layers/residual_unit.hpp"
+#include "layers/standardise.hpp"
 #include "tests/reference/values.hpp"
 
 using namespace pixeldp;
@@ -175,6 +176,8 @@ TEST_CASE("finite differences confirm the backward of normalisations and pooling
     const std::vector<double> mean = {0.5, -1.0}, deviation = {0.25, 3.0};
     Normalise normalise("normalise", mean, deviation);
     check_layer(normalise, {2, 3, 4, 2}, mode);
+    Standardise standardise("standardise");
+    check_layer(standardise, {2, 3, 4, 2}, mode);
   }
 }
 

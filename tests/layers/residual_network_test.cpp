@@ -152,11 +152,14 @@ TEST_CASE("prepared with its normalisations folded, a network is the one in infe
   const Stream stream;
   for (const std::string& architecture : architectures) {
     for (const int position : {0, 1}) {
-      for (const bool normalised : {false, true}) {
+      for (const std::string images_are : {"as they are", "normalised", "standardised"}) {
         CAPTURE(architecture);
         CAPTURE(position);
         NetworkSpec spec = small_resnet_spec(architecture, position);
-        if (normalised) spec.input_mean = {0.1, 0.2, -0.3}, spec.input_deviation = {0.5, 1.5, 2.0};
+        CAPTURE(images_are);
+        spec.standardise = images_are == "standardised";
+        if (images_are == "normalised")
+          spec.input_mean = {0.1, 0.2, -0.3}, spec.input_deviation = {0.5, 1.5, 2.0};
         Network net = make_network(spec, 3);
         unsettle_normalisations(net);
         const Tensor images = random_images({5, 8, 8, 3}, 4);

@@ -73,6 +73,49 @@ TEST_CASE(
   CHECK_FAILS(check_certifiable(model), "no noise");
 }
 
+TEST_CASE("standardised images multiply the sensitivity, and are in the model's file") {
+  const TemporaryFolder folder;
+  Model model = small_model();
+  model.spec.standardise = true;
+  model.network = layers::make_network(model.spec, 3);
+  const auto sensitivity = [](const Model& m) {
+    return network_sensitivity(m.network, m.calibration.attack_norm, m.calibration.mechanism,
+                               m.form);
+  };
+  const auto values = static_cast<double>(model.network.input.row_size());
+  Model plain = small_model();
+  const std::size_t weights = model.network.parameters().size();
+  for (std::size_t i = 0; i < weights; ++i)
+    plain.network.parameters()[i]->value = model.network.parameters()[i]->value.clone();
+  CHECK(sensitivity(model) >= std::sqrt(values) * sensitivity(plain));
+  CHECK(sensitivity(model) ==
+        doctest::Approx(std::sqrt(values) * sensitivity(plain)).epsilon(1e-12));
+
+  model.calibration.sensitivity = sensitivity(model);
+  save_model(folder / "m", model);
+  const Model read = load_model(folder / "m");
+  CHECK(read.spec == model.spec);
+  CHECK(read.network.prefix[0]->name() == "standardise");
+  check_certifiable(read);
+
+  // A sensitivity that knows nothing of it is refused.
+  model.calibration.sensitivity = sensitivity(plain);
+  CHECK_FAILS(check_certifiable(model), "changed after");
+  SafetensorsFile file = model_to_safetensors(model);
+  file.metadata["standardise"] = "channel";
+  write_safetensors(folder / "other", file);
+  CHECK_FAILS(load_model(folder / "other"), "'standardise' is 'channel'");
+  CHECK(!model_to_safetensors(plain).metadata.contains("standardise"));
+
+  // Noise in the image comes after it as well.
+  layers::NetworkSpec spec = model.spec;
+  spec.noise_after_layers = 0;
+  CHECK(network_sensitivity(layers::make_network(spec, 3), AttackNorm::l2, Mechanism::gaussian,
+                            SensitivityForm::tight) == doctest::Approx(std::sqrt(values)));
+  spec.input_mean = spec.input_deviation = {0.5};
+  CHECK_FAILS(layers::make_network(spec, 3), "not both");
+}
+
 TEST_CASE("a model file of another architecture or depth is refused by the tensor that tells") {
   const TemporaryFolder folder;
   const auto file_of = [](const char* architecture) {

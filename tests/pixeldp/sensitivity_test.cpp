@@ -1,6 +1,7 @@
 #include "pixeldp/sensitivity.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -9,7 +10,9 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
+#include "kernels/standardise.hpp"
 #include "pixeldp/singular_value.hpp"
+#include "tests/reference/values.hpp"
 
 namespace pixeldp {
 namespace {
@@ -300,6 +303,51 @@ TEST_CASE("noise in the image") {
   CHECK(identity_sensitivity(n, AttackNorm::linf, Mechanism::laplace) == 3072.0);
   CHECK(identity_sensitivity(n, AttackNorm::linf, Mechanism::gaussian) >= std::sqrt(3072.0));
   CHECK_THROWS_AS(identity_sensitivity(n, AttackNorm::l2, Mechanism::none), Error);
+}
+
+TEST_CASE("standardised images: no pair moves further apart than the bounds, some as far") {
+  constexpr std::int64_t n = 48;
+  const NormTable bounds = standardise_norms(n);
+  CHECK(bounds[two][two] >= std::sqrt(48.0));
+  CHECK(bounds[two][two] == doctest::Approx(std::sqrt(48.0)).epsilon(1e-14));
+  CHECK(bounds[inf][two] == doctest::Approx(48.0).epsilon(1e-13));
+  CHECK(bounds[inf][one] == doctest::Approx(48.0 * std::sqrt(48.0)).epsilon(1e-13));
+  CHECK(sensitivity_of(standardise_norms(3072), AttackNorm::l2, Mechanism::gaussian) ==
+        doctest::Approx(55.4256));
+
+  const auto norms = [](const std::vector<float>& a, const std::vector<float>& b) {
+    std::array<double, 3> result{};
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      const double d = std::abs(double{a[i]} - b[i]);
+      result[one] += d, result[two] += d * d, result[inf] = std::max(result[inf], d);
+    }
+    result[two] = std::sqrt(result[two]);
+    return result;
+  };
+  const auto standardised = [](const std::vector<float>& x) {
+    std::vector<float> y(x.size());
+    kernels::standardise(Stream(), 1, n, x.data(), y.data());
+    return y;
+  };
+  double largest = 0.0;
+  for (std::uint64_t trial = 0; trial < 600; ++trial) {
+    // From nearly constant images, where the deviation is the least, to contrasty ones.
+    const float contrast = std::exp2(-static_cast<float>(trial % 12));
+    const float step = contrast * std::exp2(-static_cast<float>(trial / 12 % 5));
+    std::vector<float> a = reference::reals(n, 2 * trial), b = reference::reals(n, 2 * trial + 1);
+    if (trial % 2 == 1) {  // apart in one value only
+      const float kept = b[trial % n];
+      std::fill(b.begin(), b.end(), 0.0f);
+      b[trial % n] = kept;
+    }
+    for (std::size_t i = 0; i < n; ++i) a[i] = contrast * a[i], b[i] = a[i] + step * b[i];
+    const auto before = norms(a, b), after = norms(standardised(a), standardised(b));
+    for (std::size_t p = 0; p < 3; ++p)
+      for (std::size_t q = 0; q < 3; ++q)
+        CHECK(after[q] <= bounds[p][q] * before[p] + 1e-5);  // results are rounded to fp32
+    largest = std::max(largest, after[two] / before[two]);
+  }
+  CHECK(largest > 0.97 * std::sqrt(48.0));
 }
 
 TEST_CASE("two layers: the best path, above the norms of the product") {

@@ -33,7 +33,8 @@ TEST_CASE("every configuration is understood, named after its place, and ends at
     CHECK(config.learning_rate.back().step < config.steps);
     CHECK(learning_rate_at(config, config.steps - 1) <= 0.1 * learning_rate_at(config, 0));
     const Calibration& c = config.calibration;
-    CHECK((c.mechanism == Mechanism::none) == (row == "baseline"));
+    CHECK((c.mechanism == Mechanism::none) == row.ends_with("baseline"));
+    CHECK(config.network.standardise == row.starts_with("standardised-"));
     if (c.mechanism != Mechanism::none) {
       CHECK(c.construction_bound == std::stod(row.substr(row.rfind('l') + 1)));
       CHECK(c.sensitivity == 1.0);
@@ -76,7 +77,8 @@ TEST_CASE("the rows of the paper's table of accuracies are there") {
 
 TEST_CASE(
     "the networks of the small configurations can be built, and take the images of their set") {
-  for (const std::string row : {"baseline", "l0.1", "l0.3"}) {
+  for (const std::string row :
+       {"baseline", "l0.1", "l0.3", "standardised-baseline", "standardised-l0.1"}) {
     const TrainingConfig config = read(folder / "cifar-10-small" / (row + ".yaml"));
     const layers::Network network = layers::make_network(config.network, config.seed);
     CHECK(network.input.row_size() == 3072);
