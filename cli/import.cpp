@@ -69,6 +69,8 @@ void add_import(CLI::App& program) {
       ->check(CLI::IsMember(layers::architecture_names()));
   command->add_option("--depth", o->spec.depth, "Layers with weights, of a residual network");
   command->add_option("--width", o->spec.widening, "Factor of the channels, of a wide-resnet");
+  command->add_option("--slope", o->spec.slope,
+                      "Of the leaky ReLUs of a wide-resnet (default: 0.1)");
   command->add_option("--dataset", o->dataset, "Data set that it was trained on")->required();
   command->add_option("--image-height", o->spec.height, "Of its images")->capture_default_str();
   command->add_option("--image-width", o->spec.width, "Of its images")->capture_default_str();

@@ -137,6 +137,7 @@ SafetensorsFile model_to_safetensors(const Model& model) {
                    {"mechanism", std::string(name(c.mechanism))}};
   if (spec.depth != 0) file.metadata["depth"] = std::to_string(spec.depth);
   if (spec.widening != 0) file.metadata["widening"] = std::to_string(spec.widening);
+  if (spec.slope) file.metadata["slope"] = text(*spec.slope);
   if (!spec.input_mean.empty()) {
     file.metadata["input_mean"] = text(spec.input_mean);
     file.metadata["input_deviation"] = text(spec.input_deviation);
@@ -241,6 +242,7 @@ Model load_model(const std::filesystem::path& path) {
       .input_mean = metadata.numbers("input_mean"),
       .input_deviation = metadata.numbers("input_deviation"),
       .standardise = metadata.has("standardise")};
+  if (metadata.has("slope")) model.spec.slope = metadata.number<double>("slope");
   if (model.spec.standardise && metadata.string("standardise") != "image") {
     fail("{}: metadata 'standardise' is '{}'; this program knows 'image' only", path.string(),
          metadata.string("standardise"));

@@ -53,7 +53,10 @@ void read_network(const ConfigNode& node, layers::NetworkSpec& network) {
   const bool wide = network.architecture == "wide-resnet";
   if (wide || network.architecture == "resnet")
     network.depth = node.get_integer("depth", wide ? 28 : 20, 1, 10000);
-  if (wide) network.widening = node.get_integer("width", 10, 1, 1000);
+  if (wide) {
+    network.widening = node.get_integer("width", 10, 1, 1000);
+    network.slope = node.get_number("slope", 0.1, Range::closed(0.0, 1.0));
+  }
   network.standardise = node.get_choice("standardise", {"none", "image"}, "none") == "image";
 }
 

@@ -26,6 +26,7 @@
 #include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/pooling.hpp"
 #include "kernels/cuda/sgd.hpp"
+#include "kernels/cuda/standardise.hpp"
 
 /// The kernels' work on representative shapes. Prints, as JSON, the cases with their launches, the
 /// least bytes that must go from or to memory and the operations that must be done; with --run,
@@ -254,6 +255,7 @@ std::vector<Case> residual_parts() {
 
 std::vector<Case> training_parts() {
   constexpr std::int64_t size = 512 * 6272, rows = 512, classes = 10, weights = 1 << 20;
+  constexpr std::int64_t images = 128 * 3072;
   return {
       passes("activation of 512 x 6272", 2.0 * size,
              [=] { cuda::activate(nullptr, Activation::relu(), size, device<float>(size)); }),
@@ -270,6 +272,15 @@ std::vector<Case> training_parts() {
                cuda::softmax_cross_entropy(nullptr, rows, classes, device<float>(rows * classes),
                                            device<std::int32_t>(rows),
                                            device<float>(rows * classes), device<LossResult>(1));
+             }),
+      passes("128 images of 3072 values standardised", 2.0 * images,
+             [=] {
+               cuda::standardise(nullptr, 128, 3072, device<float>(images), device<float>(images));
+             }),
+      passes("gradient of standardising", 3.0 * images,
+             [=] {
+               cuda::standardise_backward(nullptr, 128, 3072, device<float>(images),
+                                          device<float>(images), device<float>(images));
              }),
       passes("SGD step of 2^20 weights", 5.0 * weights, [=] {
         const SgdStep step = {

@@ -17,7 +17,7 @@
 /// Bytes: 8 per value, the gradient 12. Operations, in double precision: 3 additions, a
 /// multiplication and a division per value; the gradient 6, 3 and 3.
 ///
-/// Registers: 32 on sm_80 and sm_90, the gradient 48; no shared memory.
+/// Registers: 40 on sm_80 and 39 on sm_90, the gradient 48 and 50; none spilt, no shared memory.
 #include <cmath>
 
 #include "kernels/cuda/device.cuh"

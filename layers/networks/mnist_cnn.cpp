@@ -11,6 +11,7 @@ void check_mnist_cnn(const NetworkSpec& spec) {
     fail_usage("mnist-cnn takes its noise after 0, 1 or 2 layers, not {}", spec.noise_after_layers);
   if (spec.depth != 0 || spec.widening != 0)
     fail_usage("mnist-cnn has neither depth nor width: it is residual networks that have");
+  if (spec.slope) fail_usage("mnist-cnn has ReLU of slope 0: it is wide-resnet that has a slope");
 }
 
 Network make_mnist_cnn(const NetworkSpec& spec, std::uint64_t seed) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct NetworkSpec {
   /// Of residual networks: how many layers have weights (6 n + 4 of a wide one, else 6 n + 2), and
   /// by what a wide one multiplies the channels. 0 for others.
   std::int64_t depth = 0, widening = 0;
+  /// Of the leaky ReLUs of a wide residual network, from 0 (ReLU) to 1; without: 0.1. Others have
+  /// ReLU and take none.
+  std::optional<double> slope = {};
   /// Images are normalised to (x - mean) / deviation, channel by channel, before the first layer,
   /// and after noise in the image. Both empty: they are not.
   std::vector<double> input_mean = {}, input_deviation = {};

@@ -17,6 +17,7 @@ ResidualGroups groups_of(const NetworkSpec& spec) { return {spec, 2, 1}; }
 void check_resnet(const NetworkSpec& spec) {
   groups_of(spec);
   if (spec.widening != 0) fail_usage("resnet has no width: it is wide-resnet that has");
+  if (spec.slope) fail_usage("resnet has ReLU of slope 0: it is wide-resnet that has a slope");
   if (spec.noise_after_layers == 1 && !spec.noise_before_activation) {
     fail_usage(
         "resnet normalises between its first convolution and the activation, so the noise can only "

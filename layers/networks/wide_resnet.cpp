@@ -1,5 +1,6 @@
 #include "layers/networks/wide_resnet.hpp"
 
+#include "engine/error.hpp"
 #include "layers/global_pool.hpp"
 #include "layers/initialise.hpp"
 #include "layers/networks/residual_groups.hpp"
@@ -13,10 +14,16 @@ ResidualGroups groups_of(const NetworkSpec& spec) { return {spec, 4, spec.wideni
 
 }  // namespace
 
-void check_wide_resnet(const NetworkSpec& spec) { groups_of(spec); }
+void check_wide_resnet(const NetworkSpec& spec) {
+  groups_of(spec);
+  if (spec.slope && !(*spec.slope >= 0.0 && *spec.slope <= 1.0))
+    fail_usage("wide-resnet takes activations of a slope from 0 to 1, not {}", *spec.slope);
+}
 
 Network make_wide_resnet(const NetworkSpec& spec, std::uint64_t seed) {
-  constexpr auto leaky = kernels::Activation::leaky_relu(0.1f);
+  constexpr double usual_slope = 0.1;
+  const auto leaky =
+      kernels::Activation::leaky_relu(static_cast<float>(spec.slope.value_or(usual_slope)));
   constexpr auto none = kernels::Activation::identity();
   const ResidualGroups groups = groups_of(spec);
   const bool before_noise = spec.noise_after_layers == 1;

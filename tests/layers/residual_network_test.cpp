@@ -118,6 +118,26 @@ TEST_CASE("the position of the noise moves layers and activations, not parameter
   }
   const Network wide = make_network(small_resnet_spec("wide-resnet", 1), 1);
   CHECK(wide.noise.activation == kernels::Activation::leaky_relu(0.1f));
+  NetworkSpec other = small_resnet_spec("wide-resnet");
+  other.slope = 0.0;
+  CHECK(make_network(other, 1).noise.activation == kernels::Activation::relu());
+  // And all the others.
+  const auto activations = [](const Network& net, float slope) {
+    kernels::InferencePlan plan(net.noise_shape(1).row_size());
+    Shape shape = net.noise_shape(1);
+    int value = 0, count = 0;
+    for (const auto& layer : net.body) {
+      value = layer->plan(plan, value, shape);
+      shape = layer->output_shape(shape);
+    }
+    for (const kernels::InferenceStep& step : plan.steps) {
+      count += !step.activation.is_identity();
+      CHECK((step.activation.is_identity() || step.activation.slope == slope));
+    }
+    return count;
+  };
+  CHECK(activations(wide, 0.1f) == 7);  // two of each unit, one before the mean
+  CHECK(activations(make_network(other, 1), 0.0f) == 7);
 }
 
 TEST_CASE("impossible residual networks are refused by name") {
@@ -140,6 +160,16 @@ TEST_CASE("impossible residual networks are refused by name") {
         s.architecture = "resnet", s.depth = 8, s.widening = 0, s.noise_before_activation = false;
       },
       "before both");
+  refused([](auto& s) { s.slope = 1.5; }, "slope from 0 to 1, not 1.5");
+  refused([](auto& s) { s.slope = -0.1; }, "not -0.1");
+  refused([](auto& s) { s.slope = NAN; }, "not nan");
+  for (const char* other : {"resnet", "mnist-cnn"})
+    refused(
+        [other](auto& s) {
+          s.architecture = other, s.slope = 0.1, s.widening = 0;
+          s.depth = s.architecture == "resnet" ? 8 : 0;
+        },
+        "ReLU of slope 0");
   refused([](auto& s) { s.input_mean = {0.5}; }, "cannot be normalised");
   refused(
       [](auto& s) {

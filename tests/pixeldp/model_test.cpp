@@ -145,6 +145,10 @@ TEST_CASE("a model file of another architecture or depth is refused by the tenso
       [](File& f) { f.metadata["architecture"] = "resnet", f.metadata["depth"] = "8"; },
       "no width");
   refused(
+      "wide-resnet", [](File& f) { f.metadata["slope"] = "2"; }, "slope from 0 to 1");
+  refused(
+      "resnet", [](File& f) { f.metadata["slope"] = "0.1"; }, "ReLU of slope 0");
+  refused(
       "resnet", [](File& f) { f.metadata["architecture"] = "mnist-cnn"; }, "neither depth");
   refused(
       "resnet",
@@ -167,6 +171,11 @@ TEST_CASE("a model file of another architecture or depth is refused by the tenso
   const Model read = load_model(folder / "m");
   CHECK(model_to_safetensors(read).tensors == whole.tensors);
   CHECK(whole.tensors.contains("layer3.0.bn2.running_var"));
+  SafetensorsFile relu = whole;
+  relu.metadata["slope"] = "0";
+  write_safetensors(folder / "m", relu);
+  CHECK(load_model(folder / "m").spec.slope == 0.0);
+  CHECK(model_to_safetensors(load_model(folder / "m")).metadata == relu.metadata);
 }
 
 TEST_CASE("damage to a model file is named") {

@@ -60,6 +60,7 @@ TEST_CASE("the rows of the paper's table of accuracies are there") {
         CHECK(config.network.architecture == "wide-resnet");
         CHECK(config.network.depth == 28);
         CHECK(config.network.widening == 10);
+        CHECK(config.network.slope == (set == "svhn" ? 0.0 : 0.1));
       }
       CHECK(config.momentum == 0.9);
       CHECK(config.weight_decay == 0.0002);
