@@ -33,6 +33,7 @@ void run(const Options& o) {
   const Model model = import_model(
       read_safetensors(o.file), o.file,
       {.name = name, .dataset = o.dataset, .pixel_shift = o.pixel_shift, .spec = o.spec});
+  check_images_fit(model, o.dataset, image_form(o.dataset));
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) fail("cannot create the folder {}: {}", folder.string(), error.message());

@@ -18,7 +18,7 @@ struct Options {
 };
 
 void run(const Options& o) {
-  RunModel run = load_run(o.run);
+  RunModel run = load_run(o.run, Scales::mend);
   const Dataset dataset = load_evaluation_set(run.model, "", "train", o.directory);
   const Quantisation made = quantise(run.model, dataset, o.images, o.seed);
   const bool changed = run.model.quantisation != made;

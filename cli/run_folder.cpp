@@ -6,12 +6,12 @@
 
 namespace pixeldp::cli {
 
-RunModel load_run(const std::string& folder) {
+RunModel load_run(const std::string& folder, Scales scales) {
   if (!std::filesystem::is_directory(folder)) {
     fail("{}: no such folder; RUN is the folder that 'pixeldp train' wrote", folder);
   }
   const std::filesystem::path path = std::filesystem::path(folder) / "model.safetensors";
-  return {.folder = folder, .sha256 = sha256_file(path), .model = load_model(path)};
+  return {.folder = folder, .sha256 = sha256_file(path), .model = load_model(path, scales)};
 }
 
 Dataset load_evaluation_set(const Model& model, const std::string& dataset,

@@ -15,7 +15,7 @@ struct RunModel {
   Model model;
 };
 
-RunModel load_run(const std::string& folder);
+RunModel load_run(const std::string& folder, Scales scales = Scales::read);
 
 /// The data set a model is evaluated on: the one it was trained on, unless `dataset` names another.
 Dataset load_evaluation_set(const Model& model, const std::string& dataset,

@@ -61,13 +61,16 @@ class Metadata {
       const std::size_t end = std::min(all.find(',', begin), all.size());
       const std::size_t equals = std::min(all.find('=', begin), end);
       const auto scale =
-          equals == end
-              ? 0.0f
-              : parse<float>(key, std::string_view(all).substr(equals + 1, end - equals - 1));
-      if (!std::isnormal(scale) || scale < 0)
-        fail("{}: metadata '{}' has no scale above 0 at '{}'", what_, key,
-             all.substr(begin, end - begin));
-      result[all.substr(begin, equals - begin)] = scale;
+          equals == end ? 0.0f
+                        : parsed<float>(std::string_view(all).substr(equals + 1, end - equals - 1))
+                              .value_or(0.0f);
+      if (!std::isnormal(scale) || scale < 0 ||
+          !result.emplace(all.substr(begin, equals - begin), scale).second) {
+        fail(
+            "{}: metadata '{}' has no scale of a layer's own, above 0, at '{}': 'pixeldp quantise "
+            "RUN' makes them anew",
+            what_, key, all.substr(begin, end - begin));
+      }
       begin = end + 1;
     }
     return result;
@@ -83,13 +86,18 @@ class Metadata {
 
  private:
   template <typename Number>
-  Number parse(const std::string& key, std::string_view value) const {
+  static std::optional<Number> parsed(std::string_view value) {
     Number result{};
     const auto end = value.data() + value.size();
     const auto [stop, error] = std::from_chars(value.data(), end, result);
-    if (error != std::errc() || stop != end)
-      fail("{}: metadata '{}' is '{}', not a number", what_, key, value);
-    return result;
+    return error == std::errc() && stop == end ? std::optional(result) : std::nullopt;
+  }
+
+  template <typename Number>
+  Number parse(const std::string& key, std::string_view value) const {
+    const auto number = parsed<Number>(value);
+    if (!number) fail("{}: metadata '{}' is '{}', not a number", what_, key, value);
+    return *number;
   }
 
   const SafetensorsFile& file_;
@@ -98,14 +106,22 @@ class Metadata {
 
 }  // namespace
 
-void check_images_fit(const Model& model, const Dataset& dataset) {
+void check_images_fit(const Model& model, std::string_view dataset, const ImageForm& form) {
   const layers::NetworkSpec& spec = model.spec;
-  if (dataset.height != spec.height || dataset.width != spec.width ||
-      dataset.channels != spec.channels || dataset.classes > spec.classes) {
+  if (form.height != spec.height || form.width != spec.width || form.channels != spec.channels ||
+      form.classes > spec.classes) {
     fail("data set {} has images of {}x{}x{} in {} classes, but model '{}' takes {}x{}x{} in {}",
-         dataset.name, dataset.height, dataset.width, dataset.channels, dataset.classes, model.name,
-         spec.height, spec.width, spec.channels, spec.classes);
+         dataset, form.height, form.width, form.channels, form.classes, model.name, spec.height,
+         spec.width, spec.channels, spec.classes);
   }
+}
+
+void check_images_fit(const Model& model, const Dataset& dataset) {
+  check_images_fit(model, dataset.name,
+                   {.height = dataset.height,
+                    .width = dataset.width,
+                    .channels = dataset.channels,
+                    .classes = dataset.classes});
 }
 
 void apply_calibration(const Calibration& calibration, layers::Network& network) {
@@ -173,10 +189,12 @@ void load_tensor(const SafetensorsFile& file, const std::string& what,
                  const std::string& architecture, layers::NamedTensor& tensor) {
   const auto found = file.tensors.find(tensor.name);
   if (found == file.tensors.end())
-    fail("{}: tensor '{}' of architecture {} is missing", what, tensor.name, architecture);
+    fail("{}: tensor '{}' ({}) of architecture {} is missing: its kind or depth is another", what,
+         tensor.name, fmt::join(tensor.shape, "x"), architecture);
   if (found->second.shape != tensor.shape) {
-    fail("{}: tensor '{}' is {}, but architecture {} has {}", what, tensor.name,
-         fmt::join(found->second.shape, "x"), architecture, fmt::join(tensor.shape, "x"));
+    fail("{}: tensor '{}' is {}, but architecture {} has {}: its kind or width is another", what,
+         tensor.name, fmt::join(found->second.shape, "x"), architecture,
+         fmt::join(tensor.shape, "x"));
   }
   const std::vector<float> values = found->second.to_floats();
   for (const float value : values) {
@@ -214,7 +232,7 @@ void check_no_other_tensors(const SafetensorsFile& file, const std::string& what
   }
 }
 
-Model load_model(const std::filesystem::path& path) {
+Model load_model(const std::filesystem::path& path, Scales scales) {
   if (!std::filesystem::exists(path)) {
     fail("{}: no model there; a finished 'pixeldp train' writes it", path.string());
   }
@@ -263,10 +281,18 @@ Model load_model(const std::filesystem::path& path) {
     }
   }
   if (metadata.has("quantisation_scales")) {
-    model.quantisation =
-        Quantisation{.scales = metadata.scales("quantisation_scales"),
-                     .images = metadata.number<std::int64_t>("quantisation_images"),
-                     .seed = metadata.number<std::uint64_t>("quantisation_seed")};
+    try {
+      for (const char* key : {"quantisation_images", "quantisation_seed"})
+        if (!metadata.has(key))
+          fail("{}: metadata '{}' is missing: 'pixeldp quantise RUN' makes the scales anew",
+               path.string(), key);
+      model.quantisation =
+          Quantisation{.scales = metadata.scales("quantisation_scales"),
+                       .images = metadata.number<std::int64_t>("quantisation_images"),
+                       .seed = metadata.number<std::uint64_t>("quantisation_seed")};
+    } catch (const Error&) {
+      if (scales == Scales::read) throw;
+    }
   }
   model.network = layers::make_network(model.spec, 0);
   load_parameters(file, path.string(), model.network);

@@ -31,7 +31,8 @@ inline const Quantisation* quantisation(const Model& model) {
   return model.quantisation ? &*model.quantisation : nullptr;
 }
 
-/// Throws an Error unless the model takes images, and has classes, like these.
+/// Each throws an Error unless the model takes images, and has classes, like these.
+void check_images_fit(const Model& model, std::string_view dataset, const ImageForm& form);
 void check_images_fit(const Model& model, const Dataset& dataset);
 
 /// The network's noise layer as the calibration demands it.
@@ -43,10 +44,14 @@ SafetensorsFile model_to_safetensors(const Model& model);
 /// Atomically.
 void save_model(const std::filesystem::path& path, const Model& model);
 
+/// What becomes of damaged scales for int8 in a model's file: an Error, or, where they will be made
+/// anew, none.
+enum class Scales { read, mend };
+
 /// Throws an Error that names the file and the tensor or metadata key that is missing or does not
 /// fit. A file without a sensitivity loads, but cannot be certified (Calibration::sensitivity is
 /// 0).
-Model load_model(const std::filesystem::path& path);
+Model load_model(const std::filesystem::path& path, Scales scales = Scales::read);
 
 /// Copies the tensors of a file into the parameters and buffers of those names; shapes must agree
 /// and values be finite. `what` names the file in errors.

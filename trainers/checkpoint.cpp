@@ -1,6 +1,7 @@
 #include "trainers/checkpoint.hpp"
 
 #include <cstdlib>
+#include <sstream>
 
 #include "engine/error.hpp"
 #include "engine/io/safetensors.hpp"
@@ -22,6 +23,20 @@ double number(const SafetensorsFile& file, const std::filesystem::path& path,
          key);
   }
   return value;
+}
+
+/// Where two configurations part, in words.
+std::string first_difference(const std::string& theirs, const std::string& ours) {
+  std::istringstream a(theirs), b(ours);
+  std::string there, here;
+  do {
+    if (!std::getline(a, there)) there = "nothing";
+    if (!std::getline(b, here)) here = "nothing";
+  } while (there == here && a && b);
+  const auto trimmed = [](const std::string& line) {
+    return line.substr(std::min(line.find_first_not_of(' '), line.size()));
+  };
+  return fmt::format("with '{}' where this one has '{}'", trimmed(there), trimmed(here));
 }
 
 }  // namespace
@@ -57,12 +72,12 @@ TrainingState load_checkpoint(const std::filesystem::path& path, layers::Network
                               const std::string& config) {
   const SafetensorsFile file = read_safetensors(path);
   const auto stored = file.metadata.find("config");
-  if (stored == file.metadata.end() || stored->second != config) {
+  if (stored == file.metadata.end()) fail("{}: this is no checkpoint of a training", path.string());
+  if (stored->second != config) {
     fail(
-        "{}: this checkpoint belongs to another configuration; resume with the configuration in "
-        "config.yaml "
-        "beside it, or train into another folder",
-        path.string());
+        "{}: this checkpoint belongs to another configuration, {}; resume with the configuration "
+        "in config.yaml beside it, or train into another folder",
+        path.string(), first_difference(stored->second, config));
   }
   load_parameters(file, path.string(), network);
   TrainingState state;

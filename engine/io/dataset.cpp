@@ -103,16 +103,35 @@ bool exists_maybe_gzip(const fs::path& path) {
   return fs::exists(path, error) || fs::exists(path.string() + ".gz", error);
 }
 
-/// A file that holds only a part of what is looked for is not taken for it, but named.
-void check_not_partial(const Known& known, const std::vector<std::string>& files,
-                       const fs::path& directory) {
-  if (exists_maybe_gzip(directory / files.front())) return;
-  for (const Known& part : all_known()) {
-    if (&part == &known || part.folder != known.folder) continue;
-    if (exists_maybe_gzip(directory / part.test.front()))
-      fail("{} is missing; {} beside it is only a part of {}: name the data set '{}' to use that",
-           (directory / files.front()).string(), part.test.front(), known.name, part.name);
+/// All files of the split are there. What is there instead, a part of the data set or another one,
+/// is not taken for it, but named.
+void check_files_exist(const Known& known, std::string_view split,
+                       const std::vector<std::string>& files, const fs::path& directory) {
+  std::vector<std::string> missing;
+  for (const std::string& file : files)
+    if (!exists_maybe_gzip(directory / file)) missing.push_back(file);
+  if (missing.empty()) return;
+  std::string instead;
+  for (const Known& other : all_known()) {
+    const std::string& sign = other.test.front();
+    if (other.test == known.test || !exists_maybe_gzip(directory / sign)) continue;
+    instead = fmt::format("; it holds {}: name the data set '{}' to use that", sign, other.name);
+    break;
   }
+  fail("{} lacks {}, plain or as .gz: the {} split of {} takes {}{}", directory.string(),
+       fmt::join(missing, ", "), split, known.name,
+       files.size() == 1 ? "it" : fmt::format("all of {}", fmt::join(files, ", ")), instead);
+}
+
+/// A file that was copied over another one would count its images twice, and lack the other's.
+void check_not_twice(const Dataset& dataset, const std::vector<CifarImages>& parts,
+                     const std::vector<std::string>& files, const fs::path& directory) {
+  for (std::size_t second = 1; second < parts.size(); ++second)
+    for (std::size_t first = 0; first < second; ++first)
+      if (parts[first].labels == parts[second].labels &&
+          parts[first].pixels == parts[second].pixels)
+        fail("{}: {} and {} hold the same images: copy the files of {} anew", directory.string(),
+             files[first], files[second], dataset.name);
 }
 
 void check_image(const Dataset& dataset, std::int64_t image) {
@@ -168,7 +187,7 @@ Dataset load_dataset(std::string_view name, std::string_view split, const fs::pa
     fail_usage("unknown split '{}' of data set {}: choose train or test", split, name);
   const std::vector<std::string>& files = split == "train" ? known.train : known.test;
   if (files.empty()) fail_usage("data set {} has no {} split", name, split);
-  check_not_partial(known, files, directory);
+  check_files_exist(known, split, files, directory);
 
   Dataset dataset;
   dataset.name = name;
@@ -181,8 +200,11 @@ Dataset load_dataset(std::string_view name, std::string_view split, const fs::pa
   if (known.format == FileFormat::idx) {
     load_idx(dataset, directory / files[0], directory / files[1], digest);
   } else {
-    for (const std::string& file : files) {
-      const CifarImages images = read_colours(known.format, directory / file, digest);
+    std::vector<CifarImages> parts;
+    for (const std::string& file : files)
+      parts.push_back(read_colours(known.format, directory / file, digest));
+    check_not_twice(dataset, parts, files, directory);
+    for (const CifarImages& images : parts) {
       dataset.pixels.insert(dataset.pixels.end(), images.pixels.begin(), images.pixels.end());
       dataset.labels.insert(dataset.labels.end(), images.labels.begin(), images.labels.end());
     }

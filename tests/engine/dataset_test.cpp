@@ -165,7 +165,8 @@ TEST_CASE("load_dataset reads the MNIST files, plain or compressed, with the sam
   CHECK(b.sha256 == a.sha256);
   CHECK(b.pixels == a.pixels);
 
-  CHECK_FAILS(load_dataset("mnist", "train", plain.path()), "train-images-idx3-ubyte': neither");
+  CHECK_FAILS(load_dataset("mnist", "train", plain.path()),
+              "lacks train-images-idx3-ubyte, train-labels-idx1-ubyte, plain or as .gz");
   CHECK_FAILS(load_dataset("mnist", "validation", plain.path()), "choose train or test");
   CHECK_FAILS(load_dataset("mnits", "test", plain.path()),
               "mnist, fashion-mnist, cifar-10, cifar-100");
@@ -198,6 +199,34 @@ TEST_CASE("load_dataset joins the five CIFAR-10 batches in order") {
   const Dataset fine = load_dataset("cifar-100", "train", folder.path());
   CHECK(fine.labels == Bytes{42});
   CHECK(fine.classes == 100);
+}
+
+TEST_CASE("a folder that lacks files, holds another data set or one file twice is refused") {
+  const TemporaryFolder folder;
+  const auto batch = [](int k) { return "data_batch_" + std::to_string(k) + ".bin"; };
+  for (const int k : {1, 2, 4, 5}) {
+    const auto label = static_cast<std::uint8_t>(k);
+    write_file_atomically(folder / batch(k), cifar({{label}, {label}}));
+  }
+  const auto load = [&](const char* name) { return load_dataset(name, "train", folder.path()); };
+  CHECK_FAILS(load("cifar-10"),
+              "lacks data_batch_3.bin, plain or as .gz: the train split of "
+              "cifar-10 takes all of data_batch_1.bin, data_batch_2.bin");
+  // Pixels of cifar() follow from the label's place, so that labels alone tell these apart.
+  write_file_atomically(folder / batch(3), cifar({{3}, {3}}));
+  CHECK(load("cifar-10").size() == 10);
+  write_file_atomically(folder / batch(3), cifar({{5}, {5}}));
+  CHECK_FAILS(load("cifar-10"), "data_batch_3.bin and data_batch_5.bin hold the same images");
+  write_file_atomically(folder / batch(3), cifar({{1, 2}, {1, 2}}));
+  CHECK_FAILS(load("cifar-10"), "is this a file of CIFAR-100?");
+  write_file_atomically(folder / batch(3), cifar({{3}, {10}}));
+  CHECK_FAILS(load("cifar-10"), "data_batch_3.bin: label 10 at offset 3073 is not below 10");
+
+  write_file_atomically(folder / "test_batch.bin", cifar({{1}}));
+  CHECK_FAILS(load("cifar-100"),
+              "lacks train.bin, plain or as .gz: the train split of cifar-100 "
+              "takes it; it holds test_batch.bin: name the data set 'cifar-10'");
+  CHECK_FAILS(load("mnist"), "'cifar-10'");
 }
 
 TEST_CASE("a part of a data set has its own name, and never stands in for the whole") {
