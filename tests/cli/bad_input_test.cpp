@@ -235,10 +235,6 @@ TEST_CASE("int8 without scales, or with damaged ones, is refused, and quantise m
   const Workplace place;
   place.done("train made.yaml --output run");
   const std::string int8 = " --precision int8 --images 0:1 --draws 2 --data ten";
-  if (run_program("info --json").output.find("\"avx512_vnni\":true") == std::string::npos) {
-    place.refused("certify run" + int8, "AVX-512 VNNI", 1, "run/certificates.jsonl");
-    return;
-  }
   place.refused("certify run" + int8, "'pixeldp quantise RUN' makes them", 1,
                 "run/certificates.jsonl");
   place.refused("predict run test:0 --precision int8 --data ten", "'pixeldp quantise RUN'");
@@ -276,4 +272,18 @@ TEST_CASE("int8 without scales, or with damaged ones, is refused, and quantise m
   place.done("certify bad" + int8);
   CHECK(text_of(place.folder / "bad/model.safetensors") ==
         text_of(place.folder / "run/model.safetensors"));
+}
+
+TEST_CASE("training in a precision that the processor has not is refused before it begins") {
+  const Workplace place;
+  const std::string train = "train made.yaml --output x --set training.precision=";
+  const Outcome outcome =
+      run_program(train + "bf16", place.folder.path(), "PIXELDP_INSTRUCTIONS=avx512");
+  CHECK(outcome.status == 1);
+  CHECK_MESSAGE(outcome.errors.find("training.precision: bf16: this processor has no AVX-512 BF16, "
+                                    "which products of bf16 take; training.precision: fp32 works "
+                                    "everywhere") != std::string::npos,
+                outcome.errors);
+  CHECK(!fs::exists(place.folder / "x"));
+  place.refused(train + "fp8", "training.precision", 2);
 }
