@@ -2,9 +2,11 @@
 
 #include "kernels/cuda/batch_norm.hpp"
 #include "kernels/cuda/pooling.hpp"
+#include "kernels/cuda/standardise.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/kernels/batch_norm_case.hpp"
 #include "tests/kernels/pooling_case.hpp"
+#include "tests/kernels/standardise_case.hpp"
 
 /// Runs the cases on the device that this is compiled for. Tensors begin `offset` floats after a
 /// multiple of 256 bytes.
@@ -80,6 +82,14 @@ inline void run(AddCase& c, std::size_t offset = 0) {
   const Tensor a(c.a, offset), b(c.b, offset), y(room, offset);
   add(nullptr, c.activation, static_cast<std::int64_t>(c.a.size()), a.data(), b.data(), y.data());
   c.y = y.values();
+}
+
+inline void run(StandardiseCase& c, std::size_t offset = 0) {
+  const std::vector<float> room(c.x.size(), -77.0f);
+  const Tensor x(c.x, offset), dy(c.dy, offset), y(room, offset), dx(room, offset);
+  standardise(nullptr, c.images, c.values, x.data(), y.data());
+  standardise_backward(nullptr, c.images, c.values, x.data(), dy.data(), dx.data());
+  c.y = y.values(), c.dx = dx.values();
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -6,9 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "kernels/cuda/device.cuh"
-#include "kernels/cuda/standardise.hpp"
-#include "tests/emulator/device_array.hpp"
+#include "tests/kernels/batch_norm_run.cuh"
 #include "tests/reference/values.hpp"
 #include "tests/throws_error.hpp"
 
@@ -92,22 +90,16 @@ TEST_CASE("emulated standardising and its gradient have the processor's bits") {
   for (const emulated::Schedule& schedule : emulated::adversarial_schedules) {
     CAPTURE(schedule.name());
     const emulated::WithSettings with(schedule);
-    for (const std::int64_t images : {1, 4, 5}) {
-      for (const std::int64_t n : {1, 31, 33, 200}) {
-        CAPTURE(images);
-        CAPTURE(n);
-        auto x = reference::reals(images * n, 5);
-        std::fill_n(x.begin(), n, 0.75f);
-        const auto dy = reference::reals(images * n, 6);
-        const std::vector<float> fence(x.size() + 1, -77.0f);
-        const emulated::DeviceArray<float> device_x(x), device_dy(dy), y(fence), dx(fence);
-        emulated::standardise(nullptr, images, n, device_x.data(), y.data());
-        emulated::standardise_backward(nullptr, images, n, device_x.data(), device_dy.data(),
-                                       dx.data());
-        auto expected_y = standardised(images, x), expected_dx = gradient(images, x, dy);
-        expected_y.push_back(-77.0f), expected_dx.push_back(-77.0f);
-        CHECK(y.values() == expected_y);
-        CHECK(dx.values() == expected_dx);
+    for (const auto& [images, values] : standardise_shapes) {
+      CAPTURE(images);
+      CAPTURE(values);
+      StandardiseCase expected = StandardiseCase::reals(images, values);
+      run_on_processor(expected);
+      for (const std::size_t offset : {0, 1}) {
+        StandardiseCase c = StandardiseCase::reals(images, values);
+        emulated::run(c, offset);
+        CHECK(c.y == expected.y);
+        CHECK(c.dx == expected.dx);
       }
     }
   }

@@ -16,5 +16,6 @@ BatchNormCase run_compiled(BatchNormCase c, std::size_t offset) { return after_r
 GlobalPoolCase run_compiled(GlobalPoolCase c, std::size_t offset) { return after_run(c, offset); }
 ShortcutCase run_compiled(ShortcutCase c, std::size_t offset) { return after_run(c, offset); }
 AddCase run_compiled(AddCase c, std::size_t offset) { return after_run(c, offset); }
+StandardiseCase run_compiled(StandardiseCase c, std::size_t offset) { return after_run(c, offset); }
 
 }  // namespace pixeldp::kernels::cuda

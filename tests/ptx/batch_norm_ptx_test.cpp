@@ -2,7 +2,8 @@
 
 #include "tests/ptx/batch_norm_on_device.hpp"
 
-/// Batch normalisation and pooling as nvcc compiled them, against the processor's.
+/// Batch normalisation, pooling and standardised images as nvcc compiled them, against the
+/// processor's.
 namespace pixeldp::kernels::cuda {
 namespace {
 
@@ -13,7 +14,7 @@ void check(const BatchNormCase& given, std::size_t offset = 0) {
 }
 
 template <class Case>
-void check_pooling(Case expected, std::size_t offset) {
+void check_bits(Case expected, std::size_t offset) {
   const Case result = run_compiled(expected, offset);
   run_on_processor(expected);
   CHECK(result.y == expected.y);
@@ -38,11 +39,17 @@ TEST_CASE("compiled batch normalisation has the processor's bits") {
 TEST_CASE("compiled pooling and shortcuts have the processor's bits") {
   for (const std::size_t offset : {0, 1}) {
     for (const GlobalPoolShape& s : global_pool_shapes)
-      check_pooling(GlobalPoolCase::integers(s), offset);
-    for (const ShortcutShape& s : shortcut_shapes) check_pooling(ShortcutCase::integers(s), offset);
+      check_bits(GlobalPoolCase::integers(s), offset);
+    for (const ShortcutShape& s : shortcut_shapes) check_bits(ShortcutCase::integers(s), offset);
     for (const std::int64_t size : {0, 1000, 1027})
-      check_pooling(AddCase::integers(Activation::leaky_relu(0.25f), size), offset);
+      check_bits(AddCase::integers(Activation::leaky_relu(0.25f), size), offset);
   }
+}
+
+TEST_CASE("compiled standardising has the processor's bits") {
+  for (const std::size_t offset : {0, 1})
+    for (const auto& [images, values] : standardise_shapes)
+      check_bits(StandardiseCase::reals(images, values), offset);
 }
 
 }  // namespace
