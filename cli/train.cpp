@@ -44,11 +44,14 @@ void add_train(CLI::App& program) {
     const TrainSummary summary =
         train(config, {.device = device, .output = output, .resume = o->resume});
     if (o->json) {
-      nlohmann::json report = {
-          {"run", output.string()},        {"steps", summary.steps},
-          {"loss", summary.loss},          {"test_accuracy", summary.test_accuracy},
-          {"certified_accuracy", nullptr}, {"sensitivity", summary.sensitivity},
-          {"seconds", summary.seconds}};
+      nlohmann::json report = {{"run", output.string()},
+                               {"steps", summary.steps},
+                               {"loss", summary.loss},
+                               {"test_accuracy", summary.test_accuracy},
+                               {"certified_accuracy", nullptr},
+                               {"sensitivity", summary.sensitivity},
+                               {"seconds", summary.seconds},
+                               {"standardise", summary.standardised ? "image" : "none"}};
       if (summary.certified_accuracy) report["certified_accuracy"] = *summary.certified_accuracy;
       fmt::print("{}\n", report.dump());
       return;
@@ -64,7 +67,10 @@ void add_train(CLI::App& program) {
           "certified        {:.2f} % at the construction bound (the same images and draws)\n",
           100.0 * *summary.certified_accuracy);
     }
-    if (summary.sensitivity > 0.0) fmt::print("sensitivity      {:.6f}\n", summary.sensitivity);
+    if (summary.sensitivity > 0.0) {
+      fmt::print("sensitivity      {:.6f}{}\n", summary.sensitivity,
+                 summary.standardised ? " (of standardised images)" : "");
+    }
   });
 }
 

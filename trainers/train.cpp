@@ -349,6 +349,7 @@ TrainSummary Trainer::run() {
     save_model(file("model.safetensors"), model_);
   }
   summary_.steps = state_.step;
+  summary_.standardised = config_.network.standardise;
   summary_.seconds = state_.seconds;
   return summary_;
 }

@@ -16,6 +16,7 @@ struct TrainOptions {
 
 struct TrainSummary {
   std::int64_t steps = 0;
+  bool standardised = false;  ///< the images, one by one
   double loss = 0.0, test_accuracy = 0.0, sensitivity = 0.0, seconds = 0.0;
   /// At the construction bound, on the images and draws of the test accuracy: an early look at what
   /// `pixeldp certify` will say. Nothing without noise, or where so few draws could never certify.

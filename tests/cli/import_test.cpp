@@ -70,6 +70,8 @@ TEST_CASE("an import that cannot be is refused by name, and writes nothing") {
     CHECK_MESSAGE(outcome.errors.find(part) != std::string::npos, outcome.errors);
   };
   refused("--width 2", 2, "no width");
+  refused("--slope 0.1", 2, "ReLU of slope 0");
+  refused("--standardise", 2, "not both");
   refused("--unknown", 2, "--unknown");
   instead("nowhere.safetensors --architecture resnet --depth 8 --dataset mnist", 1, "nowhere");
   instead("foreign.safetensors --architecture resnet --depth 14 --dataset mnist", 1, "layer1.1.");

@@ -108,6 +108,29 @@ TEST_CASE("a log is the same, byte for byte, whatever the processor's instructio
   CHECK(unknown.errors.find("sse9") != std::string::npos);
 }
 
+TEST_CASE("standardised images are learnt as well, and cost the radii a factor of 28") {
+  const Workplace place(60);
+  const auto report = [&](const std::string& arguments) {
+    const Outcome outcome = place.run(arguments + " --json");
+    REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
+    return json::parse(outcome.output);
+  };
+  const json plain = report("train made.yaml --output plain");
+  const json trained = report("train made.yaml --output run --set network.standardise=image");
+  CHECK(plain["standardise"] == "none");
+  CHECK(trained["standardise"] == "image");
+  CHECK(trained["test_accuracy"] > 0.9);
+  // 28 = sqrt(784); the projection holds both convolutions near 1.
+  CHECK(trained["sensitivity"] == doctest::Approx(28 * double{plain["sensitivity"]}).epsilon(0.2));
+  const json certified = report("certify run --draws 50" + place.data());
+  CHECK(certified["accuracy"] > 0.9);
+  CHECK(certified["mean_radius"] > 0.0);
+  const json before = report("certify plain --draws 50" + place.data());
+  CHECK(double{certified["mean_radius"]} < double{before["mean_radius"]} / 15);
+  CHECK(report("predict run test:3 --draws 50" + place.data())["predictions"].size() == 1);
+  CHECK(place.run("train made.yaml --output x --set network.standardise=channel").status == 2);
+}
+
 TEST_CASE("a trained network is quantised and certified in every precision that there is") {
   const Workplace place(60);
   REQUIRE(place.run("train made.yaml --output run").status == 0);
