@@ -16,7 +16,7 @@
 #include "pixeldp/model.hpp"
 #include "pixeldp/multi_draw.hpp"
 #include "pixeldp/network_sensitivity.hpp"
-#include "pixeldp/parseval.hpp"
+#include "pixeldp/weight_norms.hpp"
 #include "trainers/batch_source.hpp"
 #include "trainers/checkpoint.hpp"
 #include "trainers/prefetcher.hpp"
