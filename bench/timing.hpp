@@ -26,7 +26,8 @@ inline double median(std::vector<double> values) {
 }
 
 /// Several things timed in turns, each once per turn, so that whatever else the machine does meets
-/// all of them alike. The first turn warms up and does not count.
+/// all of them alike; every other turn goes backwards, so that it is not always the same one that
+/// finds in the caches what another left there. The first turn warms up and does not count.
 class Turns {
  public:
   /// Each thing does its work and returns the seconds it took, per item of whatever it counts.
@@ -35,8 +36,9 @@ class Turns {
   Turns(int repetitions, const std::vector<Thing>& things) : times_(things.size()) {
     for (int turn = -1; turn < repetitions; ++turn)
       for (std::size_t i = 0; i < things.size(); ++i) {
-        const double time = things[i]();
-        if (turn >= 0) times_[i].push_back(time);
+        const std::size_t thing = turn % 2 == 0 ? i : things.size() - 1 - i;
+        const double time = things[thing]();
+        if (turn >= 0) times_[thing].push_back(time);
       }
   }
 

@@ -38,20 +38,14 @@ class Training {
     apply_calibration(config.calibration, network_);
     for (const layers::Parameter* parameter : network_.parameters())
       velocity_.emplace_back(parameter->value.shape());
-    std::mt19937 random(1);
-    std::uniform_real_distribution<float> pixel(-0.5f, 0.5f);
     batch_.images = Tensor(network_.input.with_rows(config.batch));
-    for (float& value : batch_.images.values()) value = pixel(random);
-    for (std::int64_t i = 0; i < config.batch; ++i) {
-      batch_.rows.push_back({.source = i, .image = static_cast<std::uint32_t>(i), .draw = 0});
-      batch_.labels.push_back(static_cast<std::int32_t>(i % network_.classes()));
-    }
   }
   Training(const Training&) = delete;
   Training& operator=(const Training&) = delete;
 
   /// Seconds per step.
   double step() {
+    next_batch();
     return seconds([&] { step_.run(done_++, batch_, velocity_); });
   }
   /// Of the noise layer's forward pass alone, which also activates.
@@ -65,6 +59,22 @@ class Training {
   }
 
  private:
+  /// Random, and never the same twice, so that there is nothing to be learnt by heart.
+  void next_batch() {
+    std::mt19937 random(static_cast<std::uint32_t>(done_));
+    std::uniform_real_distribution<float> pixel(-0.5f, 0.5f);
+    std::uniform_int_distribution<std::int32_t> label(0, network_.classes() - 1);
+    for (float& value : batch_.images.values()) value = pixel(random);
+    batch_.rows.clear();
+    batch_.labels.clear();
+    for (std::int64_t i = 0; i < config_.batch; ++i) {
+      batch_.rows.push_back({.source = i,
+                             .image = static_cast<std::uint32_t>(i),
+                             .draw = static_cast<std::uint32_t>(done_)});
+      batch_.labels.push_back(label(random));
+    }
+  }
+
   TrainingConfig config_;
   layers::Network network_;
   TrainingStep step_;
