@@ -11,7 +11,7 @@ namespace pixeldp::bench {
 struct Options {
   int repetitions = 5;                             ///< timed turns, of which the median counts
   std::int64_t depth = 28, widening = 10;          ///< of the wide residual network
-  std::int64_t rows = 16;                          ///< of it that are evaluated together
+  std::int64_t rows = 64;                          ///< of it that are evaluated together
   std::int64_t images = 8, draws = 500;            ///< of each turn of the draws
   std::int64_t batch = 0;                          ///< of a training step; 0: as configured
   std::string python = "python3";                  ///< the interpreter that has PyTorch
