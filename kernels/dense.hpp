@@ -5,6 +5,7 @@
 
 #include "engine/device.hpp"
 #include "kernels/activation.hpp"
+#include "kernels/convolution.hpp"
 #include "kernels/prepared.hpp"
 
 namespace pixeldp::kernels {
@@ -14,6 +15,20 @@ namespace pixeldp::kernels {
 struct DenseShape {
   std::int64_t rows = 0, in = 0, out = 0;
 };
+
+/// The same as a 1x1 convolution, an image of one pixel to a row.
+inline Conv2dShape as_convolution(const DenseShape& shape) {
+  return {.batch = shape.rows,
+          .in_h = 1,
+          .in_w = 1,
+          .in_c = shape.in,
+          .out_c = shape.out,
+          .kernel_h = 1,
+          .kernel_w = 1,
+          .stride = 1,
+          .pad_h = {},
+          .pad_w = {}};
+}
 
 // Where tensors lie and how precise they are: as in kernels/convolution.hpp.
 

@@ -12,24 +12,9 @@
 namespace pixeldp {
 namespace {
 
-/// Makes libraries called in this scope use one thread, so that a prepared layer is the same, and
-/// gives the same bits, however many threads the run has.
-class OneThread {
- public:
-  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-  ~OneThread() { omp_set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
-
-/// Null where the layers are to be evaluated one by one.
 std::unique_ptr<kernels::Inference> prepare_body(const layers::Network& network,
                                                  const BodyPrecision& precision) {
   const auto in = precision.precision.value_or(kernels::Precision::fp32);
-  if (in == kernels::Precision::fp32) return nullptr;
   const kernels::InferencePlan plan = plan_body(network);
   return kernels::prepare_inference(plan, in, scales_of(plan, in, precision.quantisation));
 }
@@ -45,10 +30,7 @@ class HostDrawLoop : public DrawLoop {
         noise_size_(network.noise_shape(1).row_size()),
         noise_(network.noise),
         prefix_(stream_, network.prefix, network.input, kernels::Precision::fp32),
-        inference_(prepare_body(network, precision)),
-        body_(stream_,
-              inference_ ? std::span<const std::unique_ptr<layers::Layer>>() : network.body,
-              network.noise_shape(micro_batch), kernels::Precision::fp32),
+        body_(prepare_body(network, precision)),
         head_weight_(network.head->weight().value.clone()),
         head_bias_(network.head->bias().value.clone()) {}
 
@@ -59,22 +41,26 @@ class HostDrawLoop : public DrawLoop {
   struct Window;
   class Worker;
 
-  /// The rows of a micro-batch of so many in all. Layer by layer their number is fixed; otherwise
-  /// there are enough micro-batches for all threads, for their size does not show in the results.
+  /// The rows of a micro-batch of so many in all: enough micro-batches for all threads, for their
+  /// size does not show in the results.
   std::int64_t batch_of(std::int64_t rows) const {
-    if (!inference_) return micro_batch_;
     const std::int64_t threads = omp_get_num_threads();
     return std::clamp<std::int64_t>((rows + threads - 1) / threads, 1, micro_batch_);
   }
+
+  /// A worker that no other thread has: one of an earlier run, where there is one.
+  std::unique_ptr<Worker> take_worker() const;
+  void give_back(std::unique_ptr<Worker> worker) const;
 
   Stream stream_;
   std::int64_t micro_batch_, classes_, head_width_;
   std::int64_t image_size_, noise_size_;  // elements of an image, and of a row at the noise layer
   layers::Noise noise_;
   PreparedChain prefix_;
-  std::unique_ptr<kernels::Inference> inference_;  // null: layer by layer, in fp32
-  PreparedChain body_;
+  std::unique_ptr<kernels::Inference> body_;
   Tensor head_weight_, head_bias_;
+  mutable std::mutex idle_mutex_;
+  mutable std::vector<std::unique_ptr<Worker>> idle_;
 };
 
 /// The images whose prefixes are in memory, and what has been counted for them.
@@ -105,14 +91,11 @@ class HostDrawLoop::Worker {
       : p_(p),
         rows_(static_cast<std::size_t>(p.micro_batch_)),
         slots_(rows_.size()),
-        noisy_(Shape{p.micro_batch_, p.noise_size_}) {
+        image_(Shape{1, p.image_size_}),
+        noisy_(Shape{p.micro_batch_, p.noise_size_}),
+        features_(Shape{p.micro_batch_, p.head_width_}),
+        workspace_({}, static_cast<std::size_t>(p.body_->workspace_size())) {
     for (const std::int64_t size : p.prefix_.sizes) prefix_.emplace_back(Shape{1, size});
-    std::int64_t largest = p.inference_ ? p.head_width_ : 1;
-    for (const std::int64_t size : p.body_.sizes) largest = std::max(largest, size);
-    for (Tensor& half : halves_) half = Tensor(Shape{p.micro_batch_, largest});
-    if (p.inference_)
-      workspace_ = Memory({}, static_cast<std::size_t>(p.inference_->workspace_size()));
-    image_ = Tensor(Shape{1, p.image_size_});
   }
 
   /// Everything before the noise, for one image.
@@ -135,17 +118,8 @@ class HostDrawLoop::Worker {
     p_.noise_.forward(p_.stream_,
                       {.seed = plan.seed, .tag = plan.tag, .factor = 1.0f, .rows = rows},
                       p_.noise_size_, prefixes.data(), noisy_.data());
-    const float* x = noisy_.data();
-    if (p_.inference_) {
-      p_.inference_->run(count, x, halves_[0].data(), workspace_.data());
-      x = halves_[0].data();
-    }
-    for (std::size_t i = 0; i < p_.body_.layers.size(); ++i) {
-      float* const y = halves_[i % 2].data();
-      p_.body_.layers[i]->run(x, y);
-      x = y;
-    }
-    kernels::draw_statistics(p_.stream_, {count, p_.head_width_, p_.classes_}, x,
+    p_.body_->run(count, noisy_.data(), features_.data(), workspace_.data());
+    kernels::draw_statistics(p_.stream_, {count, p_.head_width_, p_.classes_}, features_.data(),
                              p_.head_weight_.data(), p_.head_bias_.data(), slots.data(),
                              window.votes.data(), window.sums.data(), window.squares.data());
     for (const std::int64_t slot : slots) {
@@ -158,11 +132,23 @@ class HostDrawLoop::Worker {
   const HostDrawLoop& p_;
   std::vector<kernels::NoiseRow> rows_;
   std::vector<std::int64_t> slots_;
-  Tensor image_, noisy_;
+  Tensor image_, noisy_, features_;
   std::vector<Tensor> prefix_;
-  Tensor halves_[2];  // layers after the noise read one and write the other
   Memory workspace_;
 };
+
+std::unique_ptr<HostDrawLoop::Worker> HostDrawLoop::take_worker() const {
+  const std::lock_guard lock(idle_mutex_);
+  if (idle_.empty()) return std::make_unique<Worker>(*this);
+  std::unique_ptr<Worker> worker = std::move(idle_.back());
+  idle_.pop_back();
+  return worker;
+}
+
+void HostDrawLoop::give_back(std::unique_ptr<Worker> worker) const {
+  const std::lock_guard lock(idle_mutex_);
+  idle_.push_back(std::move(worker));
+}
 
 void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
                        const StatisticsConsumer& consume) const {
@@ -201,9 +187,8 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
 
 #pragma omp parallel
   {
-    omp_set_num_threads(1);  // for whatever a layer calls; ends with the region
     std::unique_ptr<Worker> worker;
-    attempt([&] { worker = std::make_unique<Worker>(*this); });
+    attempt([&] { worker = take_worker(); });
     for (std::int64_t first = 0; first < images; first += per_window) {
 #pragma omp single
       {
@@ -222,12 +207,12 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
 #pragma omp for schedule(dynamic)
       for (std::int64_t row = 0; row < rows; row += batch) {
         attempt([&] {
-          const std::int64_t count = inference_ ? std::min(batch, rows - row) : batch;
-          worker->micro_batch(plan, *window, prefixes, row, count);
+          worker->micro_batch(plan, *window, prefixes, row, std::min(batch, rows - row));
           emit_finished();
         });
       }
     }
+    if (worker) attempt([&] { give_back(std::move(worker)); });
   }
   if (failure) std::rethrow_exception(failure);
 }
@@ -237,7 +222,6 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
 std::unique_ptr<DrawLoop> make_host_draw_loop(const layers::Network& network,
                                               std::int64_t micro_batch,
                                               const BodyPrecision& precision) {
-  const OneThread one_thread;
   return std::make_unique<HostDrawLoop>(network, micro_batch, precision);
 }
 

@@ -27,35 +27,22 @@ struct Descs {
       : x({s.batch, s.in_c, s.in_h, s.in_w}, f32, memory::format_tag::nhwc),
         weight({s.out_c, s.in_c, s.kernel_h, s.kernel_w}, f32, memory::format_tag::oihw),
         best_weight(weight.dims(), f32, memory::format_tag::any),
-        shift({s.out_c}, f32, memory::format_tag::a),
         y({s.batch, s.out_c, s.out_h(), s.out_w()}, f32, memory::format_tag::nhwc),
         strides{s.stride, s.stride},
         pad_before{s.pad_h.before, s.pad_w.before},
         pad_after{s.pad_h.after, s.pad_w.after} {}
 
-  memory::desc x, weight, best_weight, shift, y;
+  memory::desc x, weight, best_weight, y;
   memory::dims strides, pad_before, pad_after;
 };
 
-dnnl::convolution_forward::primitive_desc forward_desc(const Conv2dShape& s,
-                                                       const Conv2dEpilogue& epilogue = {}) {
+dnnl::convolution_forward::primitive_desc forward_desc(const Conv2dShape& s) {
   const Descs d(s);
   // Direct, never Winograd: before the noise the sensitivity is proved for this sum of products.
-  constexpr auto direct = dnnl::algorithm::convolution_direct;
-  constexpr auto inference = prop_kind::forward_inference;
-  // A residual is added afterwards, and the activation waits for it: oneDNN 2.6 has post-operations
-  // for sums, but adds the wrong values where it makes matrix products of a convolution, and
-  // crashes where an output sees nothing but padding.
-  const auto attributes =
-      onednn::attributes(epilogue.residual ? Activation::identity() : epilogue.activation);
-  if (epilogue.shift == nullptr)
-    return {{inference, direct, d.x, d.best_weight, d.y, d.strides, d.pad_before, d.pad_after},
-            attributes,
-            onednn::engine()};
-  return {
-      {inference, direct, d.x, d.best_weight, d.shift, d.y, d.strides, d.pad_before, d.pad_after},
-      attributes,
-      onednn::engine()};
+  return {{prop_kind::forward_inference, dnnl::algorithm::convolution_direct, d.x, d.best_weight,
+           d.y, d.strides, d.pad_before, d.pad_after},
+          onednn::attributes(),
+          onednn::engine()};
 }
 
 /// A primitive with what it takes to run it. Making one is slow, so each thread keeps those it has
@@ -137,64 +124,6 @@ void conv2d_backward_weight(const Conv2dShape& shape, const float* x, const floa
                  {DNNL_ARG_DIFF_WEIGHTS, packed}});
     onednn::reorder(packed, onednn::wrap(d.weight, dweight));
   });
-}
-
-namespace {
-
-class PreparedConv2d : public Prepared {
- public:
-  PreparedConv2d(const Conv2dShape& shape, const float* weight, const Conv2dEpilogue& epilogue)
-      : shape_(shape),
-        descs_(shape),
-        adds_(epilogue.residual),
-        activation_(epilogue.activation),
-        desc_(forward_desc(shape, epilogue)),
-        primitive_(desc_),
-        weight_(desc_.weights_desc(), onednn::engine()) {
-    onednn::reorder(onednn::wrap(descs_.weight, scaled(shape, weight, epilogue.scale).data()),
-                    weight_);
-    if (epilogue.shift == nullptr) return;
-    shift_ = memory(descs_.shift, onednn::engine());
-    onednn::reorder(onednn::wrap(descs_.shift, epilogue.shift), shift_);
-  }
-
-  void run(const float* x, float* y, const float* residual) const override {
-    onednn::guarded(describe("forward", shape_), [&] {
-      std::unordered_map<int, memory> arguments = {{DNNL_ARG_SRC, onednn::wrap(descs_.x, x)},
-                                                   {DNNL_ARG_WEIGHTS, weight_},
-                                                   {DNNL_ARG_DST, onednn::wrap(descs_.y, y)}};
-      if (shift_) arguments.emplace(DNNL_ARG_BIAS, shift_);
-      onednn::run(primitive_, desc_.scratchpad_desc(), std::move(arguments));
-    });
-    if (!adds_) return;
-    add(activation_, shape_.batch * shape_.out_h() * shape_.out_w() * shape_.out_c, y, residual, y);
-  }
-
- private:
-  static std::vector<float> scaled(const Conv2dShape& shape, const float* weight,
-                                   const float* scale) {
-    std::vector<float> result(weight, weight + shape.weight_size());
-    if (scale == nullptr) return result;
-    const auto kernel = result.size() / static_cast<std::size_t>(shape.out_c);
-    for (std::size_t i = 0; i < result.size(); ++i) result[i] *= scale[i / kernel];
-    return result;
-  }
-
-  Conv2dShape shape_;
-  Descs descs_;
-  bool adds_;
-  Activation activation_;
-  dnnl::convolution_forward::primitive_desc desc_;
-  dnnl::convolution_forward primitive_;
-  memory weight_, shift_;
-};
-
-}  // namespace
-
-std::unique_ptr<Prepared> prepare_conv2d(const Conv2dShape& shape, const float* weight,
-                                         const Conv2dEpilogue& epilogue) {
-  return onednn::guarded(describe("forward", shape),
-                         [&] { return std::make_unique<PreparedConv2d>(shape, weight, epilogue); });
 }
 
 }  // namespace cpu

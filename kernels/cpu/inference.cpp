@@ -1,113 +1,30 @@
 #include "kernels/inference.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
-#include "kernels/cpu/onednn.hpp"
+#include "engine/error.hpp"
+#include "kernels/cpu/product.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
+#include "kernels/dense.hpp"
 #include "kernels/pooling_arguments.hpp"
 
 // How rows travel. Up to `pass_rows` rows go through the plan together, which reads the weights of
 // deep layers, larger than any cache, once for all of them. Where rows are larger than weights, a
 // few at a time (a tile) go through several steps (a segment), so that what passes from step to
-// step stays in the cache. A product takes a block of rows, the least that keeps a processor busy:
-// its shape never changes, and with it neither does the order of its sums.
+// step stays in the cache.
 
 namespace pixeldp::kernels {
 
-int InferencePlan::add(InferenceStep step) {
-  using Kind = InferenceStep::Kind;
-  const Conv2dShape& c = step.convolution;
-  const ShortcutShape& s = step.shortcut_shape;
-  const std::int64_t in = sizes.at(static_cast<std::size_t>(step.input));
-  std::int64_t expected = in, out = in;
-  switch (step.kind) {
-    case Kind::convolution:
-      expected = c.in_h * c.in_w * c.in_c;
-      step.outputs = c.out_c;
-      out = c.out_h() * c.out_w() * c.out_c;
-      break;
-    case Kind::dense:
-      expected = static_cast<std::int64_t>(step.weight.size()) / step.outputs;
-      out = step.outputs;
-      break;
-    case Kind::shortcut:
-      check_shortcut_shape(s);
-      expected = s.in_h * s.in_w * s.in_c;
-      step.outputs = s.out_c;
-      out = s.out_h() * s.out_w() * s.out_c;
-      break;
-    case Kind::pool:
-      out = step.outputs;
-      break;
-    case Kind::scaling:
-      break;
-  }
-  const bool by_channel = step.kind == Kind::pool || step.kind == Kind::scaling;
-  if (by_channel && (step.outputs < 1 || in % step.outputs != 0))
-    fail("step {} of a plan takes {} channels, not rows of {} values", step.name, step.outputs, in);
-  if (in != expected)
-    fail("step {} of a plan takes rows of {} values, not {}", step.name, expected, in);
-  if (step.residual >= 0 && sizes.at(static_cast<std::size_t>(step.residual)) != out)
-    fail("step {} of a plan adds rows of another size", step.name);
-  sizes.push_back(out);
-  steps.push_back(std::move(step));
-  return static_cast<int>(steps.size());
-}
-
-std::string inference_obstacle(Precision precision) {
-  const CpuFeatures& cpu = cpu_features();
-  if (precision == Precision::bf16 && !cpu.bf16)
-    return "this processor has no AVX-512 BF16, which products of bf16 take";
-  if (precision == Precision::int8 && !cpu.vnni)
-    return "this processor has no AVX-512 VNNI, which exact sums of 8-bit products take";
-  if (precision == Precision::tf32) return "processors have no tf32";
-  return {};
-}
-
 namespace {
 
-using cpu::InferenceKernels, cpu::InferenceTarget, cpu::Real, cpu::ShortcutSpan;
-using dnnl::memory;
+using cpu::InferenceKernels, cpu::InferenceTarget, cpu::Product, cpu::Real, cpu::ShortcutSpan;
 using Kind = InferenceStep::Kind;
-using Type = memory::data_type;
-using Tag = memory::format_tag;
 
 constexpr std::int64_t pass_rows = 64;
 constexpr std::int64_t alignment = 64;
-
-/// Makes libraries called in this scope use one thread: a primitive's order of sums is part of what
-/// it was made for.
-class OneThread {
- public:
-  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-  ~OneThread() { omp_set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
-
-/// The largest power of 2 that is not above x, within bounds that are powers of 2.
-std::int64_t power_of_2(std::int64_t x, std::int64_t least, std::int64_t most) {
-  return std::clamp(static_cast<std::int64_t>(
-                        std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(x, 1)))),
-                    least, most);
-}
-
-/// Rows that a product takes at once.
-std::int64_t block_of(const InferenceStep& step) {
-  constexpr std::int64_t enough = 32'000'000;  // multiply-adds
-  if (step.kind == Kind::dense) return pass_rows;
-  if (step.kind == Kind::convolution)
-    return power_of_2(2 * enough / std::max<std::int64_t>(step.convolution.multiply_adds(), 1), 1,
-                      16);
-  return 1;
-}
 
 /// Rows that go through a product and its neighbours together: as many as stay in the cache, but
 /// enough that reading the weights costs little.
@@ -117,7 +34,7 @@ std::int64_t tile_of(const InferencePlan& plan, std::size_t i) {
   const std::int64_t row =
       2 * (plan.sizes[static_cast<std::size_t>(step.input)] + plan.sizes[i + 1]);
   const auto weights = static_cast<std::int64_t>(2 * step.weight.size());
-  return power_of_2(std::max(cached, weights / 2) / row, block_of(step), pass_rows);
+  return std::clamp<std::int64_t>(std::max(cached, weights / 2) / row, 1, pass_rows);
 }
 
 /// The weight of a step that multiplies, its outputs' scales applied.
@@ -129,80 +46,12 @@ std::vector<float> scaled_weight(const InferenceStep& step) {
   return weight;
 }
 
-/// A oneDNN primitive for a block of rows, with its constant operands.
-class Product {
- public:
-  /// Real operands: `from` and `to` are fp32 or bf16, and shift, residual (what y holds beforehand)
-  /// and activation are the primitive's. Integers: s8 to s32, and none of those are.
-  Product(const InferenceStep& step, std::int64_t block, Type from, Type to, const memory& weight) {
-    const bool real = to != Type::s32;
-    const Conv2dShape& s = step.convolution;
-    const bool dense = step.kind == Kind::dense;
-    const std::int64_t inputs = static_cast<std::int64_t>(step.weight.size()) / step.outputs;
-    source_ = dense ? memory::desc({block, inputs}, from, Tag::ab)
-                    : memory::desc({block, s.in_c, s.in_h, s.in_w}, from, Tag::nhwc);
-    result_ = dense ? memory::desc({block, step.outputs}, to, Tag::ab)
-                    : memory::desc({block, s.out_c, s.out_h(), s.out_w()}, to, Tag::nhwc);
-    const memory::desc best(weight.get_desc().dims(), from, Tag::any);
-    memory::desc bias;
-    if (real) bias = memory::desc({step.outputs}, Type::f32, Tag::a);
-    const auto attributes =
-        real && step.residual >= 0
-            ? onednn::adding_attributes(step.activation)
-            : onednn::attributes(real ? step.activation : Activation::identity());
-    constexpr auto inference = dnnl::prop_kind::forward_inference;
-    const auto take = [&](const auto& desc, dnnl::primitive primitive) {
-      primitive_ = std::move(primitive);
-      scratch_ = desc.scratchpad_desc();
-      weight_ = memory(desc.weights_desc(), onednn::engine());
-      onednn::reorder(weight, weight_);
-    };
-    if (dense) {
-      using Op = dnnl::inner_product_forward;
-      const Op::primitive_desc desc(real ? Op::desc(inference, source_, best, bias, result_)
-                                         : Op::desc(inference, source_, best, result_),
-                                    attributes, onednn::engine());
-      take(desc, Op(desc));
-    } else {
-      using Op = dnnl::convolution_forward;
-      constexpr auto direct = dnnl::algorithm::convolution_direct;
-      const memory::dims strides = {s.stride, s.stride}, before = {s.pad_h.before, s.pad_w.before},
-                         after = {s.pad_h.after, s.pad_w.after};
-      const Op::primitive_desc desc(
-          real ? Op::desc(inference, direct, source_, best, bias, result_, strides, before, after)
-               : Op::desc(inference, direct, source_, best, result_, strides, before, after),
-          attributes, onednn::engine());
-      take(desc, Op(desc));
-    }
-    if (!real) return;
-    bias_ = memory(bias, onednn::engine());
-    auto* const values = static_cast<float*>(bias_.get_data_handle());
-    std::fill_n(values, step.outputs, 0.0f);
-    std::ranges::copy(step.shift, values);
-  }
-
-  void run(const void* x, void* y) const {
-    std::unordered_map<int, memory> arguments = {{DNNL_ARG_SRC, onednn::wrap(source_, x)},
-                                                 {DNNL_ARG_WEIGHTS, weight_},
-                                                 {DNNL_ARG_DST, onednn::wrap(result_, y)}};
-    if (bias_) arguments.emplace(DNNL_ARG_BIAS, bias_);
-    onednn::run(primitive_, scratch_, std::move(arguments));
-  }
-
- private:
-  memory::desc source_, result_, scratch_;
-  dnnl::primitive primitive_;
-  memory weight_, bias_;
-};
-
-/// The weight of a step that multiplies as oneDNN takes it from us, in rows of outputs.
-memory::desc plain_weight(const InferenceStep& step, Type type) {
-  const Conv2dShape& s = step.convolution;
-  if (step.kind == Kind::dense)
-    return {{step.outputs, static_cast<std::int64_t>(step.weight.size()) / step.outputs},
-            type,
-            Tag::ab};
-  return {{s.out_c, s.in_c, s.kernel_h, s.kernel_w}, type, Tag::oihw};
+/// The convolution that a step which multiplies is.
+Conv2dShape shape_of(const InferenceStep& step) {
+  if (step.kind == Kind::convolution) return step.convolution;
+  return as_convolution({.rows = 1,
+                         .in = static_cast<std::int64_t>(step.weight.size()) / step.outputs,
+                         .out = step.outputs});
 }
 
 class HostInference : public Inference {
@@ -212,15 +61,14 @@ class HostInference : public Inference {
     if (precision_ == Precision::int8) check(scales);
     choose_representations(scales);
     choose_segments();
-    place();
     steps_.resize(plan_.steps.size());
     for (std::size_t i = 0; i < steps_.size(); ++i) prepare(i);
+    place();
   }
 
   std::int64_t workspace_size() const override { return workspace_; }
   void run(std::int64_t rows, const float* x, float* y, void* workspace,
            const InferenceObserver& observe) const override {
-    const OneThread one_thread;
     auto* const memory = static_cast<std::byte*>(workspace);
     for (std::int64_t first = 0; first < rows; first += pass_rows) {
       const std::int64_t count = std::min(pass_rows, rows - first);
@@ -243,9 +91,8 @@ class HostInference : public Inference {
     std::int64_t tile = 1;
   };
   struct Step {
-    std::int64_t block = 1;
     std::unique_ptr<Product> product;
-    std::vector<float> scale, shift;  ///< of sums of integers, or of a scaling
+    std::vector<float> scale, shift;  ///< of a scaling
     std::int64_t scratch_at = 0;
   };
 
@@ -253,7 +100,6 @@ class HostInference : public Inference {
     return cpu::simd_kernels(cpu::best_instruction_set()).inference;
   }
   Real real_kind() const { return precision_ == Precision::bf16 ? Real::bf16 : Real::fp32; }
-  static Type type(Real kind) { return kind == Real::bf16 ? Type::bf16 : Type::f32; }
   static std::int64_t bytes(Real kind) { return kind == Real::bf16 ? 2 : 4; }
   std::int64_t size(int value) const { return plan_.sizes[static_cast<std::size_t>(value)]; }
   const Value& value(int number) const { return values_[static_cast<std::size_t>(number)]; }
@@ -293,7 +139,9 @@ class HostInference : public Inference {
       read.inverse_scale = inverse;
     }
     values_.back().is_real = true;
-    if (plan_.steps.empty() || plan_.steps.back().kind != Kind::shortcut)
+    // A shortcut keeps the kind of what it reads; what is added has that of the sum.
+    if (plan_.steps.empty() ||
+        (plan_.steps.back().kind != Kind::shortcut && plan_.steps.back().residual < 0))
       values_.back().kind = Real::fp32;
   }
 
@@ -367,12 +215,10 @@ class HostInference : public Inference {
       if (value.is_real) value.real_at = take(count * bytes(value.kind), first, last);
       if (value.is_bytes) value.bytes_at = take(count, first, last);
     }
-    steps_.resize(plan_.steps.size());
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const InferenceStep& step = plan_.steps[i];
-      steps_[i].block = block_of(step);
-      if (precision_ == Precision::int8 && step.multiplies())
-        steps_[i].scratch_at = take(4 * steps_[i].block * plan_.sizes[i + 1], i + 1, i + 1);
+      if (steps_[i].product)
+        steps_[i].scratch_at = take(steps_[i].product->scratch_size(pass_rows), i + 1, i + 1);
       if (step.kind == Kind::pool)
         steps_[i].scratch_at = take(4 * pool_lanes * step.outputs, i + 1, i + 1);
     }
@@ -390,23 +236,15 @@ class HostInference : public Inference {
         prepared.shift.assign(static_cast<std::size_t>(step.outputs), 0.0f);
       return;
     }
-    onednn::guarded(fmt::format("layer {}", step.name), [&] {
-      const std::vector<float> weight = scaled_weight(step);
-      if (precision_ != Precision::int8) {
-        const Type real = type(real_kind());
-        prepared.product =
-            std::make_unique<Product>(step, prepared.block, real, type(values_[i + 1].kind),
-                                      onednn::wrap(plain_weight(step, Type::f32), weight.data()));
-        return;
-      }
-      const std::vector<std::int8_t> rounded = round_weight(step, weight, prepared.scale);
-      prepared.shift = step.shift;
-      if (prepared.shift.empty())
-        prepared.shift.assign(static_cast<std::size_t>(step.outputs), 0.0f);
-      prepared.product =
-          std::make_unique<Product>(step, prepared.block, Type::s8, Type::s32,
-                                    onednn::wrap(plain_weight(step, Type::s8), rounded.data()));
-    });
+    const std::vector<float> weight = scaled_weight(step);
+    const Conv2dShape shape = shape_of(step);
+    if (precision_ == Precision::int8) {
+      std::vector<float> scale;
+      const std::vector<std::int8_t> rounded = round_weight(step, weight, scale);
+      prepared.product = std::make_unique<Product>(shape, rounded, scale, step.shift);
+    } else {
+      prepared.product = std::make_unique<Product>(shape, precision_, weight, step.shift);
+    }
     plan_.steps[i].weight = {};
   }
 
@@ -444,7 +282,7 @@ class HostInference : public Inference {
   }
   InferenceTarget target(std::byte* memory, int number, std::int64_t row) const {
     return {.real = real(memory, number, row),
-            .bytes = reinterpret_cast<std::int8_t*>(as_bytes(memory, number, row)),
+            .bytes = reinterpret_cast<std::uint8_t*>(as_bytes(memory, number, row)),
             .inverse_scale = value(number).inverse_scale};
   }
 
@@ -529,36 +367,16 @@ class HostInference : public Inference {
 
   void multiply(std::size_t i, std::int64_t row, std::int64_t count, std::byte* memory) const {
     const InferenceStep& step = plan_.steps[i];
-    const Step& prepared = steps_[i];
     const int made = static_cast<int>(i) + 1;
-    for (std::int64_t r = 0; r < count; r += prepared.block) {
-      const std::int64_t live = std::min(prepared.block, count - r);
-      const std::byte* residual = nullptr;
-      if (step.residual >= 0)
-        residual =
-            real(memory, step.residual, row) + r * size(made) * bytes(value(step.residual).kind);
-      InferenceTarget to = target(memory, made, row);
-      if (to.real)
-        to.real = static_cast<std::byte*>(to.real) + r * size(made) * bytes(value(made).kind);
-      if (to.bytes) to.bytes += r * size(made);
-      if (precision_ != Precision::int8) {
-        if (residual)
-          kernels_.scaling({.pixels = live, .channels = size(made)}, value(step.residual).kind,
-                           value(made).kind, residual, {.real = to.real});
-        prepared.product->run(
-            real(memory, step.input, row) + r * size(step.input) * bytes(real_kind()), to.real);
-        continue;
-      }
-      auto* const sums = reinterpret_cast<std::int32_t*>(memory + prepared.scratch_at);
-      prepared.product->run(as_bytes(memory, step.input, row) + r * size(step.input), sums);
-      kernels_.requantise({.pixels = live * size(made) / step.outputs,
-                           .channels = step.outputs,
-                           .scale = prepared.scale.data(),
-                           .shift = prepared.shift.data(),
-                           .slope = step.activation.slope,
-                           .residual = residual},
-                          value(made).kind, sums, to);
-    }
+    steps_[i].product->run(
+        count,
+        precision_ == Precision::int8 ? as_bytes(memory, step.input, row)
+                                      : real(memory, step.input, row),
+        {.activation = step.activation,
+         .kind = value(made).kind,
+         .target = target(memory, made, row),
+         .residual = step.residual >= 0 ? real(memory, step.residual, row) : nullptr},
+        memory + steps_[i].scratch_at);
   }
 
   Precision precision_;
@@ -576,7 +394,6 @@ std::unique_ptr<Inference> prepare_inference(const InferencePlan& plan, Precisio
                                              std::span<const float> scales) {
   if (const std::string obstacle = inference_obstacle(precision); !obstacle.empty())
     fail("{}: calculate in fp32", obstacle);
-  const OneThread one_thread;
   return std::make_unique<HostInference>(plan, precision, scales);
 }
 

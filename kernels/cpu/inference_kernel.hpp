@@ -12,54 +12,85 @@ namespace pixeldp::kernels::cpu {
 
 using Half = std::uint16_t;
 
+/// A single value in place of a vector of V's, for what is left of channels.
 template <class V>
-[[gnu::always_inline]] inline float load_real(const float* p) {
-  return *p;
+struct Single {
+  static constexpr int lanes = 1;
+  using Floats = float;
+  using Words = std::uint32_t;
+  using Halves = Half;
+  using Bytes = std::uint8_t;
+};
+
+/// Converts integers of any size, lane by lane.
+template <class V, class To, class From>
+[[gnu::always_inline]] inline To resized(From x) {
+  if constexpr (V::lanes == 1)
+    return static_cast<To>(x);
+  else
+    return __builtin_convertvector(x, To);
+}
+
+// V, here and below, may be a Single.
+
+template <class V>
+[[gnu::always_inline]] inline typename V::Floats load_real(const float* p) {
+  typename V::Floats v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
 }
 template <class V>
-[[gnu::always_inline]] inline float load_real(const Half* p) {
-  return __builtin_bit_cast(float, std::uint32_t{*p} << 16);
+[[gnu::always_inline]] inline typename V::Floats load_real(const Half* p) {
+  typename V::Halves h;
+  __builtin_memcpy(&h, p, sizeof h);
+  return __builtin_bit_cast(typename V::Floats, resized<V, typename V::Words>(h) << 16);
 }
 template <class V>
-[[gnu::always_inline]] inline void store_real(float* p, float value) {
-  *p = value;
+[[gnu::always_inline]] inline void store_real(float* p, typename V::Floats v) {
+  __builtin_memcpy(p, &v, sizeof v);
 }
 /// To nearest, ties to even; what is not a number stays none.
 template <class V>
-[[gnu::always_inline]] inline void store_real(Half* p, float value) {
-  const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, value);
-  const std::uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-  *p = static_cast<Half>(value == value ? rounded : 0x7fc0u);
+[[gnu::always_inline]] inline void store_real(Half* p, typename V::Floats v) {
+  using Words = typename V::Words;
+  const Words bits = __builtin_bit_cast(Words, v), none = Words{} + 0x7fc0u;
+  const Words rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+  const auto halves = resized<V, typename V::Halves>(v == v ? rounded : none);
+  __builtin_memcpy(p, &halves, sizeof halves);
 }
 
-/// round(clamp(value * inverse_scale, -127, 127)), ties to even. Adding 1.5 * 2^23 leaves no bits
-/// for a fraction.
+/// round(clamp(v * inverse_scale, -127, 127)), ties to even. Adding 1.5 * 2^23 leaves no bits for a
+/// fraction, and the whole number in the last ones.
 template <class V>
-[[gnu::always_inline]] inline std::int8_t to_byte(float value, float inverse_scale) {
+[[gnu::always_inline]] inline void store_byte(std::uint8_t* p, typename V::Floats v,
+                                              float inverse_scale) {
+  using Floats = typename V::Floats;
   constexpr float magic = 12582912.0f;
-  float scaled = value * inverse_scale;
-  scaled = scaled > -127.0f ? scaled : -127.0f;
-  scaled = scaled < 127.0f ? scaled : 127.0f;
-  return static_cast<std::int8_t>(static_cast<std::int32_t>((scaled + magic) - magic));
+  const Floats most = Floats{} + 127.0f;
+  v = v * inverse_scale;
+  v = v > -most ? v : -most;
+  v = v < most ? v : most;
+  const auto bytes = resized<V, typename V::Bytes>(
+      __builtin_bit_cast(typename V::Words, v + magic) + std::uint32_t{zero_byte});
+  __builtin_memcpy(p, &bytes, sizeof bytes);
 }
 
-template <class V>
-[[gnu::always_inline]] inline float activated(float value, float slope) {
-  return value > 0.0f ? value : slope * value;
-}
-
-/// The loop over channels, 16 at a time and no more, for many layers have just as many; `value(c)`
-/// is what is to be activated and stored as channel c.
+/// Stores activation(value(c)) for all channels c: value.operator()<V>(c) is that of V::lanes
+/// channels from c on.
 template <class V, bool real, bool bytes, class To, class Value>
 [[gnu::always_inline]] inline void store_pixel(std::int64_t channels, float slope, To* to,
-                                               std::int8_t* byte, float inverse_scale,
+                                               std::uint8_t* byte, float inverse_scale,
                                                Value value) {
-#pragma omp simd safelen(16)
-  for (std::int64_t c = 0; c < channels; ++c) {
-    const float v = activated<V>(value(c), slope);
-    if constexpr (real) store_real<V>(to + c, v);
-    if constexpr (bytes) byte[c] = to_byte<V>(v, inverse_scale);
-  }
+  const auto store = [=]<class L>(std::int64_t c, L*) __attribute__((always_inline)) {
+    const typename L::Floats v = value.template operator()<L>(c);
+    const typename L::Floats active = v > 0.0f ? v : slope * v;
+    if constexpr (real) store_real<L>(to + c, active);
+    if constexpr (bytes) store_byte<L>(byte + c, active, inverse_scale);
+  };
+  std::int64_t c = 0;
+#pragma GCC unroll 4
+  for (; c + V::lanes <= channels; c += V::lanes) store(c, static_cast<V*>(nullptr));
+  for (; c < channels; ++c) store(c, static_cast<Single<V>*>(nullptr));
 }
 
 template <class V, bool real, bool bytes, class From, class To>
@@ -75,35 +106,12 @@ void scale_pixels(const ScalingSpan& s, const From* x, const InferenceTarget& t)
                                   bytes ? t.bytes + at : nullptr, t.inverse_scale, value);
     };
     if (scale)
-      store([=](std::int64_t c) __attribute__((always_inline)) {
-        return load_real<V>(from + c) * scale[c] + shift[c];
+      store([=]<class L>(std::int64_t c) __attribute__((always_inline)) {
+        return load_real<L>(from + c) * load_real<L>(scale + c) + load_real<L>(shift + c);
       });
     else
-      store([=](std::int64_t c) __attribute__((always_inline)) { return load_real<V>(from + c); });
-  }
-}
-
-template <class V, bool real, bool bytes, class To>
-void requantise_pixels(const ScalingSpan& s, const std::int32_t* sums, const InferenceTarget& t) {
-  To* const to = static_cast<To*>(t.real);
-  const To* const residual = static_cast<const To*>(s.residual);
-  const float* const scale = s.scale;
-  const float* const shift = s.shift;
-  for (std::int64_t p = 0; p < s.pixels; ++p) {
-    const std::int64_t at = p * s.channels;
-    const std::int32_t* const sum = sums + at;
-    const auto store = [&](auto value) __attribute__((always_inline)) {
-      store_pixel<V, real, bytes>(s.channels, s.slope, real ? to + at : nullptr,
-                                  bytes ? t.bytes + at : nullptr, t.inverse_scale, value);
-    };
-    if (residual)
-      store([ =, add = residual + at ](std::int64_t c) __attribute__((always_inline)) {
-        return static_cast<float>(sum[c]) * scale[c] + shift[c] + load_real<V>(add + c);
-      });
-    else
-      store([=](std::int64_t c) __attribute__((always_inline)) {
-        return static_cast<float>(sum[c]) * scale[c] + shift[c];
-      });
+      store([=]<class L>(std::int64_t c)
+                __attribute__((always_inline)) { return load_real<L>(from + c); });
   }
 }
 
@@ -135,17 +143,6 @@ void scaling(const ScalingSpan& s, Real from, Real to, const void* x, const Infe
       });
 }
 
-template <class V>
-void requantise(const ScalingSpan& s, Real to, const std::int32_t* sums, const InferenceTarget& t) {
-  for_target(
-      t, [&]<bool real, bool bytes>() __attribute__((always_inline)) {
-        if (to == Real::fp32)
-          requantise_pixels<V, real, bytes, float>(s, sums, t);
-        else
-          requantise_pixels<V, real, bytes, Half>(s, sums, t);
-      });
-}
-
 /// In the order of kernels::shortcut_forward. known_extent: that of the windows; 0: any.
 template <class V, int known_extent, class T>
 void shortcut_of(const ShortcutSpan& s, const T* x, T* y) {
@@ -164,8 +161,8 @@ void shortcut_of(const ShortcutSpan& s, const T* x, T* y) {
         for (std::int64_t r = 0; r < extent; ++r)
 #pragma GCC unroll 2
           for (std::int64_t t = 0; t < extent; ++t)
-            sum += load_real<V>(corner + (r * s.in_w + t) * s.in_c + c);
-        store_real<V>(own + c, sum / pixels);
+            sum += load_real<Single<V>>(corner + (r * s.in_w + t) * s.in_c + c);
+        store_real<Single<V>>(own + c, sum / pixels);
       }
     }
   }
@@ -198,7 +195,7 @@ void pool_of(std::int64_t pixels, std::int64_t channels, const From* x, To* y, f
     float* const sum = lanes + p % count * channels;
     const From* const pixel = x + p * channels;
 #pragma omp simd safelen(16)
-    for (std::int64_t c = 0; c < channels; ++c) sum[c] += load_real<V>(pixel + c);
+    for (std::int64_t c = 0; c < channels; ++c) sum[c] += load_real<Single<V>>(pixel + c);
   }
   for (std::int64_t step = count / 2; step > 0; step /= 2) {
     const float* const from = lanes + step * channels;
@@ -207,7 +204,7 @@ void pool_of(std::int64_t pixels, std::int64_t channels, const From* x, To* y, f
   }
   const float divisor = static_cast<float>(pixels);
 #pragma omp simd safelen(16)
-  for (std::int64_t c = 0; c < channels; ++c) store_real<V>(y + c, lanes[c] / divisor);
+  for (std::int64_t c = 0; c < channels; ++c) store_real<Single<V>>(y + c, lanes[c] / divisor);
 }
 
 template <class V>
@@ -226,7 +223,6 @@ void pool(std::int64_t pixels, std::int64_t channels, Real from, Real to, const 
 }
 
 template <class V>
-inline constexpr InferenceKernels inference_kernels = {scaling<V>, requantise<V>, shortcut<V>,
-                                                       pool<V>};
+inline constexpr InferenceKernels inference_kernels = {scaling<V>, shortcut<V>, pool<V>};
 
 }  // namespace pixeldp::kernels::cpu

@@ -7,10 +7,14 @@ namespace pixeldp::kernels::cpu {
 /// A real value in memory: fp32, or the upper half of one.
 enum class Real : std::uint8_t { fp32, bf16 };
 
+/// What a byte holds that means 0: bytes are stored as 128 more than the whole number they stand
+/// for, since that is how processors multiply them.
+inline constexpr std::uint8_t zero_byte = 128;
+
 /// Where a step's results go: as real values, as multiples of a scale, or as both. Null: not there.
 struct InferenceTarget {
   void* real = nullptr;
-  std::int8_t* bytes = nullptr;
+  std::uint8_t* bytes = nullptr;
   float inverse_scale = 0.0f;  ///< of the bytes
 };
 
@@ -20,7 +24,6 @@ struct ScalingSpan {
   const float* scale = nullptr;  ///< null: 1
   const float* shift = nullptr;  ///< null: 0
   float slope = 1.0f;
-  const void* residual = nullptr;  ///< a real like x's; null: none
 };
 
 /// A shortcut (kernels/pooling.hpp) of one row.
@@ -35,9 +38,6 @@ struct InferenceKernels {
   /// target = activation(scale * x + shift)
   void (*scaling)(const ScalingSpan& span, Real from, Real to, const void* x,
                   const InferenceTarget& target);
-  /// target = activation(scale * sum + shift + residual), the residual of the kind `to`
-  void (*requantise)(const ScalingSpan& span, Real to, const std::int32_t* sums,
-                     const InferenceTarget& target);
   void (*shortcut)(const ShortcutSpan& span, Real kind, const void* x, void* y);
   /// y[c] = sum over pixels / pixels; `lanes` is scratch of pool_lanes * channels floats
   void (*pool)(std::int64_t pixels, std::int64_t channels, Real from, Real to, const void* x,

@@ -9,7 +9,6 @@
 #include <omp.h>
 
 #include "engine/error.hpp"
-#include "kernels/activation.hpp"
 
 /// What the operations built on oneDNN share. All primitives run on the calling thread's OpenMP
 /// team, or on one thread inside a parallel region.
@@ -27,33 +26,12 @@ inline dnnl::memory wrap(const dnnl::memory::desc& desc, const void* data) {
   return {desc, engine(), const_cast<void*>(data)};
 }
 
-/// Attributes of a primitive: scratch memory is the caller's (see run). When asked for, a tensor
-/// like `residual` is added (argument `residual_argument`), and an activation follows.
-inline dnnl::primitive_attr attributes(Activation activation = Activation::identity(),
-                                       const dnnl::memory::desc* residual = nullptr) {
+/// Attributes of a primitive: scratch memory is the caller's (see run).
+inline dnnl::primitive_attr attributes() {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  dnnl::post_ops ops;
-  if (residual) ops.append_binary(dnnl::algorithm::binary_add, *residual);
-  if (!activation.is_identity())
-    ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, activation.slope, 0.0f);
-  attr.set_post_ops(ops);
   return attr;
 }
-
-/// The same, but what is added is what the result's memory holds beforehand, which more kinds of
-/// primitives can do at full speed.
-inline dnnl::primitive_attr adding_attributes(Activation activation) {
-  dnnl::primitive_attr attr;
-  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  dnnl::post_ops ops;
-  ops.append_sum(1.0f);
-  if (!activation.is_identity())
-    ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, activation.slope, 0.0f);
-  attr.set_post_ops(ops);
-  return attr;
-}
-inline constexpr int residual_argument = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1;
 
 /// Executes a primitive with scratch memory of the calling thread, so that one primitive may run on
 /// several threads at once.

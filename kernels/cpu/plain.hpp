@@ -11,11 +11,14 @@ struct Plain {
   static constexpr int lanes = 4;
   static constexpr int interleaved_groups = 1;
   static constexpr int tile_rows = 1, tile_classes = 2;
+  static constexpr int product_rows = 2, product_groups = 1;
   static constexpr unsigned full_mask = 0xf;
 
   using Floats = float __attribute__((vector_size(16)));
   using Words = std::uint32_t __attribute__((vector_size(16)));
   using Ints = std::int32_t __attribute__((vector_size(16)));
+  using Halves = std::uint16_t __attribute__((vector_size(8)));
+  using Bytes = std::uint8_t __attribute__((vector_size(4)));
   using Wides = std::uint64_t __attribute__((vector_size(16)));
   using Doubles = double __attribute__((vector_size(16)));
 
@@ -79,6 +82,14 @@ struct Plain {
   }
   static Floats sqrt(Floats a) { return _mm_sqrt_ps(a); }
   static Floats max(Floats a, Floats b) { return _mm_max_ps(a, b); }
+
+  /// As Avx2's.
+  static Ints add_byte_products(Ints sums, Words x, Words w) {
+    const __m128i even = _mm_srai_epi16(_mm_slli_epi16((__m128i)w, 8), 8),
+                  odd = _mm_srai_epi16((__m128i)w, 8);
+    return sums + (Ints)_mm_madd_epi16((__m128i)(x & 0x00ff00ffu), even) +
+           (Ints)_mm_madd_epi16((__m128i)(x >> 8 & 0x00ff00ffu), odd);
+  }
 
   static Floats load_partial(const float* p, std::int64_t count) {
     Floats v = {};

@@ -2,6 +2,7 @@
 
 #include "kernels/cpu/inference_kernel.hpp"
 #include "kernels/cpu/noise_kernel.hpp"
+#include "kernels/cpu/product_kernel.hpp"
 #include "kernels/cpu/statistics_kernel.hpp"
 
 namespace pixeldp::kernels::cpu {
@@ -12,11 +13,14 @@ struct Avx2 {
   static constexpr int lanes = 8;
   static constexpr int interleaved_groups = 5;
   static constexpr int tile_rows = 2, tile_classes = 3;
+  static constexpr int product_rows = 4, product_groups = 1;
   static constexpr unsigned full_mask = 0xff;
 
   using Floats = float __attribute__((vector_size(32)));
   using Words = std::uint32_t __attribute__((vector_size(32)));
   using Ints = std::int32_t __attribute__((vector_size(32)));
+  using Halves = std::uint16_t __attribute__((vector_size(16)));
+  using Bytes = std::uint8_t __attribute__((vector_size(8)));
   using Wides = std::uint64_t __attribute__((vector_size(32)));
   using Doubles = double __attribute__((vector_size(32)));
 
@@ -45,6 +49,15 @@ struct Avx2 {
   static Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
   static Floats sqrt(Floats a) { return _mm256_sqrt_ps(a); }
   static Floats max(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+
+  /// Bytes of x count from 0, those of w have a sign. Even and odd ones are widened to 16 bits,
+  /// whose products and their sums of two fit 32.
+  static Ints add_byte_products(Ints sums, Words x, Words w) {
+    const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16((__m256i)w, 8), 8),
+                  odd = _mm256_srai_epi16((__m256i)w, 8);
+    return sums + (Ints)_mm256_madd_epi16((__m256i)(x & 0x00ff00ffu), even) +
+           (Ints)_mm256_madd_epi16((__m256i)(x >> 8 & 0x00ff00ffu), odd);
+  }
 
   static Floats load_partial(const float* p, std::int64_t count) {
     const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -75,7 +88,12 @@ struct Avx2 {
 
 }  // namespace
 
-const SimdKernels avx2_kernels = {add_noise<Avx2>, Avx2::tile_rows, logits<Avx2>, add_scores<Avx2>,
-                                  inference_kernels<Avx2>};
+const SimdKernels avx2_kernels = {
+    add_noise<Avx2>,
+    Avx2::tile_rows,
+    logits<Avx2>,
+    add_scores<Avx2>,
+    inference_kernels<Avx2>,
+    {.fp32 = sweep<Avx2, RealProducts<Avx2>>, .int8 = sweep<Avx2, ByteProducts<Avx2>>}};
 
 }  // namespace pixeldp::kernels::cpu

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/inference_kernel.hpp"
 #include "kernels/cpu/noise_kernel.hpp"
+#include "kernels/cpu/product_kernel.hpp"
 #include "kernels/cpu/statistics_kernel.hpp"
 
 namespace pixeldp::kernels::cpu {
@@ -16,11 +17,14 @@ struct Avx512 {
   static constexpr int lanes = 16;
   static constexpr int interleaved_groups = 6;
   static constexpr int tile_rows = 4, tile_classes = 5;
+  static constexpr int product_rows = 8, product_groups = 3;
   static constexpr unsigned full_mask = 0xffff;
 
   using Floats = float __attribute__((vector_size(64)));
   using Words = std::uint32_t __attribute__((vector_size(64)));
   using Ints = std::int32_t __attribute__((vector_size(64)));
+  using Halves = std::uint16_t __attribute__((vector_size(32)));
+  using Bytes = std::uint8_t __attribute__((vector_size(16)));
   using Wides = std::uint64_t __attribute__((vector_size(64)));
   using Doubles = double __attribute__((vector_size(64)));
 
@@ -76,7 +80,8 @@ struct Avx512 {
 
 }  // namespace
 
-const SimdKernels avx512_kernels = {add_noise<Avx512>, Avx512::tile_rows, logits<Avx512>,
-                                    add_scores<Avx512>, inference_kernels<Avx512>};
+const SimdKernels avx512_kernels = {
+    add_noise<Avx512>,  Avx512::tile_rows,         logits<Avx512>,
+    add_scores<Avx512>, inference_kernels<Avx512>, {.fp32 = sweep<Avx512, RealProducts<Avx512>>}};
 
 }  // namespace pixeldp::kernels::cpu

@@ -3,12 +3,13 @@
 #include <cstdint>
 
 #include "kernels/cpu/inference_kernels.hpp"
+#include "kernels/cpu/product_kernels.hpp"
 #include "kernels/cpu/simd.hpp"
 #include "kernels/noise.hpp"
 
-/// What one instruction set offers to noise.cpp, draw_statistics.cpp and inference.cpp. The
-/// templates behind it (noise_kernel.hpp, statistics_kernel.hpp, inference_kernel.hpp) are compiled
-/// once per vector type.
+/// What one instruction set offers to noise.cpp, draw_statistics.cpp, inference.cpp and
+/// product.cpp. The templates behind it (noise_kernel.hpp, statistics_kernel.hpp,
+/// inference_kernel.hpp, product_kernel.hpp) are compiled once per vector type.
 ///
 /// The files simd_*.cpp are compiled with flags that not every processor obeys, so nothing that the
 /// linker may merge with another file's copy can be in them: their vector types have internal
@@ -56,6 +57,7 @@ struct SimdKernels {
   /// is not finite.
   bool (*add_scores)(float* logits, std::int64_t classes, const LocalStatistics& statistics);
   InferenceKernels inference;
+  ProductKernels products;
 };
 
 extern const SimdKernels plain_kernels, avx2_kernels, avx512_kernels;

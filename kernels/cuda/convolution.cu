@@ -47,7 +47,7 @@ void dense_forward(void* stream, const DenseShape& shape, Precision precision, c
   if (precision == Precision::fp32) return dense_direct(stream, shape, {}, x, weight, bias, y);
   with_element(precision, [&](auto element) {
     using Element = decltype(element);
-    const ConvPass pass = ConvPass::forward(dense_as_conv2d(shape), chunk_of<Element>);
+    const ConvPass pass = ConvPass::forward(as_convolution(shape), chunk_of<Element>);
     PackedConvolution<Element>(static_cast<cudaStream_t>(stream), {pass}, weight)
         .run(x, {.shift = bias}, y);
   });
@@ -55,12 +55,12 @@ void dense_forward(void* stream, const DenseShape& shape, Precision precision, c
 
 void dense_backward_data(void* stream, const DenseShape& shape, Precision precision,
                          const float* dy, const float* weight, float* dx) {
-  conv2d_backward_data(stream, dense_as_conv2d(shape), precision, dy, weight, dx);
+  conv2d_backward_data(stream, as_convolution(shape), precision, dy, weight, dx);
 }
 
 void dense_backward_weight(void* stream, const DenseShape& shape, Precision precision,
                            const float* x, const float* dy, float* dweight, float* dbias) {
-  conv2d_backward_weight(stream, dense_as_conv2d(shape), precision, x, dy, dweight);
+  conv2d_backward_weight(stream, as_convolution(shape), precision, x, dy, dweight);
   column_sums(stream, shape.rows, shape.out, dy, dbias);
 }
 

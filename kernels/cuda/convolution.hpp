@@ -16,9 +16,6 @@ namespace pixeldp::kernels {
 // the stream: packed weights, partial sums and, but for tf32 of channels that are multiples of 4,
 // copies of x and dy.
 
-/// The convolution of images of one pixel that a dense layer is.
-Conv2dShape dense_as_conv2d(const DenseShape& shape);
-
 namespace cuda {
 void conv2d_forward(void* stream, const Conv2dShape& shape, Precision precision, const float* x,
                     const float* weight, float* y);

@@ -181,7 +181,7 @@ void dense_direct(void* stream, const DenseShape& shape, Activation activation, 
                   const float* weight, const float* bias, float* y) {
   // Rows are the pixels of an image as wide as a tile, and the rest of one that is lower.
   const std::int64_t rest = shape.rows % Plan::tile_w, full = shape.rows - rest;
-  Conv2dShape image = dense_as_conv2d(shape);
+  Conv2dShape image = as_convolution(shape);
   image.batch = 1, image.in_h = full / Plan::tile_w, image.in_w = Plan::tile_w;
   if (full > 0) conv2d_direct(stream, image, activation, x, weight, bias, y);
   image.in_h = 1, image.in_w = rest;

@@ -91,7 +91,7 @@ std::unique_ptr<Prepared> prepare_dense(void* stream, const DenseShape& shape, c
                                         const float* bias, Activation activation,
                                         Precision precision) {
   if (precision != Precision::fp32)
-    return prepare_gemm(stream, dense_as_conv2d(shape), weight,
+    return prepare_gemm(stream, as_convolution(shape), weight,
                         {.activation = activation, .shift = bias}, precision);
   const auto run = [=](const float* w, const float*, const float* b, const float* x, float* y,
                        const float*) { dense_direct(stream, shape, activation, x, w, b, y); };

@@ -36,31 +36,8 @@ const std::vector<Conv2dShape> shapes = {
 /// The chain of fused multiply-additions that the header promises. bias may be empty.
 std::vector<float> chain(const Conv2dShape& s, Activation activation, const std::vector<float>& x,
                          const std::vector<float>& weight, const std::vector<float>& bias = {}) {
-  const std::int64_t chunk = DirectConvPlan::make(s, nullptr).chunk_c;
-  std::vector<float> y;
-  for (std::int64_t n = 0; n < s.batch; ++n)
-    for (std::int64_t p = 0; p < s.out_h(); ++p)
-      for (std::int64_t q = 0; q < s.out_w(); ++q)
-        for (std::int64_t o = 0; o < s.out_c; ++o) {
-          float sum = 0.0f;
-          for (std::int64_t first = 0; first < s.in_c; first += chunk)
-            for (std::int64_t r = 0; r < s.kernel_h; ++r)
-              for (std::int64_t t = 0; t < s.kernel_w; ++t)
-                for (std::int64_t c = first; c < std::min(first + chunk, s.in_c); ++c) {
-                  const std::int64_t h = p * s.stride + r - s.pad_h.before,
-                                     w = q * s.stride + t - s.pad_w.before;
-                  const bool inside = h >= 0 && h < s.in_h && w >= 0 && w < s.in_w;
-                  const std::int64_t i = ((n * s.in_h + h) * s.in_w + w) * s.in_c + c,
-                                     j = ((o * s.in_c + c) * s.kernel_h + r) * s.kernel_w + t;
-                  sum = std::fma(inside ? x[static_cast<std::size_t>(i)] : 0.0f,
-                                 weight[static_cast<std::size_t>(j)], sum);
-                }
-          if (!bias.empty()) sum += bias[static_cast<std::size_t>(o)];
-          const float negative =
-              activation.slope == 0.0f ? std::max(0.0f, sum) : sum * activation.slope;
-          y.push_back(sum > 0.0f ? sum : negative);
-        }
-  return y;
+  return reference::fused_conv2d(s, DirectConvPlan::make(s, nullptr).chunk_c, activation, x, weight,
+                                 bias);
 }
 
 constexpr std::size_t margin = 64;
@@ -126,7 +103,7 @@ TEST_CASE("the direct dense layer is the chain of a convolution of single pixels
       dense_direct(nullptr, dense, Activation::relu(), device_x.data(), device_weight.data(),
                    device_bias.data(), y.data() + margin);
       CHECK(bits(y.values()) ==
-            bits(framed(chain(dense_as_conv2d(dense), Activation::relu(), x, weight, bias), 0)));
+            bits(framed(chain(as_convolution(dense), Activation::relu(), x, weight, bias), 0)));
     }
   }
 }

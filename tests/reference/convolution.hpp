@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -66,6 +68,39 @@ inline std::vector<double> conv2d_backward_weight(const kernels::Conv2dShape& s,
   std::vector<double> dweight(static_cast<std::size_t>(s.weight_size()));
   for_each_product(s, [&](auto i, auto j, auto k) { dweight[j] += double{x[i]} * double{dy[k]}; });
   return dweight;
+}
+
+/// activation(x (*) weight + bias) in single precision, each sum a chain of fused
+/// multiply-additions: for every `chunk` channels the rows of the kernel, their pixels, then the
+/// channels. bias may be empty.
+inline std::vector<float> fused_conv2d(const kernels::Conv2dShape& s, std::int64_t chunk,
+                                       kernels::Activation activation, const std::vector<float>& x,
+                                       const std::vector<float>& weight,
+                                       const std::vector<float>& bias = {}) {
+  std::vector<float> y;
+  for (std::int64_t n = 0; n < s.batch; ++n)
+    for (std::int64_t p = 0; p < s.out_h(); ++p)
+      for (std::int64_t q = 0; q < s.out_w(); ++q)
+        for (std::int64_t o = 0; o < s.out_c; ++o) {
+          float sum = 0.0f;
+          for (std::int64_t first = 0; first < s.in_c; first += chunk)
+            for (std::int64_t r = 0; r < s.kernel_h; ++r)
+              for (std::int64_t t = 0; t < s.kernel_w; ++t)
+                for (std::int64_t c = first; c < std::min(first + chunk, s.in_c); ++c) {
+                  const std::int64_t h = p * s.stride + r - s.pad_h.before,
+                                     w = q * s.stride + t - s.pad_w.before;
+                  const bool inside = h >= 0 && h < s.in_h && w >= 0 && w < s.in_w;
+                  const std::int64_t i = ((n * s.in_h + h) * s.in_w + w) * s.in_c + c,
+                                     j = ((o * s.in_c + c) * s.kernel_h + r) * s.kernel_w + t;
+                  sum = std::fma(inside ? x[static_cast<std::size_t>(i)] : 0.0f,
+                                 weight[static_cast<std::size_t>(j)], sum);
+                }
+          if (!bias.empty()) sum += bias[static_cast<std::size_t>(o)];
+          const float negative =
+              activation.slope == 0.0f ? std::max(0.0f, sum) : sum * activation.slope;
+          y.push_back(sum > 0.0f ? sum : negative);
+        }
+  return y;
 }
 
 /// [pixels, channels] with zeros that fill up each pixel to a multiple of `chunk` channels.

@@ -1,0 +1,195 @@
+#include "kernels/cpu/product.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "engine/error.hpp"
+#include "kernels/cpu/simd_kernels.hpp"
+
+namespace pixeldp::kernels::cpu {
+namespace {
+
+SweepFunction sweep_for(Precision precision, InstructionSet set) {
+  const CpuFeatures& cpu = cpu_features();
+  SweepFunction sweep = nullptr;
+  if (precision == Precision::fp32) sweep = simd_kernels(set).products.fp32;
+  if (precision == Precision::bf16 && cpu.bf16) sweep = avx512_dot_products.bf16;
+  if (precision == Precision::int8) {
+    // AVX-512 without VNNI has nothing better than AVX2's.
+    if (set == InstructionSet::avx512)
+      sweep = cpu.vnni ? avx512_dot_products.int8 : avx2_kernels.products.int8;
+    else
+      sweep = simd_kernels(set).products.int8;
+  }
+  if (!sweep) fail("this processor has no products in the precision that was asked for");
+  return sweep;
+}
+
+}  // namespace
+
+Product::Product(const Conv2dShape& row, Precision precision, std::span<const float> weight,
+                 std::span<const float> shift, InstructionSet set)
+    : row_(row) {
+  lay_out(precision, set);
+  if (precision == Precision::fp32) {
+    pack(weight);
+  } else {
+    std::vector<std::uint16_t> rounded(weight.size());
+    simd_kernels(set).inference.scaling({.pixels = 1, .channels = std::ssize(rounded)}, Real::fp32,
+                                        Real::bf16, weight.data(), {.real = rounded.data()});
+    pack(std::span<const std::uint16_t>(rounded));
+  }
+  shift_ = whole_groups(shift);
+}
+
+Product::Product(const Conv2dShape& row, std::span<const std::int8_t> weight,
+                 std::span<const float> scale, std::span<const float> shift, InstructionSet set)
+    : row_(row) {
+  lay_out(Precision::int8, set);
+  pack(weight);
+  scale_ = whole_groups(scale);
+  shift_ = whole_groups(shift);
+  // What is multiplied, padding included, is 128 too large.
+  const std::int64_t rows = row.kernel_h, outputs = groups_ * group_outputs;
+  start_.assign(static_cast<std::size_t>((rows + 1) * (rows + 1) * outputs), 0);
+  const std::int64_t taps = rows * row.kernel_w;
+  for (std::int64_t o = 0; o < row.out_c; ++o) {
+    std::vector<std::int32_t> up_to(static_cast<std::size_t>(rows + 1), 0);
+    for (std::int64_t i = 0; i < row.in_c * taps; ++i)
+      up_to[static_cast<std::size_t>(i % taps / row.kernel_w + 1)] -=
+          std::int32_t{zero_byte} * weight[static_cast<std::size_t>(o * row.in_c * taps + i)];
+    std::partial_sum(up_to.begin(), up_to.end(), up_to.begin());
+    for (std::int64_t from = 0; from <= rows; ++from)
+      for (std::int64_t to = from; to <= rows; ++to)
+        start_[static_cast<std::size_t>((from * (rows + 1) + to) * outputs + o)] =
+            up_to[static_cast<std::size_t>(to)] - up_to[static_cast<std::size_t>(from)];
+  }
+}
+
+void Product::lay_out(Precision precision, InstructionSet set) {
+  if (std::min({row_.in_c, row_.out_c, row_.kernel_h, row_.kernel_w, row_.stride, row_.out_h(),
+                row_.out_w()}) < 1)
+    fail("{}x{}x{} values and {} kernels of {}x{} with stride {} make no convolution", row_.in_h,
+         row_.in_w, row_.in_c, row_.out_c, row_.kernel_h, row_.kernel_w, row_.stride);
+  sweep_ = sweep_for(precision, set);
+  element_bytes_ = precision == Precision::fp32 ? 4 : precision == Precision::bf16 ? 2 : 1;
+  if (precision == Precision::int8) zero_ = std::byte{zero_byte};
+  const std::int64_t per_word = 4 / element_bytes_;
+  pixel_words_ = (row_.in_c + per_word - 1) / per_word;
+  groups_ = (row_.out_c + group_outputs - 1) / group_outputs;
+  padded_h_ = row_.in_h + row_.pad_h.before + row_.pad_h.after;
+  padded_w_ = row_.in_w + row_.pad_w.before + row_.pad_w.after;
+  in_place_ = padded_h_ == row_.in_h && padded_w_ == row_.in_w && row_.in_c % per_word == 0;
+  // Enough positions for each read of the weight, but what is padded is to stay in the cache.
+  constexpr std::int64_t wanted = 256, cached = 512 << 10;
+  const std::int64_t positions = row_.out_h() * row_.out_w();
+  images_ = std::clamp<std::int64_t>(std::min(wanted / positions, cached / image_bytes()), 1, 64);
+  for (std::int64_t n = 0; n < images_; ++n)
+    for (std::int64_t p = 0; p < row_.out_h(); ++p)
+      for (std::int64_t q = 0; q < row_.out_w(); ++q) {
+        const std::int64_t top = p * row_.stride, end = row_.pad_h.before + row_.in_h;
+        const auto row_of = [&](std::int64_t h) {
+          return static_cast<std::int32_t>(std::clamp<std::int64_t>(h - top, 0, row_.kernel_h));
+        };
+        positions_.push_back(
+            {.at = ((n * padded_h_ + top) * padded_w_ + q * row_.stride) * pixel_words_,
+             .from = row_of(row_.pad_h.before),
+             .to = row_of(end)});
+      }
+}
+
+template <class Element>
+void Product::pack(std::span<const Element> weight) {
+  const std::int64_t taps = row_.kernel_h * row_.kernel_w;
+  constexpr std::int64_t per_word = 4 / static_cast<std::int64_t>(sizeof(Element));
+  const std::int64_t group_words = taps * pixel_words_ * group_outputs;
+  weight_ = Buffer<std::uint32_t>({}, groups_ * group_words);
+  auto* const packed = reinterpret_cast<Element*>(weight_.data());
+  for (std::int64_t o = 0; o < row_.out_c; ++o)
+    for (std::int64_t c = 0; c < row_.in_c; ++c)
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        const std::int64_t word = o / group_outputs * group_words +
+                                  (tap * pixel_words_ + c / per_word) * group_outputs +
+                                  o % group_outputs;
+        packed[word * per_word + c % per_word] =
+            weight[static_cast<std::size_t>((o * row_.in_c + c) * taps + tap)];
+      }
+}
+
+std::vector<float> Product::whole_groups(std::span<const float> values) const {
+  std::vector<float> whole(static_cast<std::size_t>(groups_ * group_outputs), 0.0f);
+  std::ranges::copy(values, whole.begin());
+  return whole;
+}
+
+std::int64_t Product::scratch_size(std::int64_t rows) const {
+  return in_place_ ? 0 : std::min(rows, images_) * image_bytes();
+}
+
+void Product::pad(const std::byte* row, std::byte* image) const {
+  const auto fill = [&](std::int64_t bytes) {
+    std::memset(image, std::to_integer<int>(zero_), static_cast<std::size_t>(bytes));
+    image += bytes;
+  };
+  const auto copy = [&](std::int64_t bytes) {
+    std::memcpy(image, row, static_cast<std::size_t>(bytes));
+    image += bytes, row += bytes;
+  };
+  const std::int64_t pixel = 4 * pixel_words_, values = row_.in_c * element_bytes_;
+  fill(row_.pad_h.before * padded_w_ * pixel);
+  for (std::int64_t h = 0; h < row_.in_h; ++h) {
+    fill(row_.pad_w.before * pixel);
+    if (values == pixel) {
+      copy(row_.in_w * pixel);
+    } else {
+      for (std::int64_t w = 0; w < row_.in_w; ++w) {
+        copy(values);
+        fill(pixel - values);
+      }
+    }
+    fill(row_.pad_w.after * pixel);
+  }
+  fill(row_.pad_h.after * padded_w_ * pixel);
+}
+
+void Product::run(std::int64_t rows, const void* x, const ProductResult& result,
+                  void* scratch) const {
+  const std::int64_t row_bytes = row_.in_h * row_.in_w * row_.in_c * element_bytes_;
+  const std::int64_t outputs = row_.out_h() * row_.out_w() * row_.out_c;
+  const std::int64_t real_bytes = result.kind == Real::bf16 ? 2 : 4;
+  ProductSweep sweep{.positions = positions_.data(),
+                     .rows = row_.kernel_h,
+                     .run = row_.kernel_w * pixel_words_,
+                     .row_stride = padded_w_ * pixel_words_,
+                     .weight = weight_.data(),
+                     .groups = groups_,
+                     .start = start_.data(),
+                     .finish = {.outputs = row_.out_c,
+                                .scale = scale_.data(),
+                                .shift = shift_.data(),
+                                .slope = result.activation.slope,
+                                .residual = result.residual,
+                                .to = result.kind,
+                                .target = result.target}};
+  ProductFinish& finish = sweep.finish;
+  for (std::int64_t first = 0; first < rows; first += images_) {
+    const std::int64_t count = std::min(images_, rows - first);
+    const auto* const from = static_cast<const std::byte*>(x) + first * row_bytes;
+    auto* const images = static_cast<std::byte*>(scratch);
+    if (!in_place_)
+      for (std::int64_t i = 0; i < count; ++i)
+        pad(from + i * row_bytes, images + i * image_bytes());
+    sweep.images = reinterpret_cast<const std::uint32_t*>(in_place_ ? from : images);
+    sweep.count = count * row_.out_h() * row_.out_w();
+    sweep_(sweep);
+    const std::int64_t made = count * outputs;
+    if (finish.residual)
+      finish.residual = static_cast<const std::byte*>(finish.residual) + made * real_bytes;
+    if (finish.target.real)
+      finish.target.real = static_cast<std::byte*>(finish.target.real) + made * real_bytes;
+    if (finish.target.bytes) finish.target.bytes += made;
+  }
+}
+
+}  // namespace pixeldp::kernels::cpu

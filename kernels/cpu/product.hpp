@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/buffer.hpp"
+#include "kernels/activation.hpp"
+#include "kernels/convolution.hpp"
+#include "kernels/cpu/product_kernels.hpp"
+#include "kernels/cpu/simd.hpp"
+
+namespace pixeldp::kernels::cpu {
+
+/// What becomes of the sums of a Product, and where they go (ProductFinish tells the formula).
+struct ProductResult {
+  Activation activation = Activation::identity();
+  Real kind = Real::fp32;          ///< of target and residual
+  InferenceTarget target = {};     ///< rows [out_h, out_w, out_c]
+  const void* residual = nullptr;  ///< likewise; null: none
+};
+
+/// A convolution, or a dense layer (a 1x1 convolution of one pixel), whose weight never changes
+/// again, for any number of rows. A row's result has the same bits in any company, and, but for
+/// bf16, on every processor: kernels/cpu/product_kernels.hpp tells the order of the sums.
+///
+/// Several threads may run it at once; each run is on the calling thread alone.
+class Product {
+ public:
+  /// Rows are fp32 or, with Precision::bf16, bf16, to which the weight (OIHW) is rounded. Shift has
+  /// out_c values, or none.
+  Product(const Conv2dShape& row, Precision precision, std::span<const float> weight,
+          std::span<const float> shift, InstructionSet set = best_instruction_set());
+  /// Rows are bytes (zero_byte); scale has out_c values.
+  Product(const Conv2dShape& row, std::span<const std::int8_t> weight, std::span<const float> scale,
+          std::span<const float> shift, InstructionSet set = best_instruction_set());
+
+  /// Bytes that a run of up to so many rows needs.
+  std::int64_t scratch_size(std::int64_t rows) const;
+  void run(std::int64_t rows, const void* x, const ProductResult& result, void* scratch) const;
+
+ private:
+  template <class Element>
+  void pack(std::span<const Element> weight);
+  void lay_out(Precision precision, InstructionSet set);
+  std::vector<float> whole_groups(std::span<const float> values) const;
+  std::int64_t image_bytes() const { return 4 * padded_h_ * padded_w_ * pixel_words_; }
+  /// One row into scratch, with its padding.
+  void pad(const std::byte* row, std::byte* image) const;
+
+  Conv2dShape row_;
+  SweepFunction sweep_ = nullptr;
+  std::int64_t element_bytes_ = 4;
+  std::byte zero_{};  ///< what padding is made of
+  std::int64_t padded_h_ = 0, padded_w_ = 0, pixel_words_ = 0, groups_ = 0;
+  bool in_place_ = false;                   ///< rows are multiplied where they are
+  std::int64_t images_ = 1;                 ///< that are padded and multiplied together
+  std::vector<ProductPosition> positions_;  ///< of their outputs
+  Buffer<std::uint32_t> weight_;
+  std::vector<std::int32_t> start_;
+  std::vector<float> scale_, shift_;
+};
+
+}  // namespace pixeldp::kernels::cpu

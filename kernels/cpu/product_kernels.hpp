@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cpu/inference_kernels.hpp"
+
+namespace pixeldp::kernels::cpu {
+
+/// Outputs (channels of a convolution's result, or features of a dense layer's) come in groups of
+/// so many, the last one filled up: 32-bit sums of one group are 64 bytes.
+inline constexpr std::int64_t group_outputs = 16;
+
+/// What becomes of sums, and where they go: position p's outputs lie at p * outputs of target and
+/// residual.
+struct ProductFinish {
+  std::int64_t outputs = 0;
+  const float* scale = nullptr;  ///< of sums of integers; whole groups
+  const float* shift = nullptr;  ///< whole groups
+  float slope = 1.0f;
+  const void* residual = nullptr;  ///< of the target's kind; null: none
+  Real to = Real::fp32;
+  InferenceTarget target = {};
+};
+
+/// A pixel of a result, or a row of a dense layer.
+struct ProductPosition {
+  std::int64_t at = 0;            ///< the first word of its window
+  std::int32_t from = 0, to = 0;  ///< the rows of the window that are not all padding
+};
+
+/// Sums of products for many positions . What is multiplied comes in words of 32 bits: a float, two
+/// of bf16, or four bytes. The sum of output o at position p is that of
+///
+///   dot(images[positions[p].at + r row_stride + i], weight[o / 16][r][i][o % 16])
+///
+/// for all r < rows, i < run, one after the other in that order, whatever the instruction set:
+///
+///   fp32  sum = fma(x, w, sum), from 0
+///   bf16  the instruction VDPBF16PS, from 0
+///   int8  exact, from the start of the rows that are summed
+///
+/// but for rows of padding, which may be left out: nothing but the sign of a 0 could tell.
+struct ProductSweep {
+  const std::uint32_t* images = nullptr;
+  const ProductPosition* positions = nullptr;
+  std::int64_t count = 0;  ///< of positions
+  std::int64_t rows = 0, run = 0, row_stride = 0;
+  const std::uint32_t* weight = nullptr;  ///< aligned to 64 bytes
+  std::int64_t groups = 0;
+  /// int8: [first row, row past the last, output], whole groups, for all rows 0 ... `rows`.
+  const std::int32_t* start = nullptr;
+  ProductFinish finish;
+};
+
+using SweepFunction = void (*)(const ProductSweep& sweep);
+
+/// Those of one instruction set. Null: it has none of its own.
+struct ProductKernels {
+  SweepFunction fp32 = nullptr, bf16 = nullptr, int8 = nullptr;
+};
+
+/// AVX-512 with VNNI (int8) and with BF16 (bf16), which not every processor with AVX-512 has.
+extern const ProductKernels avx512_dot_products;
+
+}  // namespace pixeldp::kernels::cpu

@@ -1,0 +1,35 @@
+#include <immintrin.h>
+
+// The intrinsics of GCC 12 read an undefined vector on purpose (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
+#include "kernels/cpu/product_kernel.hpp"
+
+namespace pixeldp::kernels::cpu {
+namespace {
+
+/// AVX-512 F, BW, DQ and VL; and VNNI or BF16, each for its products.
+struct Avx512Dot {
+  static constexpr int lanes = 16;
+  static constexpr int product_rows = 8, product_groups = 3;
+  using Floats = float __attribute__((vector_size(64)));
+  using Words = std::uint32_t __attribute__((vector_size(64)));
+  using Ints = std::int32_t __attribute__((vector_size(64)));
+  using Halves = std::uint16_t __attribute__((vector_size(32)));
+  using Bytes = std::uint8_t __attribute__((vector_size(16)));
+
+  static Floats add_half_products(Floats sums, Words x, Words w) {
+    return _mm512_dpbf16_ps(sums, (__m512bh)x, (__m512bh)w);
+  }
+  static Ints add_byte_products(Ints sums, Words x, Words w) {
+    return (Ints)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)x, (__m512i)w);
+  }
+};
+
+}  // namespace
+
+const ProductKernels avx512_dot_products = {.bf16 = sweep<Avx512Dot, HalfProducts<Avx512Dot>>,
+                                            .int8 = sweep<Avx512Dot, ByteProducts<Avx512Dot>>};
+
+}  // namespace pixeldp::kernels::cpu
