@@ -23,7 +23,7 @@ void measure(const Options& options, const Draws& draws, kernels::Precision prec
   std::vector<Turns::Thing> things;
   for (const Point& p : points) {
     things.push_back([&] {
-      const std::int64_t times = std::max<std::int64_t>(1, 128 / p.rows());
+      const std::int64_t times = std::max<std::int64_t>(1, 512 / p.rows());
       double total = 0.0;
       for (std::int64_t i = 0; i < times; ++i) total += draws(p.images, p.draws);
       return total / static_cast<double>(times);

@@ -78,7 +78,8 @@ void wide_resnet(const Options& options, Report& report) {
   };
   const std::size_t fp32 = at(Precision::fp32), bf16 = at(Precision::bf16),
                     int8 = at(Precision::int8), alone = things.size();
-  if (bf16 < there.size()) things.push_back([&] { return convolutions_alone(net); });
+  const bool has_bf16 = bf16 < there.size();
+  if (has_bf16) things.push_back([&] { return convolutions_alone(net); });
   const Turns turns(options.repetitions, things);
   const auto line = [&](std::size_t thing, std::size_t other, const char* to,
                         std::vector<Target> targets = {}) {
@@ -86,14 +87,15 @@ void wide_resnet(const Options& options, Report& report) {
                              name(there[thing]), options.rows),
                  turns.rate(thing), "draws/s", turns.speedup(thing, other), to, targets});
   };
-  if (bf16 == there.size()) {
+  line(int8, fp32, "fp32");
+  if (!has_bf16) {
     report.note(kernels::inference_obstacle(Precision::bf16));
     return;
   }
+  line(bf16, fp32, "fp32");
   line(bf16, alone, "oneDNN's bf16 convolutions alone, each at its best batch",
        {Target::ratio_at_least(0.9)});
-  line(bf16, fp32, "fp32");
-  if (int8 < there.size()) line(int8, bf16, "bf16", {Target::ratio_at_least(1.7)});
+  line(int8, bf16, "bf16", {Target::ratio_at_least(1.7)});
 }
 
 }  // namespace pixeldp::bench
