@@ -1,7 +1,8 @@
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <memory>
+#include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include <dnnl.hpp>
@@ -15,18 +16,16 @@ namespace {
 
 using kernels::Precision;
 
-/// oneDNN's convolution of one shape and nothing else, in bf16, on one thread: seconds per row at
-/// the batch that is its best.
-double best_convolution(const kernels::Conv2dShape& s) {
-  using namespace dnnl;
-  const engine cpu(engine::kind::cpu, 0);
-  stream queue(cpu);
-  double best = INFINITY;
-  for (const std::int64_t batch : {1, 2, 4, 8}) {
+/// oneDNN's convolution of one shape and nothing else, in bf16, over one batch.
+class Convolution {
+ public:
+  Convolution(const kernels::Conv2dShape& s, std::int64_t batch) : batch_(batch) {
+    using namespace dnnl;
     constexpr auto bf16 = memory::data_type::bf16;
     const memory::desc x({batch, s.in_c, s.in_h, s.in_w}, bf16, memory::format_tag::nhwc),
         w({s.out_c, s.in_c, s.kernel_h, s.kernel_w}, bf16, memory::format_tag::any),
         y({batch, s.out_c, s.out_h(), s.out_w()}, bf16, memory::format_tag::nhwc);
+    const engine cpu(engine::kind::cpu, 0);
     const convolution_forward::primitive_desc desc({prop_kind::forward_inference,
                                                     algorithm::convolution_direct,
                                                     x,
@@ -36,30 +35,62 @@ double best_convolution(const kernels::Conv2dShape& s) {
                                                     {s.pad_h.before, s.pad_w.before},
                                                     {s.pad_h.after, s.pad_w.after}},
                                                    cpu);
-    const convolution_forward op(desc);
-    memory from(x, cpu), weight(desc.weights_desc(), cpu), to(y, cpu);
+    queue_ = stream(cpu);
+    primitive_ = convolution_forward(desc);
+    const memory from(x, cpu), weight(desc.weights_desc(), cpu), to(y, cpu);
     std::memset(from.get_data_handle(), 0, x.get_size());
     std::memset(weight.get_data_handle(), 0, desc.weights_desc().get_size());
-    std::vector<double> times;
-    for (int i = 0; i < 6; ++i) {
-      times.push_back(seconds([&] {
-        op.execute(queue, {{DNNL_ARG_SRC, from}, {DNNL_ARG_WEIGHTS, weight}, {DNNL_ARG_DST, to}});
-        queue.wait();
-      }));
-    }
-    times.erase(times.begin());
-    best = std::min(best, median(times) / static_cast<double>(batch));
+    memory_ = {{DNNL_ARG_SRC, from}, {DNNL_ARG_WEIGHTS, weight}, {DNNL_ARG_DST, to}};
   }
-  return best;
+
+  /// Seconds per row, of at least this many.
+  double operator()(std::int64_t rows) {
+    const std::int64_t batches = (rows + batch_ - 1) / batch_;
+    const auto run = [&] {
+      for (std::int64_t i = 0; i < batches; ++i) primitive_.execute(queue_, memory_);
+      queue_.wait();
+    };
+    return seconds(run) / static_cast<double>(batches * batch_);
+  }
+
+ private:
+  std::int64_t batch_;
+  dnnl::stream queue_;
+  dnnl::primitive primitive_;
+  std::unordered_map<int, dnnl::memory> memory_;
+};
+
+Convolution at_best_batch(const kernels::Conv2dShape& shape) {
+  std::vector<Convolution> candidates;
+  std::vector<Turns::Thing> things;
+  for (const std::int64_t batch : {1, 2, 4, 8}) candidates.emplace_back(shape, batch);
+  for (Convolution& candidate : candidates) things.push_back([&] { return candidate(8); });
+  const Turns turns(5, things);
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < turns.size(); ++i)
+    if (turns.rate(i) > turns.rate(best)) best = i;
+  return candidates[best];
 }
 
-double convolutions_alone(const layers::Network& net) {
-  double total = 0.0;
-  for (const kernels::InferenceStep& step : plan_body(net).steps)
-    if (step.kind == kernels::InferenceStep::Kind::convolution)
-      total += best_convolution(step.convolution);
-  return total;
-}
+/// All convolutions of a network's body, each at the batch that is its best.
+class ConvolutionsAlone {
+ public:
+  explicit ConvolutionsAlone(const layers::Network& net) {
+    for (const kernels::InferenceStep& step : plan_body(net).steps)
+      if (step.kind == kernels::InferenceStep::Kind::convolution)
+        convolutions_.push_back(at_best_batch(step.convolution));
+  }
+
+  /// Seconds per row, of at least this many.
+  double operator()(std::int64_t rows) {
+    double total = 0.0;
+    for (Convolution& convolution : convolutions_) total += convolution(rows);
+    return total;
+  }
+
+ private:
+  std::vector<Convolution> convolutions_;
+};
 
 }  // namespace
 
@@ -79,7 +110,11 @@ void wide_resnet(const Options& options, Report& report) {
   const std::size_t fp32 = at(Precision::fp32), bf16 = at(Precision::bf16),
                     int8 = at(Precision::int8), alone = things.size();
   const bool has_bf16 = bf16 < there.size();
-  if (has_bf16) things.push_back([&] { return convolutions_alone(net); });
+  std::optional<ConvolutionsAlone> convolutions;
+  if (has_bf16) {
+    convolutions.emplace(net);
+    things.push_back([&] { return (*convolutions)(options.rows); });
+  }
   const Turns turns(options.repetitions, things);
   const auto line = [&](std::size_t thing, std::size_t other, const char* to,
                         std::vector<Target> targets = {}) {
