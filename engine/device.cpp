@@ -1,6 +1,7 @@
 #include "engine/device.hpp"
 
 #include <charconv>
+#include <cstdlib>
 #include <fstream>
 
 #ifdef _OPENMP
@@ -58,6 +59,14 @@ const CpuFeatures& cpu_features() {
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     f.bf16 = f.avx512 && __builtin_cpu_supports("avx512bf16");
     f.vnni = f.avx512 && __builtin_cpu_supports("avx512vnni");
+    const char* const limit = std::getenv("PIXELDP_INSTRUCTIONS");
+    if (!limit) return f;
+    const std::string_view most = limit;
+    if (most != "plain" && most != "avx2" && most != "avx512")
+      fail_usage("PIXELDP_INSTRUCTIONS is '{}': 'plain', 'avx2' or 'avx512'", most);
+    f.bf16 = f.vnni = false;
+    f.avx512 = f.avx512 && most == "avx512";
+    f.avx2 = f.avx2 && most != "plain";
     return f;
   }();
   return features;

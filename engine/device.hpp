@@ -49,7 +49,9 @@ struct CpuFeatures {
   bool vnni = false;    ///< AVX-512 VNNI
 };
 
-/// Detected once; the same answer for the whole run.
+/// Detected once; the same answer for the whole run. The environment variable PIXELDP_INSTRUCTIONS
+/// sets the most that is used: plain (SSE2), avx2, or avx512 (without BF16 and VNNI). Throws a
+/// usage error for any other value of it.
 const CpuFeatures& cpu_features();
 
 /// Model name of the processor as the operating system gives it.

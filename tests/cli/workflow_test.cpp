@@ -83,6 +83,31 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
   CHECK(place.run("info --json").status == 0);
 }
 
+TEST_CASE("a log is the same, byte for byte, whatever the processor's instructions") {
+  const Workplace place(20);
+  REQUIRE(place.run("train made.yaml --output run --json").status == 0);
+  REQUIRE(place.run("quantise run --images 8" + place.data()).status == 0);
+  for (const std::string precision : {"fp32", "int8"}) {
+    CAPTURE(precision);
+    const auto certify = [&](const std::string& instructions) {
+      const std::string log = precision + "-" + instructions;
+      const Outcome outcome =
+          place.run("certify run --scores softmax --draws 6 --images 0:4 --precision " + precision +
+                        " --output " + log + place.data(),
+                    instructions == "all" ? "" : "PIXELDP_INSTRUCTIONS=" + instructions + " ");
+      REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
+      return text_of(place.folder / log);
+    };
+    const std::string expected = certify("all");
+    CHECK(expected.size() > 500);
+    for (const char* instructions : {"plain", "avx2", "avx512"})
+      CHECK(certify(instructions) == expected);
+  }
+  const Outcome unknown = place.run("info", "PIXELDP_INSTRUCTIONS=sse9 ");
+  CHECK(unknown.status == 2);
+  CHECK(unknown.errors.find("sse9") != std::string::npos);
+}
+
 TEST_CASE("a trained network is quantised and certified in every precision that there is") {
   const Workplace place(60);
   REQUIRE(place.run("train made.yaml --output run").status == 0);
