@@ -14,11 +14,12 @@
 /// included, so that the products of a kernel row are one run of words; the weight is packed to
 /// [group, kernel row, word of the run, output of the group].
 ///
-/// Work: a tile is V::product_rows positions by up to V::product_groups groups of outputs; its sums
-/// stay in registers from the first product to the last. For each word of the run one vector of
-/// weights per group is loaded and one word per position is broadcast. With AVX-512: 8 x 48 sums in
-/// 24 of 32 registers, 11 loads for 24 multiplications. Groups are the outer loop, so that their
-/// weights stay in the second cache while all positions pass.
+/// Work: a tile is V::product_rows positions (half as many where no more are left) by up to
+/// V::product_groups groups of outputs; its sums stay in registers from the first product to the
+/// last. For each word of the run one vector of weights per group is loaded and one word per
+/// position is broadcast. With AVX-512: 8 x 48 sums in 24 of 32 registers, 11 loads for 24
+/// multiplications. Groups are the outer loop, so that their weights stay in the second cache while
+/// all positions pass.
 ///
 /// Fused: scale, shift, residual, activation, rounding to bf16 or bytes. Never written: sums, but
 /// for the tile's, which stay in the first cache.
@@ -104,11 +105,11 @@ template <class V, int groups, bool real, bool bytes, class To, class Sum>
   }
 }
 
-template <class V, class Products, int groups>
+template <class V, class Products, int groups, int rows>
 void tile(const ProductSweep& s, std::int64_t position, std::int64_t group) {
   using Sums = typename Products::Sums;
   using Words = typename V::Words;
-  constexpr int rows = V::product_rows, parts = static_cast<int>(group_outputs) / V::lanes;
+  constexpr int parts = static_cast<int>(group_outputs) / V::lanes;
   constexpr int vectors = groups * parts;
   const std::int64_t live = s.count - position < rows ? s.count - position : rows;
   const std::int64_t row_words = s.run * group_outputs, group_words = s.rows * row_words;
@@ -172,8 +173,10 @@ void tile(const ProductSweep& s, std::int64_t position, std::int64_t group) {
 
 template <class V, class Products, int groups>
 void tiles(const ProductSweep& s, std::int64_t group) {
-  for (std::int64_t p = 0; p < s.count; p += V::product_rows)
-    tile<V, Products, groups>(s, p, group);
+  constexpr int rows = V::product_rows, few = rows / 2;
+  std::int64_t p = 0;
+  for (; s.count - p > few; p += rows) tile<V, Products, groups, rows>(s, p, group);
+  if (p < s.count) tile<V, Products, groups, few>(s, p, group);
 }
 
 template <class V, class Products>
