@@ -1,33 +1,18 @@
-// Draw throughput of the MNIST CNN: the multi-draw predictor against the same network run naively,
-// in turns in the same run, and the share of a draw's time that noise and statistics take.
 #include <algorithm>
-#include <cmath>
-#include <functional>
+#include <memory>
 #include <random>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "bench/network.hpp"
 #include "bench/timing.hpp"
-#include "engine/device.hpp"
 #include "kernels/draw_statistics.hpp"
-#include "layers/networks/network_spec.hpp"
-#include "pixeldp/multi_draw.hpp"
 
-using namespace pixeldp;
-using bench::median;
-using bench::seconds;
-
+namespace pixeldp::bench {
 namespace {
 
-layers::Network noisy_network() {
-  layers::Network net = layers::make_network({.rescale_prefix = true}, 1);
-  net.noise.distribution = kernels::NoiseDistribution::gaussian;
-  net.noise.scale = 0.2537;
-  return net;
-}
+using kernels::Precision;
 
 /// Draws as a framework without any notion of them makes them: the image is tiled to a batch of
 /// rows, a tensor of noise is made, the whole network runs from the first layer on, step by step,
@@ -42,22 +27,29 @@ class NaiveDraws {
         scale_(static_cast<float>(net.noise.scale)),
         generator_(generator),
         images_(net.input.with_rows(rows)) {
-    first_ = net.prefix[0]->prepare(stream_, images_.shape(), kernels::Precision::bf16);
+    first_ = net.prefix[0]->prepare(stream_, images_.shape(), kernels::Precision::fp32);
     Shape shape = net.noise_shape(rows);
     noisy_ = Tensor(shape);
     noise_ = Tensor(shape);
     zeros_ = Tensor(shape.with_rows(1));
     for (const auto& layer : net.body) {
-      body_.push_back(layer->prepare(stream_, shape, kernels::Precision::bf16));
+      body_.push_back(layer->prepare(stream_, shape, kernels::Precision::fp32));
       shape = layer->output_shape(shape);
       outputs_.emplace_back(shape);
     }
-    head_ = net.head->prepare(stream_, shape, kernels::Precision::bf16);
+    head_ = net.head->prepare(stream_, shape, kernels::Precision::fp32);
     logits_ = Tensor(net.head->output_shape(shape));
   }
 
-  /// The most votes that any label gets from at least this many rows.
-  std::int64_t most_votes(std::int64_t draws) {
+  /// Seconds per draw, of at least this many.
+  double operator()(std::int64_t draws) {
+    const std::int64_t batches = (draws + rows_ - 1) / rows_;
+    return seconds([&] { votes(batches * rows_); }) / static_cast<double>(batches * rows_);
+  }
+
+ private:
+  /// Of each label.
+  std::vector<std::int64_t> votes(std::int64_t draws) {
     std::vector<std::int64_t> votes(static_cast<std::size_t>(logits_.shape()[1]));
     for (std::int64_t done = 0; done < draws; done += rows_) {
       images_.fill(0.1f);
@@ -77,10 +69,9 @@ class NaiveDraws {
                                          logits_.row(r))];
       }
     }
-    return *std::max_element(votes.begin(), votes.end());
+    return votes;
   }
 
- private:
   void make_noise(std::int64_t first_draw) {
     if (generator_ == Generator::standard_library) {
       std::normal_distribution<float> normal(0.0f, scale_);
@@ -109,117 +100,105 @@ class NaiveDraws {
   std::vector<Tensor> outputs_;
 };
 
-}  // namespace
+/// Noise and draw statistics of a micro-batch, the parts of a draw that are neither convolutions
+/// nor products, on one thread.
+class NoiseAndStatistics {
+ public:
+  explicit NoiseAndStatistics(const layers::Network& net)
+      : net_(net),
+        width_(net.head->options().in),
+        elements_(net.noise_shape(1).row_size()),
+        prefix_(Shape{1, elements_}),
+        noisy_(Shape{rows_, elements_}),
+        features_(Shape{rows_, width_}),
+        slots_(static_cast<std::size_t>(rows_), 0),
+        totals_(static_cast<std::size_t>(3 * net.classes())) {
+    features_.fill(0.01f);
+    for (std::int64_t i = 0; i < rows_; ++i)
+      noise_rows_.push_back({0, 0, static_cast<std::uint32_t>(i)});
+  }
 
-int main(int argc, char** argv) {
-  CLI::App app("Draws per second of the MNIST CNN");
-  bool json = false;
-  int repetitions = 5;
-  std::int64_t images = 8;
-  std::uint32_t draws = 500;
-  app.add_flag("--json", json, "Print one JSON object");
-  app.add_option("--repetitions", repetitions, "Timed repetitions, of which the median counts")
-      ->check(CLI::Range(1, 1000));
-  app.add_option("--images", images, "Images per repetition")->check(CLI::Range(1, 100000));
-  app.add_option("--draws", draws, "Draws per image")->check(CLI::Range(1, 1000000));
-  CLI11_PARSE(app, argc, argv);
+  /// Seconds per draw.
+  double operator()() {
+    constexpr int batches = 20;
+    const auto run = [&] {
+      for (int i = 0; i < batches; ++i) once();
+    };
+    return seconds(run) / static_cast<double>(batches * rows_);
+  }
 
-  const Stream stream;
-  const layers::Network net = noisy_network();
-  const MultiDrawPredictor predictor(stream, net);
+ private:
+  void once() {
+    const std::int64_t classes = net_.classes();
+    std::uint64_t* votes = totals_.data();
+    net_.noise.forward(stream_, {.seed = 1, .tag = StreamTag::estimation, .rows = noise_rows_},
+                       elements_, prefix_.data(), noisy_.data());
+    kernels::draw_statistics(stream_, {rows_, width_, classes}, features_.data(),
+                             net_.head->weight().value.data(), net_.head->bias().value.data(),
+                             slots_.data(), votes, votes + classes, votes + 2 * classes);
+  }
+
+  Stream stream_;
+  const layers::Network& net_;
+  std::int64_t rows_ = MultiDrawPredictor::default_micro_batch({}), width_, elements_;
+  Tensor prefix_, noisy_, features_;
+  std::vector<kernels::NoiseRow> noise_rows_;
+  std::vector<std::int64_t> slots_;
+  std::vector<std::uint64_t> totals_;
+};
+
+void against_naive(const Options& options, const layers::Network& net,
+                   const std::vector<std::unique_ptr<Draws>>& ours, Report& report) {
   constexpr std::int64_t naive_rows = 256;
   NaiveDraws naive(net, naive_rows, NaiveDraws::Generator::standard_library);
   NaiveDraws unfused(net, naive_rows, NaiveDraws::Generator::ours);
-  const double total = static_cast<double>(images) * draws;
-
-  // The parts that are not convolutions and products, on one micro-batch, on one thread each.
-  const std::int64_t rows = MultiDrawPredictor::default_micro_batch({}),
-                     width = net.head->options().in;
-  const std::int64_t elements = net.noise_shape(1).row_size();
-  Tensor prefix(Shape{1, elements}), noisy(Shape{rows, elements}), features(Shape{rows, width});
-  features.fill(0.01f);
-  std::vector<kernels::NoiseRow> noise_rows;
-  for (std::int64_t i = 0; i < rows; ++i)
-    noise_rows.push_back({0, 0, static_cast<std::uint32_t>(i)});
-  const std::vector<std::int64_t> slots(static_cast<std::size_t>(rows), 0);
-  std::vector<std::uint64_t> votes(10), sums(10), squares(10);
-
-  std::vector<double> fast, slow, separate, noise, statistics;
-  for (int repetition = -1; repetition < repetitions; ++repetition) {  // the first one warms up
-    const double f = seconds([&] {
-      predictor.run(
-          images, {.seed = 1, .draws = draws},
-          [&](std::int64_t i, float* pixels) {
-            std::fill_n(pixels, net.input.row_size(), 0.1f);
-            return static_cast<std::uint32_t>(i);
-          },
-          [](std::int64_t, const ScoreStatistics&) { return true; });
-    });
-    // The naive one is so much slower that a share of the draws tells its rate.
-    const std::int64_t naive_draws = std::max(naive_rows, static_cast<std::int64_t>(total) / 4);
-    const double batches_run =
-        std::ceil(static_cast<double>(naive_draws) / naive_rows) * naive_rows;
-    const double s = seconds([&] { naive.most_votes(naive_draws); }) * total / batches_run;
-    const double u = seconds([&] { unfused.most_votes(naive_draws); }) * total / batches_run;
-    const auto batches = static_cast<int>(total / static_cast<double>(rows)) / thread_count();
-    double n = 0.0, t = 0.0;
-#pragma omp parallel num_threads(1)
-    {
-      n = seconds([&] {
-        for (int i = 0; i < batches; ++i) {
-          net.noise.forward(stream, {.seed = 1, .tag = StreamTag::estimation, .rows = noise_rows},
-                            elements, prefix.data(), noisy.data());
-        }
-      });
-      t = seconds([&] {
-        for (int i = 0; i < batches; ++i) {
-          kernels::draw_statistics(stream, {rows, width, 10}, features.data(),
-                                   net.head->weight().value.data(), net.head->bias().value.data(),
-                                   slots.data(), votes.data(), sums.data(), squares.data());
-        }
-      });
-    }
-    if (repetition < 0) continue;
-    fast.push_back(f);
-    slow.push_back(s);
-    separate.push_back(u);
-    noise.push_back(n);
-    statistics.push_back(t);
+  // These are so much slower that a share of the draws tells their rate.
+  const std::int64_t share = options.images * options.draws / 4;
+  std::vector<Turns::Thing> things = {[&] { return naive(share); }, [&] { return unfused(share); }};
+  for (const auto& draws : ours)
+    things.push_back([&] { return (*draws)(options.images, options.draws); });
+  const Turns turns(options.repetitions, things);
+  for (std::size_t i = 2; i < turns.size(); ++i) {
+    const std::string what = fmt::format("MNIST CNN, {}, {} draws of {} images",
+                                         name(precisions()[i - 2]), options.draws, options.images);
+    report.line({what,
+                 turns.rate(i),
+                 "draws/s",
+                 turns.speedup(i, 0),
+                 "naive: std::normal_distribution, whole network per draw, fp32",
+                 {Target::ratio_at_least(3.0)}});
+    report.line({what, turns.rate(i), "draws/s", turns.speedup(i, 1),
+                 "unfused: a tensor of our noise, whole network per draw, fp32"});
   }
-  const auto ratio = [&](const std::vector<double>& other) {
-    std::vector<double> ratios;
-    for (std::size_t i = 0; i < fast.size(); ++i) ratios.push_back(other[i] / fast[i]);
-    return median(ratios);
-  };
-  const double rate = total / median(fast);
-  const double noise_share = median(noise) / median(fast),
-               statistics_share = median(statistics) / median(fast);
-  if (json) {
-    const nlohmann::json report = {{"processor", cpu_model()},
-                                   {"threads", thread_count()},
-                                   {"images", images},
-                                   {"draws", draws},
-                                   {"draws_per_second", rate},
-                                   {"naive_draws_per_second", total / median(slow)},
-                                   {"naive_ratio", ratio(slow)},
-                                   {"unfused_draws_per_second", total / median(separate)},
-                                   {"unfused_ratio", ratio(separate)},
-                                   {"noise_share", noise_share},
-                                   {"statistics_share", statistics_share}};
-    fmt::print("{}\n", report.dump());
-    return 0;
-  }
-  fmt::print("{}, {} threads; {} images x {} draws, median of {}\n\n", cpu_model(), thread_count(),
-             images, draws, repetitions);
-  const auto line = [](const char* name, double draws_per_second, double times) {
-    fmt::print("{:<52} {:>10.0f} {:>8.2f}\n", name, draws_per_second, times);
-  };
-  fmt::print("{:<52} {:>10} {:>8}\n", "MNIST CNN, noise after the first layer", "draws/s", "ratio");
-  line("multi-draw predictor", rate, 1.0);
-  line("naive: std::normal_distribution, whole network", total / median(slow), ratio(slow));
-  line("unfused: noise tensor by our kernel, whole network", total / median(separate),
-       ratio(separate));
-  fmt::print("\nshare of a draw's time: noise {:.1f} %, statistics {:.1f} %\n", 100.0 * noise_share,
-             100.0 * statistics_share);
-  return 0;
 }
+
+void shares(const Options& options, const layers::Network& net,
+            const std::vector<std::unique_ptr<Draws>>& ours, Report& report) {
+  const Threads one(1);
+  NoiseAndStatistics parts(net);
+  std::vector<Turns::Thing> things = {[&] { return parts(); }};
+  for (const auto& draws : ours)
+    things.push_back([&] { return (*draws)(options.images, options.draws); });
+  const Turns turns(options.repetitions, things);
+  for (std::size_t i = 1; i < turns.size(); ++i) {
+    report.line({fmt::format("MNIST CNN, {}, 1 thread", name(precisions()[i - 1])),
+                 turns.rate(i),
+                 "draws/s",
+                 turns.ratio(0, i),
+                 "time of a draw: share of noise and statistics",
+                 {Target::ratio_at_most(0.25)}});
+  }
+}
+
+}  // namespace
+
+void draws(const Options& options, Report& report) {
+  const layers::Network net = noisy_network(mnist_cnn_spec());
+  std::vector<std::unique_ptr<Draws>> ours;
+  for (const Precision precision : precisions())
+    ours.push_back(std::make_unique<Draws>(net, precision));
+  against_naive(options, net, ours, report);
+  shares(options, net, ours, report);
+}
+
+}  // namespace pixeldp::bench

@@ -267,12 +267,6 @@ void sgd_steps(const Stream& stream, std::span<const SgdStep> steps) {
   cpu::sgd_steps(steps);
 }
 
-void sgd_step(const Stream& stream, const SgdParams& params, std::int64_t size,
-              const float* gradient, float* velocity, float* weight) {
-  const SgdStep step = {params, size, gradient, velocity, weight};
-  sgd_steps(stream, {&step, 1});
-}
-
 void parseval_project(const Stream& stream, const ParsevalParams& params, float* weight,
                       std::uint64_t* bad_loop) {
   PIXELDP_ON_GPU(stream, parseval_project(stream.native(), params, weight, bad_loop));

@@ -20,6 +20,13 @@ inline constexpr std::uint64_t no_bad_loop = ~std::uint64_t{0};
 /// = W / scale (Cisse et al. 2017); all in double precision, in one order of sums for every device,
 /// and rounded once, at the end.
 ///
+/// Every singular value of W follows s <- s (1 + step - step s^2), whose fixed point is 1: with
+/// scale = ConvGeometry::patch_norm() the faithful 2 -> 2 sensitivity of a convolution [out_c, in_c
+/// * kernel_h * kernel_w] goes to 1. A small step holds it only loosely against the gradient: with
+/// step 0.0003, from 2 to 1.01 takes 2021 calls of 3 loops, 203 of 30. With step 0.5 this is the
+/// Newton-Schulz iteration, which converges quadratically: 6 loops take any singular value in [0.5,
+/// 1.5] to 1 within the precision of floats.
+///
 /// It runs on the Gram matrix G of the smaller side, n = min(rows, cols): one loop is W <- P W (or
 /// W P) with P = (1 + step) I - step G. All these matrices are polynomials in the first G and
 /// commute, so that G <- P G P = G P^2 and the product of the P is applied to the weight once.

@@ -33,8 +33,4 @@ struct SgdStep {
 /// stream's memory. A GPU takes many parameters in one launch: a network has dozens of small ones.
 void sgd_steps(const Stream& stream, std::span<const SgdStep> steps);
 
-/// The step of a single parameter.
-void sgd_step(const Stream& stream, const SgdParams& params, std::int64_t size,
-              const float* gradient, float* velocity, float* weight);
-
 }  // namespace pixeldp::kernels

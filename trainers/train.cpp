@@ -2,27 +2,22 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
 #include "engine/io/dataset.hpp"
 #include "engine/progress.hpp"
-#include "kernels/loss.hpp"
-#include "kernels/parseval.hpp"
-#include "kernels/sgd.hpp"
-#include "layers/conv2d.hpp"
 #include "pixeldp/certificate.hpp"
 #include "pixeldp/model.hpp"
 #include "pixeldp/multi_draw.hpp"
 #include "pixeldp/network_sensitivity.hpp"
-#include "pixeldp/parseval.hpp"
 #include "pixeldp/precision.hpp"
 #include "trainers/batch_source.hpp"
 #include "trainers/checkpoint.hpp"
 #include "trainers/prefetcher.hpp"
 #include "trainers/training_config.hpp"
 #include "trainers/training_log.hpp"
+#include "trainers/training_step.hpp"
 
 namespace pixeldp {
 namespace {
@@ -36,10 +31,6 @@ class Trainer {
  private:
   void open_folder();
   void step(const TrainingBatch& batch);
-  void control_sensitivity();
-  kernels::ParsevalParams parseval_params(const ConvGeometry& geometry) const;
-  void check_loss(const kernels::LossResult& result) const;
-  void check_projection() const;
   void log();
   void save();
   void evaluate();
@@ -59,13 +50,7 @@ class Trainer {
   Stream stream_;
   TrainingState state_;
   std::optional<TrainingLog> log_;
-  layers::TrainingPass pass_;
-  // In the memory of the device.
-  Tensor images_, dlogits_;
-  Buffer<kernels::NoiseRow> rows_;
-  Buffer<std::int32_t> labels_;
-  Buffer<kernels::LossResult> loss_;
-  Buffer<std::uint64_t> bad_loop_;
+  std::optional<TrainingStep> step_;
   TrainSummary summary_;
 };
 
@@ -73,8 +58,7 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
     : options_(options),
       config_(read_training_config(configuration)),
       resolved_(configuration.to_yaml()),
-      stream_(options.device),
-      pass_(model_.network) {
+      stream_(options.device) {
   check_training_precision(options.device, config_.network.training_precision);
   const auto directory = find_dataset_directory(config_.dataset, config_.directory);
   train_ = load_dataset(config_.dataset, "train", directory);
@@ -100,15 +84,10 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
                  .calibration = config_.calibration,
                  .form = config_.form};
   apply_calibration(config_.calibration, model_.network);
-  images_ = Tensor(model_.network.input.with_rows(config_.batch), stream_.device());
-  rows_ = Buffer<kernels::NoiseRow>(stream_.device(), config_.batch);
-  labels_ = Buffer<std::int32_t>(stream_.device(), config_.batch);
-  loss_ = Buffer<kernels::LossResult>(stream_.device(), 1);
-  bad_loop_ = Buffer<std::uint64_t>(stream_.device(), 1);
-  bad_loop_.upload(stream_, {{kernels::no_bad_loop}});
   open_folder();
   model_.network.move_to(stream_, stream_.device());
   for (Tensor& velocity : state_.velocity) velocity = velocity.to(stream_, stream_.device());
+  step_.emplace(stream_, config_, model_.network);
 }
 
 void Trainer::open_folder() {
@@ -134,98 +113,11 @@ void Trainer::open_folder() {
 }
 
 void Trainer::step(const TrainingBatch& batch) {
-  images_.copy_from(stream_, batch.images);
-  rows_.upload(stream_, batch.rows);
-  labels_.upload(stream_, batch.labels);
-  const Tensor& logits =
-      pass_.forward(stream_, layers::Mode::training, images_,
-                    {.seed = config_.seed,
-                     .tag = StreamTag::training,
-                     .factor = static_cast<float>(noise_factor_at(config_, state_.step)),
-                     .rows = {rows_.data(), batch.rows.size()}});
-  dlogits_.resize(logits.shape(), stream_.device());
-  kernels::softmax_cross_entropy(stream_, config_.batch, model_.network.classes(), logits.data(),
-                                 labels_.data(), dlogits_.data(), loss_.data());
-  kernels::LossResult result;
-  loss_.download(stream_, {&result, 1});
-  check_loss(result);
-  check_projection();  // of the step before, which has had a forward pass to finish
-  pass_.backward(stream_, images_, dlogits_);
-
-  const auto parameters = model_.network.parameters();
-  std::vector<kernels::SgdStep> steps;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    layers::Parameter& p = *parameters[i];
-    steps.push_back(
-        {.params = {.learning_rate = static_cast<float>(learning_rate_at(config_, state_.step)),
-                    .momentum = static_cast<float>(config_.momentum),
-                    .weight_decay = p.decays ? static_cast<float>(config_.weight_decay) : 0.0f,
-                    .gradient_scale = p.gradient_scale},
-         .size = p.value.size(),
-         .gradient = p.gradient.data(),
-         .velocity = state_.velocity[i].data(),
-         .weight = p.value.data()});
-  }
-  kernels::sgd_steps(stream_, steps);
-  control_sensitivity();
+  const kernels::LossResult result = step_->run(state_.step, batch, state_.velocity);
   ++state_.step;
   state_.interval_loss += result.loss * static_cast<double>(config_.batch);
   state_.interval_correct += result.correct;
   state_.interval_images += config_.batch;
-}
-
-void Trainer::check_loss(const kernels::LossResult& result) const {
-  if (!std::isfinite(result.loss)) {
-    fail(
-        "the loss is not finite at step {}: training diverged; lower training.learning_rate (the "
-        "last checkpoint "
-        "in {} is kept)",
-        state_.step, options_.output.string());
-  }
-}
-
-void Trainer::check_projection() const {
-  if (config_.control != SensitivityControl::parseval) return;
-  std::uint64_t bad_loop = kernels::no_bad_loop;
-  bad_loop_.download(stream_, {&bad_loop, 1});
-  kernels::check_bad_loop(bad_loop,
-                          {.step = config_.parseval_step, .loops = config_.parseval_loops});
-}
-
-void Trainer::control_sensitivity() {
-  if (config_.control == SensitivityControl::none) return;
-  const auto& prefix = model_.network.prefix;
-  Shape shape = model_.network.input;
-  for (std::size_t i = 0; i < prefix.size(); ++i) {
-    const Shape input = shape;
-    shape = prefix[i]->output_shape(shape);
-    auto* const conv = dynamic_cast<layers::Conv2d*>(prefix[i].get());
-    if (!conv) continue;  // what is done to the images has no weights
-    Tensor& weight = conv->weight().value;
-    const ConvGeometry geometry = conv_geometry(*conv, input);
-    if (config_.control == SensitivityControl::parseval) {
-      kernels::parseval_project(stream_, parseval_params(geometry), weight.data(),
-                                bad_loop_.data());
-    } else {
-      Tensor on_host = weight.to(stream_, Device());
-      // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.
-      const bool last = i + 1 == prefix.size();
-      if (config_.control == SensitivityControl::normalise_columns)
-        normalise_columns(on_host.values(), geometry,
-                          last ? config_.calibration.mechanism : Mechanism::laplace);
-      else
-        normalise_rows(on_host.values(), geometry);
-      weight.copy_from(stream_, on_host);
-    }
-  }
-}
-
-kernels::ParsevalParams Trainer::parseval_params(const ConvGeometry& geometry) const {
-  return {.rows = geometry.out_c,
-          .cols = geometry.weight_size() / geometry.out_c,
-          .scale = geometry.patch_norm(),
-          .step = config_.parseval_step,
-          .loops = config_.parseval_loops};
 }
 
 /// Accuracy and certified accuracy on the first test images, and the sensitivity they rest on.
@@ -341,7 +233,7 @@ TrainSummary Trainer::run() {
     }
   }
   progress.finish();
-  check_projection();
+  step_->check_projection();
   if (config_.calibration.mechanism != Mechanism::none)
     model_.calibration.sensitivity = summary_.sensitivity;
   {

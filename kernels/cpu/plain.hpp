@@ -11,7 +11,7 @@ struct Plain {
   static constexpr int lanes = 4;
   static constexpr int interleaved_groups = 1;
   static constexpr int tile_rows = 1, tile_classes = 2;
-  static constexpr int product_rows = 2, product_groups = 1;
+  static constexpr int product_rows = 2, even_product_rows = 2, product_groups = 1;
   static constexpr unsigned full_mask = 0xf;
 
   using Floats = float __attribute__((vector_size(16)));

@@ -14,11 +14,12 @@
 /// included, so that the products of a kernel row are one run of words; the weight is packed to
 /// [group, kernel row, word of the run, output of the group].
 ///
-/// Work: a tile is V::product_rows positions by up to V::product_groups groups of outputs; its sums
-/// stay in registers from the first product to the last. For each word of the run one vector of
-/// weights per group is loaded and one word per position is broadcast. With AVX-512: 8 x 48 sums in
-/// 24 of 32 registers, 11 loads for 24 multiplications. Groups are the outer loop, so that their
-/// weights stay in the second cache while all positions pass.
+/// Work: a tile is V::product_rows positions (half as many where no more are left) by up to
+/// V::product_groups groups of outputs; its sums stay in registers from the first product to the
+/// last. For each word of the run one vector of weights per group is loaded and one word per
+/// position is broadcast. With AVX-512: 8 x 48 sums in 24 of 32 registers, 11 loads for 24
+/// multiplications. Groups are the outer loop, so that their weights stay in the second cache while
+/// all positions pass.
 ///
 /// Fused: scale, shift, residual, activation, rounding to bf16 or bytes. Never written: sums, but
 /// for the tile's, which stay in the first cache.
@@ -104,25 +105,85 @@ template <class V, int groups, bool real, bool bytes, class To, class Sum>
   }
 }
 
-template <class V, class Products, int groups>
+/// The words that positions at any distance multiply next, a pointer to each.
+template <int rows>
+struct AnyWindows {
+  const std::uint32_t* x[rows];
+  std::int64_t i = 0;
+
+  [[gnu::always_inline]] AnyWindows(const ProductSweep& s, std::int64_t position, std::int64_t r) {
+#pragma GCC unroll 8
+    for (int p = 0; p < rows; ++p) {  // past the last position it is calculated once more
+      const std::int64_t last = s.count - 1, at = position + p < last ? position + p : last;
+      x[p] = s.images + s.positions[at].at + r * s.row_stride;
+    }
+  }
+  template <int p>
+  [[gnu::always_inline]] std::uint32_t word() const {
+    return x[p][i];
+  }
+  [[gnu::always_inline]] void next() { ++i; }
+};
+
+/// The same for positions `step` words apart, in few registers: addresses are a pointer, or that of
+/// position 8, and an odd multiple of the step, once, twice or four times.
+struct EvenWindows {
+  const char *x, *x8;
+  std::int64_t s1, s3, s5, s7;  // bytes
+
+  [[gnu::always_inline]] EvenWindows(const ProductSweep& s, std::int64_t position, std::int64_t r)
+      : x(reinterpret_cast<const char*>(s.images + s.positions[position].at + r * s.row_stride)),
+        s1(4 * (s.positions[1].at - s.positions[0].at)),
+        s3(3 * s1),
+        s5(5 * s1),
+        s7(7 * s1) {
+    x8 = x + 8 * s1;
+  }
+  template <int p>
+  [[gnu::always_inline]] std::uint32_t word() const {
+    constexpr int of = p % 8;
+    const char* const from = p < 8 ? x : x8;
+    std::uint32_t w;
+    __builtin_memcpy(&w,
+                     of == 0   ? from
+                     : of == 3 ? from + s3
+                     : of == 5 ? from + s5
+                     : of == 6 ? from + 2 * s3
+                     : of == 7 ? from + s7
+                               : from + of * s1,
+                     sizeof w);
+    return w;
+  }
+  [[gnu::always_inline]] void next() { x += 4, x8 += 4; }
+};
+
+/// Numbers 0 ... count - 1 as template arguments.
+template <int... p>
+struct Numbers {};
+template <int count, int... p>
+struct NumbersTo : NumbersTo<count - 1, count - 1, p...> {};
+template <int... p>
+struct NumbersTo<0, p...> {
+  using Type = Numbers<p...>;
+};
+
+template <class V, class Products, int groups, int rows, class Windows>
 void tile(const ProductSweep& s, std::int64_t position, std::int64_t group) {
   using Sums = typename Products::Sums;
   using Words = typename V::Words;
-  constexpr int rows = V::product_rows, parts = static_cast<int>(group_outputs) / V::lanes;
+  constexpr int parts = static_cast<int>(group_outputs) / V::lanes;
   constexpr int vectors = groups * parts;
   const std::int64_t live = s.count - position < rows ? s.count - position : rows;
   const std::int64_t row_words = s.run * group_outputs, group_words = s.rows * row_words;
   const std::int64_t first = group * group_outputs;
-  const ProductPosition* at[rows];
   std::int64_t from = s.rows, to = 0;
-  for (int p = 0; p < rows; ++p) {  // past the last position it is calculated once more
-    at[p] = s.positions + position + (p < live ? p : live - 1);
-    from = at[p]->from < from ? at[p]->from : from;
-    to = at[p]->to > to ? at[p]->to : to;
+  for (std::int64_t p = position; p < position + live; ++p) {
+    from = s.positions[p].from < from ? s.positions[p].from : from;
+    to = s.positions[p].to > to ? s.positions[p].to : to;
   }
 
   Sums sums[rows][vectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int p = 0; p < rows; ++p)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
@@ -137,26 +198,25 @@ void tile(const ProductSweep& s, std::int64_t position, std::int64_t group) {
 
   const std::uint32_t* w = s.weight + group * group_words + from * row_words;
   for (std::int64_t r = from; r < to; ++r) {
-    const std::uint32_t* x[rows];
-#pragma GCC unroll 8
-    for (int p = 0; p < rows; ++p) x[p] = s.images + at[p]->at + r * s.row_stride;
-    for (std::int64_t i = 0; i < s.run; ++i, w += group_outputs) {
+    Windows x(s, position, r);
+    for (std::int64_t i = 0; i < s.run; ++i, w += group_outputs, x.next()) {
       Words weight[vectors];
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v)
         __builtin_memcpy(&weight[v], w + v / parts * group_words + v % parts * V::lanes,
                          sizeof(Words));
-#pragma GCC unroll 8
-      for (int p = 0; p < rows; ++p) {
-        const Words word = Words{} + x[p][i];
+      const auto add = [&]<int p>(Numbers<p>) __attribute__((always_inline)) {
+        const Words word = Words{} + x.template word<p>();
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v) sums[p][v] = Products::add(sums[p][v], word, weight[v]);
-      }
+      };
+      [&]<int... p>(Numbers<p...>) __attribute__((always_inline)) { (add(Numbers<p>{}), ...); }
+      (typename NumbersTo<rows>::Type{});
     }
   }
 
   alignas(64) typename Products::Sum memory[rows * groups * group_outputs];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int p = 0; p < rows; ++p)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v)
@@ -172,8 +232,23 @@ void tile(const ProductSweep& s, std::int64_t position, std::int64_t group) {
 
 template <class V, class Products, int groups>
 void tiles(const ProductSweep& s, std::int64_t group) {
-  for (std::int64_t p = 0; p < s.count; p += V::product_rows)
-    tile<V, Products, groups>(s, p, group);
+  constexpr int rows = V::product_rows, few = rows / 2;
+  constexpr int even = groups == 1 ? V::even_product_rows : rows;
+  for (std::int64_t p = 0; p < s.count;) {
+    const std::int64_t left = s.count - p;
+    const ProductPosition* const at = s.positions + p;
+    if (left >= even &&
+        at[even - 1].at - at->at == (even - 1) * (s.positions[1].at - s.positions->at)) {
+      tile<V, Products, groups, even, EvenWindows>(s, p, group);
+      p += even;
+    } else if (left > few) {
+      tile<V, Products, groups, rows, AnyWindows<rows>>(s, p, group);
+      p += rows;
+    } else {
+      tile<V, Products, groups, few, AnyWindows<few>>(s, p, group);
+      p += few;
+    }
+  }
 }
 
 template <class V, class Products>

@@ -13,7 +13,7 @@ struct Avx2 {
   static constexpr int lanes = 8;
   static constexpr int interleaved_groups = 5;
   static constexpr int tile_rows = 2, tile_classes = 3;
-  static constexpr int product_rows = 4, product_groups = 1;
+  static constexpr int product_rows = 4, even_product_rows = 4, product_groups = 1;
   static constexpr unsigned full_mask = 0xff;
 
   using Floats = float __attribute__((vector_size(32)));

@@ -17,7 +17,7 @@ struct Avx512 {
   static constexpr int lanes = 16;
   static constexpr int interleaved_groups = 6;
   static constexpr int tile_rows = 4, tile_classes = 5;
-  static constexpr int product_rows = 8, product_groups = 3;
+  static constexpr int product_rows = 8, even_product_rows = 16, product_groups = 3;
   static constexpr unsigned full_mask = 0xffff;
 
   using Floats = float __attribute__((vector_size(64)));

@@ -12,7 +12,7 @@ namespace {
 /// AVX-512 F, BW, DQ and VL; and VNNI or BF16, each for its products.
 struct Avx512Dot {
   static constexpr int lanes = 16;
-  static constexpr int product_rows = 8, product_groups = 3;
+  static constexpr int product_rows = 8, even_product_rows = 16, product_groups = 3;
   using Floats = float __attribute__((vector_size(64)));
   using Words = std::uint32_t __attribute__((vector_size(64)));
   using Ints = std::int32_t __attribute__((vector_size(64)));

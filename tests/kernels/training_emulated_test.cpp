@@ -275,8 +275,9 @@ TEST_CASE("an emulated stream gets the operations of training, and does them in 
   const Activation leaky = Activation::leaky_relu(0.25f);
   kernels::activation_backward(stream, leaky, 2, y.data(), gradient.data());
   kernels::activate(stream, leaky, 2, y.data());
-  kernels::sgd_step(stream, {.learning_rate = 0.5f}, 2, gradient.data(), velocity.data(),
-                    weight.data());
+  const SgdStep step = {
+      {.learning_rate = 0.5f}, 2, gradient.data(), velocity.data(), weight.data()};
+  kernels::sgd_steps(stream, {&step, 1});
   kernels::parseval_project(stream, {1, 2, 1.0, 0.5, 1}, weight.data(), bad_loop.data());
   kernels::softmax_cross_entropy(stream, 1, 2, y.data(), label.data(), y.data(), result.data());
   CHECK(result.data()->correct == 7);  // device memory is ordinary memory here

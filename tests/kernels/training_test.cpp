@@ -56,10 +56,15 @@ TEST_CASE("one step of momentum SGD by hand") {
   const Stream stream;
   std::vector<float> weight = {2.0f, -1.0f}, velocity = {1.0f, 0.5f};
   const std::vector<float> gradient = {4.0f, -8.0f};
-  sgd_step(
-      stream,
-      {.learning_rate = 0.5f, .momentum = 0.5f, .weight_decay = 0.25f, .gradient_scale = 0.125f}, 2,
-      gradient.data(), velocity.data(), weight.data());
+  const SgdStep step = {.params = {.learning_rate = 0.5f,
+                                   .momentum = 0.5f,
+                                   .weight_decay = 0.25f,
+                                   .gradient_scale = 0.125f},
+                        .size = 2,
+                        .gradient = gradient.data(),
+                        .velocity = velocity.data(),
+                        .weight = weight.data()};
+  sgd_steps(stream, {&step, 1});
   CHECK(velocity == std::vector<float>{0.5f + 0.5f + 0.5f, 0.25f - 1.0f - 0.25f});
   CHECK(weight == std::vector<float>{2.0f - 0.75f, -1.0f + 0.5f});
 }

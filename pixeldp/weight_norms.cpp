@@ -1,23 +1,12 @@
-#include "pixeldp/parseval.hpp"
+#include "pixeldp/weight_norms.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "engine/error.hpp"
-#include "kernels/parseval.hpp"
 
 namespace pixeldp {
-
-void parseval_project(std::span<float> weight, std::int64_t rows, std::int64_t cols, double scale,
-                      double step, int loops) {
-  if (std::ssize(weight) != rows * cols)
-    fail("Parseval projection: the weight holds {} values, not {} x {}", weight.size(), rows, cols);
-  const kernels::ParsevalParams params = {rows, cols, scale, step, loops};
-  std::uint64_t bad_loop = kernels::no_bad_loop;
-  kernels::parseval_project(Stream(), params, weight.data(), &bad_loop);
-  kernels::check_bad_loop(bad_loop, params);
-}
 
 namespace {
 

@@ -1,0 +1,74 @@
+// All measurements: each line against the alternative it names, timed in turns in the same run.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "bench/parts.hpp"
+#include "engine/error.hpp"
+
+using namespace pixeldp;
+
+namespace {
+
+struct Part {
+  std::string name, about;
+  void (*run)(const bench::Options&, bench::Report&);
+};
+
+const std::vector<Part> parts = {
+    {"noise", "noise and draw statistics on each instruction set", bench::noise},
+    {"draws", "draws of the MNIST CNN against naive ones; share of noise and statistics",
+     bench::draws},
+    {"wide-resnet", "a wide residual network against oneDNN's convolutions alone",
+     bench::wide_resnet},
+    {"curve", "draws per second by the number of draws and of images", bench::curve},
+    {"training", "a training step with and without noise layer and projection", bench::training},
+    {"pytorch", "draws of both networks against PyTorch's, where it is installed", bench::pytorch}};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures what the engine is for. A target that is missed is no failure.");
+  bench::Options options;
+  bool json = false, list = false;
+  std::vector<std::string> names, chosen;
+  for (const Part& part : parts) names.push_back(part.name);
+  app.add_flag("--json", json, "Print one JSON object");
+  app.add_flag("--list", list, "Name the parts and what they measure");
+  const auto number = [&](const char* flag, auto& value, const char* about, int most) {
+    app.add_option(flag, value, about)->check(CLI::Range(1, most))->capture_default_str();
+  };
+  number("--repetitions", options.repetitions, "Timed turns, of which the median counts", 1000);
+  number("--depth", options.depth, "Of the wide residual network: 6 n + 4", 10000);
+  number("--widening", options.widening, "Of the wide residual network", 1000);
+  number("--rows", options.rows, "Of the wide residual network, evaluated together", 100000);
+  number("--images", options.images, "Of the MNIST CNN, in each turn of draws", 100000);
+  number("--draws", options.draws, "Of each of these images", 1000000);
+  app.add_option("--batch", options.batch, "Images of a training step (default: as configured)")
+      ->check(CLI::Range(1, 65536));
+  app.add_option("--python", options.python, "The interpreter that has PyTorch")
+      ->capture_default_str();
+  number("--threads", options.threads, "Of the comparison with PyTorch, on both sides", 1024);
+  app.add_option("parts", chosen, "What to measure (default: everything)")
+      ->check(CLI::IsMember(names));
+  CLI11_PARSE(app, argc, argv);
+  if (list) {
+    for (const Part& part : parts) fmt::print("{:<12} {}\n", part.name, part.about);
+    return 0;
+  }
+  try {
+    bench::Report report(json);
+    for (const Part& part : parts) {
+      if (!chosen.empty() && std::ranges::find(chosen, part.name) == chosen.end()) continue;
+      report.part(part.name);
+      part.run(options, report);
+    }
+    report.finish();
+  } catch (const Error& error) {
+    fmt::print(stderr, "bench: {}\n", error.what());
+    return 1;
+  }
+}

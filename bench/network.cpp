@@ -1,0 +1,84 @@
+#include "bench/network.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "bench/timing.hpp"
+#include "pixeldp/quantisation.hpp"
+
+namespace pixeldp::bench {
+
+using kernels::Precision;
+
+layers::Network noisy_network(const layers::NetworkSpec& spec) {
+  layers::Network net = layers::make_network(spec, 1);
+  net.noise.distribution = kernels::NoiseDistribution::gaussian;
+  net.noise.scale = 0.2537;
+  return net;
+}
+
+layers::NetworkSpec mnist_cnn_spec() { return {.rescale_prefix = true}; }
+
+layers::NetworkSpec wide_resnet_spec(const Options& options) {
+  return {.architecture = "wide-resnet",
+          .height = 32,
+          .width = 32,
+          .channels = 3,
+          .depth = options.depth,
+          .widening = options.widening};
+}
+
+std::string wide_resnet_name(const Options& options) {
+  return fmt::format("WRN-{}-{}", options.depth, options.widening);
+}
+
+std::vector<Precision> precisions() {
+  std::vector<Precision> there;
+  for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8})
+    if (kernels::inference_obstacle(precision).empty()) there.push_back(precision);
+  return there;
+}
+
+Quantisation some_scales(const layers::Network& net) {
+  Quantisation made;
+  for (const kernels::InferenceStep& step : plan_body(net).steps)
+    if (step.multiplies()) made.scales[step.name] = 0.03f;
+  return made;
+}
+
+Draws::Draws(const layers::Network& net, Precision precision)
+    : image_size_(net.input.row_size()),
+      scales_(some_scales(net)),
+      predictor_(Stream(), net, 0, {precision, &scales_}) {}
+
+double Draws::operator()(std::int64_t images, std::int64_t draws) const {
+  const auto run = [&] {
+    predictor_.run(
+        images, {.seed = 1, .draws = static_cast<std::uint32_t>(draws)},
+        [&](std::int64_t image, float* pixels) {
+          std::fill_n(pixels, image_size_, 0.1f);
+          return static_cast<std::uint32_t>(image);
+        },
+        [](std::int64_t, const ScoreStatistics&) { return true; });
+  };
+  return seconds(run) / static_cast<double>(images * draws);
+}
+
+Rows::Rows(const layers::Network& net, Precision precision, std::int64_t rows)
+    : rows_(rows),
+      plan_(plan_body(net)),
+      x_(Shape{rows, plan_.sizes.front()}),
+      y_(Shape{rows, plan_.sizes.back()}) {
+  const Quantisation scales = some_scales(net);
+  inference_ = kernels::prepare_inference(plan_, precision, scales_of(plan_, precision, &scales));
+  workspace_ = Memory({}, static_cast<std::size_t>(inference_->workspace_size()));
+  x_.fill(0.1f);
+}
+
+double Rows::operator()() {
+  const auto run = [&] { inference_->run(rows_, x_.data(), y_.data(), workspace_.data()); };
+  return seconds(run) / static_cast<double>(rows_);
+}
+
+}  // namespace pixeldp::bench

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "bench/report.hpp"
+
+namespace pixeldp::bench {
+
+/// What a part may be told.
+struct Options {
+  int repetitions = 5;                             ///< timed turns, of which the median counts
+  std::int64_t depth = 28, widening = 10;          ///< of the wide residual network
+  std::int64_t rows = 64;                          ///< of it that are evaluated together
+  std::int64_t images = 8, draws = 500;            ///< of each turn of the draws
+  std::int64_t batch = 0;                          ///< of a training step; 0: as configured
+  std::string python = "python3";                  ///< the interpreter that has PyTorch
+  int threads = 1;                                 ///< of the comparison with it
+  std::string source_folder = PIXELDP_SOURCE_DIR;  ///< has configs/ and bench/pytorch.py
+};
+
+/// Normals, Laplace variables and statistics per second on each instruction set, on data in L2,
+/// against the standard library's generator.
+void noise(const Options& options, Report& report);
+
+/// Draws of the MNIST CNN against the same network run naively, and what share of a draw's time
+/// noise and statistics take.
+void draws(const Options& options, Report& report);
+
+/// What follows the noise in a wide residual network, against oneDNN's convolutions alone.
+void wide_resnet(const Options& options, Report& report);
+
+/// Draws per second of the MNIST CNN by the number of draws and of images.
+void curve(const Options& options, Report& report);
+
+/// A training step with the noise layer and the projection against one without.
+void training(const Options& options, Report& report);
+
+/// Draws of both networks against PyTorch's, where there is one.
+void pytorch(const Options& options, Report& report);
+
+}  // namespace pixeldp::bench

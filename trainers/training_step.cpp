@@ -1,0 +1,118 @@
+#include "trainers/training_step.hpp"
+
+#include <cmath>
+
+#include "engine/error.hpp"
+#include "kernels/sgd.hpp"
+#include "layers/conv2d.hpp"
+#include "pixeldp/network_sensitivity.hpp"
+#include "pixeldp/weight_norms.hpp"
+
+namespace pixeldp {
+
+TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
+                           layers::Network& network)
+    : stream_(stream),
+      config_(config),
+      network_(network),
+      pass_(network),
+      images_(network.input.with_rows(config.batch), stream.device()),
+      rows_(stream.device(), config.batch),
+      labels_(stream.device(), config.batch),
+      loss_(stream.device(), 1),
+      bad_loop_(stream.device(), 1) {
+  bad_loop_.upload(stream_, {{kernels::no_bad_loop}});
+}
+
+kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& batch,
+                                      std::vector<Tensor>& velocity) {
+  images_.copy_from(stream_, batch.images);
+  rows_.upload(stream_, batch.rows);
+  labels_.upload(stream_, batch.labels);
+  const Tensor& logits =
+      pass_.forward(stream_, layers::Mode::training, images_,
+                    {.seed = config_.seed,
+                     .tag = StreamTag::training,
+                     .factor = static_cast<float>(noise_factor_at(config_, step)),
+                     .rows = {rows_.data(), batch.rows.size()}});
+  dlogits_.resize(logits.shape(), stream_.device());
+  kernels::softmax_cross_entropy(stream_, config_.batch, network_.classes(), logits.data(),
+                                 labels_.data(), dlogits_.data(), loss_.data());
+  kernels::LossResult result;
+  loss_.download(stream_, {&result, 1});
+  if (!std::isfinite(result.loss)) {
+    fail(
+        "the loss is not finite at step {}: training diverged; lower training.learning_rate (the "
+        "last checkpoint in the run's folder is kept)",
+        step);
+  }
+  check_projection();  // of the step before, which has had a forward pass to finish
+  pass_.backward(stream_, images_, dlogits_);
+  optimise(step, velocity);
+  control_sensitivity();
+  return result;
+}
+
+void TrainingStep::optimise(std::int64_t step, std::vector<Tensor>& velocity) {
+  const auto parameters = network_.parameters();
+  std::vector<kernels::SgdStep> steps;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    layers::Parameter& p = *parameters[i];
+    steps.push_back(
+        {.params = {.learning_rate = static_cast<float>(learning_rate_at(config_, step)),
+                    .momentum = static_cast<float>(config_.momentum),
+                    .weight_decay = p.decays ? static_cast<float>(config_.weight_decay) : 0.0f,
+                    .gradient_scale = p.gradient_scale},
+         .size = p.value.size(),
+         .gradient = p.gradient.data(),
+         .velocity = velocity[i].data(),
+         .weight = p.value.data()});
+  }
+  kernels::sgd_steps(stream_, steps);
+}
+
+void TrainingStep::check_projection() const {
+  if (config_.control != SensitivityControl::parseval) return;
+  std::uint64_t bad_loop = kernels::no_bad_loop;
+  bad_loop_.download(stream_, {&bad_loop, 1});
+  kernels::check_bad_loop(bad_loop,
+                          {.step = config_.parseval_step, .loops = config_.parseval_loops});
+}
+
+void TrainingStep::control_sensitivity() {
+  if (config_.control == SensitivityControl::none) return;
+  const auto& prefix = network_.prefix;
+  Shape shape = network_.input;
+  for (std::size_t i = 0; i < prefix.size(); ++i) {
+    const Shape input = shape;
+    shape = prefix[i]->output_shape(shape);
+    auto* const conv = dynamic_cast<layers::Conv2d*>(prefix[i].get());
+    if (!conv) continue;  // what is done to the images has no weights
+    Tensor& weight = conv->weight().value;
+    const ConvGeometry geometry = conv_geometry(*conv, input);
+    if (config_.control == SensitivityControl::parseval) {
+      kernels::parseval_project(stream_, parseval_params(geometry), weight.data(),
+                                bad_loop_.data());
+    } else {
+      Tensor on_host = weight.to(stream_, Device());
+      // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.
+      const bool last = i + 1 == prefix.size();
+      if (config_.control == SensitivityControl::normalise_columns)
+        normalise_columns(on_host.values(), geometry,
+                          last ? config_.calibration.mechanism : Mechanism::laplace);
+      else
+        normalise_rows(on_host.values(), geometry);
+      weight.copy_from(stream_, on_host);
+    }
+  }
+}
+
+kernels::ParsevalParams TrainingStep::parseval_params(const ConvGeometry& geometry) const {
+  return {.rows = geometry.out_c,
+          .cols = geometry.weight_size() / geometry.out_c,
+          .scale = geometry.patch_norm(),
+          .step = config_.parseval_step,
+          .loops = config_.parseval_loops};
+}
+
+}  // namespace pixeldp

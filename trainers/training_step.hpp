@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/loss.hpp"
+#include "kernels/parseval.hpp"
+#include "layers/network.hpp"
+#include "pixeldp/sensitivity.hpp"
+#include "trainers/batch_source.hpp"
+#include "trainers/training_config.hpp"
+
+namespace pixeldp {
+
+/// What training does over and over: forward pass, loss, backward pass, the optimiser, and whatever
+/// holds the sensitivity of the layers before the noise. Keeps its memory from step to step.
+class TrainingStep {
+ public:
+  /// Configuration and network must outlive it; the network's parameters are in the memory of the
+  /// stream's device when it runs.
+  TrainingStep(const Stream& stream, const TrainingConfig& config, layers::Network& network);
+
+  /// Step number `step` on a batch of the configured size. `velocity` is the optimiser's momentum:
+  /// one entry per parameter, in the memory of the device. Throws an Error, before the parameters
+  /// change, when the loss is not finite or the projection of the step before has diverged.
+  kernels::LossResult run(std::int64_t step, const TrainingBatch& batch,
+                          std::vector<Tensor>& velocity);
+
+  /// Throws the Error of a projection that diverged in the last step.
+  void check_projection() const;
+
+  /// Holds the sensitivity of the layers before the noise as configured: a part of run().
+  void control_sensitivity();
+
+ private:
+  void optimise(std::int64_t step, std::vector<Tensor>& velocity);
+  kernels::ParsevalParams parseval_params(const ConvGeometry& geometry) const;
+
+  Stream stream_;
+  const TrainingConfig& config_;
+  layers::Network& network_;
+  layers::TrainingPass pass_;
+  // In the memory of the device.
+  Tensor images_, dlogits_;
+  Buffer<kernels::NoiseRow> rows_;
+  Buffer<std::int32_t> labels_;
+  Buffer<kernels::LossResult> loss_;
+  Buffer<std::uint64_t> bad_loop_;
+};
+
+}  // namespace pixeldp
