@@ -33,7 +33,8 @@ void wide_resnet(const Options& options, Report& report);
 /// Draws per second of the MNIST CNN by the number of draws and of images.
 void curve(const Options& options, Report& report);
 
-/// A training step with the noise layer and the projection against one without.
+/// A training step with the noise layer and the projection against one without, and one in bf16
+/// against one in fp32.
 void training(const Options& options, Report& report);
 
 /// Draws of both networks against PyTorch's, where there is one.

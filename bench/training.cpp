@@ -107,11 +107,38 @@ void measure(const Options& options, const char* file, const std::string& name, 
   report.line({what, rate, "images/s", turns.ratio(4, 1), "the same: share of the projection"});
 }
 
+/// Steps in bf16 against steps in fp32.
+void measure_precision(const Options& options, TrainingConfig config, const std::string& name,
+                       Report& report) {
+  const auto in = [&](kernels::Precision precision) {
+    config.network.training_precision = precision;
+    return config;
+  };
+  Training bf16(in(kernels::Precision::bf16)), fp32(in(kernels::Precision::fp32));
+  const Turns turns(options.repetitions,
+                    {[&] { return bf16.step(); }, [&] { return fp32.step(); }});
+  report.line({fmt::format("{}, training step of {} images, bf16", name, config.batch),
+               turns.rate(0) * static_cast<double>(config.batch), "images/s", turns.speedup(0, 1),
+               "fp32"});
+}
+
 }  // namespace
 
 void training(const Options& options, Report& report) {
   measure(options, "mnist/l0.1.yaml", "MNIST CNN", report);
   measure(options, "cifar-10-small/l0.1.yaml", "WRN-16-1", report);
+  if (const std::string obstacle = kernels::product_obstacle(kernels::Precision::bf16);
+      !obstacle.empty()) {
+    report.note(obstacle);
+    return;
+  }
+  measure_precision(options, configuration(options, "mnist/l0.1.yaml"), "MNIST CNN", report);
+  TrainingConfig wide = configuration(options, "cifar-10-small/l0.1.yaml");
+  for (const std::int64_t widening : {1, 4}) {
+    wide.network.widening = widening;
+    measure_precision(options, wide, fmt::format("WRN-{}-{}", wide.network.depth, widening),
+                      report);
+  }
 }
 
 }  // namespace pixeldp::bench
