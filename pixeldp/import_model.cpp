@@ -34,6 +34,11 @@ std::int64_t extent(const SafetensorsFile& file, const std::string& what, const 
 
 Model import_model(const SafetensorsFile& file, const std::string& what,
                    const ImportOptions& options) {
+  if (is_model(file))
+    fail(
+        "{} is a model of this program, whose noise an import would leave out: its own folder can "
+        "be certified",
+        what);
   const SafetensorsFile ours = renamed(file, what);
   Model model{.name = options.name,
               .dataset = options.dataset,

@@ -232,6 +232,11 @@ void check_no_other_tensors(const SafetensorsFile& file, const std::string& what
   }
 }
 
+bool is_model(const SafetensorsFile& file) {
+  const auto format = file.metadata.find("format");
+  return format != file.metadata.end() && format->second.starts_with("pixeldp-model-");
+}
+
 Model load_model(const std::filesystem::path& path, Scales scales) {
   if (!std::filesystem::exists(path)) {
     fail("{}: no model there; a finished 'pixeldp train' writes it", path.string());

@@ -41,6 +41,9 @@ void apply_calibration(const Calibration& calibration, layers::Network& network)
 /// Parameters and buffers under their names, and the metadata, as a file in memory.
 SafetensorsFile model_to_safetensors(const Model& model);
 
+/// Whether it is a file that save_model wrote, of this or another version.
+bool is_model(const SafetensorsFile& file);
+
 /// Atomically.
 void save_model(const std::filesystem::path& path, const Model& model);
 

@@ -82,6 +82,7 @@ TEST_CASE("what does not fit is named when a model is imported") {
       },
       "negative");
   refused([](File&, ImportOptions& o) { o.spec.input_mean = {0.5}; }, "cannot be normalised");
+  refused([](File& f, ImportOptions&) { f.metadata["format"] = "pixeldp-model-1"; }, "noise");
 }
 
 TEST_CASE("normalising images before the noise multiplies the sensitivity, after it does not") {
