@@ -65,6 +65,12 @@ struct Workplace {
     const Outcome outcome = run(arguments);
     REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
   }
+  /// The weights of a run as another program would hand them over: run/weights.safetensors.
+  void export_weights(const char* run) const {
+    SafetensorsFile file = read_safetensors(folder / run / "model.safetensors");
+    file.metadata.clear();
+    write_safetensors(folder / run / "weights.safetensors", file);
+  }
   /// Ends with that status, says so, prints no result and makes nothing of that name.
   void refused(const std::string& arguments, const std::string& part, int status = 1,
                const char* not_made = "x") const {
@@ -174,8 +180,13 @@ TEST_CASE("pictures and data sets of another size than the network's are refused
       "training.augment.pad=40",
       "pad", 2);
 
+  place.export_weights("run");
+  place.refused(
+      "import run/model.safetensors --architecture wide-resnet --depth 10 --width 1 "
+      "--output x --dataset cifar-10",
+      "whose noise an import would leave out");
   const std::string import =
-      "import run/model.safetensors --architecture wide-resnet --depth 10 --width 1 --output x ";
+      "import run/weights.safetensors --architecture wide-resnet --depth 10 --width 1 --output x ";
   place.refused(import + "--dataset mnist", "takes 32x32x3 in 10");
   place.refused(import + "--dataset cifar-10 --image-height 28", "takes 28x32x3");
   place.done(import + "--dataset cifar-10");
@@ -189,9 +200,11 @@ TEST_CASE("weights of another architecture are refused by the tensor that tells"
   const std::string run = text_of(place.folder / "run/model.safetensors");
 
   // import
+  place.export_weights("run");
+  place.export_weights("deep");
   const auto import = [](const char* as) {
     return fmt::format(
-        "import run/model.safetensors --dataset cifar-10 --output x --architecture {}", as);
+        "import run/weights.safetensors --dataset cifar-10 --output x --architecture {}", as);
   };
   place.refused(import("wide-resnet --depth 10 --width 2"),
                 "tensor 'layer1.0.conv1.weight' is 16x16x3x3, but architecture wide-resnet has "
@@ -202,7 +215,7 @@ TEST_CASE("weights of another architecture are refused by the tensor that tells"
   place.refused(import("resnet --depth 8"), "there is no tensor 'linear.weight'");
   place.refused(import("mnist-cnn"), "there is no tensor 'fc2.weight'");
   place.refused(
-      "import deep/model.safetensors --dataset cifar-10 --output x --architecture "
+      "import deep/weights.safetensors --dataset cifar-10 --output x --architecture "
       "wide-resnet --depth 10 --width 1",
       "has no tensor 'layer1.1.");
 
