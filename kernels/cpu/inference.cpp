@@ -37,15 +37,6 @@ std::int64_t tile_of(const InferencePlan& plan, std::size_t i) {
   return std::clamp<std::int64_t>(std::max(cached, weights / 2) / row, 1, pass_rows);
 }
 
-/// The weight of a step that multiplies, its outputs' scales applied.
-std::vector<float> scaled_weight(const InferenceStep& step) {
-  std::vector<float> weight = step.weight;
-  const std::size_t of_output = weight.size() / static_cast<std::size_t>(step.outputs);
-  if (!step.scale.empty())
-    for (std::size_t i = 0; i < weight.size(); ++i) weight[i] *= step.scale[i / of_output];
-  return weight;
-}
-
 /// The convolution that a step which multiplies is.
 Conv2dShape shape_of(const InferenceStep& step) {
   if (step.kind == Kind::convolution) return step.convolution;
@@ -236,7 +227,7 @@ class HostInference : public Inference {
         prepared.shift.assign(static_cast<std::size_t>(step.outputs), 0.0f);
       return;
     }
-    const std::vector<float> weight = scaled_weight(step);
+    const std::vector<float> weight = cpu::scaled_weight(step.weight, step.scale);
     const Conv2dShape shape = shape_of(step);
     if (precision_ == Precision::int8) {
       std::vector<float> scale;

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/inference_kernels.hpp"
+#include "kernels/cpu/vector.hpp"
 #include "kernels/pooling_arguments.hpp"
 
 /// The steps of an inference that are not products, compiled once per instruction set (see
@@ -34,24 +35,14 @@ template <class V, class To, class From>
 // V, here and below, may be a Single.
 
 template <class V>
-[[gnu::always_inline]] inline typename V::Floats load_real(const float* p) {
-  typename V::Floats v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-template <class V>
-[[gnu::always_inline]] inline typename V::Floats load_real(const Half* p) {
+[[gnu::always_inline]] inline typename V::Floats load(const Half* p) {
   typename V::Halves h;
   __builtin_memcpy(&h, p, sizeof h);
   return __builtin_bit_cast(typename V::Floats, resized<V, typename V::Words>(h) << 16);
 }
-template <class V>
-[[gnu::always_inline]] inline void store_real(float* p, typename V::Floats v) {
-  __builtin_memcpy(p, &v, sizeof v);
-}
 /// To nearest, ties to even; what is not a number stays none.
 template <class V>
-[[gnu::always_inline]] inline void store_real(Half* p, typename V::Floats v) {
+[[gnu::always_inline]] inline void store(Half* p, typename V::Floats v) {
   using Words = typename V::Words;
   const Words bits = __builtin_bit_cast(Words, v), none = Words{} + 0x7fc0u;
   const Words rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
@@ -81,16 +72,16 @@ template <class V, bool real, bool bytes, class To, class Value>
 [[gnu::always_inline]] inline void store_pixel(std::int64_t channels, float slope, To* to,
                                                std::uint8_t* byte, float inverse_scale,
                                                Value value) {
-  const auto store = [=]<class L>(std::int64_t c, L*) __attribute__((always_inline)) {
+  const auto write = [=]<class L>(std::int64_t c, L*) __attribute__((always_inline)) {
     const typename L::Floats v = value.template operator()<L>(c);
     const typename L::Floats active = v > 0.0f ? v : slope * v;
-    if constexpr (real) store_real<L>(to + c, active);
+    if constexpr (real) store<L>(to + c, active);
     if constexpr (bytes) store_byte<L>(byte + c, active, inverse_scale);
   };
   std::int64_t c = 0;
 #pragma GCC unroll 4
-  for (; c + V::lanes <= channels; c += V::lanes) store(c, static_cast<V*>(nullptr));
-  for (; c < channels; ++c) store(c, static_cast<Single<V>*>(nullptr));
+  for (; c + V::lanes <= channels; c += V::lanes) write(c, static_cast<V*>(nullptr));
+  for (; c < channels; ++c) write(c, static_cast<Single<V>*>(nullptr));
 }
 
 template <class V, bool real, bool bytes, class From, class To>
@@ -101,17 +92,17 @@ void scale_pixels(const ScalingSpan& s, const From* x, const InferenceTarget& t)
   for (std::int64_t p = 0; p < s.pixels; ++p) {
     const std::int64_t at = p * s.channels;
     const From* const from = x + at;
-    const auto store = [&](auto value) __attribute__((always_inline)) {
+    const auto write = [&](auto value) __attribute__((always_inline)) {
       store_pixel<V, real, bytes>(s.channels, s.slope, real ? to + at : nullptr,
                                   bytes ? t.bytes + at : nullptr, t.inverse_scale, value);
     };
     if (scale)
-      store([=]<class L>(std::int64_t c) __attribute__((always_inline)) {
-        return load_real<L>(from + c) * load_real<L>(scale + c) + load_real<L>(shift + c);
+      write([=]<class L>(std::int64_t c) __attribute__((always_inline)) {
+        return load<L>(from + c) * load<L>(scale + c) + load<L>(shift + c);
       });
     else
-      store([=]<class L>(std::int64_t c)
-                __attribute__((always_inline)) { return load_real<L>(from + c); });
+      write([=]<class L>(std::int64_t c)
+                __attribute__((always_inline)) { return load<L>(from + c); });
   }
 }
 
@@ -161,8 +152,8 @@ void shortcut_of(const ShortcutSpan& s, const T* x, T* y) {
         for (std::int64_t r = 0; r < extent; ++r)
 #pragma GCC unroll 2
           for (std::int64_t t = 0; t < extent; ++t)
-            sum += load_real<Single<V>>(corner + (r * s.in_w + t) * s.in_c + c);
-        store_real<Single<V>>(own + c, sum / pixels);
+            sum += load<Single<V>>(corner + (r * s.in_w + t) * s.in_c + c);
+        store<Single<V>>(own + c, sum / pixels);
       }
     }
   }
@@ -195,7 +186,7 @@ void pool_of(std::int64_t pixels, std::int64_t channels, const From* x, To* y, f
     float* const sum = lanes + p % count * channels;
     const From* const pixel = x + p * channels;
 #pragma omp simd safelen(16)
-    for (std::int64_t c = 0; c < channels; ++c) sum[c] += load_real<Single<V>>(pixel + c);
+    for (std::int64_t c = 0; c < channels; ++c) sum[c] += load<Single<V>>(pixel + c);
   }
   for (std::int64_t step = count / 2; step > 0; step /= 2) {
     const float* const from = lanes + step * channels;
@@ -204,7 +195,7 @@ void pool_of(std::int64_t pixels, std::int64_t channels, const From* x, To* y, f
   }
   const float divisor = static_cast<float>(pixels);
 #pragma omp simd safelen(16)
-  for (std::int64_t c = 0; c < channels; ++c) store_real<Single<V>>(y + c, lanes[c] / divisor);
+  for (std::int64_t c = 0; c < channels; ++c) store<Single<V>>(y + c, lanes[c] / divisor);
 }
 
 template <class V>

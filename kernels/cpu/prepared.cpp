@@ -50,12 +50,11 @@ std::span<const float> values_or_none(const float* values, std::int64_t count) {
 
 std::unique_ptr<Prepared> prepare_conv2d(const Conv2dShape& shape, const float* weight,
                                          const Conv2dEpilogue& epilogue) {
-  std::vector<float> scaled(weight, weight + shape.weight_size());
-  const auto taps = scaled.size() / static_cast<std::size_t>(shape.out_c);
-  if (epilogue.scale)
-    for (std::size_t i = 0; i < scaled.size(); ++i) scaled[i] *= epilogue.scale[i / taps];
   return std::make_unique<PreparedProduct>(
-      shape, scaled, values_or_none(epilogue.shift, shape.out_c), epilogue.activation);
+      shape,
+      scaled_weight(values_or_none(weight, shape.weight_size()),
+                    values_or_none(epilogue.scale, shape.out_c)),
+      values_or_none(epilogue.shift, shape.out_c), epilogue.activation);
 }
 
 std::unique_ptr<Prepared> prepare_dense(const DenseShape& shape, const float* weight,

@@ -28,6 +28,14 @@ SweepFunction sweep_for(Precision precision, InstructionSet set) {
 
 }  // namespace
 
+std::vector<float> scaled_weight(std::span<const float> weight, std::span<const float> scale) {
+  std::vector<float> scaled(weight.begin(), weight.end());
+  if (scale.empty()) return scaled;
+  const std::size_t of_output = scaled.size() / scale.size();
+  for (std::size_t i = 0; i < scaled.size(); ++i) scaled[i] *= scale[i / of_output];
+  return scaled;
+}
+
 Product::Product(const Conv2dShape& row, Precision precision, std::span<const float> weight,
                  std::span<const float> shift, InstructionSet set)
     : row_(row) {

@@ -20,6 +20,9 @@ struct ProductResult {
   const void* residual = nullptr;  ///< likewise; null: none
 };
 
+/// A weight (OIHW) with the scales of its outputs applied; empty: 1.
+std::vector<float> scaled_weight(std::span<const float> weight, std::span<const float> scale);
+
 /// A convolution, or a dense layer (a 1x1 convolution of one pixel), whose weight never changes
 /// again, for any number of rows. A row's result has the same bits in any company, and, but for
 /// bf16, on every processor: kernels/cpu/product_kernels.hpp tells the order of the sums.

@@ -71,18 +71,18 @@ template <class V, bool real, bool bytes, class To, class Sum>
   const float* const scale = f.scale + first;
   const float* const shift = f.shift + first;
   const auto sum = [=]<class L>(std::int64_t o) __attribute__((always_inline)) {
-    const typename L::Floats added = load_real<L>(shift + o);
+    const typename L::Floats added = load<L>(shift + o);
     if constexpr (__is_same(Sum, float))
-      return load_real<L>(sums + o) + added;
+      return load<L>(sums + o) + added;
     else
-      return load_sum<L>(sums + o) * load_real<L>(scale + o) + added;
+      return load_sum<L>(sums + o) * load<L>(scale + o) + added;
   };
   if (f.residual) {
     const To* const residual = static_cast<const To*>(f.residual) + at;
     store_pixel<V, real, bytes>(
         count, f.slope, to, byte,
         f.target.inverse_scale, [=]<class L>(std::int64_t o) __attribute__((always_inline)) {
-          return sum.template operator()<L>(o) + load_real<L>(residual + o);
+          return sum.template operator()<L>(o) + load<L>(residual + o);
         });
   } else {
     store_pixel<V, real, bytes>(count, f.slope, to, byte, f.target.inverse_scale, sum);
