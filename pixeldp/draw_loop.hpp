@@ -72,6 +72,11 @@ struct PreparedChain {
 
   PreparedChain(const Stream& stream, std::span<const std::unique_ptr<layers::Layer>> chain,
                 Shape input, kernels::Precision precision);
+
+  /// Memory for a row of every layer's output.
+  std::vector<Tensor> outputs() const;
+  /// One row through all layers; returns where the result is: x itself if there is no layer.
+  const float* run(const float* x, std::vector<Tensor>& outputs) const;
 };
 
 /// The layers between the noise and the last one, whose parameters are in host memory, as a plan.

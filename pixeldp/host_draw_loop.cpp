@@ -92,21 +92,15 @@ class HostDrawLoop::Worker {
         rows_(static_cast<std::size_t>(p.micro_batch_)),
         slots_(rows_.size()),
         image_(Shape{1, p.image_size_}),
+        prefix_(p.prefix_.outputs()),
         noisy_(Shape{p.micro_batch_, p.noise_size_}),
         features_(Shape{p.micro_batch_, p.head_width_}),
-        workspace_({}, static_cast<std::size_t>(p.body_->workspace_size())) {
-    for (const std::int64_t size : p.prefix_.sizes) prefix_.emplace_back(Shape{1, size});
-  }
+        workspace_({}, static_cast<std::size_t>(p.body_->workspace_size())) {}
 
   /// Everything before the noise, for one image.
   void prefix(const ImageSource& source, Window& window, std::int64_t image, float* result) {
     window.ids[static_cast<std::size_t>(image)] = source(window.first + image, image_.data());
-    const float* x = image_.data();
-    for (std::size_t i = 0; i < p_.prefix_.layers.size(); ++i) {
-      p_.prefix_.layers[i]->run(x, prefix_[i].data());
-      x = prefix_[i].data();
-    }
-    std::copy_n(x, p_.noise_size_, result);
+    std::copy_n(p_.prefix_.run(image_.data(), prefix_), p_.noise_size_, result);
   }
 
   /// Rows first ... first + count - 1 of the window.
@@ -132,8 +126,9 @@ class HostDrawLoop::Worker {
   const HostDrawLoop& p_;
   std::vector<kernels::NoiseRow> rows_;
   std::vector<std::int64_t> slots_;
-  Tensor image_, noisy_, features_;
+  Tensor image_;
   std::vector<Tensor> prefix_;
+  Tensor noisy_, features_;
   Memory workspace_;
 };
 

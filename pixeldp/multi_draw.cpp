@@ -5,6 +5,7 @@
 #include "engine/error.hpp"
 
 namespace pixeldp {
+
 PreparedChain::PreparedChain(const Stream& stream,
                              std::span<const std::unique_ptr<layers::Layer>> chain, Shape input,
                              kernels::Precision precision) {
@@ -13,6 +14,20 @@ PreparedChain::PreparedChain(const Stream& stream,
     input = layer->output_shape(input);
     sizes.push_back(input.row_size());
   }
+}
+
+std::vector<Tensor> PreparedChain::outputs() const {
+  std::vector<Tensor> rows;
+  for (const std::int64_t size : sizes) rows.emplace_back(Shape{1, size});
+  return rows;
+}
+
+const float* PreparedChain::run(const float* x, std::vector<Tensor>& outputs) const {
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    layers[i]->run(x, outputs[i].data());
+    x = outputs[i].data();
+  }
+  return x;
 }
 
 kernels::InferencePlan plan_body(const layers::Network& network) {

@@ -24,8 +24,7 @@ Quantisation quantise(const Model& model, const Dataset& dataset, std::int64_t i
   const std::int64_t noise_size = network.noise_shape(1).row_size();
   Tensor image(network.input), clean(Shape{batch, noise_size}), noisy(clean.shape());
   Tensor features(Shape{batch, plan.sizes.back()});
-  std::vector<Tensor> outputs;
-  for (const std::int64_t size : prefix.sizes) outputs.emplace_back(Shape{1, size});
+  std::vector<Tensor> outputs = prefix.outputs();
   const Memory workspace({}, static_cast<std::size_t>(body->workspace_size()));
   std::vector<float> largest(plan.steps.size(), 0.0f);
   const auto observe = [&](std::size_t step, std::span<const float> values) {
@@ -42,12 +41,7 @@ Quantisation quantise(const Model& model, const Dataset& dataset, std::int64_t i
     for (std::int64_t i = 0; i < count; ++i) {
       to_float(dataset, first + i, first + i + 1, image.data(),
                static_cast<float>(model.pixel_shift));
-      const float* x = image.data();
-      for (std::size_t l = 0; l < prefix.layers.size(); ++l) {
-        prefix.layers[l]->run(x, outputs[l].data());
-        x = outputs[l].data();
-      }
-      std::copy_n(x, noise_size, clean.row(i));
+      std::copy_n(prefix.run(image.data(), outputs), noise_size, clean.row(i));
       rows.push_back({.source = i, .image = dataset.image_id(first + i), .draw = 0});
     }
     network.noise.forward(stream, {.seed = seed, .tag = StreamTag::quantisation, .rows = rows},
