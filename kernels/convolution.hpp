@@ -39,11 +39,9 @@ struct Conv2dShape {
 // rounded to the precision that is asked for:
 //
 // - by devices, which with Precision::fp32 round them for gradients, which prove nothing, to tf32;
-// - by processors to bf16 only, and not where that would cost time: weight gradients of
-// convolutions
-//   that are strided or read fewer than 32 channels. One without AVX-512 BF16 (product_obstacle)
-//   refuses bf16 with an Error. On a processor a result has the same bits for the same number of
-//   threads.
+// - by processors to bf16 only, and not where that would cost time: in weight gradients that are
+//   strided or read fewer than 32 channels. One without AVX-512 BF16 (product_obstacle) refuses
+//   bf16 with an Error. On a processor a result has the same bits for the same number of threads.
 
 /// y = x (*) weight
 void conv2d_forward(const Stream& stream, const Conv2dShape& shape, Precision precision,

@@ -63,8 +63,7 @@ using InferenceObserver = std::function<void(std::size_t step, std::span<const f
 ///       in fp32, so that results have the same bits on every processor.
 ///
 /// A row's result does not depend on the other rows, on how many there are, or on threads, to the
-/// last bit: each primitive has one shape, whatever the number of rows. Rows past the last are
-/// calculated with whatever the workspace holds, and not returned.
+/// last bit: each sum has one order (kernels/cpu/product_kernels.hpp).
 class Inference {
  public:
   virtual ~Inference() = default;
@@ -77,7 +76,7 @@ class Inference {
 };
 
 /// Why this processor cannot calculate in that precision; empty: it can. It takes AVX-512 BF16 for
-/// bf16, and for int8 AVX-512 VNNI, whose sums of products cannot saturate.
+/// bf16, and nothing for fp32 and int8.
 std::string inference_obstacle(Precision precision);
 
 /// `scales`: for int8, one for each step, above 0 for those that multiply. Throws an Error for

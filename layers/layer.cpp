@@ -15,7 +15,7 @@ NamedTensor::NamedTensor(std::string tensor_name, std::vector<std::int64_t> exte
 }
 
 int Layer::plan(kernels::InferencePlan&, int, const Shape&) const {
-  fail("layer {} can be evaluated in fp32 only", name());
+  fail("layer {} cannot follow the noise: it has no plan", name());
 }
 
 void Saved::hold(std::size_t tensor_count, std::size_t part_count) {

@@ -91,7 +91,7 @@ class Layer {
                                                      kernels::Precision precision) const = 0;
   /// Appends what prepare() prepares to a plan: x is the number of a value of this shape (of one
   /// row). Returns the number of the result. Parameters and buffers are in host memory. Layers that
-  /// have no plan throw an Error that names them; they are evaluated in fp32.
+  /// never follow the noise have no plan and throw an Error that names them.
   virtual int plan(kernels::InferencePlan& plan, int x, const Shape& input) const;
   /// prepare with add_noise in front of it, to the same bits. Null where there is no kernel for
   /// this layer, input, precision and device: then the one follows the other.
