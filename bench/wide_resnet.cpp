@@ -5,11 +5,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include <dnnl.hpp>
 #include <fmt/format.h>
 
 #include "bench/network.hpp"
 #include "bench/timing.hpp"
+#include "kernels/cpu/onednn.hpp"
 
 namespace pixeldp::bench {
 namespace {
@@ -25,22 +25,21 @@ class Convolution {
     const memory::desc x({batch, s.in_c, s.in_h, s.in_w}, bf16, memory::format_tag::nhwc),
         w({s.out_c, s.in_c, s.kernel_h, s.kernel_w}, bf16, memory::format_tag::any),
         y({batch, s.out_c, s.out_h(), s.out_w()}, bf16, memory::format_tag::nhwc);
-    const engine cpu(engine::kind::cpu, 0);
-    const convolution_forward::primitive_desc desc({prop_kind::forward_inference,
-                                                    algorithm::convolution_direct,
-                                                    x,
-                                                    w,
-                                                    y,
-                                                    {s.stride, s.stride},
-                                                    {s.pad_h.before, s.pad_w.before},
-                                                    {s.pad_h.after, s.pad_w.after}},
-                                                   cpu);
+    const engine& cpu = kernels::onednn::engine();
+    const memory::dims strides{s.stride, s.stride}, before{s.pad_h.before, s.pad_w.before},
+        after{s.pad_h.after, s.pad_w.after};
+    const auto desc = kernels::onednn::describe<convolution_forward>(
+        prop_kind::forward_inference, algorithm::convolution_direct, x, w, y, strides, before,
+        after);
     queue_ = stream(cpu);
     primitive_ = convolution_forward(desc);
     const memory from(x, cpu), weight(desc.weights_desc(), cpu), to(y, cpu);
     std::memset(from.get_data_handle(), 0, x.get_size());
     std::memset(weight.get_data_handle(), 0, desc.weights_desc().get_size());
-    memory_ = {{DNNL_ARG_SRC, from}, {DNNL_ARG_WEIGHTS, weight}, {DNNL_ARG_DST, to}};
+    memory_ = {{DNNL_ARG_SRC, from},
+               {DNNL_ARG_WEIGHTS, weight},
+               {DNNL_ARG_DST, to},
+               {DNNL_ARG_SCRATCHPAD, memory(desc.scratchpad_desc(), cpu)}};
   }
 
   /// Seconds per row, of at least this many.

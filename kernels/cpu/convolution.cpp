@@ -42,10 +42,9 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Conv2dShape& s,
                                                        memory::data_type operand) {
   const Descs d(s, operand);
   // Direct, never Winograd: before the noise the sensitivity is proved for this sum of products.
-  return {{prop_kind::forward_inference, dnnl::algorithm::convolution_direct, d.x_operand,
-           d.weight_operand, d.y, d.strides, d.pad_before, d.pad_after},
-          onednn::attributes(),
-          onednn::engine()};
+  return onednn::describe<dnnl::convolution_forward>(
+      prop_kind::forward_inference, dnnl::algorithm::convolution_direct, d.x_operand,
+      d.weight_operand, d.y, d.strides, d.pad_before, d.pad_after);
 }
 
 /// A primitive with what it takes to run it. Making one is slow, so each thread keeps those it has
@@ -107,10 +106,9 @@ void conv2d_backward_data(const Conv2dShape& shape, Precision precision, const f
   onednn::guarded(describe("backward data", shape), [&] {
     const Descs d(shape, operand);
     const auto& op = cached<dnnl::convolution_backward_data>(shape, operand, [&] {
-      return dnnl::convolution_backward_data::primitive_desc(
-          {dnnl::algorithm::convolution_direct, d.x, d.weight_operand, d.y_operand, d.strides,
-           d.pad_before, d.pad_after},
-          onednn::attributes(), onednn::engine(), forward_desc(shape, operand));
+      return onednn::describe_backward<dnnl::convolution_backward_data>(
+          forward_desc(shape, operand), dnnl::algorithm::convolution_direct, d.x, d.weight_operand,
+          d.y_operand, d.strides, d.pad_before, d.pad_after);
     });
     onednn::Operands operands;
     onednn::run(op.primitive, op.desc.scratchpad_desc(),
@@ -126,10 +124,9 @@ void conv2d_backward_weight(const Conv2dShape& shape, Precision precision, const
   onednn::guarded(describe("backward weight", shape), [&] {
     const Descs d(shape, operand);
     const auto& op = cached<dnnl::convolution_backward_weights>(shape, operand, [&] {
-      return dnnl::convolution_backward_weights::primitive_desc(
-          {dnnl::algorithm::convolution_direct, d.x_operand, d.dweight, d.y_operand, d.strides,
-           d.pad_before, d.pad_after},
-          onednn::attributes(), onednn::engine(), forward_desc(shape, operand));
+      return onednn::describe_backward<dnnl::convolution_backward_weights>(
+          forward_desc(shape, operand), dnnl::algorithm::convolution_direct, d.x_operand, d.dweight,
+          d.y_operand, d.strides, d.pad_before, d.pad_after);
     });
     memory packed(op.desc.diff_weights_desc(), onednn::engine());
     onednn::Operands operands;

@@ -53,9 +53,8 @@ void multiply_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const Matrix&
   const memory::desc result({m, n}, f32, memory::format_tag::ab);
   auto found = cache.find(key);
   if (found == cache.end()) {
-    const dnnl::matmul::primitive_desc desc(
-        {a.desc(m, k, bf16), memory::desc({k, n}, bf16, memory::format_tag::any), result},
-        onednn::attributes(), onednn::engine());
+    const auto desc = onednn::describe<dnnl::matmul>(
+        a.desc(m, k, bf16), memory::desc({k, n}, bf16, memory::format_tag::any), result);
     found = cache.emplace(key, Product{desc, dnnl::matmul(desc)}).first;
   }
   const Product& product = found->second;

@@ -34,6 +34,27 @@ inline dnnl::primitive_attr attributes() {
   return attr;
 }
 
+/// How a primitive computes: what defines it, and for a backward pass the description of its forward
+/// pass. oneDNN 2 takes that in a structure, oneDNN 3 as arguments.
+template <typename Primitive, typename... Definition>
+typename Primitive::primitive_desc describe(const Definition&... definition) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine(), definition..., attributes()};
+#else
+  return {typename Primitive::desc(definition...), attributes(), engine()};
+#endif
+}
+
+template <typename Primitive, typename Forward, typename... Definition>
+typename Primitive::primitive_desc describe_backward(const Forward& forward,
+                                                     const Definition&... definition) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine(), definition..., forward, attributes()};
+#else
+  return {typename Primitive::desc(definition...), attributes(), engine(), forward};
+#endif
+}
+
 /// Executes a primitive with scratch memory of the calling thread, so that one primitive may run on
 /// several threads at once.
 void run(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch,
