@@ -8,6 +8,8 @@
 
 #include "bench/parts.hpp"
 #include "engine/error.hpp"
+#include "engine/io/file.hpp"
+#include "engine/passive_threads.hpp"
 
 using namespace pixeldp;
 
@@ -31,8 +33,11 @@ const std::vector<Part> parts = {
 }  // namespace
 
 int main(int argc, char** argv) {
+  wait_passively(argv);
   CLI::App app("Measures what the engine is for. A target that is missed is no failure.");
   bench::Options options;
+  const auto above = folder_above_program("configs");
+  options.source_folder = above.empty() ? PIXELDP_SOURCE_DIR : above.string();
   bool json = false, list = false;
   std::vector<std::string> names, chosen;
   for (const Part& part : parts) names.push_back(part.name);

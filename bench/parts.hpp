@@ -9,14 +9,14 @@ namespace pixeldp::bench {
 
 /// What a part may be told.
 struct Options {
-  int repetitions = 5;                             ///< timed turns, of which the median counts
-  std::int64_t depth = 28, widening = 10;          ///< of the wide residual network
-  std::int64_t rows = 64;                          ///< of it that are evaluated together
-  std::int64_t images = 8, draws = 500;            ///< of each turn of the draws
-  std::int64_t batch = 0;                          ///< of a training step; 0: as configured
-  std::string python = "python3";                  ///< the interpreter that has PyTorch
-  int threads = 1;                                 ///< of the comparison with it
-  std::string source_folder = PIXELDP_SOURCE_DIR;  ///< has configs/ and bench/pytorch.py
+  int repetitions = 5;                     ///< timed turns, of which the median counts
+  std::int64_t depth = 28, widening = 10;  ///< of the wide residual network
+  std::int64_t rows = 64;                  ///< of it that are evaluated together
+  std::int64_t images = 8, draws = 500;    ///< of each turn of the draws
+  std::int64_t batch = 0;                  ///< of a training step; 0: as configured
+  std::string python = "python3";          ///< the interpreter that has PyTorch
+  int threads = 1;                         ///< of the comparison with it
+  std::string source_folder;               ///< has configs/ and bench/pytorch.py
 };
 
 /// Normals, Laplace variables and statistics per second on each instruction set, on data in L2,

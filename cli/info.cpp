@@ -1,9 +1,11 @@
 #include <memory>
 
+#include <dnnl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "commit.hpp"
 #include "engine/error.hpp"
 #include "engine/runtime.hpp"
 
@@ -27,6 +29,18 @@ nlohmann::json gpus() {
   }
 }
 
+/// The devices that need no GPU and that this program was built with.
+std::vector<std::string> devices() {
+  std::vector<std::string> names = {"cpu"};
+  if (has_runtime(DeviceKind::emulated)) names.push_back("emulated");
+  return names;
+}
+
+std::string onednn_version() {
+  const dnnl_version_t& version = *dnnl_version();
+  return fmt::format("{}.{}.{}", version.major, version.minor, version.patch);
+}
+
 }  // namespace
 
 void add_device_option(CLI::App& command, std::string& device) {
@@ -47,7 +61,10 @@ void add_info(CLI::App& program) {
     if (*json) {
       const nlohmann::json report = {{"version", PIXELDP_VERSION},
                                      {"build_type", PIXELDP_BUILD_TYPE},
-                                     {"devices", {"cpu", "emulated"}},
+                                     {"commit", PIXELDP_COMMIT},
+                                     {"compiler", PIXELDP_COMPILER},
+                                     {"onednn", onednn_version()},
+                                     {"devices", devices()},
                                      {"gpus", gpus()},
                                      {"processor", cpu_model()},
                                      {"threads", thread_count()},
@@ -59,7 +76,10 @@ void add_info(CLI::App& program) {
       return;
     }
     const auto yes = [](bool value) { return value ? "yes" : "no"; };
-    fmt::print("pixeldp    {} ({} build)\n", PIXELDP_VERSION, PIXELDP_BUILD_TYPE);
+    constexpr std::string_view commit = PIXELDP_COMMIT;
+    fmt::print("pixeldp    {} ({} build, {})\n", PIXELDP_VERSION, PIXELDP_BUILD_TYPE,
+               commit.empty() ? "not from a git checkout" : fmt::format("commit {}", commit));
+    fmt::print("built by   {}, with oneDNN {}\n", PIXELDP_COMPILER, onednn_version());
     fmt::print("cuda       {}\n", describe(DeviceKind::cuda));
     fmt::print("emulated   {}\n", describe(DeviceKind::emulated));
     fmt::print("processor  {}, {} threads\n", cpu_model(), thread_count());

@@ -5,13 +5,15 @@
 
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
+#include "engine/passive_threads.hpp"
 
 int main(int argc, char** argv) {
   using namespace pixeldp;
+  wait_passively(argv);
   CLI::App program("PixelDP: train, certify and report classifiers that are provably robust",
                    "pixeldp");
   program.require_subcommand(1);
-  program.set_version_flag("--version", PIXELDP_VERSION);
+  program.set_version_flag("--version", "pixeldp " PIXELDP_VERSION);
   cli::add_train(program);
   cli::add_import(program);
   cli::add_certify(program);

@@ -63,12 +63,15 @@ void fail_out_of_memory(std::string_view device, std::size_t bytes, const Runtim
       static_cast<double>(memory.total) / mib);
 }
 
+bool has_runtime(DeviceKind kind) { return runtimes()[static_cast<std::size_t>(kind)] != nullptr; }
+
 const Runtime& runtime(DeviceKind kind) {
-  if (const Runtime* found = runtimes()[static_cast<std::size_t>(kind)]) return *found;
+  if (has_runtime(kind)) return *runtimes()[static_cast<std::size_t>(kind)];
   fail_usage(
-      "device {}: this program was built without the CUDA compiler; install nvcc and build "
-      "it anew, or use 'cpu'",
-      Device{kind, 0}.name());
+      "device {}: this program was built without it; build it anew by 'cmake --preset default'{}, "
+      "or "
+      "use 'cpu'",
+      Device{kind, 0}.name(), kind == DeviceKind::cuda ? " where nvcc is installed" : "");
 }
 
 void register_runtime(DeviceKind kind, const Runtime& runtime) {

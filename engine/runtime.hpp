@@ -55,6 +55,9 @@ class Runtime {
 [[noreturn]] void fail_out_of_memory(std::string_view device, std::size_t bytes,
                                      const Runtime::Memory& memory);
 
+/// Whether this program was built with that kind of device.
+bool has_runtime(DeviceKind kind);
+
 /// The runtime of a kind of device. Throws a usage error where this program has none.
 const Runtime& runtime(DeviceKind kind);
 

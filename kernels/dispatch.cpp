@@ -27,17 +27,23 @@
 /// Returns the operation as the GPU that the stream belongs to does it, or the emulated one;
 /// otherwise goes on to the processor's. The operation is written once, without its namespace.
 /// With _OR_LIBRARY, NVIDIA's libraries may do it on a GPU (kernels/cuda/libraries/training.hpp).
+/// Streams of a device that the program was built without do not exist (engine/runtime.hpp).
+#ifdef PIXELDP_WITH_EMULATOR
+#define PIXELDP_ON_EMULATOR(stream, ...) \
+  if ((stream).device().kind == DeviceKind::emulated) return emulated::__VA_ARGS__
+#else
+#define PIXELDP_ON_EMULATOR(stream, ...) static_cast<void>(stream)
+#endif
 #ifdef PIXELDP_WITH_CUDA
 #define PIXELDP_ON_GPU_OR_LIBRARY(stream, ...)                                         \
   if ((stream).device().kind == DeviceKind::cuda) return cuda::libraries::__VA_ARGS__; \
-  if ((stream).device().kind == DeviceKind::emulated) return emulated::__VA_ARGS__
+  PIXELDP_ON_EMULATOR(stream, __VA_ARGS__)
 #define PIXELDP_ON_GPU(stream, ...)                                         \
   if ((stream).device().kind == DeviceKind::cuda) return cuda::__VA_ARGS__; \
-  if ((stream).device().kind == DeviceKind::emulated) return emulated::__VA_ARGS__
+  PIXELDP_ON_EMULATOR(stream, __VA_ARGS__)
 #else
-#define PIXELDP_ON_GPU(stream, ...) \
-  if ((stream).device().kind == DeviceKind::emulated) return emulated::__VA_ARGS__
-#define PIXELDP_ON_GPU_OR_LIBRARY PIXELDP_ON_GPU
+#define PIXELDP_ON_GPU PIXELDP_ON_EMULATOR
+#define PIXELDP_ON_GPU_OR_LIBRARY PIXELDP_ON_EMULATOR
 #endif
 
 namespace pixeldp::kernels {
@@ -48,7 +54,9 @@ namespace pixeldp::kernels {
 #ifdef PIXELDP_WITH_CUDA
   register_runtime(DeviceKind::cuda, cuda::device_runtime());
 #endif
+#ifdef PIXELDP_WITH_EMULATOR
   register_runtime(DeviceKind::emulated, emulated::device_runtime());
+#endif
   return true;
 }();
 

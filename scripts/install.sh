@@ -10,7 +10,7 @@ packages=(g++ cmake ninja-build libdnnl-dev libfmt-dev libcli11-dev libyaml-cpp-
   nlohmann-json3-dev zlib1g-dev libpng-dev libssl-dev doctest-dev libboost-math-dev)
 for option in "$@"; do
   case $option in
-    --test) packages+=(git clang-format clang libclang-rt-14-dev) ;;
+    --test) packages+=(git python3 clang-format clang libclang-rt-dev) ;;
     --demo) packages+=(dataset-fashion-mnist) ;;
     *)
       echo "usage: install.sh [--test] [--demo]" >&2
@@ -33,8 +33,18 @@ give_up() {
 command -v apt-get >/dev/null || give_up "apt-get is not available"
 as_root=()
 if [ "$(id -u)" != 0 ]; then
-  command -v sudo >/dev/null || give_up "this needs root, and sudo is not available"
-  as_root=(sudo -n)
+  line="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+  if ! command -v sudo >/dev/null; then
+    give_up "this needs root, and sudo is not available: as root, run '$line'"
+  elif sudo -n true 2>/dev/null; then
+    as_root=(sudo -n)
+  elif [ -t 2 ]; then
+    as_root=(sudo)  # which asks for the password on the terminal
+  else
+    echo "error: sudo wants a password, and there is no terminal to ask on; paste this, then start again:" >&2
+    echo "  sudo apt-get update && sudo ${line#*&& }" >&2
+    exit 1
+  fi
 fi
 
 echo "installing: ${missing[*]}"

@@ -185,6 +185,16 @@ void Sha256::Free::operator()(void* context) const {
   EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context));
 }
 
+std::filesystem::path folder_above_program(std::string_view name) {
+  std::error_code unknown;
+  auto folder = std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path();
+  while (!folder.empty() && !std::filesystem::exists(folder / name)) {
+    if (folder == folder.parent_path()) return {};
+    folder = folder.parent_path();
+  }
+  return folder;
+}
+
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
   if (!context_ ||
       EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_.get()), EVP_sha256(), nullptr) != 1)

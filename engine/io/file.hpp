@@ -49,6 +49,10 @@ Bytes read_maybe_gzip(const std::filesystem::path& path, std::size_t limit = def
 void write_file_atomically(const std::filesystem::path& path, ByteView contents);
 void write_file_atomically(const std::filesystem::path& path, std::string_view contents);
 
+/// The nearest folder above the running program that holds a file or folder `name`; empty where
+/// there is none.
+std::filesystem::path folder_above_program(std::string_view name);
+
 /// SHA-256 of bytes that arrive in pieces.
 class Sha256 {
  public:

@@ -22,20 +22,27 @@ std::string describe(const char* pass, const Conv2dShape& s) {
 /// Memory descriptors of one shape: fp32, and what products take, whose type is given. oneDNN names
 /// axes N, C, H, W whatever their order in memory.
 struct Descs {
-  explicit Descs(const Conv2dShape& s, memory::data_type operand)
-      : x({s.batch, s.in_c, s.in_h, s.in_w}, f32, memory::format_tag::nhwc),
-        weight({s.out_c, s.in_c, s.kernel_h, s.kernel_w}, f32, memory::format_tag::oihw),
-        dweight(weight.dims(), f32, memory::format_tag::any),
-        y({s.batch, s.out_c, s.out_h(), s.out_w()}, f32, memory::format_tag::nhwc),
-        x_operand(x.dims(), operand, memory::format_tag::nhwc),
-        weight_operand(weight.dims(), operand, memory::format_tag::any),
-        y_operand(y.dims(), operand, memory::format_tag::nhwc),
-        strides{s.stride, s.stride},
-        pad_before{s.pad_h.before, s.pad_w.before},
-        pad_after{s.pad_h.after, s.pad_w.after} {}
+  Descs(const Conv2dShape& s, memory::data_type operand)
+      : Descs(s, operand, {s.batch, s.in_c, s.in_h, s.in_w},
+              {s.out_c, s.in_c, s.kernel_h, s.kernel_w}, {s.batch, s.out_c, s.out_h(), s.out_w()}) {
+  }
 
   memory::desc x, weight, dweight, y, x_operand, weight_operand, y_operand;
   memory::dims strides, pad_before, pad_after;
+
+ private:
+  Descs(const Conv2dShape& s, memory::data_type operand, const memory::dims& of_x,
+        const memory::dims& of_weight, const memory::dims& of_y)
+      : x(of_x, f32, memory::format_tag::nhwc),
+        weight(of_weight, f32, memory::format_tag::oihw),
+        dweight(of_weight, f32, memory::format_tag::any),
+        y(of_y, f32, memory::format_tag::nhwc),
+        x_operand(of_x, operand, memory::format_tag::nhwc),
+        weight_operand(of_weight, operand, memory::format_tag::any),
+        y_operand(of_y, operand, memory::format_tag::nhwc),
+        strides{s.stride, s.stride},
+        pad_before{s.pad_h.before, s.pad_w.before},
+        pad_after{s.pad_h.after, s.pad_w.after} {}
 };
 
 dnnl::convolution_forward::primitive_desc forward_desc(const Conv2dShape& s,

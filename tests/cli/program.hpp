@@ -4,10 +4,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,23 +23,59 @@ struct Outcome {
   std::string errors;  ///< standard error
 };
 
+/// The program under test, beside this one or in the folder above: as they are built, and as they
+/// are packed for other machines.
+inline std::string program_path() {
+  const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const auto beside = here / "pixeldp", above = here.parent_path() / "pixeldp";
+  return std::filesystem::is_regular_file(beside) ? beside : above;
+}
+
+/// Words between blanks; quotes ' and " keep blanks in a word. No shell: there may be none.
+inline std::vector<std::string> split_words(const std::string& text) {
+  std::vector<std::string> words;
+  bool in_word = false;
+  char quote = 0;
+  for (const char c : text) {
+    if (quote == 0 && c == ' ') {
+      in_word = false;
+      continue;
+    }
+    if (!in_word) words.emplace_back();
+    in_word = true;
+    if (quote == 0 && (c == '\'' || c == '"')) {
+      quote = c;
+    } else if (c == quote) {
+      quote = 0;
+    } else {
+      words.back() += c;
+    }
+  }
+  REQUIRE(quote == 0);
+  return words;
+}
+
 /// The program at work in a folder.
 class RunningProgram {
  public:
-  RunningProgram(std::vector<std::string> arguments, const std::filesystem::path& folder) {
-    arguments.insert(arguments.begin(), PIXELDP_PROGRAM);
+  /// `variables` are set for it, as in "A=1 B=2".
+  RunningProgram(std::vector<std::string> arguments, const std::filesystem::path& folder,
+                 const std::string& variables = "") {
+    const std::string program = program_path(), out = streams_ / "out", err = streams_ / "err";
+    arguments.insert(arguments.begin(), program);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
-    const std::string out = streams_ / "out", err = streams_ / "err";
+    std::vector<std::string> settings = split_words(variables);
     std::fflush(nullptr);  // or the child would write what is buffered a second time
     pid_ = ::fork();
     if (pid_ == 0) {
+      for (std::string& setting : settings) ::putenv(setting.data());
       if (::chdir(folder.c_str()) != 0 || !std::freopen("/dev/null", "r", stdin) ||
           !std::freopen(out.c_str(), "w", stdout) || !std::freopen(err.c_str(), "w", stderr)) {
         std::_Exit(126);
       }
-      ::execv(PIXELDP_PROGRAM, argv.data());
+      ::execv(program.c_str(), argv.data());
       std::_Exit(127);
     }
     REQUIRE(pid_ > 0);
@@ -66,17 +102,10 @@ class RunningProgram {
   pid_t pid_ = -1;
 };
 
-/// Runs the program in `folder` with arguments as a shell splits them; `variables` are set for it.
+/// Runs the program in `folder` to its end.
 inline Outcome run_program(const std::string& arguments, const std::filesystem::path& folder = ".",
                            const std::string& variables = "") {
-  const TemporaryFolder streams;
-  const int status = std::system(fmt::format("cd '{}' && {} '{}' {} >'{}' 2>'{}' </dev/null",
-                                             folder.string(), variables, PIXELDP_PROGRAM, arguments,
-                                             (streams / "out").string(), (streams / "err").string())
-                                     .c_str());
-  return {.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-          .output = text_of(streams / "out"),
-          .errors = text_of(streams / "err")};
+  return RunningProgram(split_words(arguments), folder, variables).wait();
 }
 
 }  // namespace pixeldp::tests
