@@ -85,8 +85,10 @@ void run(const Options& o) {
   if (o.show_config) return show_config(config, o.json);
   cap_threads();
   const std::filesystem::path output = output_of(o, read.name);
-  const TrainSummary summary =
-      train(config, {.device = device, .output = output, .resume = o.resume});
+  const TrainSummary summary = train(config, {.device = device,
+                                              .output = output,
+                                              .resume = o.resume,
+                                              .off_terminal = ProgressStyle::lines});
   o.json ? print_json(summary, output) : print(summary, output);
 }
 

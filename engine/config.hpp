@@ -82,9 +82,9 @@ class ConfigNode {
   bool overridden(std::string_view key) const;
   /// The value on one line, fallbacks that were read included; nothing where there is none.
   std::optional<std::string> text_of(std::string_view key) const;
-  /// Throws a usage Error about the first key, here or below, that is neither one of `known` nor on
-  /// the way to one, and names the nearest that is. In them "*" stands for any element of a list:
-  /// "changes.*.step".
+  /// Throws a usage Error about the first key, here or below, that is neither one of `known`,
+  /// dotted from the top, nor on the way to one, and names the nearest that is. In them "*" stands
+  /// for any element of a list: "changes.*.step".
   void reject_unknown(const std::vector<std::string>& known) const;
 
   /// Removes a key of this mapping, if it is there.

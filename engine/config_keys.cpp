@@ -79,7 +79,7 @@ void reject_unknown_in(const ConfigValue& value, const std::string& path,
     const bool list = value.kind == ConfigValue::Kind::list;
     const std::string name = join_path(path, list ? fmt::format("{}", i) : entry.key);
     const std::string form = join_path(pattern, list ? "*" : entry.key);
-    if (!list && entry.key.find('.') != std::string::npos)
+    if (!list && entry.key.find('.') != entry.key.npos && !lacks_blank_after_colon(entry.key))
       fail_usage("{}: unknown key '{}': a key of a file has no dots: write '{}' below '{}:'",
                  entry.where, name, entry.key.substr(entry.key.rfind('.') + 1),
                  entry.key.substr(0, entry.key.rfind('.')));

@@ -124,6 +124,10 @@ SyntaxError explain_syntax_error(std::string_view text, SyntaxError error) {
     error.text =
         "no key may stand here: look at the indentation, the colon and the quotes of this line and "
         "the one before";
+  else if (error.text == "end of map not found" || error.text == "end of sequence not found")
+    error.text = "the line is indented unlike those above it, or a quotation above it does not end";
+  else if (error.text.find(" flow not found") != std::string::npos)
+    error.text = "a [ or { above does not end";
   return error;
 }
 

@@ -233,14 +233,15 @@ std::string Trainer::progress_text() const {
   return text;
 }
 
-/// Warns where noise in the image would have to cover a smaller sensitivity.
+/// Warns where noise in the image would have to cover a sensitivity that is noticeably smaller.
 void Trainer::compare_with_image(double sensitivity, const char* when) const {
   const Calibration& c = config_.calibration;
   const std::int64_t values = model_.network.input.row_size();
   const double image = config_.network.standardise
                            ? sensitivity_of(standardise_norms(values), c.attack_norm, c.mechanism)
                            : identity_sensitivity(values, c.attack_norm, c.mechanism);
-  if (sensitivity <= 1.01 * image) return;
+  constexpr double negligible = 1.05;
+  if (sensitivity <= negligible * image) return;
   warn(
       "the sensitivity before the noise is {:.4g} {}, where noise in the image "
       "(noise.after_layers: 0) would have {:.4g}: radii are that much smaller for the same noise",
@@ -311,12 +312,17 @@ bool Trainer::model_is_there() const {
 
 TrainSummary Trainer::run() {
   ProgressBar progress("train " + config_.name, config_.steps, "steps", state_.step,
-                       ProgressStyle::lines);
+                       options_.off_terminal);
   BatchSource source = batch_source();
   Prefetcher batches(state_.step, config_.steps,
                      [&](std::int64_t step, TrainingBatch& batch) { source.prepare(step, batch); });
-  if (noisy() && state_.step < config_.steps)
-    compare_with_image(sensitivity(), "of the weights at the start");
+  if (noisy() && state_.step < config_.steps) {
+    const double assumed = config_.calibration.sensitivity, measured = sensitivity();
+    if (measured > assumed)
+      compare_with_image(measured, "of the weights at the start");
+    else
+      compare_with_image(assumed, "as the noise assumes it");
+  }
   // The last step is evaluated with its line in the log; a run that was done before is not.
   if (state_.step == config_.steps) evaluate();
   while (state_.step < config_.steps) {

@@ -5,6 +5,7 @@
 
 #include "engine/config.hpp"
 #include "engine/device.hpp"
+#include "engine/progress.hpp"
 
 namespace pixeldp {
 
@@ -12,6 +13,7 @@ struct TrainOptions {
   Device device{};
   std::filesystem::path output{};  ///< the run's folder
   bool resume = false;             ///< continue an earlier run in that folder, if there is one
+  ProgressStyle off_terminal = ProgressStyle::silent;  ///< where standard error is no terminal
 };
 
 struct TrainSummary {

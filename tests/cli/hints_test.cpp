@@ -21,8 +21,8 @@ struct Hint {
 
 /// Whatever matches the first group of a pattern within the string literals of the program.
 std::set<Hint> hints(const std::string& pattern) {
-  static const std::regex literal(R"("((?:[^"\\]|\\.)*)") ");
-      const std::regex wanted(pattern);
+  static const std::regex literal(R"x("((?:[^"\\]|\\.)*)")x");
+  const std::regex wanted(pattern);
   std::set<Hint> found;
   for (const char* floor : {"engine", "kernels", "layers", "pixeldp", "trainers", "cli"}) {
     for (const auto& entry :

@@ -202,7 +202,7 @@ TEST_CASE("set overrides before reading") {
   CHECK_FAILS(config.child("a").get_integer("y"),
               "--set a.y: 'a.y' is 'many': expected an integer");
   config.set("a.z=1");
-  CHECK_FAILS(config.child("a").reject_unknown({"x"}), "--set a.z: unknown key 'a.z'");
+  CHECK_FAILS(config.child("a").reject_unknown({"a.x"}), "--set a.z: unknown key 'a.z'");
   CHECK(config.overridden("a.z"));
   config.set("group={low: 1}");
   CHECK(config.overridden("group.low"));
@@ -275,6 +275,10 @@ TEST_CASE("what an author of YAML gets wrong is called by its name, on its line"
   CHECK_FAILS(parse("t:\n  s: 1\n  rate:0.1\n").reject_unknown({"t.s", "t.rate"}),
               place + "3: unknown key 't.rate:0.1': " + colon);
   CHECK_FAILS(parse("t:\n  s: 1\n    b: 2\n"), place + "6: no key may stand here");
+  CHECK_FAILS(parse("t:\n  s: 1\n b: 2\n"), place + "2: the line is indented unlike those above");
+  CHECK_FAILS(parse("a: 'x\nb: 2\nc: 'y'\n"), "a quotation above it does not end");
+  CHECK_FAILS(parse("a: [1, 2\nb: 3\n"), "a [ or { above does not end");
+  CHECK_FAILS(parse("a: {b: 1\n"), "a [ or { above does not end");
   // Tabs and colons where YAML takes them.
   CHECK(parse("a:\t1\n").get_integer("a") == 1);
   CHECK(parse("a: http://b:80\n").get_string("a") == "http://b:80");
