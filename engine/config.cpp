@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
 #include <utility>
 
+#include "engine/config_text.hpp"
 #include "engine/config_tree.hpp"
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
@@ -38,9 +38,16 @@ std::string description(const ConfigValue& value) {
   return {};
 }
 
+/// Where a mapping was expected: KEY:VALUE is a word.
+std::string_view blank_hint(const ConfigValue& value) {
+  const bool word = value.kind == Kind::scalar && !value.quoted;
+  return word && lacks_blank_after_colon(value.text) ? "; there is no blank after the colon" : "";
+}
+
 [[noreturn]] void fail_type(const ConfigValue& value, std::string_view name,
                             std::string_view expected) {
-  fail_usage("{}: '{}' is {}: expected {}", value.where, name, description(value), expected);
+  fail_usage("{}: '{}' is {}: expected {}{}", value.where, name, description(value), expected,
+             expected == "a mapping" ? blank_hint(value) : "");
 }
 
 double read_number(const ConfigValue& value, std::string_view name, const Range& range) {
@@ -56,11 +63,7 @@ std::int64_t read_integer(const ConfigValue& value, std::string_view name, std::
                           ? parse_whole<std::int64_t>(value.text)
                           : std::nullopt;
   if (number && *number >= min && *number <= max) return *number;
-  constexpr std::int64_t highest = std::numeric_limits<std::int64_t>::max();
-  fail_type(value, name,
-            max == highest && min == std::numeric_limits<std::int64_t>::min() ? "an integer"
-            : max == highest ? fmt::format("an integer of at least {}", min)
-                             : fmt::format("an integer from {} to {}", min, max));
+  fail_type(value, name, integer_range_text(min, max));
 }
 
 std::shared_ptr<ConfigValue> make_scalar(std::string text) {
@@ -89,9 +92,21 @@ ConfigValue* given_or(ConfigValue& mapping, std::string_view key, const std::opt
   }
   const bool given = entry != nullptr && !entry->where.empty();
   if (entry == nullptr) entry = &mapping.add(key, "", nullptr);
-  entry->asked = true;
   if (!given && fallback) entry->value = make(*fallback);
   return given ? entry->value.get() : nullptr;
+}
+
+void mark_overridden(ConfigValue::Entry& entry) {
+  entry.overridden = true;
+  for (ConfigValue::Entry& below : entry.value->entries) mark_overridden(below);
+}
+
+/// The entry under a dotted key, null where there is none.
+ConfigValue::Entry* find_dotted(ConfigValue& value, std::string_view key) {
+  const auto dot = key.find('.');
+  ConfigValue::Entry* entry = value.find(key.substr(0, dot));
+  if (entry == nullptr || dot == key.npos) return entry;
+  return find_dotted(*entry->value, key.substr(dot + 1));
 }
 
 /// Reads every element of a list.
@@ -105,52 +120,15 @@ auto read_list(const ConfigValue& value, const std::string& name, std::string_vi
   return items;
 }
 
-/// Insertions, deletions and replacements that turn one text into the other.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
-
-/// "did you mean 'epsilon'?", or all the keys when none is near.
-std::string suggestion(const ConfigValue& mapping, std::string_view wrong) {
-  std::vector<std::string_view> known;
-  for (const auto& entry : mapping.entries)
-    if (entry.asked) known.push_back(entry.key);
-  if (known.empty()) return "no key is known here";
-  const auto distance = [&](std::string_view key) { return edit_distance(wrong, key); };
-  const auto nearest = *std::min_element(known.begin(), known.end(),
-                                         [&](auto a, auto b) { return distance(a) < distance(b); });
-  const std::size_t tolerated = std::max<std::size_t>(2, nearest.size() / 3);
-  if (distance(nearest) <= tolerated && distance(nearest) < nearest.size())
-    return fmt::format("did you mean '{}'?", nearest);
-  return fmt::format("known here: {}", fmt::join(known, ", "));
-}
-
-std::string join_path(std::string_view path, std::string_view key) {
-  return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
-}
-
-void reject_unknown_in(const ConfigValue& value, const std::string& path) {
-  for (std::size_t i = 0; i < value.entries.size(); ++i) {
-    const auto& entry = value.entries[i];
-    const bool list = value.kind == Kind::list;
-    const std::string name = join_path(path, list ? fmt::format("{}", i) : entry.key);
-    if (!list && !entry.asked)
-      fail_usage("{}: unknown key '{}': {}", entry.where, name, suggestion(value, entry.key));
-    reject_unknown_in(*entry.value, name);
-  }
-}
-
 }  // namespace
+
+std::string integer_range_text(std::int64_t min, std::int64_t max) {
+  if (max < std::numeric_limits<std::int64_t>::max())
+    return fmt::format("an integer from {} to {}", min, max);
+  if (min > std::numeric_limits<std::int64_t>::min())
+    return fmt::format("an integer of at least {}", min);
+  return "an integer";
+}
 
 bool Range::contains(double value) const {
   return (min_excluded ? value > min : value >= min) && (max_excluded ? value < max : value <= max);
@@ -173,8 +151,8 @@ ConfigNode ConfigNode::parse(std::string_view text, const std::string& source) {
     root->where = source;
   }
   if (root->kind != Kind::mapping)
-    fail_usage("{}: a configuration is a mapping of keys to values, this is {}", root->where,
-               description(*root));
+    fail_usage("{}: a configuration is a mapping of keys to values, this is {}{}", root->where,
+               description(*root), blank_hint(*root));
   return {std::move(root), ""};
 }
 
@@ -183,18 +161,22 @@ ConfigNode ConfigNode::load(const std::filesystem::path& path) {
 }
 
 void ConfigNode::set(std::string_view assignment) {
-  check_config_text(assignment, "--set");
+  check_config_text(assignment, "--set", false);
   const auto equals = assignment.find('=');
   if (equals == 0 || equals == std::string_view::npos)
-    fail_usage("--set {}: write KEY=VALUE, for example training.epochs=10", assignment);
-  const std::string_view key = assignment.substr(0, equals);
+    fail_usage("--set {}: write KEY=VALUE, for example training.steps=100, or KEY= to remove a key",
+               assignment);
+  const std::string_view key = assignment.substr(0, equals), text = assignment.substr(equals + 1);
   const std::string source = fmt::format("--set {}", key);
-  auto value = parse_config_tree(assignment.substr(equals + 1), source, false);
-  value->where = source;
+  const bool removes = text.find_first_not_of(' ') == text.npos;
+  const auto fail_missing = [&](std::string_view step) {
+    fail_usage("{}: there is no '{}' to remove", source, step);
+  };
 
   ConfigValue* current = value_.get();
   for (std::string_view rest = key;;) {
     const auto dot = rest.find('.');
+    const bool last = dot == std::string_view::npos;
     const std::string_view step = rest.substr(0, dot);
     if (step.empty()) fail_usage("{}: the key has an empty part", source);
     ConfigValue::Entry* entry = nullptr;
@@ -210,15 +192,22 @@ void ConfigNode::set(std::string_view assignment) {
     } else {
       current->kind = Kind::mapping;  // of nothing so far, if it was empty
       entry = current->find(step);
+      if (entry == nullptr && removes) fail_missing(step);
       if (entry == nullptr) {
         auto empty = std::make_shared<ConfigValue>();
         empty->where = source;
         entry = &current->add(step, source, std::move(empty));
       }
     }
-    if (dot == std::string_view::npos) {
+    if (last && removes) {
+      current->entries.erase(current->entries.begin() + (entry - current->entries.data()));
+      return;
+    }
+    if (last) {
       entry->where = source;
-      entry->value = std::move(value);
+      entry->value = parse_config_tree(text, source, false);
+      entry->value->where = source;
+      mark_overridden(*entry);
       return;
     }
     current = entry->value.get();
@@ -231,7 +220,9 @@ bool ConfigNode::given(std::string_view key) const {
   return entry != nullptr && !entry->where.empty();
 }
 
-std::string ConfigNode::dotted(std::string_view key) const { return join_path(path_, key); }
+std::string ConfigNode::dotted(std::string_view key) const {
+  return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
+}
 
 double ConfigNode::get_number(std::string_view key, std::optional<double> fallback,
                               const Range& range) const {
@@ -270,8 +261,7 @@ std::string ConfigNode::get_string(std::string_view key,
   return value->text;
 }
 
-std::string ConfigNode::get_choice(std::string_view key,
-                                   std::initializer_list<std::string_view> choices,
+std::string ConfigNode::get_choice(std::string_view key, const std::vector<std::string>& choices,
                                    std::optional<std::string> fallback) const {
   const bool was_given = given(key);
   std::string text = get_string(key, std::move(fallback));
@@ -313,7 +303,6 @@ ConfigNode ConfigNode::child(std::string_view key) const {
     empty->where = value_->where;  // of the mapping that lacks it
     entry = &value_->add(key, "", std::move(empty));
   }
-  entry->asked = true;
   if (entry->value->kind == Kind::null) entry->value->kind = Kind::mapping;  // "key:" and no more
   if (entry->value->kind != Kind::mapping) fail_type(*entry->value, dotted(key), "a mapping");
   return {entry->value, dotted(key)};
@@ -322,7 +311,6 @@ ConfigNode ConfigNode::child(std::string_view key) const {
 std::vector<ConfigNode> ConfigNode::children(std::string_view key) const {
   ConfigValue::Entry* entry = value_->find(key);
   if (entry == nullptr) entry = &value_->add(key, "", make_list<int>({}));
-  entry->asked = true;
   if (entry->value->kind != Kind::list) fail_type(*entry->value, dotted(key), "a list of mappings");
   std::vector<ConfigNode> nodes;
   for (const auto& element : entry->value->entries) {
@@ -333,7 +321,19 @@ std::vector<ConfigNode> ConfigNode::children(std::string_view key) const {
   return nodes;
 }
 
-void ConfigNode::reject_unknown() const { reject_unknown_in(*value_, path_); }
+bool ConfigNode::overridden(std::string_view key) const {
+  const ConfigValue::Entry* entry = find_dotted(*value_, key);
+  return entry != nullptr && entry->overridden;
+}
+
+std::optional<std::string> ConfigNode::text_of(std::string_view key) const {
+  const ConfigValue::Entry* entry = find_dotted(*value_, key);
+  return entry ? std::optional(emit_config_value(*entry->value)) : std::nullopt;
+}
+
+void ConfigNode::remove(std::string_view key) {
+  std::erase_if(value_->entries, [&](const auto& entry) { return entry.key == key; });
+}
 
 void ConfigNode::fail_at(std::string_view key, std::string_view text) const {
   const ConfigValue::Entry* entry = value_->find(key);

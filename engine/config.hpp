@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <initializer_list>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -30,6 +29,9 @@ struct Range {
   std::string text() const;
 };
 
+/// "an integer from 1 to 10"; the bounds of the type are none.
+std::string integer_range_text(std::int64_t min, std::int64_t max);
+
 /// A mapping of a YAML configuration, read with types. Every mistake of the configuration's author
 /// (syntax, unknown or repeated key, wrong type, value out of range) is a usage Error that names
 /// file:line:column and the dotted key.
@@ -42,9 +44,9 @@ class ConfigNode {
   static ConfigNode parse(std::string_view text, const std::string& source);
   static ConfigNode load(const std::filesystem::path& path);
 
-  /// Overrides a setting before it is read: "training.epochs=10", where the value is YAML and a
+  /// Overrides a setting before it is read: "training.steps=100", where the value is YAML and a
   /// number as part of the key counts elements of a list from 0. Mappings on the way to the key
-  /// are made if missing.
+  /// are made if missing. Without a value the key is removed, and must be there.
   void set(std::string_view assignment);
 
   /// Whether the file (or set) gives the key; a fallback that was read does not count.
@@ -59,7 +61,7 @@ class ConfigNode {
                            std::int64_t max = std::numeric_limits<std::int64_t>::max()) const;
   bool get_bool(std::string_view key, std::optional<bool> fallback = {}) const;
   std::string get_string(std::string_view key, std::optional<std::string> fallback = {}) const;
-  std::string get_choice(std::string_view key, std::initializer_list<std::string_view> choices,
+  std::string get_choice(std::string_view key, const std::vector<std::string>& choices,
                          std::optional<std::string> fallback = {}) const;
   std::vector<double> get_numbers(std::string_view key,
                                   std::optional<std::vector<double>> fallback = {},
@@ -74,9 +76,19 @@ class ConfigNode {
   /// The mappings of the list under this key; none if it is not given.
   std::vector<ConfigNode> children(std::string_view key) const;
 
-  /// Throws a usage Error about the first key, here or below, that nothing has asked for; it names
-  /// the nearest key that would have been understood.
-  void reject_unknown() const;
+  // These take dotted keys.
+
+  /// Whether set() gave it.
+  bool overridden(std::string_view key) const;
+  /// The value on one line, fallbacks that were read included; nothing where there is none.
+  std::optional<std::string> text_of(std::string_view key) const;
+  /// Throws a usage Error about the first key, here or below, that is neither one of `known`,
+  /// dotted from the top, nor on the way to one, and names the nearest that is. In them "*" stands
+  /// for any element of a list: "changes.*.step".
+  void reject_unknown(const std::vector<std::string>& known) const;
+
+  /// Removes a key of this mapping, if it is there.
+  void remove(std::string_view key);
 
   /// Throws a usage Error about the value of a key, for conditions between settings:
   /// "FILE:LINE:COLUMN: 'a.b': TEXT".

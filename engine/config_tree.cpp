@@ -4,10 +4,10 @@
 #include <sstream>
 #include <utility>
 
-#include <nlohmann/json.hpp>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include "engine/config_text.hpp"
 #include "engine/error.hpp"
 
 namespace pixeldp {
@@ -25,8 +25,12 @@ class TreeBuilder : public YAML::EventHandler {
 
   std::shared_ptr<ConfigValue> root() const { return root_; }
   std::string where(const YAML::Mark& mark) const {
-    if (!with_lines_ || mark.is_null()) return source_;
-    return fmt::format("{}:{}:{}", source_, mark.line + 1, mark.column + 1);
+    return mark.is_null() ? source_ : where(mark.line, mark.column);
+  }
+  /// Counted from 0.
+  template <typename Number>
+  std::string where(Number line, Number column) const {
+    return with_lines_ ? fmt::format("{}:{}:{}", source_, line + 1, column + 1) : source_;
   }
 
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -179,20 +183,6 @@ void emit(YAML::Emitter& out, const ConfigValue& value) {
 
 }  // namespace
 
-/// yaml-cpp guesses other encodings from the first bytes, and replaces what it cannot decode.
-void check_config_text(std::string_view text, const std::string& source) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
-      fail_usage("{}: the control character 0x{:02x} at offset {}", source, c, i);
-  }
-  try {
-    (void)nlohmann::json(text).dump();  // which insists on UTF-8
-  } catch (const nlohmann::json::exception& error) {
-    fail_usage("{}: the text is not UTF-8: {}", source, error.what());
-  }
-}
-
 ConfigValue::Entry* ConfigValue::find(std::string_view key) {
   for (Entry& entry : entries)
     if (entry.key == key) return &entry;
@@ -210,7 +200,7 @@ std::shared_ptr<ConfigValue> parse_config_tree(std::string_view text, const std:
   if (text.size() > max_text_size)
     fail_usage("{}: a configuration of {} bytes exceeds the limit of {}", source, text.size(),
                max_text_size);
-  check_config_text(text, source);
+  check_config_text(text, source, with_lines);
   std::istringstream stream{std::string(text)};
   TreeBuilder builder(source, with_lines);
   try {
@@ -221,8 +211,20 @@ std::shared_ptr<ConfigValue> parse_config_tree(std::string_view text, const std:
       fail_usage("{}: it holds more than one YAML document", source);
     return root;
   } catch (const YAML::Exception& error) {
-    fail_usage("{}: {}", builder.where(error.mark), error.msg);
+    if (error.mark.is_null()) fail_usage("{}: {}", source, error.msg);
+    const SyntaxError likely =
+        explain_syntax_error(text, {static_cast<std::size_t>(error.mark.line),
+                                    static_cast<std::size_t>(error.mark.column), error.msg});
+    fail_usage("{}: {}", builder.where(likely.line, likely.column), likely.text);
   }
+}
+
+std::string emit_config_value(const ConfigValue& value) {
+  YAML::Emitter out;
+  out.SetMapFormat(YAML::Flow);
+  out.SetSeqFormat(YAML::Flow);
+  emit(out, value);
+  return out.c_str();
 }
 
 std::string emit_config_tree(const ConfigValue& root) {

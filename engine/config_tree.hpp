@@ -15,7 +15,7 @@ struct ConfigValue {
     std::string key;    ///< empty in a list
     std::string where;  ///< of the key; empty if the program added it
     std::shared_ptr<ConfigValue> value;
-    bool asked = false;  ///< whether a reader knows the key
+    bool overridden = false;  ///< whether it comes from the command line
   };
 
   Kind kind = Kind::null;
@@ -28,9 +28,6 @@ struct ConfigValue {
   Entry& add(std::string_view key, std::string_view where, std::shared_ptr<ConfigValue> value);
 };
 
-/// Throws a usage Error for control characters and for other encodings than UTF-8.
-void check_config_text(std::string_view text, const std::string& source);
-
 /// Parses one YAML document. Throws a usage Error that names source:line:column for wrong syntax,
 /// repeated keys, and what a configuration has no use for: anchors, aliases, tags, several
 /// documents, keys that are no text, control characters, other encodings than UTF-8. The text and
@@ -40,5 +37,8 @@ std::shared_ptr<ConfigValue> parse_config_tree(std::string_view text, const std:
                                                bool with_lines = true);
 
 std::string emit_config_tree(const ConfigValue& root);
+
+/// A value on one line: "[1, 2]", "{step: 3, rate: 0.1}".
+std::string emit_config_value(const ConfigValue& value);
 
 }  // namespace pixeldp

@@ -19,18 +19,21 @@ std::string clock_text(double seconds) {
 
 }  // namespace
 
-std::string progress_line(std::string_view label, std::int64_t done, std::int64_t total,
-                          std::string_view unit, double seconds) {
+std::string progress_line(const ProgressState& state, bool with_bar) {
   constexpr int width = 20;
+  const auto [label, unit, done, total, first, seconds] = state;
   const double share =
       total > 0 ? std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0)
                 : 1.0;
-  const auto filled = static_cast<std::size_t>(share * width);
-  std::string bar = std::string(filled, '=') + (filled < width ? ">" : "");
-  bar.resize(width, ' ');
-  std::string line = fmt::format("{}  [{}]  {}/{} {}  {:.0f}%", label, bar, done, total, unit,
-                                 std::floor(share * 100));
-  const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0.0;
+  std::string line(label);
+  if (with_bar) {
+    const auto filled = static_cast<std::size_t>(share * width);
+    std::string bar = std::string(filled, '=') + (filled < width ? ">" : "");
+    bar.resize(width, ' ');
+    line += fmt::format("  [{}]", bar);
+  }
+  line += fmt::format("  {}/{} {}  {:.0f}%", done, total, unit, std::floor(share * 100));
+  const double rate = seconds > 0 ? static_cast<double>(done - first) / seconds : 0.0;
   if (rate > 0) line += fmt::format("  {:.{}f}/s", rate, rate < 10 ? 2 : 0);
   if (done >= total)
     line += fmt::format("  {}", clock_text(seconds));
@@ -39,27 +42,33 @@ std::string progress_line(std::string_view label, std::int64_t done, std::int64_
   return line;
 }
 
-ProgressBar::ProgressBar(std::string label, std::int64_t total, std::string unit)
-    : ProgressBar(std::move(label), total, std::move(unit), stderr, ::isatty(STDERR_FILENO) == 1) {}
+ProgressBar::ProgressBar(std::string label, std::int64_t total, std::string unit, std::int64_t done,
+                         ProgressStyle off_terminal)
+    : ProgressBar(std::move(label), total, std::move(unit), done,
+                  ::isatty(STDERR_FILENO) == 1 ? ProgressStyle::bar : off_terminal, stderr) {}
 
-ProgressBar::ProgressBar(std::string label, std::int64_t total, std::string unit, std::FILE* out,
-                         bool visible)
+ProgressBar::ProgressBar(std::string label, std::int64_t total, std::string unit, std::int64_t done,
+                         ProgressStyle style, std::FILE* out)
     : label_(std::move(label)),
       unit_(std::move(unit)),
       total_(total),
-      out_(out),
-      visible_(visible) {}
+      first_(done),
+      done_(done),
+      shown_(done),
+      twentieths_shown_(twentieths()),
+      style_(style),
+      out_(out) {}
 
 void ProgressBar::update(std::int64_t done) {
   const std::lock_guard lock(mutex_);
   done_ = done;
-  draw_if_due();
+  show_if_due();
 }
 
 void ProgressBar::advance(std::int64_t count) {
   const std::lock_guard lock(mutex_);
   done_ += count;
-  draw_if_due();
+  show_if_due();
 }
 
 void ProgressBar::note(std::string text) {
@@ -69,24 +78,55 @@ void ProgressBar::note(std::string text) {
 
 void ProgressBar::finish() {
   const std::lock_guard lock(mutex_);
-  if (std::exchange(finished_, true) || !visible_) return;
-  draw(Clock::now());
-  fmt::print(out_, "\n");
-  std::fflush(out_);
+  if (std::exchange(finished_, true)) return;
+  switch (style_) {
+    case ProgressStyle::silent:
+      return;
+    case ProgressStyle::bar:
+      show(Clock::now());
+      fmt::print(out_, "\n");
+      std::fflush(out_);
+      return;
+    case ProgressStyle::lines:
+      if (done_ != shown_) show(Clock::now());
+      return;
+  }
 }
 
-void ProgressBar::draw_if_due() {
+void ProgressBar::show_if_due() {
   constexpr auto interval = std::chrono::milliseconds(100);
-  const auto now = Clock::now();
-  if (visible_ && !finished_ && now - drawn_ >= interval) draw(now);
+  if (finished_) return;
+  switch (style_) {
+    case ProgressStyle::silent:
+      return;
+    case ProgressStyle::bar:
+      if (const auto now = Clock::now(); now - drawn_ >= interval) show(now);
+      return;
+    case ProgressStyle::lines:
+      if (twentieths() > twentieths_shown_) show(Clock::now());
+      return;
+  }
 }
 
-void ProgressBar::draw(Clock::time_point now) {
+void ProgressBar::show(Clock::time_point now) {
   drawn_ = now;
-  const double seconds = std::chrono::duration<double>(now - start_).count();
+  shown_ = done_;
+  twentieths_shown_ = twentieths();
+  const bool bar = style_ == ProgressStyle::bar;
+  const std::string line =
+      progress_line({.label = label_,
+                     .unit = unit_,
+                     .done = done_,
+                     .total = total_,
+                     .first = first_,
+                     .seconds = std::chrono::duration<double>(now - start_).count()},
+                    bar) +
+      (note_.empty() ? "" : "  " + note_);
   // "\033[K" clears what a longer line before it left over.
-  fmt::print(out_, "\r{}{}{}\033[K", progress_line(label_, done_, total_, unit_, seconds),
-             note_.empty() ? "" : "  ", note_);
+  if (bar)
+    fmt::print(out_, "\r{}\033[K", line);
+  else
+    fmt::print(out_, "{}\n", line);
   std::fflush(out_);
 }
 

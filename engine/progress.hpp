@@ -9,17 +9,24 @@
 
 namespace pixeldp {
 
-/// One line on standard error that shows how far a long run is, redrawn at most ten times a second.
-/// Silent when standard error is not a terminal. Any thread may report.
+enum class ProgressStyle {
+  silent,
+  bar,   ///< one line of a terminal, redrawn at most ten times a second
+  lines  ///< a new line every 5 % of the way, for logs
+};
+
+/// Shows on standard error how far a long run is. Any thread may report.
 class ProgressBar {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// `total` is counted in `unit`, say "images".
-  ProgressBar(std::string label, std::int64_t total, std::string unit);
-  /// For tests: draws on any stream.
-  ProgressBar(std::string label, std::int64_t total, std::string unit, std::FILE* out,
-              bool visible);
+  /// `total` is counted in `unit`, say "images"; `done` of them were done before, and say nothing
+  /// about the rate. A bar on a terminal, else `off_terminal`.
+  ProgressBar(std::string label, std::int64_t total, std::string unit, std::int64_t done = 0,
+              ProgressStyle off_terminal = ProgressStyle::silent);
+  /// For tests: on any stream.
+  ProgressBar(std::string label, std::int64_t total, std::string unit, std::int64_t done,
+              ProgressStyle style, std::FILE* out);
   ~ProgressBar() { finish(); }
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
@@ -30,24 +37,34 @@ class ProgressBar {
   void advance(std::int64_t count = 1);
   /// Stands at the end of the line from now on: what the run has found so far.
   void note(std::string text);
-  /// Draws the last state and ends the line; later reports are ignored.
+  /// Shows the last state and ends the line; later reports are ignored.
   void finish();
 
  private:
-  void draw_if_due();
-  void draw(Clock::time_point now);
+  void show_if_due();
+  void show(Clock::time_point now);
+  std::int64_t twentieths() const { return total_ > 0 ? 20 * done_ / total_ : 20; }
 
   std::string label_, unit_, note_;
-  std::int64_t total_, done_ = 0;
+  std::int64_t total_, first_, done_;
+  std::int64_t shown_;  ///< what was done when it was shown last
+  std::int64_t twentieths_shown_;
+  ProgressStyle style_;
   std::FILE* out_;
-  bool visible_, finished_ = false;
+  bool finished_ = false;
   Clock::time_point start_ = Clock::now(), drawn_{};
   std::mutex mutex_;
 };
 
+/// How far a run is. `first` were done before it began, `seconds` ago.
+struct ProgressState {
+  std::string_view label, unit;
+  std::int64_t done = 0, total = 0, first = 0;
+  double seconds = 0.0;
+};
+
 /// "certify  [=====>    ]  512/1000 images  51%  128/s  0:03 left"; once done, the time taken
-/// stands in place of the time left.
-std::string progress_line(std::string_view label, std::int64_t done, std::int64_t total,
-                          std::string_view unit, double seconds);
+/// stands in place of the time left. Without the bar where there is no terminal to draw it on.
+std::string progress_line(const ProgressState& state, bool with_bar = true);
 
 }  // namespace pixeldp

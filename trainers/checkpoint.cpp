@@ -1,10 +1,8 @@
 #include "trainers/checkpoint.hpp"
 
 #include <cstdlib>
-#include <sstream>
 
 #include "engine/error.hpp"
-#include "engine/io/safetensors.hpp"
 #include "pixeldp/model.hpp"
 
 namespace pixeldp {
@@ -23,20 +21,6 @@ double number(const SafetensorsFile& file, const std::filesystem::path& path,
          key);
   }
   return value;
-}
-
-/// Where two configurations part, in words.
-std::string first_difference(const std::string& theirs, const std::string& ours) {
-  std::istringstream a(theirs), b(ours);
-  std::string there, here;
-  do {
-    if (!std::getline(a, there)) there = "nothing";
-    if (!std::getline(b, here)) here = "nothing";
-  } while (there == here && a && b);
-  const auto trimmed = [](const std::string& line) {
-    return line.substr(std::min(line.find_first_not_of(' '), line.size()));
-  };
-  return fmt::format("with '{}' where this one has '{}'", trimmed(there), trimmed(here));
 }
 
 }  // namespace
@@ -65,27 +49,30 @@ void save_checkpoint(const Stream& stream, const std::filesystem::path& path,
                    {"interval_correct", fmt::format("{}", state.interval_correct)},
                    {"interval_images", fmt::format("{}", state.interval_images)},
                    {"config", config}};
+  if (state.last_loss) file.metadata["last_loss"] = fmt::format("{}", *state.last_loss);
   write_safetensors(path, file);
 }
 
-TrainingState load_checkpoint(const std::filesystem::path& path, layers::Network& network,
-                              const std::string& config) {
-  const SafetensorsFile file = read_safetensors(path);
-  const auto stored = file.metadata.find("config");
-  if (stored == file.metadata.end()) fail("{}: this is no checkpoint of a training", path.string());
-  if (stored->second != config) {
-    fail(
-        "{}: this checkpoint belongs to another configuration, {}; resume with the configuration "
-        "in config.yaml beside it, or train into another folder",
-        path.string(), first_difference(stored->second, config));
-  }
+Checkpoint read_checkpoint(const std::filesystem::path& path) {
+  Checkpoint checkpoint{path, read_safetensors(path)};
+  if (!checkpoint.file.metadata.contains("config"))
+    fail("{}: this is no checkpoint of a training", path.string());
+  return checkpoint;
+}
+
+std::int64_t Checkpoint::step() const {
+  return static_cast<std::int64_t>(number(file, path, "step"));
+}
+
+TrainingState Checkpoint::restore(layers::Network& network) const {
   load_parameters(file, path.string(), network);
   TrainingState state;
-  state.step = static_cast<std::int64_t>(number(file, path, "step"));
+  state.step = step();
   state.seconds = number(file, path, "seconds");
   state.interval_loss = number(file, path, "interval_loss");
   state.interval_correct = static_cast<std::int64_t>(number(file, path, "interval_correct"));
   state.interval_images = static_cast<std::int64_t>(number(file, path, "interval_images"));
+  if (file.metadata.contains("last_loss")) state.last_loss = number(file, path, "last_loss");
   for (const layers::Parameter* p : network.parameters()) {
     const auto found = file.tensors.find(p->name + velocity_suffix);
     if (found == file.tensors.end() || found->second.shape != p->shape) {

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/io/safetensors.hpp"
 #include "layers/network.hpp"
 
 namespace pixeldp {
@@ -14,7 +16,8 @@ struct TrainingState {
   double seconds = 0.0;        ///< time spent on them
   double interval_loss = 0.0;  ///< sums since the last line of the log
   std::int64_t interval_correct = 0, interval_images = 0;
-  std::vector<Tensor> velocity;  ///< the optimiser's momentum, one entry per parameter
+  std::optional<double> last_loss;  ///< of the last line of the log, if there was one
+  std::vector<Tensor> velocity;     ///< the optimiser's momentum, one entry per parameter
 };
 
 /// Writes parameters, buffers and state atomically, from the memory of the stream's device.
@@ -23,9 +26,20 @@ void save_checkpoint(const Stream& stream, const std::filesystem::path& path,
                      const layers::Network& network, const TrainingState& state,
                      const std::string& config);
 
-/// Restores them, in host memory. Throws an Error when the checkpoint is damaged or belongs to
-/// another configuration.
-TrainingState load_checkpoint(const std::filesystem::path& path, layers::Network& network,
-                              const std::string& config);
+/// A checkpoint as it was read.
+struct Checkpoint {
+  std::filesystem::path path;
+  SafetensorsFile file;
+
+  std::int64_t step() const;
+  /// The resolved configuration of the run, as YAML.
+  const std::string& config() const { return file.metadata.at("config"); }
+  /// Puts parameters and buffers into the network and returns the rest, in host memory. Throws an
+  /// Error when something is missing or belongs to another network.
+  TrainingState restore(layers::Network& network) const;
+};
+
+/// Throws an Error when the file is damaged or no checkpoint.
+Checkpoint read_checkpoint(const std::filesystem::path& path);
 
 }  // namespace pixeldp

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
 #include "engine/io/dataset.hpp"
+#include "engine/notice.hpp"
 #include "engine/progress.hpp"
 #include "pixeldp/certificate.hpp"
 #include "pixeldp/model.hpp"
@@ -15,6 +17,7 @@
 #include "trainers/batch_source.hpp"
 #include "trainers/checkpoint.hpp"
 #include "trainers/prefetcher.hpp"
+#include "trainers/resume.hpp"
 #include "trainers/training_config.hpp"
 #include "trainers/training_log.hpp"
 #include "trainers/training_step.hpp"
@@ -29,37 +32,63 @@ class Trainer {
   TrainSummary run();
 
  private:
+  void load_data();
   void open_folder();
+  BatchSource batch_source() const;
   void step(const TrainingBatch& batch);
+  void check_parameters();
+  [[noreturn]] void fail_diverged() const;
   void log();
   void save();
   void evaluate();
-  std::string evaluation_text() const;
+  std::string progress_text() const;
+  void compare_with_image(double sensitivity, const char* when) const;
+  bool model_is_there() const;
   bool draws_can_certify(std::uint32_t draws) const;
   double sensitivity() const;
   std::filesystem::path file(const char* name) const { return options_.output / name; }
+  bool noisy() const { return config_.calibration.mechanism != Mechanism::none; }
   bool due(std::int64_t interval) const {
     return state_.step % interval == 0 || state_.step == config_.steps;
   }
 
   TrainOptions options_;
+  ConfigNode configuration_;
   TrainingConfig config_;
   std::string resolved_;  // the configuration with all defaults, as YAML
   Dataset train_, test_;
   Model model_;
   Stream stream_;
   TrainingState state_;
+  std::optional<std::int64_t> started_at_, saved_at_;  // the steps of checkpoints
   std::optional<TrainingLog> log_;
   std::optional<TrainingStep> step_;
   TrainSummary summary_;
+  bool evaluated_ = false;  // by this process
 };
 
 Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
     : options_(options),
+      configuration_(configuration),
       config_(read_training_config(configuration)),
-      resolved_(configuration.to_yaml()),
       stream_(options.device) {
   check_training_precision(options.device, config_.network.training_precision);
+  load_data();
+  model_ = Model{.name = config_.name,
+                 .dataset = config_.dataset,
+                 .pixel_shift = config_.pixel_shift,
+                 .spec = config_.network,
+                 .network = layers::make_network(config_.network, config_.seed),
+                 .calibration = config_.calibration,
+                 .form = config_.form};
+  apply_calibration(config_.calibration, model_.network);
+  open_folder();
+  model_.network.move_to(stream_, stream_.device());
+  for (Tensor& velocity : state_.velocity) velocity = velocity.to(stream_, stream_.device());
+  step_.emplace(stream_, config_, model_.network);
+}
+
+void Trainer::load_data() {
   const auto directory = find_dataset_directory(config_.dataset, config_.directory);
   train_ = load_dataset(config_.dataset, "train", directory);
   test_ = load_dataset(config_.dataset, "test", directory);
@@ -76,59 +105,95 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
           spec.height, spec.width, spec.channels, spec.classes);
     }
   }
-  model_ = Model{.name = config_.name,
-                 .dataset = config_.dataset,
-                 .pixel_shift = config_.pixel_shift,
-                 .spec = spec,
-                 .network = layers::make_network(spec, config_.seed),
-                 .calibration = config_.calibration,
-                 .form = config_.form};
-  apply_calibration(config_.calibration, model_.network);
-  open_folder();
-  model_.network.move_to(stream_, stream_.device());
-  for (Tensor& velocity : state_.velocity) velocity = velocity.to(stream_, stream_.device());
-  step_.emplace(stream_, config_, model_.network);
+  if (config_.batch > train_.size()) {
+    warn("training.batch: {} is more than the {} training images: {} are taken at a time",
+         config_.batch, train_.size(), train_.size());
+    config_.batch = train_.size();
+    configuration_.set(fmt::format("training.batch={}", config_.batch));
+  }
 }
 
 void Trainer::open_folder() {
   const auto checkpoint = file("checkpoint.safetensors");
+  const std::string folder = options_.output.string();
   std::error_code error;
   std::filesystem::create_directories(options_.output, error);
-  if (error) fail("cannot create the folder {}: {}", options_.output.string(), error.message());
+  if (error) fail("cannot create the folder {}: {}", folder, error.message());
   const bool used = std::filesystem::exists(file("training.csv"));
   if (used && !options_.resume) {
     fail("{} already holds a training run: continue it with --resume, or choose another --output",
-         options_.output.string());
+         folder);
   }
-  if (options_.resume && std::filesystem::exists(checkpoint)) {
-    state_ = load_checkpoint(checkpoint, model_.network, resolved_);
-    log_.emplace(file("training.csv"), state_.step);
-    return;
+  const bool resumes = options_.resume && std::filesystem::exists(checkpoint);
+  if (resumes) {
+    const Checkpoint last = read_checkpoint(checkpoint);
+    for (const std::string& change : continue_from(last, configuration_, config_))
+      notice("from step {} on with {}", last.step(), change);
+    state_ = last.restore(model_.network);
+    started_at_ = saved_at_ = state_.step;
+    summary_.loss = state_.last_loss;
+    if (state_.step == config_.steps)
+      notice("{} is finished: its {} steps are done already", folder, config_.steps);
+  } else {
+    if (options_.resume) notice("{} has no checkpoint to resume: training starts anew", folder);
+    for (const layers::Parameter* parameter : model_.network.parameters())
+      state_.velocity.emplace_back(parameter->value.shape());
   }
-  for (const layers::Parameter* parameter : model_.network.parameters()) {
-    state_.velocity.emplace_back(parameter->value.shape());
-  }
+  resolved_ = configuration_.to_yaml();
   write_file_atomically(file("config.yaml"), resolved_);
-  log_.emplace(file("training.csv"), std::nullopt);
+  log_.emplace(file("training.csv"), resumes ? std::optional(state_.step) : std::nullopt);
+}
+
+BatchSource Trainer::batch_source() const {
+  return {train_,
+          {.batch = config_.batch,
+           .seed = config_.seed,
+           .pixel_shift = static_cast<float>(config_.pixel_shift),
+           .augmentation = config_.augmentation}};
 }
 
 void Trainer::step(const TrainingBatch& batch) {
   const kernels::LossResult result = step_->run(state_.step, batch, state_.velocity);
+  if (!std::isfinite(result.loss)) fail_diverged();
   ++state_.step;
   state_.interval_loss += result.loss * static_cast<double>(config_.batch);
   state_.interval_correct += result.correct;
   state_.interval_images += config_.batch;
 }
 
+/// Throws an Error unless the next step's loss is finite.
+void Trainer::check_parameters() {
+  step_->check_projection();
+  TrainingBatch batch;
+  batch_source().prepare(state_.step, batch);
+  if (!std::isfinite(step_->loss(state_.step, batch))) fail_diverged();
+}
+
+void Trainer::fail_diverged() const {
+  if (started_at_ == state_.step) {
+    fail(
+        "the loss is not finite at step {}, where {} begins: its training had diverged; remove the "
+        "file and train anew at a lower rate",
+        state_.step, file("checkpoint.safetensors").string());
+  }
+  const double rate = learning_rate_at(config_, std::max<std::int64_t>(state_.step - 1, 0));
+  fail(
+      "the loss is not finite at step {}: training diverged at a learning rate of {}; lower "
+      "training.learning_rate or training.learning_rate_changes and train again with --resume, "
+      "which {}",
+      state_.step, rate,
+      saved_at_ ? fmt::format("goes on from the checkpoint of step {}", *saved_at_)
+                : "starts anew, for there is no checkpoint yet");
+}
+
 /// Accuracy and certified accuracy on the first test images, and the sensitivity they rest on.
 void Trainer::evaluate() {
   const Calibration& c = config_.calibration;
-  const bool noisy = c.mechanism != Mechanism::none;
   Calibration measured = c;
-  if (noisy) measured.sensitivity = summary_.sensitivity = sensitivity();
+  if (noisy()) measured.sensitivity = summary_.sensitivity = sensitivity();
   const std::int64_t images = std::min(config_.evaluation_images, test_.size());
-  const auto draws = static_cast<std::uint32_t>(noisy ? config_.evaluation_draws : 1);
-  const bool certifies = noisy && draws_can_certify(draws);
+  const auto draws = static_cast<std::uint32_t>(noisy() ? config_.evaluation_draws : 1);
+  const bool certifies = noisy() && draws_can_certify(draws);
   const MultiDrawPredictor predictor(stream_, model_.network);
   std::int64_t correct = 0, certified = 0;
   predictor.run(
@@ -148,17 +213,39 @@ void Trainer::evaluate() {
   const auto share = [&](std::int64_t count) {
     return static_cast<double>(count) / static_cast<double>(images);
   };
+  evaluated_ = true;
   summary_.test_accuracy = share(correct);
   if (certifies) summary_.certified_accuracy = share(certified);
 }
 
-std::string Trainer::evaluation_text() const {
-  std::string text = fmt::format("test {:.1f} %", 100.0 * summary_.test_accuracy);
+/// The mean loss since the last line of the log, and the last evaluation.
+std::string Trainer::progress_text() const {
+  const std::optional<double> loss =
+      state_.interval_images > 0
+          ? state_.interval_loss / static_cast<double>(state_.interval_images)
+          : summary_.loss;
+  std::string text = loss ? fmt::format("loss {:.4f}", *loss) : "";
+  if (evaluated_) text += fmt::format(", test {:.1f} %", 100.0 * summary_.test_accuracy);
   if (summary_.certified_accuracy) {
     text += fmt::format(", {:.1f} % certified at {}", 100.0 * *summary_.certified_accuracy,
                         config_.calibration.construction_bound);
   }
   return text;
+}
+
+/// Warns where noise in the image would have to cover a sensitivity that is noticeably smaller.
+void Trainer::compare_with_image(double sensitivity, const char* when) const {
+  const Calibration& c = config_.calibration;
+  const std::int64_t values = model_.network.input.row_size();
+  const double image = config_.network.standardise
+                           ? sensitivity_of(standardise_norms(values), c.attack_norm, c.mechanism)
+                           : identity_sensitivity(values, c.attack_norm, c.mechanism);
+  constexpr double negligible = 1.05;
+  if (sensitivity <= negligible * image) return;
+  warn(
+      "the sensitivity before the noise is {:.4g} {}, where noise in the image "
+      "(noise.after_layers: 0) would have {:.4g}: radii are that much smaller for the same noise",
+      sensitivity, when, image);
 }
 
 /// Whether so many draws, if all agreed, would certify the construction bound. Where they would
@@ -194,9 +281,9 @@ void Trainer::log() {
     evaluate();
     record.test_accuracy = summary_.test_accuracy;
     record.certified_accuracy = summary_.certified_accuracy;
-    if (config_.calibration.mechanism != Mechanism::none) record.sensitivity = summary_.sensitivity;
+    if (noisy()) record.sensitivity = summary_.sensitivity;
   }
-  summary_.loss = record.loss;
+  summary_.loss = state_.last_loss = record.loss;
   log_->append(record);
   state_.interval_loss = 0.0;
   state_.interval_correct = state_.interval_images = 0;
@@ -204,16 +291,38 @@ void Trainer::log() {
 
 void Trainer::save() {
   save_checkpoint(stream_, file("checkpoint.safetensors"), model_.network, state_, resolved_);
+  saved_at_ = state_.step;
+}
+
+/// Whether the folder holds the model of these parameters, which are in host memory, already: with
+/// scales for int8, perhaps, which would be lost by writing it again.
+bool Trainer::model_is_there() const {
+  try {
+    const Model there = load_model(file("model.safetensors"), Scales::mend);
+    const auto theirs = there.network.saved_tensors(), ours = model_.network.saved_tensors();
+    return std::equal(theirs.begin(), theirs.end(), ours.begin(), ours.end(),
+                      [](const layers::NamedTensor* a, const layers::NamedTensor* b) {
+                        return a->name == b->name &&
+                               std::ranges::equal(a->value.values(), b->value.values());
+                      });
+  } catch (const Error&) {
+    return false;  // there is none, or a damaged one
+  }
 }
 
 TrainSummary Trainer::run() {
-  ProgressBar progress("train " + config_.name, config_.steps, "steps");
-  BatchSource source(train_, {.batch = config_.batch,
-                              .seed = config_.seed,
-                              .pixel_shift = static_cast<float>(config_.pixel_shift),
-                              .augmentation = config_.augmentation});
+  ProgressBar progress("train " + config_.name, config_.steps, "steps", state_.step,
+                       options_.off_terminal);
+  BatchSource source = batch_source();
   Prefetcher batches(state_.step, config_.steps,
                      [&](std::int64_t step, TrainingBatch& batch) { source.prepare(step, batch); });
+  if (noisy() && state_.step < config_.steps) {
+    const double assumed = config_.calibration.sensitivity, measured = sensitivity();
+    if (measured > assumed)
+      compare_with_image(measured, "of the weights at the start");
+    else
+      compare_with_image(assumed, "as the noise assumes it");
+  }
   // The last step is evaluated with its line in the log; a run that was done before is not.
   if (state_.step == config_.steps) evaluate();
   while (state_.step < config_.steps) {
@@ -221,24 +330,26 @@ TrainSummary Trainer::run() {
     step(batches.next());
     state_.seconds +=
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const bool stops = interrupted() && state_.step < config_.steps;
+    if (due(config_.evaluate_every) || due(config_.checkpoint_every) || stops) check_parameters();
     if (due(config_.log_every) || due(config_.evaluate_every)) log();
-    if (due(config_.evaluate_every)) progress.note(evaluation_text());
-    if (due(config_.checkpoint_every)) save();
+    if (due(config_.checkpoint_every) || stops) save();
+    progress.note(progress_text());
     progress.update(state_.step);
-    if (interrupted() && state_.step < config_.steps) {
-      save();
+    if (stops) {
       progress.finish();
       fail("interrupted after {} of {} steps; everything is saved in {}, continue with --resume",
            state_.step, config_.steps, options_.output.string());
     }
   }
   progress.finish();
-  step_->check_projection();
-  if (config_.calibration.mechanism != Mechanism::none)
+  if (noisy()) {
     model_.calibration.sensitivity = summary_.sensitivity;
+    compare_with_image(summary_.sensitivity, "of the trained weights");
+  }
   {
     const layers::ParametersOn on_host(stream_, model_.network, Device());
-    save_model(file("model.safetensors"), model_);
+    if (!model_is_there()) save_model(file("model.safetensors"), model_);
   }
   summary_.steps = state_.step;
   summary_.standardised = config_.network.standardise;

@@ -5,6 +5,7 @@
 
 #include "engine/config.hpp"
 #include "engine/device.hpp"
+#include "engine/progress.hpp"
 
 namespace pixeldp {
 
@@ -12,12 +13,15 @@ struct TrainOptions {
   Device device{};
   std::filesystem::path output{};  ///< the run's folder
   bool resume = false;             ///< continue an earlier run in that folder, if there is one
+  ProgressStyle off_terminal = ProgressStyle::silent;  ///< where standard error is no terminal
 };
 
 struct TrainSummary {
   std::int64_t steps = 0;
   bool standardised = false;  ///< the images, one by one
-  double loss = 0.0, test_accuracy = 0.0, sensitivity = 0.0, seconds = 0.0;
+  double test_accuracy = 0.0, sensitivity = 0.0, seconds = 0.0;
+  /// Of the last line of training.csv; nothing where a run that was finished before does not say.
+  std::optional<double> loss;
   /// At the construction bound, on the images and draws of the test accuracy: an early look at what
   /// `pixeldp certify` will say. Nothing without noise, or where so few draws could never certify.
   std::optional<double> certified_accuracy;
@@ -25,7 +29,9 @@ struct TrainSummary {
 
 /// Trains the network of a configuration. The folder receives config.yaml (resolved), training.csv
 /// while it goes on, checkpoint.safetensors now and then, and model.safetensors at the end. Throws
-/// an Error, after writing a checkpoint, when the process is interrupted.
+/// an Error, after writing a checkpoint, when the process is interrupted, and when training
+/// diverges: no checkpoint has parameters whose loss is not finite. What the user may not expect is
+/// said on standard error.
 TrainSummary train(const ConfigNode& configuration, const TrainOptions& options);
 
 }  // namespace pixeldp

@@ -3,26 +3,22 @@
 #include <algorithm>
 #include <cmath>
 
-#include <fmt/ranges.h>
-
 #include "engine/error.hpp"
 #include "engine/io/dataset.hpp"
+#include "trainers/training_settings.hpp"
 
 namespace pixeldp {
 namespace {
 
-constexpr std::int64_t most_steps = 100'000'000;
-
-void read_data(const ConfigNode& node, TrainingConfig& config) {
-  config.dataset =
-      node.get_choice("set", {"mnist", "fashion-mnist", "cifar-10", "cifar-100", "svhn"});
+void read_data(const Settings& settings, TrainingConfig& config) {
+  config.dataset = settings.choice("data.set");
   const ImageForm form = image_form(config.dataset);
   config.network.height = form.height;
   config.network.width = form.width;
   config.network.channels = form.channels;
   config.network.classes = form.classes;
-  if (node.given("directory")) config.directory = node.get_string("directory");
-  config.pixel_shift = node.get_number("pixel_shift", -0.5, Range::closed(-1.0, 1.0));
+  if (settings.given("data.directory")) config.directory = settings.text("data.directory");
+  config.pixel_shift = settings.number("data.pixel_shift");
 }
 
 /// The sensitivity that the noise assumes where the configuration does not say: the value at which
@@ -45,65 +41,57 @@ double assumed_sensitivity(const TrainingConfig& config) {
              : std::sqrt(static_cast<double>(inputs)) * to_mechanism_norm;
 }
 
-void read_network(const ConfigNode& node, layers::NetworkSpec& network) {
-  network.architecture = node.get_string("architecture");
-  const auto& names = layers::architecture_names();
-  if (std::find(names.begin(), names.end(), network.architecture) == names.end())
-    node.fail_at("architecture", fmt::format("it must be one of {}", fmt::join(names, ", ")));
-  const bool wide = network.architecture == "wide-resnet";
-  if (wide || network.architecture == "resnet")
-    network.depth = node.get_integer("depth", wide ? 28 : 20, 1, 10000);
-  if (wide) {
-    network.widening = node.get_integer("width", 10, 1, 1000);
-    network.slope = node.get_number("slope", 0.1, Range::closed(0.0, 1.0));
-  }
-  network.standardise = node.get_choice("standardise", {"none", "image"}, "none") == "image";
+void read_network(const Settings& settings, layers::NetworkSpec& network) {
+  network.architecture = settings.choice("network.architecture");
+  if (settings.find("network.depth")) network.depth = settings.integer("network.depth");
+  if (settings.find("network.width")) network.widening = settings.integer("network.width");
+  if (settings.find("network.slope")) network.slope = settings.number("network.slope");
+  network.standardise = settings.choice("network.standardise") == "image";
 }
 
-void read_noise(const ConfigNode& node, TrainingConfig& config) {
+void read_noise(const Settings& settings, TrainingConfig& config) {
   Calibration& c = config.calibration;
-  c.mechanism = parse_mechanism(node.get_choice("mechanism", {"none", "gaussian", "laplace"}));
-  config.network.noise_after_layers = static_cast<int>(node.get_integer("after_layers", 1, 0, 2));
-  config.network.noise_before_activation = node.get_bool("before_activation", true);
+  c.mechanism = parse_mechanism(settings.choice("noise.mechanism"));
+  config.network.noise_after_layers = static_cast<int>(settings.integer("noise.after_layers"));
+  config.network.noise_before_activation = settings.flag("noise.before_activation");
   if (c.mechanism == Mechanism::none) return;
-  c.attack_norm = parse_attack_norm(node.get_choice("attack_norm", {"1", "2", "inf"}, "2"));
-  c.construction_bound = node.get_number("construction_bound", {}, Range::above(0.0));
-  c.epsilon = node.get_number("epsilon", 1.0,
-                              c.mechanism == Mechanism::gaussian
-                                  ? Range{.min = 0.0, .max = 1.0, .min_excluded = true}
-                                  : Range::above(0.0));
-  c.delta = c.mechanism == Mechanism::gaussian
-                ? node.get_number("delta", 0.05, Range::open(0.0, 1.0))
-                : 0.0;
-  config.ramp_up = node.get_bool("ramp_up", true);
+  c.attack_norm = parse_attack_norm(settings.choice("noise.attack_norm"));
+  c.construction_bound = settings.number("noise.construction_bound");
+  c.epsilon = settings.number("noise.epsilon");
+  c.delta = settings.find("noise.delta") ? settings.number("noise.delta") : 0.0;
+  config.ramp_up = settings.flag("noise.ramp_up");
 }
 
-void read_sensitivity(const ConfigNode& node, TrainingConfig& config) {
-  const std::string control = node.get_choice(
-      "control", {"none", "parseval", "normalise-columns", "normalise-rows"}, "none");
-  config.control = control == "parseval"            ? SensitivityControl::parseval
-                   : control == "normalise-columns" ? SensitivityControl::normalise_columns
-                   : control == "normalise-rows"    ? SensitivityControl::normalise_rows
-                                                    : SensitivityControl::none;
+SensitivityControl read_control(const Settings& settings) {
+  const std::string control = settings.choice("sensitivity.control");
+  if (control == "none") return SensitivityControl::none;
+  if (control == "parseval") return SensitivityControl::parseval;
+  if (control == "normalise-columns") return SensitivityControl::normalise_columns;
+  if (control == "normalise-rows") return SensitivityControl::normalise_rows;
+  fail("the control of sensitivity '{}' is declared, but not known", control);
+}
+
+void read_sensitivity(const Settings& settings, TrainingConfig& config) {
+  config.control = read_control(settings);
   if (config.control == SensitivityControl::parseval) {
-    config.parseval_step =
-        node.get_number("parseval_step", 0.0003, {.min = 0.0, .max = 0.5, .min_excluded = true});
-    config.parseval_loops = static_cast<int>(node.get_integer("parseval_loops", 10, 1, 10000));
+    config.parseval_step = settings.number("sensitivity.parseval_step");
+    config.parseval_loops = static_cast<int>(settings.integer("sensitivity.parseval_loops"));
     config.network.rescale_prefix = config.network.noise_after_layers > 0;
   }
-  config.form = node.get_choice("form", {"tight", "faithful"}, "tight") == "tight"
-                    ? SensitivityForm::tight
-                    : SensitivityForm::faithful;
+  config.form = parse_sensitivity_form(settings.choice("sensitivity.form"));
 }
 
-Augmentation read_augmentation(const ConfigNode& node, const TrainingConfig& config) {
-  Augmentation augmentation;
-  const std::int64_t extent = std::min(config.network.height, config.network.width);
-  augmentation.pad = static_cast<int>(node.get_integer("pad", 0, 0, extent - 1));
-  augmentation.mirror = node.get_bool("mirror", false);
-  if (augmentation.mirror && image_form(config.dataset).digits)
-    node.fail_at("mirror", "a mirrored digit is no digit: it makes no sense for " + config.dataset);
-  return augmentation;
+Augmentation read_augmentation(const Settings& settings, const TrainingConfig& config) {
+  const std::int64_t pad = settings.integer("training.augment.pad");
+  if (pad >= std::min(config.network.height, config.network.width))
+    settings.fail_at(
+        "training.augment.pad",
+        fmt::format("a frame of {} is as wide as the images of {}", pad, config.dataset));
+  const bool mirror = settings.flag("training.augment.mirror");
+  if (mirror && image_form(config.dataset).digits)
+    settings.fail_at("training.augment.mirror",
+                     "a mirrored digit is no digit: it makes no sense for " + config.dataset);
+  return {.pad = static_cast<int>(pad), .mirror = mirror};
 }
 
 /// What the products after the noise may be rounded to in training: fp32 not at all, so that a
@@ -111,64 +99,65 @@ Augmentation read_augmentation(const ConfigNode& node, const TrainingConfig& con
 /// tensor cores multiply many times faster. Processors round to bf16 where that is faster, and take
 /// tf32 for fp32. Weights, sums and everything up to the noise are in fp32 whatever it says: no
 /// certificate depends on it.
-kernels::Precision read_precision(const ConfigNode& node) {
-  const std::string precision = node.get_choice("precision", {"fp32", "tf32", "bf16"}, "fp32");
-  return precision == "fp32"   ? kernels::Precision::fp32
-         : precision == "tf32" ? kernels::Precision::tf32
-                               : kernels::Precision::bf16;
+kernels::Precision read_precision(const Settings& settings) {
+  const std::string precision = settings.choice("training.precision");
+  if (precision == "fp32") return kernels::Precision::fp32;
+  if (precision == "tf32") return kernels::Precision::tf32;
+  if (precision == "bf16") return kernels::Precision::bf16;
+  fail("the precision '{}' is declared, but not known", precision);
 }
 
-void read_training(const ConfigNode& node, TrainingConfig& config) {
-  config.steps = node.get_integer("steps", {}, 1, most_steps);
-  config.batch = node.get_integer("batch", 128, 1, 65536);
-  config.learning_rate = {{0, node.get_number("learning_rate", {}, Range::above(0.0))}};
-  for (const ConfigNode& change : node.children("learning_rate_changes")) {
-    const std::int64_t step = change.get_integer("step", {}, 1, most_steps);
+void read_training(const Settings& settings, TrainingConfig& config) {
+  config.steps = settings.integer("training.steps");
+  config.batch = settings.integer("training.batch");
+  config.learning_rate = {{0, settings.number("training.learning_rate")}};
+  const auto changes = "training.learning_rate_changes";
+  for (const ConfigNode& change : settings.list(changes)) {
+    const std::int64_t step = settings.integer_of(change, changes, "step");
     if (step <= config.learning_rate.back().step)
       change.fail_at("step", "changes must be in ascending order");
-    config.learning_rate.push_back({step, change.get_number("rate", {}, Range::above(0.0))});
+    config.learning_rate.push_back({step, settings.number_of(change, changes, "rate")});
   }
-  config.momentum =
-      node.get_number("momentum", 0.9, {.min = 0.0, .max = 1.0, .max_excluded = true});
-  config.weight_decay = node.get_number("weight_decay", 0.0002, Range::at_least(0.0));
-  config.augmentation = read_augmentation(node.child("augment"), config);
-  config.network.training_precision = read_precision(node);
-  config.seed = static_cast<std::uint64_t>(node.get_integer("seed", 1, 0));
-  config.log_every = node.get_integer("log_every", 100, 1, most_steps);
-  config.evaluate_every = node.get_integer("evaluate_every", 1000, 1, most_steps);
-  config.checkpoint_every = node.get_integer("checkpoint_every", 1000, 1, most_steps);
-  config.evaluation_images = node.get_integer("evaluation_images", 1000, 1, most_steps);
-  config.evaluation_draws = node.get_integer("evaluation_draws", 10, 1, 1'000'000);
+  config.momentum = settings.number("training.momentum");
+  config.weight_decay = settings.number("training.weight_decay");
+  config.augmentation = read_augmentation(settings, config);
+  config.network.training_precision = read_precision(settings);
+  config.seed = static_cast<std::uint64_t>(settings.integer("training.seed"));
+  config.log_every = settings.integer("training.log_every");
+  config.evaluate_every = settings.integer("training.evaluate_every");
+  config.checkpoint_every = settings.integer("training.checkpoint_every");
+  config.evaluation_images = settings.integer("training.evaluation_images");
+  config.evaluation_draws = settings.integer("training.evaluation_draws");
 }
 
 }  // namespace
 
 TrainingConfig read_training_config(const ConfigNode& root) {
+  const Settings settings(root, training_settings());
   TrainingConfig config;
-  config.name = root.get_string("name");
+  config.fallen_away = settings.fallen_away();
+  config.name = settings.text("name");
   if (config.name.empty() || config.name.find('/') != std::string::npos ||
       config.name.front() == '.') {
-    root.fail_at("name",
-                 "it names the run's folder: it must not be empty, start with '.' or contain '/'");
+    settings.fail_at("name",
+                     "it names the run's folder: it must not be empty, start with '.' or contain "
+                     "'/'");
   }
-  read_data(root.child("data"), config);
-  const ConfigNode network = root.child("network");
-  read_network(network, config.network);
-  const ConfigNode noise = root.child("noise");
-  read_noise(noise, config);
+  read_data(settings, config);
+  read_network(settings, config.network);
+  read_noise(settings, config);
   layers::check_network_spec(config.network);
-  read_sensitivity(root.child("sensitivity"), config);
-  read_training(root.child("training"), config);
+  read_sensitivity(settings, config);
+  read_training(settings, config);
 
   Calibration& c = config.calibration;
   if (c.mechanism != Mechanism::none) {
-    c.sensitivity = noise.given("assumed_sensitivity")
-                        ? noise.get_number("assumed_sensitivity", {}, Range::above(0.0))
-                        : noise.get_number("assumed_sensitivity", assumed_sensitivity(config));
+    const auto assumed = "noise.assumed_sensitivity";
+    c.sensitivity = settings.given(assumed) ? settings.number(assumed)
+                                            : settings.number(assumed, assumed_sensitivity(config));
     c.noise_scale =
         noise_scale_for(c.mechanism, c.construction_bound, c.epsilon, c.delta, c.sensitivity);
   }
-  root.reject_unknown();
   return config;
 }
 

@@ -19,9 +19,12 @@ enum class SensitivityControl { none, parseval, normalise_columns, normalise_row
 struct LearningRateChange {
   std::int64_t step = 0;
   double rate = 0.0;
+
+  bool operator==(const LearningRateChange&) const = default;
 };
 
-/// Everything a training run depends on; the YAML keys are the members' names, grouped as below.
+/// Everything a training run depends on, grouped as in training_settings.cpp, which says what each
+/// key means.
 struct TrainingConfig {
   std::string name;
 
@@ -52,10 +55,13 @@ struct TrainingConfig {
   std::uint64_t seed = 1;
   std::int64_t log_every = 100, evaluate_every = 1000, checkpoint_every = 1000;
   std::int64_t evaluation_images = 1000, evaluation_draws = 10;
+
+  /// Keys of the file that went because of what ConfigNode::set changed, in words.
+  std::vector<std::string> fallen_away;
 };
 
 /// Reads and checks a configuration. Every mistake is a usage Error that names file, line and key.
-/// Afterwards root.to_yaml() is the configuration with all defaults filled in.
+/// Afterwards root is the configuration with all defaults filled in, and without what fell away.
 TrainingConfig read_training_config(const ConfigNode& root);
 
 /// The learning rate of a step.

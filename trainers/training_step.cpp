@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "engine/error.hpp"
 #include "kernels/sgd.hpp"
 #include "layers/conv2d.hpp"
 #include "pixeldp/network_sensitivity.hpp"
@@ -24,8 +23,7 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
   bad_loop_.upload(stream_, {{kernels::no_bad_loop}});
 }
 
-kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& batch,
-                                      std::vector<Tensor>& velocity) {
+kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch& batch) {
   images_.copy_from(stream_, batch.images);
   rows_.upload(stream_, batch.rows);
   labels_.upload(stream_, batch.labels);
@@ -40,17 +38,28 @@ kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& ba
                                  labels_.data(), dlogits_.data(), loss_.data());
   kernels::LossResult result;
   loss_.download(stream_, {&result, 1});
-  if (!std::isfinite(result.loss)) {
-    fail(
-        "the loss is not finite at step {}: training diverged; lower training.learning_rate (the "
-        "last checkpoint in the run's folder is kept)",
-        step);
-  }
+  return result;
+}
+
+kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& batch,
+                                      std::vector<Tensor>& velocity) {
+  const kernels::LossResult result = forward(step, batch);
+  if (!std::isfinite(result.loss)) return result;
   check_projection();  // of the step before, which has had a forward pass to finish
   pass_.backward(stream_, images_, dlogits_);
   optimise(step, velocity);
   control_sensitivity();
   return result;
+}
+
+double TrainingStep::loss(std::int64_t step, const TrainingBatch& batch) {
+  std::vector<Tensor> before;
+  for (const layers::LayerBuffer* buffer : network_.buffers())
+    before.push_back(buffer->value.to(stream_, stream_.device()));
+  const kernels::LossResult result = forward(step, batch);
+  const auto buffers = network_.buffers();
+  for (std::size_t i = 0; i < buffers.size(); ++i) buffers[i]->value.copy_from(stream_, before[i]);
+  return result.loss;
 }
 
 void TrainingStep::optimise(std::int64_t step, std::vector<Tensor>& velocity) {

@@ -21,10 +21,15 @@ class TrainingStep {
   TrainingStep(const Stream& stream, const TrainingConfig& config, layers::Network& network);
 
   /// Step number `step` on a batch of the configured size. `velocity` is the optimiser's momentum:
-  /// one entry per parameter, in the memory of the device. Throws an Error, before the parameters
-  /// change, when the loss is not finite or the projection of the step before has diverged.
+  /// one entry per parameter, in the memory of the device. Where the loss is not finite, training
+  /// has diverged, and the parameters stay as they are. Throws an Error, before the parameters
+  /// change, when the projection of the step before has diverged.
   kernels::LossResult run(std::int64_t step, const TrainingBatch& batch,
                           std::vector<Tensor>& velocity);
+
+  /// The loss that run() would start from, and no more: parameters and running statistics stay as
+  /// they are.
+  double loss(std::int64_t step, const TrainingBatch& batch);
 
   /// Throws the Error of a projection that diverged in the last step.
   void check_projection() const;
@@ -33,6 +38,7 @@ class TrainingStep {
   void control_sensitivity();
 
  private:
+  kernels::LossResult forward(std::int64_t step, const TrainingBatch& batch);
   void optimise(std::int64_t step, std::vector<Tensor>& velocity);
   kernels::ParsevalParams parseval_params(const ConvGeometry& geometry) const;
 

@@ -230,8 +230,10 @@ TEST_CASE("weights of another architecture are refused by the tensor that tells"
   // resume: under another configuration, and from the checkpoint of another network
   const std::string resume = "train made.yaml --resume --output run ";
   place.refused(resume + "--set network.width=2",
-                "belongs to another configuration, with 'width: 1' where this one has 'width: 2'");
-  place.refused(resume + "--set network.depth=16", "'depth: 10' where this one has 'depth: 16'");
+                "belongs to another configuration, with 'network.width: 1' where this one has "
+                "'network.width: 2'");
+  place.refused(resume + "--set network.depth=16",
+                "'network.depth: 10' where this one has 'network.depth: 16'");
   SafetensorsFile checkpoint = read_safetensors(place.folder / "wide/checkpoint.safetensors");
   checkpoint.metadata["config"] = text_of(place.folder / "run/config.yaml");
   place.copy_but("run", "mixed", "checkpoint.safetensors", {});

@@ -43,7 +43,10 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
   const Workplace place(60);
   const Outcome trained = place.run("train made.yaml --output run --json");
   REQUIRE_MESSAGE(trained.status == 0, trained.errors);
-  CHECK(trained.errors.empty());  // standard error is no terminal: no progress bar
+  // Standard error is no terminal: a line every twentieth of the way.
+  CHECK(std::count(trained.errors.begin(), trained.errors.end(), '\n') == 20);
+  CHECK(trained.errors.find("train made  30/60 steps  50%") != std::string::npos);
+  CHECK(trained.errors.find(" left  loss ") != std::string::npos);
   CHECK(json::parse(trained.output)["test_accuracy"] > 0.9);
 
   const Outcome certified = place.run("certify run --draws 50 --json" + place.data());

@@ -37,7 +37,8 @@ inline void config(ByteView input) {
       for (const ConfigNode& element : node.children(key)) element.get_string("e");
     });
   }
-  node.reject_unknown();
+  accept([&] { node.reject_unknown({"a", "b.*.e", "c.d"}); });
+  accept([&] { node.text_of("b.d"); });
 }
 
 }  // namespace pixeldp::fuzz

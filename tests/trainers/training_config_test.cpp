@@ -6,6 +6,7 @@
 
 #include "tests/throws_error.hpp"
 #include "trainers/epoch_sampler.hpp"
+#include "trainers/training_settings.hpp"
 
 using namespace pixeldp;
 
@@ -108,6 +109,58 @@ TEST_CASE("residual networks have a depth, and wide ones a width") {
   CHECK_FAILS(read({"network.architecture=wide-resnet", "noise.after_layers=2"}), "not 2");
 }
 
+TEST_CASE("a typing error is named before the key that is missing for it") {
+  const std::string text = base;
+  const auto wrong = [&](const std::string& right, const std::string& instead) {
+    std::string other = text;
+    other.replace(other.find(right), right.size(), instead);
+    return read_training_config(ConfigNode::parse(other, "test.yaml"));
+  };
+  CHECK_FAILS(wrong("learning_rate:", "learnig_rate:"),
+              "test.yaml:6:24: unknown key 'training.learnig_rate': did you mean 'learning_rate'?");
+  CHECK_FAILS(wrong("name:", "nmae:"), "test.yaml:1:1: unknown key 'nmae': did you mean 'name'?");
+  CHECK_FAILS(wrong("steps: 100", "epochs: 3"), "unknown key 'training.epochs'");
+  CHECK_FAILS(wrong("data:", "dataset:"), "test.yaml:2:1: unknown key 'dataset'");
+  CHECK_FAILS(wrong("steps: 100, ", ""), "the setting 'training.steps' is missing");
+}
+
+TEST_CASE("mechanism, control and architecture change, and the keys of the old ones fall away") {
+  const auto fallen = [](const char* change) {
+    const ConfigNode node =
+        ConfigNode::load(std::string(PIXELDP_SOURCE_DIR) + "/configs/cifar-10/l0.1.yaml");
+    ConfigNode(node).set(change);
+    std::vector<std::string> keys;
+    for (const std::string& text : read_training_config(node).fallen_away)
+      keys.push_back(text.substr(0, text.find(' ')));
+    // What is left is understood without the change.
+    CHECK(read_training_config(ConfigNode::parse(node.to_yaml(), "again")).fallen_away.empty());
+    return keys;
+  };
+  using Keys = std::vector<std::string>;
+  CHECK(fallen("noise.mechanism=laplace") == Keys{"noise.delta"});
+  CHECK(fallen("noise.mechanism=none") ==
+        Keys{"noise.attack_norm", "noise.construction_bound", "noise.epsilon", "noise.delta"});
+  CHECK(fallen("sensitivity.control=normalise-columns") ==
+        Keys{"sensitivity.parseval_step", "sensitivity.parseval_loops"});
+  CHECK(fallen("network={architecture: resnet}").empty());
+  CHECK(fallen("training.steps=100000").empty());
+}
+
+TEST_CASE("every declared setting with a default is read somewhere") {
+  std::set<std::string> missing;
+  for (const Setting& setting : training_settings())
+    if (!setting.default_text().empty() && setting.key != "data.directory")
+      missing.insert(setting.key);
+  CHECK(missing.size() > 20);
+  for (const char* architecture : {"mnist-cnn", "wide-resnet"}) {
+    ConfigNode node = ConfigNode::parse(base, "test.yaml");
+    node.set("network.architecture=" + std::string(architecture));
+    read_training_config(node);
+    std::erase_if(missing, [&](const std::string& key) { return node.text_of(key).has_value(); });
+  }
+  CHECK(missing == std::set<std::string>{});
+}
+
 TEST_CASE("mistakes are named by file, line and key") {
   CHECK_FAILS(read({"training.setps=3"}), "'training.setps'");
   CHECK_FAILS(read({"training.steps=0"}), "'training.steps'");
@@ -119,7 +172,7 @@ TEST_CASE("mistakes are named by file, line and key") {
   CHECK_FAILS(read({"noise.construction_bound=.nan"}), "'noise.construction_bound'");
   CHECK_FAILS(read({"noise.after_layers=3"}), "'noise.after_layers'");
   CHECK_FAILS(read({"noise.mechanism=uniform"}), "laplace");
-  CHECK_FAILS(read({"noise.mechanism=none"}), "'noise.construction_bound'");
+  CHECK_FAILS(read({"noise.mechanism=none", "noise.epsilon=1"}), "'noise.epsilon'");
   CHECK_FAILS(read({"name=../evil"}), "'name'");
   CHECK_FAILS(read({"data.set=imagenet"}), "mnist");
   CHECK_FAILS(read({"training.learning_rate_changes=[{step: 5, rate: 1}, {step: 5, rate: 2}]"}),
