@@ -67,14 +67,15 @@ void read_noise(const ConfigNode& node, TrainingConfig& config) {
   config.network.noise_before_activation = node.get_bool("before_activation", true);
   if (c.mechanism == Mechanism::none) return;
   c.attack_norm = parse_attack_norm(node.get_choice("attack_norm", {"1", "2", "inf"}, "2"));
-  c.construction_bound = node.get_number("construction_bound", {}, Range::above(0.0));
-  c.epsilon = node.get_number("epsilon", 1.0,
-                              c.mechanism == Mechanism::gaussian
-                                  ? Range{.min = 0.0, .max = 1.0, .min_excluded = true}
-                                  : Range::above(0.0));
-  c.delta = c.mechanism == Mechanism::gaussian
-                ? node.get_number("delta", 0.05, Range::open(0.0, 1.0))
-                : 0.0;
+  Construction& construction = c.construction.emplace();
+  construction.bound = node.get_number("construction_bound", {}, Range::above(0.0));
+  construction.epsilon = node.get_number("epsilon", 1.0,
+                                         c.mechanism == Mechanism::gaussian
+                                             ? Range{.min = 0.0, .max = 1.0, .min_excluded = true}
+                                             : Range::above(0.0));
+  construction.delta = c.mechanism == Mechanism::gaussian
+                           ? node.get_number("delta", 0.05, Range::open(0.0, 1.0))
+                           : 0.0;
   config.ramp_up = node.get_bool("ramp_up", true);
 }
 
@@ -165,8 +166,8 @@ TrainingConfig read_training_config(const ConfigNode& root) {
     c.sensitivity = noise.given("assumed_sensitivity")
                         ? noise.get_number("assumed_sensitivity", {}, Range::above(0.0))
                         : noise.get_number("assumed_sensitivity", assumed_sensitivity(config));
-    c.noise_scale =
-        noise_scale_for(c.mechanism, c.construction_bound, c.epsilon, c.delta, c.sensitivity);
+    const auto& [bound, epsilon, delta] = c.construction.value();
+    c.noise_scale = noise_scale_for(c.mechanism, bound, epsilon, delta, c.sensitivity);
   }
   root.reject_unknown();
   return config;
