@@ -142,7 +142,7 @@ std::string_view conversion(FileKind kind) {
       return ": load it in PyTorch and save the weights with "
              "safetensors.torch.save_file(model.state_dict(), 'model.safetensors')";
     case FileKind::onnx:
-      return ": save the weights of the program that wrote it with "
+      return ": save the model that it was exported from with "
              "safetensors.torch.save_file(model.state_dict(), 'model.safetensors'), or its "
              "initializers, under PyTorch's names, with safetensors.numpy.save_file";
     case FileKind::hdf5:

@@ -41,7 +41,8 @@ TEST_CASE("every configuration is understood, named after its place, and ends at
       // The ramp must be over before the training is.
       CHECK(noise_factor_at(config, config.steps / 2) == 1.0);
       if (config.control == SensitivityControl::parseval && config.parseval_step == 0.0003)
-        CHECK(config.parseval_loops == std::lround(std::ceil(100 * c.construction.value().bound - 1e-9)));
+        CHECK(config.parseval_loops ==
+              std::lround(std::ceil(100 * c.construction.value().bound - 1e-9)));
     }
     ++count;
   }
