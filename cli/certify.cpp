@@ -6,6 +6,7 @@
 #include "cli/certificate_arguments.hpp"
 #include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
+#include "cli/noise_arguments.hpp"
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
@@ -18,6 +19,7 @@ struct Options {
   std::string run, split = "test", images, dataset, directory, output, device = "cpu";
   std::string scores = "argmax", precision;
   CertificateArguments certificate;
+  NoiseArguments noise;
   std::uint32_t draws = 300, selection_draws = 0;
   std::uint64_t seed = 1;
   std::int64_t micro_batch = 0;
@@ -53,7 +55,8 @@ void run(const Options& o) {
                                .seed = o.seed,
                                .micro_batch = o.micro_batch,
                                .resume = o.resume};
-  const RunModel run = load_run(o.run);
+  RunModel run = load_run(o.run);
+  o.noise.give_to(run.model, options.precision);
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
   std::tie(options.first, options.last) = parse_range(o.images, dataset.size());
   const std::filesystem::path log =
@@ -68,6 +71,7 @@ void run(const Options& o) {
     nlohmann::json report = summary_json(summary.records);
     report["log"] = log.string();
     report["precision"] = summary.header.precision;
+    report["noise_at_certification"] = summary.header.noise_at_certification;
     report["new_draws"] = summary.new_draws;
     report["seconds"] = summary.seconds;
     report["draws_per_second"] = rate;
@@ -75,6 +79,10 @@ void run(const Options& o) {
     return;
   }
   fmt::print("log               {}\n", log.string());
+  if (summary.header.noise_at_certification) {
+    fmt::print("noise             {}, given now: the model was trained without\n",
+               noise_text(summary.header.calibration));
+  }
   fmt::print("after the noise   {}\n", summary.header.precision);
   print_summary(summary.header, summary.records);
   if (summary.new_draws > 0) {
@@ -107,6 +115,7 @@ void add_certify(CLI::App& program) {
       ->capture_default_str();
   add_scores_option(*command, o->scores);
   o->certificate.add_to(*command);
+  o->noise.add_to(*command, "for a model that was trained without");
   command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
   command->add_option("--dataset", o->dataset,
                       "Data set to certify on (default: the one trained on)");

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "cli/noise_arguments.hpp"
 #include "engine/error.hpp"
 #include "engine/io/dataset.hpp"
 #include "pixeldp/import_model.hpp"
@@ -18,8 +19,26 @@ struct Options {
   std::string file, output, name, dataset;
   layers::NetworkSpec spec = {.height = 32, .width = 32};
   double pixel_shift = 0.0;
+  NoiseArguments noise;
   bool json = false;
 };
+
+/// How the network takes its images, so that a wrong or forgotten normalisation shows.
+void print_pixels(const Model& model) {
+  const layers::NetworkSpec& spec = model.spec;
+  const std::string range =
+      fmt::format("pixels            {:g} to {:g}", model.pixel_shift, 1.0 + model.pixel_shift);
+  if (spec.standardise) {
+    fmt::print("{}, each image standardised\n", range);
+  } else if (spec.input_mean.empty()) {
+    fmt::print(
+        "{}, not normalised: if it was trained on normalised images, give --mean and --std\n",
+        range);
+  } else {
+    fmt::print("{}, normalised by means {} and deviations {}\n", range,
+               fmt::join(spec.input_mean, ", "), fmt::join(spec.input_deviation, ", "));
+  }
+}
 
 void run(const Options& o) {
   const auto sets = dataset_names();
@@ -30,9 +49,12 @@ void run(const Options& o) {
     fail("{} already holds a model: choose another --output", folder.string());
   }
   const std::string name = o.name.empty() ? std::filesystem::path(o.file).stem().string() : o.name;
-  const Model model = import_model(
-      read_safetensors(o.file), o.file,
-      {.name = name, .dataset = o.dataset, .pixel_shift = o.pixel_shift, .spec = o.spec});
+  const Model model = import_model(read_safetensors(o.file), o.file,
+                                   {.name = name,
+                                    .dataset = o.dataset,
+                                    .pixel_shift = o.pixel_shift,
+                                    .spec = o.spec,
+                                    .noise = o.noise.noise()});
   check_images_fit(model, o.dataset, image_form(o.dataset));
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -45,14 +67,24 @@ void run(const Options& o) {
                                    {"name", name},
                                    {"architecture", model.spec.architecture},
                                    {"classes", model.spec.classes},
-                                   {"parameters", parameters}};
+                                   {"parameters", parameters},
+                                   {"input_mean", model.spec.input_mean},
+                                   {"input_deviation", model.spec.input_deviation},
+                                   {"mechanism", pixeldp::name(model.calibration.mechanism)},
+                                   {"noise_scale", model.network.noise.scale}};
     fmt::print("{}\n", report.dump());
   } else {
     fmt::print("model             {}\n", path.string());
     fmt::print("architecture      {}, {} parameters, images {}x{}x{} in {} classes\n",
                model.spec.architecture, parameters, model.spec.height, model.spec.width,
                model.spec.channels, model.spec.classes);
-    fmt::print("without noise: 'pixeldp certify {}' measures its accuracy\n", folder.string());
+    print_pixels(model);
+    if (model.calibration.mechanism == Mechanism::none) {
+      fmt::print("without noise: 'pixeldp certify {}' measures its accuracy\n", folder.string());
+    } else {
+      fmt::print("noise             {}\n", noise_text(model.calibration));
+      fmt::print("'pixeldp certify {} --certificate exact' certifies it\n", folder.string());
+    }
   }
 }
 
@@ -77,7 +109,8 @@ void add_import(CLI::App& program) {
   command->add_option("--image-width", o->spec.width, "Of its images")->capture_default_str();
   command
       ->add_option("--mean", o->spec.input_mean,
-                   "Means of the channels that its images are normalised by, pixels from 0 to 1")
+                   "Means of the channels that its images are normalised by, pixels from 0 to 1 "
+                   "(default: the file's own, if it holds them)")
       ->delimiter(',');
   command->add_option("--std", o->spec.input_deviation, "Standard deviations for the same; M,M,M")
       ->delimiter(',');
@@ -86,6 +119,7 @@ void add_import(CLI::App& program) {
                     "their values");
   command->add_option("--pixel-shift", o->pixel_shift, "Added to pixels before everything else")
       ->capture_default_str();
+  o->noise.add_to(*command, "that the weights were trained with");
   command->add_option("--name", o->name, "Of the model (default: the file's)");
   command->add_option("--output", o->output, "Run folder to make")->required()->type_name("RUN");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");

@@ -7,6 +7,7 @@
 
 #include "cli/certificate_arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/noise_arguments.hpp"
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
 #include "engine/io/image.hpp"
@@ -18,6 +19,7 @@ namespace {
 struct Options {
   std::string run, directory, device = "cpu", scores = "argmax", precision;
   CertificateArguments certificate;
+  NoiseArguments noise;
   std::vector<std::string> images;
   std::uint32_t draws = 300;
   std::uint64_t seed = 1;
@@ -72,7 +74,9 @@ Input load_input(const std::string& text, const Model& model, const Options& o,
 void run(const Options& o) {
   const Stream stream(Device::parse(o.device));
   const CertificateOptions options = o.certificate.options(parse_score_type(o.scores));
-  const RunModel run = load_run(o.run);
+  RunModel run = load_run(o.run);
+  const auto precision = chosen_precision(o.precision);
+  o.noise.give_to(run.model, precision);
   const bool noisy = run.model.calibration.mechanism != Mechanism::none;
   if (noisy) check_certifiable(run.model);
   std::map<std::string, Dataset> sets;
@@ -81,7 +85,7 @@ void run(const Options& o) {
 
   nlohmann::json results = nlohmann::json::array();
   const MultiDrawPredictor predictor(stream, run.model.network, 0,
-                                     {chosen_precision(o.precision), quantisation(run.model)});
+                                     {precision, quantisation(run.model)});
   predictor.run(
       static_cast<std::int64_t>(inputs.size()),
       {.seed = o.seed, .tag = StreamTag::estimation, .first_draw = 0, .draws = noisy ? o.draws : 1},
@@ -131,6 +135,7 @@ void add_predict(CLI::App& program) {
   command->add_option("--draws", o->draws, "Noise draws per image")->capture_default_str();
   add_scores_option(*command, o->scores);
   o->certificate.add_to(*command);
+  o->noise.add_to(*command, "for a model that was trained without");
   command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
   command->add_option("--data", o->directory, "Folder of the data set's files, for test:N");
   add_device_option(*command, o->device);

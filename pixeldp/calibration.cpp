@@ -64,14 +64,17 @@ void Calibration::check() const {
   const auto require = [](bool met, const char* field, double value, const char* range) {
     if (!met) fail("calibration: {} is {}, but must be {}", field, value, range);
   };
-  require(std::isfinite(construction_bound) && construction_bound >= 0.0, "construction bound",
-          construction_bound, "finite and not negative");
-  require(positive(epsilon), "epsilon", epsilon, "finite and above 0");
-  if (mechanism == Mechanism::gaussian) {
-    require(epsilon <= 1.0, "epsilon", epsilon, "at most 1 for Gaussian noise");
-    require(delta > 0.0 && delta < 1.0, "delta", delta, "between 0 and 1 for Gaussian noise");
-  } else {
-    require(delta >= 0.0 && delta < 1.0, "delta", delta, "at least 0 and below 1");
+  if (construction) {
+    const auto& [bound, epsilon, delta] = *construction;
+    require(std::isfinite(bound) && bound >= 0.0, "construction bound", bound,
+            "finite and not negative");
+    require(positive(epsilon), "epsilon", epsilon, "finite and above 0");
+    if (mechanism == Mechanism::gaussian) {
+      require(epsilon <= 1.0, "epsilon", epsilon, "at most 1 for Gaussian noise");
+      require(delta > 0.0 && delta < 1.0, "delta", delta, "between 0 and 1 for Gaussian noise");
+    } else {
+      require(delta >= 0.0 && delta < 1.0, "delta", delta, "at least 0 and below 1");
+    }
   }
   require(positive(noise_scale), "noise scale", noise_scale, "finite and above 0");
   require(positive(sensitivity), "sensitivity", sensitivity,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,14 +17,23 @@ Mechanism parse_mechanism(std::string_view text);
 std::string_view name(AttackNorm norm);
 AttackNorm parse_attack_norm(std::string_view text);
 
+/// What the scale of the noise was computed from (noise_scale_for).
+struct Construction {
+  double bound = 0.0;  ///< L, the attack size the noise was made for
+  double epsilon = 1.0;
+  double delta = 0.05;
+
+  bool operator==(const Construction&) const = default;
+};
+
 /// How the noise of a model was calibrated: all that a certificate must know besides the
 /// statistics. Lengths are in units where a pixel spans 1.
 struct Calibration {
   Mechanism mechanism = Mechanism::none;
   AttackNorm attack_norm = AttackNorm::l2;
-  double construction_bound = 0.0;  ///< L, the attack size the noise was made for
-  double epsilon = 1.0;
-  double delta = 0.05;
+  /// None where the scale itself was chosen, as for networks trained elsewhere. No radius depends
+  /// on it.
+  std::optional<Construction> construction = {};
   double noise_scale = 0.0;  ///< sigma of the Gaussian, b of the Laplace distribution
   /// Upper bound of the change of the pre-noise part in the norm its mechanism needs (2 for
   /// Gaussian, 1 for Laplace) per unit of the attack norm; rounded up. 0: not known, and then

@@ -78,6 +78,19 @@ class Fields {
     if (!value.is_number()) place_.fail("{} must be a number, but is {}", key, shown(value));
     return value.get<double>();
   }
+  /// Of a key that is null where there is no such number.
+  std::optional<double> number_or_null(const char* key) {
+    if (!object_.contains(key) || !object_[key].is_null()) return number(key);
+    take(key);
+    return std::nullopt;
+  }
+  /// Of a key that older logs have not.
+  bool boolean(const char* key, bool missing) {
+    if (!object_.contains(key)) return missing;
+    const Json& value = take(key);
+    if (!value.is_boolean()) place_.fail("{} must be true or false, but is {}", key, shown(value));
+    return value.get<bool>();
+  }
   /// The parser reads an integer beyond 64 bits as a double, so that it is refused here.
   std::uint64_t count(const char* key) { return count(key, take(key)); }
   std::vector<std::uint64_t> counts(const char* key) {
@@ -148,10 +161,13 @@ std::optional<std::string> fault(const CertificateLogHeader& header) {
     return fmt::format("split must be train or test, but is '{}'", header.split);
   }
   const Calibration& calibration = header.calibration;
-  for (const double value : {calibration.construction_bound, calibration.epsilon, calibration.delta,
+  const Construction construction = calibration.construction.value_or(Construction());
+  for (const double value : {construction.bound, construction.epsilon, construction.delta,
                              calibration.noise_scale, calibration.sensitivity}) {
     if (!std::isfinite(value) || value < 0) return "a value of the calibration is out of range";
   }
+  if (header.noise_at_certification && calibration.mechanism == Mechanism::none)
+    return "noise_at_certification is true, but the mechanism is none";
   try {
     calibration.check();
   } catch (const Error& error) {
@@ -229,6 +245,9 @@ std::optional<std::string> fault(const CertificateLogHeader& header,
 
 Json to_json(const CertificateLogHeader& header) {
   const Calibration& calibration = header.calibration;
+  const auto of_construction = [&](double Construction::*value) {
+    return calibration.construction ? Json((*calibration.construction).*value) : Json();
+  };
   return {{"format_version", CertificateLogHeader::format_version},
           {"model_sha256", header.model_sha256},
           {"dataset", header.dataset},
@@ -236,9 +255,10 @@ Json to_json(const CertificateLogHeader& header) {
           {"split", header.split},
           {"mechanism", name(calibration.mechanism)},
           {"noise_scale", calibration.noise_scale},
-          {"epsilon", calibration.epsilon},
-          {"delta", calibration.delta},
-          {"construction_bound", calibration.construction_bound},
+          {"noise_at_certification", header.noise_at_certification},
+          {"epsilon", of_construction(&Construction::epsilon)},
+          {"delta", of_construction(&Construction::delta)},
+          {"construction_bound", of_construction(&Construction::bound)},
           {"attack_norm", name(calibration.attack_norm)},
           {"sensitivity", calibration.sensitivity},
           {"score_type", name(header.options.scores)},
@@ -249,6 +269,19 @@ Json to_json(const CertificateLogHeader& header) {
           {"seed", header.seed},
           {"draws", header.draws},
           {"selection_draws", header.selection_draws}};
+}
+
+/// All three numbers, or three times null. Logs of models without noise used to hold numbers that
+/// said nothing.
+std::optional<Construction> parse_construction(Fields& fields, Mechanism mechanism,
+                                               const Place& place) {
+  const auto epsilon = fields.number_or_null("epsilon");
+  const auto delta = fields.number_or_null("delta");
+  const auto bound = fields.number_or_null("construction_bound");
+  if (epsilon.has_value() != bound.has_value() || delta.has_value() != bound.has_value())
+    place.fail("epsilon, delta and construction_bound must all be numbers or all be null");
+  if (!bound || mechanism == Mechanism::none) return std::nullopt;
+  return Construction{.bound = *bound, .epsilon = *epsilon, .delta = *delta};
 }
 
 CertificateLogHeader parse_header(std::string_view line, const Place& place) {
@@ -265,9 +298,8 @@ CertificateLogHeader parse_header(std::string_view line, const Place& place) {
   header.split = fields.text("split");
   header.calibration.mechanism = fields.named("mechanism", parse_mechanism);
   header.calibration.noise_scale = fields.number("noise_scale");
-  header.calibration.epsilon = fields.number("epsilon");
-  header.calibration.delta = fields.number("delta");
-  header.calibration.construction_bound = fields.number("construction_bound");
+  header.noise_at_certification = fields.boolean("noise_at_certification", false);
+  header.calibration.construction = parse_construction(fields, header.calibration.mechanism, place);
   header.calibration.attack_norm = fields.named("attack_norm", parse_attack_norm);
   header.calibration.sensitivity = fields.number("sensitivity");
   header.options.scores = fields.named("score_type", parse_score_type);

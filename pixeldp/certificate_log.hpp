@@ -21,6 +21,9 @@ struct CertificateLogHeader {
   std::string dataset_sha256;  ///< of the files that hold the split
   std::string split;           ///< "train" or "test"
   Calibration calibration;
+  /// Whether the model's file records no noise, and the certification gave it to a network that was
+  /// trained without. Logs that do not say know no such noise.
+  bool noise_at_certification = false;
   CertificateOptions options;
   /// Of the layers between the noise and the last: the certificate is about the network that
   /// calculates so. "unrecorded" in logs that do not say.

@@ -70,6 +70,7 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
       .dataset_sha256 = dataset.sha256,
       .split = dataset.split,
       .calibration = model.calibration,
+      .noise_at_certification = model.noise_at_certification,
       .options = o.certificate,
       .precision = std::string(name(precision_on(o.device, o.precision))),
       .draws = draws,

@@ -1,33 +1,155 @@
 #include "pixeldp/import_model.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include <fmt/ranges.h>
+
 #include "engine/error.hpp"
 
 namespace pixeldp {
 namespace {
 
-/// The tensors under the names of our layers.
-SafetensorsFile renamed(const SafetensorsFile& file, const std::string& what) {
-  SafetensorsFile result;
-  for (const auto& [foreign, tensor] : file.tensors) {
-    std::string_view name = foreign;
-    for (const std::string_view wrapper : {"module.", "model."})
-      if (name.starts_with(wrapper)) name.remove_prefix(wrapper.size());
-    if (name.ends_with(".num_batches_tracked")) continue;
-    if (!result.tensors.emplace(name, tensor).second)
-      fail("{}: two tensors are named '{}' when wrappers are left out", what, name);
+/// The names under which our network saves its tensors, whatever the channels and classes.
+std::set<std::string> names_of(layers::NetworkSpec spec) {
+  spec.input_mean.clear();
+  spec.input_deviation.clear();
+  const layers::Network network = layers::make_network(spec, 0);
+  std::set<std::string> names;
+  for (const layers::NamedTensor* tensor : network.saved_tensors()) names.insert(tensor->name);
+  return names;
+}
+
+bool is_trainers_own(std::string_view name) { return name.ends_with("num_batches_tracked"); }
+
+/// Some of the file's names, those that no tensor of the network has first.
+std::string names_in(const SafetensorsFile& file, const std::set<std::string>& known,
+                     std::string_view prefix) {
+  constexpr std::size_t most = 6;
+  std::vector<std::string> others, ours;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (is_trainers_own(name)) continue;
+    const bool is_known = name.starts_with(prefix) && known.contains(name.substr(prefix.size()));
+    (is_known ? ours : others).push_back(name);
   }
-  return result;
+  others.insert(others.end(), ours.begin(), ours.end());
+  if (others.empty()) return "no tensor at all";
+  const std::size_t left = others.size() - std::min(most, others.size());
+  others.resize(others.size() - left);
+  return fmt::format("{}{}", fmt::join(others, ", "),
+                     left > 0 ? fmt::format(" and {} more", left) : "");
+}
+
+/// The prefix under which the file has all tensors of the network. Every architecture reads the
+/// image by conv1, so that one tells the candidates.
+std::string find_prefix(const SafetensorsFile& file, const std::string& what,
+                        const layers::NetworkSpec& spec, const std::set<std::string>& known) {
+  constexpr std::string_view first = "conv1.weight";
+  std::vector<std::string> complete;
+  std::string best;
+  std::size_t most = 0;
+  for (const auto& entry : file.tensors) {
+    const std::string& name = entry.first;
+    if (!name.ends_with(first)) continue;
+    const std::string prefix = name.substr(0, name.size() - first.size());
+    if (!prefix.empty() && !prefix.ends_with('.')) continue;
+    const auto found = static_cast<std::size_t>(std::ranges::count_if(
+        known, [&](const std::string& ours) { return file.tensors.contains(prefix + ours); }));
+    if (found == known.size()) complete.push_back(prefix);
+    if (found > most) most = found, best = prefix;
+  }
+  if (complete.size() > 1) {
+    fail("{}: it holds the whole network {} times, under the prefixes '{}': keep one of them", what,
+         complete.size(), fmt::join(complete, "', '"));
+  }
+  if (complete.size() == 1) return complete.front();
+  if (most == 0) {
+    fail("{}: there is no tensor '{}', with or without a prefix; the file has {}", what, first,
+         names_in(file, known, ""));
+  }
+  const auto missing = std::ranges::find_if(
+      known, [&](const std::string& ours) { return !file.tensors.contains(best + ours); });
+  fail(
+      "{}: tensor '{}' of architecture {} is missing{}: its kind or depth is another; the file has "
+      "{}",
+      what, *missing, spec.architecture,
+      best.empty() ? "" : fmt::format(" under the prefix '{}'", best), names_in(file, known, best));
+}
+
+enum class Statistic { none, mean, deviation };
+
+/// What a normalising layer calls it: "0.means", "normalize.std", "pixel_mean". Batch
+/// normalisations have running statistics.
+Statistic statistic_of(std::string_view name) {
+  name = name.substr(name.rfind('.') + 1);  // the whole name where there is no dot
+  if (name.starts_with("running_")) return Statistic::none;
+  name = name.substr(name.rfind('_') + 1);
+  for (const std::string_view word : {"mean", "means", "mu"})
+    if (name == word) return Statistic::mean;
+  for (const std::string_view word : {"std", "stds", "sd", "sds", "sigma", "sigmas"})
+    if (name == word) return Statistic::deviation;
+  return Statistic::none;
+}
+
+/// One value for each channel, or one for all, along a single axis: C or 1xCx1x1. A float is taken
+/// for the shortest decimal that it is nearest to, which is what somebody once wrote.
+std::optional<std::vector<double>> channel_values(const SafeTensor& tensor, std::int64_t channels) {
+  const std::int64_t size = tensor.size();
+  if (size != channels && size != 1) return std::nullopt;
+  if (std::ranges::any_of(tensor.shape, [&](std::int64_t n) { return n != 1 && n != size; }))
+    return std::nullopt;
+  std::vector<double> values;
+  for (const float value : tensor.to_floats())
+    values.push_back(std::stod(fmt::format("{}", value)));
+  if (size == 1) values.assign(static_cast<std::size_t>(channels), values.front());
+  return values;
+}
+
+/// Means or deviations, and where they are from.
+struct Given {
+  std::string source;
+  std::vector<double> values;
+
+  void take(const std::string& what, const std::string& tensor, std::vector<double> others) {
+    constexpr double three_decimals = 5e-4;
+    const bool agree = values.empty() || std::ranges::equal(values, others, [](double a, double b) {
+                         return std::abs(a - b) <= three_decimals;
+                       });
+    if (!agree) {
+      fail(
+          "{}: images are normalised by ({}) according to {}, but by ({}) according to the file's "
+          "'{}': leave the option out to take the file's",
+          what, fmt::join(values, ", "), source, fmt::join(others, ", "), tensor);
+    }
+    values = std::move(others);
+    source = "'" + tensor + "'";
+  }
+};
+
+void check_normalisation(const std::string& what, const Given& mean, const Given& deviation,
+                         double shift) {
+  if (std::ranges::any_of(mean.values, [&](double m) { return !(m >= shift && m <= 1 + shift); })) {
+    fail_usage(
+        "{}: the means ({}) of {} are outside of the pixels' range, {} to {}: for means of "
+        "pixels from 0 to 255 divide means and deviations by 255",
+        what, fmt::join(mean.values, ", "), mean.source, shift, 1 + shift);
+  }
+  if (std::ranges::any_of(deviation.values, [](double d) { return !(d > 0 && d <= 1); })) {
+    fail_usage(
+        "{}: the deviations ({}) of {} are not above 0 and at most 1, as pixels that span 1 "
+        "have them: for pixels from 0 to 255 divide means and deviations by 255",
+        what, fmt::join(deviation.values, ", "), deviation.source);
+  }
 }
 
 /// An extent of a tensor with `rank` axes, the outermost being axis 0.
 std::int64_t extent(const SafetensorsFile& file, const std::string& what, const std::string& tensor,
                     std::size_t rank, std::size_t axis) {
-  const auto found = file.tensors.find(tensor);
-  if (found == file.tensors.end())
-    fail("{}: there is no tensor '{}'; is the architecture another?", what, tensor);
-  if (found->second.shape.size() != rank)
-    fail("{}: tensor '{}' has {} axes, not {}", what, tensor, found->second.shape.size(), rank);
-  return found->second.shape[axis];
+  const auto& shape = file.tensors.at(tensor).shape;
+  if (shape.size() != rank)
+    fail("{}: tensor '{}' has {} axes, not {}", what, tensor, shape.size(), rank);
+  return shape[axis];
 }
 
 }  // namespace
@@ -39,7 +161,6 @@ Model import_model(const SafetensorsFile& file, const std::string& what,
         "{} is a model of this program, whose noise an import would leave out: its own folder can "
         "be certified",
         what);
-  const SafetensorsFile ours = renamed(file, what);
   Model model{.name = options.name,
               .dataset = options.dataset,
               .pixel_shift = options.pixel_shift,
@@ -47,13 +168,40 @@ Model import_model(const SafetensorsFile& file, const std::string& what,
               .network = {},
               .calibration = {},
               .form = SensitivityForm::tight};
-  // Every architecture reads the image by conv1; how its head is named, a network of it tells.
-  model.spec.channels = extent(ours, what, "conv1.weight", 4, 1);
-  const std::string head = layers::make_network(model.spec, 0).head->name();
-  model.spec.classes = extent(ours, what, head + ".weight", 2, 0);
-  model.network = layers::make_network(model.spec, 0);
+  layers::NetworkSpec& spec = model.spec;
+  if (options.noise) {
+    model.calibration = input_noise_calibration(*options.noise, spec);
+    spec.noise_after_layers = 0;
+  }
+
+  const std::set<std::string> known = names_of(spec);
+  const std::string prefix = find_prefix(file, what, spec, known);
+  spec.channels = extent(file, what, prefix + "conv1.weight", 4, 1);
+  Given mean{"--mean", spec.input_mean}, deviation{"--std", spec.input_deviation};
+  SafetensorsFile ours;  // under the names of our layers, and what has no place among them
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name.starts_with(prefix) && known.contains(name.substr(prefix.size()))) {
+      ours.tensors.emplace(name.substr(prefix.size()), tensor);
+      continue;
+    }
+    if (is_trainers_own(name)) continue;
+    const Statistic statistic = statistic_of(name);
+    auto values = channel_values(tensor, spec.channels);
+    if (statistic == Statistic::none || !values)
+      ours.tensors.emplace(name, tensor);
+    else
+      (statistic == Statistic::mean ? mean : deviation).take(what, name, std::move(*values));
+  }
+  check_normalisation(what, mean, deviation, model.pixel_shift);
+  spec.input_mean = mean.values;
+  spec.input_deviation = deviation.values;
+
+  const std::string head = layers::make_network(spec, 0).head->name();
+  spec.classes = extent(ours, what, head + ".weight", 2, 0);
+  model.network = layers::make_network(spec, 0);
   load_parameters(ours, what, model.network);
   check_no_other_tensors(ours, what, model.network);
+  apply_calibration(model.calibration, model.network);
   return model;
 }
 

@@ -1,8 +1,9 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
-#include "pixeldp/model.hpp"
+#include "pixeldp/input_noise.hpp"
 
 namespace pixeldp {
 
@@ -11,14 +12,19 @@ struct ImportOptions {
   std::string name;
   std::string dataset;  ///< the data set it was trained on
   double pixel_shift = 0.0;
-  layers::NetworkSpec spec;  ///< channels and classes are read from the file
+  /// Channels and classes are read from the file; and means and deviations, where it has them.
+  layers::NetworkSpec spec;
+  std::optional<InputNoise> noise = {};  ///< that it was trained with; none: without noise
 };
 
-/// A model without noise from weights that another program trained: safetensors with PyTorch's
-/// names, as the architecture has them, but for prefixes that wrappers add ("module.", "model.")
-/// and what only PyTorch's own training needs ("num_batches_tracked"). `what` names the file in
-/// errors. Throws an Error that names the tensor that is missing, does not fit or belongs to
-/// another network.
+/// A model from weights that another program trained: safetensors with PyTorch's names, as the
+/// architecture has them, but for one prefix that all of them share ("module.", "1.", "_orig_mod.":
+/// wrappers add it) and what only PyTorch's own training needs ("num_batches_tracked"). Tensors
+/// named like means and deviations ("0.means", "normalize.std"), one value for each channel, are
+/// those that images are normalised by; where the options give them, too, both must agree to three
+/// decimals. `what` names the file in errors. Throws an Error that names the tensor that is
+/// missing, with what the file has, does not fit or belongs to another network, and for means and
+/// deviations that pixels spanning 1 cannot have.
 Model import_model(const SafetensorsFile& file, const std::string& what,
                    const ImportOptions& options);
 

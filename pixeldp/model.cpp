@@ -108,11 +108,15 @@ class Metadata {
 
 void check_images_fit(const Model& model, std::string_view dataset, const ImageForm& form) {
   const layers::NetworkSpec& spec = model.spec;
-  if (form.height != spec.height || form.width != spec.width || form.channels != spec.channels ||
-      form.classes > spec.classes) {
-    fail("data set {} has images of {}x{}x{} in {} classes, but model '{}' takes {}x{}x{} in {}",
-         dataset, form.height, form.width, form.channels, form.classes, model.name, spec.height,
-         spec.width, spec.channels, spec.classes);
+  if (form.height != spec.height || form.width != spec.width || form.channels != spec.channels) {
+    fail("data set {} has images of {}x{}x{}, but model '{}' takes {}x{}x{}", dataset, form.height,
+         form.width, form.channels, model.name, spec.height, spec.width, spec.channels);
+  }
+  if (form.classes != spec.classes) {
+    fail(
+        "data set {} has {} classes, but the weights of model '{}' have {}: name the data set that "
+        "they were trained on",
+        dataset, form.classes, model.name, spec.classes);
   }
 }
 
@@ -126,11 +130,20 @@ void check_images_fit(const Model& model, const Dataset& dataset) {
 
 void apply_calibration(const Calibration& calibration, layers::Network& network) {
   using kernels::NoiseDistribution;
-  network.noise.distribution =
-      calibration.mechanism == Mechanism::gaussian  ? NoiseDistribution::gaussian
-      : calibration.mechanism == Mechanism::laplace ? NoiseDistribution::laplace
-                                                    : NoiseDistribution::none;
-  network.noise.scale = calibration.mechanism == Mechanism::none ? 0.0 : calibration.noise_scale;
+  network.noise.scale = calibration.noise_scale;
+  switch (calibration.mechanism) {
+    case Mechanism::none:
+      network.noise.distribution = NoiseDistribution::none;
+      network.noise.scale = 0.0;
+      return;
+    case Mechanism::gaussian:
+      network.noise.distribution = NoiseDistribution::gaussian;
+      return;
+    case Mechanism::laplace:
+      network.noise.distribution = NoiseDistribution::laplace;
+      return;
+  }
+  fail("not a mechanism: {}", static_cast<int>(calibration.mechanism));
 }
 
 SafetensorsFile model_to_safetensors(const Model& model) {
@@ -161,12 +174,14 @@ SafetensorsFile model_to_safetensors(const Model& model) {
   if (spec.standardise) file.metadata["standardise"] = "image";
   if (c.mechanism != Mechanism::none) {
     file.metadata.insert({{"attack_norm", std::string(name(c.attack_norm))},
-                          {"construction_bound", text(c.construction_bound)},
-                          {"epsilon", text(c.epsilon)},
-                          {"delta", text(c.delta)},
                           {"noise_scale", text(c.noise_scale)},
                           {"sensitivity", text(c.sensitivity)},
                           {"sensitivity_form", std::string(name(model.form))}});
+    if (c.construction) {
+      file.metadata.insert({{"construction_bound", text(c.construction->bound)},
+                            {"epsilon", text(c.construction->epsilon)},
+                            {"delta", text(c.construction->delta)}});
+    }
   }
   if (model.quantisation) {
     std::string scales;
@@ -274,9 +289,11 @@ Model load_model(const std::filesystem::path& path, Scales scales) {
   c.mechanism = parse_mechanism(metadata.string("mechanism"));
   if (c.mechanism != Mechanism::none) {
     c.attack_norm = parse_attack_norm(metadata.string("attack_norm"));
-    c.construction_bound = metadata.number<double>("construction_bound");
-    c.epsilon = metadata.number<double>("epsilon");
-    c.delta = metadata.number<double>("delta");
+    if (metadata.has("construction_bound") || metadata.has("epsilon") || metadata.has("delta")) {
+      c.construction = {.bound = metadata.number<double>("construction_bound"),
+                        .epsilon = metadata.number<double>("epsilon"),
+                        .delta = metadata.number<double>("delta")};
+    }
     // The kernel adds noise of a float's scale, so that is the scale that a certificate may speak
     // of.
     c.noise_scale = metadata.number<float>("noise_scale");
@@ -309,8 +326,10 @@ Model load_model(const std::filesystem::path& path, Scales scales) {
 void check_certifiable(const Model& model) {
   const Calibration& c = model.calibration;
   if (c.mechanism == Mechanism::none) {
-    fail("model '{}' has no noise, so nothing can be certified: train it with a noise mechanism",
-         model.name);
+    fail(
+        "model '{}' has no noise, so nothing can be certified: train it with a noise mechanism, or "
+        "give it noise with --noise and --sigma",
+        model.name);
   }
   if (c.sensitivity == 0.0) {
     fail(

@@ -24,6 +24,8 @@ struct Model {
   Calibration calibration;  ///< its sensitivity is measured on the parameters
   SensitivityForm form = SensitivityForm::tight;
   std::optional<Quantisation> quantisation = {};  ///< what int8 takes
+  /// Its noise is not in its file, but was given to it afterwards (give_input_noise).
+  bool noise_at_certification = false;
 };
 
 /// The model's scales for int8, null where it has none.
@@ -31,7 +33,7 @@ inline const Quantisation* quantisation(const Model& model) {
   return model.quantisation ? &*model.quantisation : nullptr;
 }
 
-/// Each throws an Error unless the model takes images, and has classes, like these.
+/// Each throws an Error unless the model takes images, and has as many classes, as these.
 void check_images_fit(const Model& model, std::string_view dataset, const ImageForm& form);
 void check_images_fit(const Model& model, const Dataset& dataset);
 

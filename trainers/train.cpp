@@ -207,7 +207,7 @@ void Trainer::evaluate() {
                            test_.labels[static_cast<std::size_t>(image)];
         correct += right;
         if (right && certifies)
-          certified += certify(statistics, measured, {}).radius >= c.construction_bound;
+          certified += certify(statistics, measured, {}).radius >= c.construction.value().bound;
         return true;
       });
   const auto share = [&](std::int64_t count) {
@@ -228,7 +228,7 @@ std::string Trainer::progress_text() const {
   if (evaluated_) text += fmt::format(", test {:.1f} %", 100.0 * summary_.test_accuracy);
   if (summary_.certified_accuracy) {
     text += fmt::format(", {:.1f} % certified at {}", 100.0 * *summary_.certified_accuracy,
-                        config_.calibration.construction_bound);
+                        config_.calibration.construction.value().bound);
   }
   return text;
 }
@@ -257,7 +257,7 @@ bool Trainer::draws_can_certify(std::uint32_t draws) const {
                             std::vector<std::uint64_t>(classes)};
   unanimous.votes[0] = draws;
   return certify(unanimous, config_.calibration, {}).radius >=
-         config_.calibration.construction_bound;
+         config_.calibration.construction.value().bound;
 }
 
 double Trainer::sensitivity() const {

@@ -56,9 +56,10 @@ void read_noise(const Settings& settings, TrainingConfig& config) {
   config.network.noise_before_activation = settings.flag("noise.before_activation");
   if (c.mechanism == Mechanism::none) return;
   c.attack_norm = parse_attack_norm(settings.choice("noise.attack_norm"));
-  c.construction_bound = settings.number("noise.construction_bound");
-  c.epsilon = settings.number("noise.epsilon");
-  c.delta = settings.find("noise.delta") ? settings.number("noise.delta") : 0.0;
+  c.construction =
+      Construction{.bound = settings.number("noise.construction_bound"),
+                   .epsilon = settings.number("noise.epsilon"),
+                   .delta = settings.find("noise.delta") ? settings.number("noise.delta") : 0.0};
   config.ramp_up = settings.flag("noise.ramp_up");
 }
 
@@ -155,8 +156,8 @@ TrainingConfig read_training_config(const ConfigNode& root) {
     const auto assumed = "noise.assumed_sensitivity";
     c.sensitivity = settings.given(assumed) ? settings.number(assumed)
                                             : settings.number(assumed, assumed_sensitivity(config));
-    c.noise_scale =
-        noise_scale_for(c.mechanism, c.construction_bound, c.epsilon, c.delta, c.sensitivity);
+    const auto& [bound, epsilon, delta] = c.construction.value();
+    c.noise_scale = noise_scale_for(c.mechanism, bound, epsilon, delta, c.sensitivity);
   }
   return config;
 }

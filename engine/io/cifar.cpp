@@ -3,9 +3,19 @@
 
 #include "engine/error.hpp"
 #include "engine/io/dataset.hpp"
+#include "engine/io/file_kind.hpp"
 
 namespace pixeldp {
 namespace {
+
+/// What the file may be instead. Records can begin like anything, so this is for errors only.
+std::string other_kind(ByteView file) {
+  const FileKind kind = file_kind(file);
+  if (kind == FileKind::pickle)
+    return "; it is a Python pickle: the Python version of CIFAR is not read, but the binary one "
+           "(cifar-10-binary.tar.gz, cifar-100-binary.tar.gz)";
+  return kind == FileKind::empty ? "" : hint(kind);
+}
 
 /// The label bytes that start a record, each with the number of classes it may name. The last one
 /// is kept.
@@ -22,8 +32,8 @@ CifarImages parse_cifar(ByteView file, const std::array<int, label_bytes>& class
   if (file.empty() || file.size() % record_size != 0)
     fail(
         "{}: {} bytes is not one or more records of {} bytes: the last record at offset {} is cut "
-        "short",
-        what, file.size(), record_size, file.size() / record_size * record_size);
+        "short{}",
+        what, file.size(), record_size, file.size() / record_size * record_size, other_kind(file));
 
   const std::size_t count = file.size() / record_size;
   CifarImages images{Bytes(count * channels * plane), Bytes(count)};
@@ -32,8 +42,8 @@ CifarImages parse_cifar(ByteView file, const std::array<int, label_bytes>& class
     const ByteView record = file.subspan(i * record_size, record_size);
     for (std::size_t k = 0; k < label_bytes; ++k) {
       if (record[k] >= classes[k])
-        fail("{}: label {} at offset {} is not below {}", what, record[k], i * record_size + k,
-             classes[k]);
+        fail("{}: label {} at offset {} is not below {}{}", what, record[k], i * record_size + k,
+             classes[k], other_kind(file));
     }
     images.labels[i] = record[label_bytes - 1];
     const auto* planes = record.data() + label_bytes;

@@ -49,15 +49,17 @@ std::span<const std::string_view> dataset_names();
 ImageForm image_form(std::string_view name);
 
 /// Where the files of a data set lie: the given directory, else $PIXELDP_DATA/NAME (a part of
-/// cifar-100 lies in its folder), else for fashion-mnist the folder of Debian's package
-/// dataset-fashion-mnist. Throws an Error that says all the ways when none leads to a directory, a
-/// usage Error for an unknown name.
+/// cifar-100 lies in its folder), else $PIXELDP_DATA itself if it holds a folder that the data set
+/// is unpacked into (cifar-10-batches-bin, MNIST/raw), else for fashion-mnist the folder of
+/// Debian's package dataset-fashion-mnist. Throws an Error that says all the ways when none leads
+/// to a directory, a usage Error for an unknown name.
 std::filesystem::path find_dataset_directory(std::string_view name,
                                              const std::optional<std::string>& directory);
 
 /// Reads a split ("train" or "test") from the official files: IDX files for mnist and
 /// fashion-mnist, the binary version for cifar-10 and cifar-100 (whose labels are the 100 fine
-/// ones), {train,test}_32x32.mat for svhn; each plain or with ".gz" appended. Throws an Error that
+/// ones), {train,test}_32x32.mat for svhn; each plain or compressed by gzip, whatever its name
+/// says, in the directory or in the folder within it that its archive makes. Throws an Error that
 /// names the file, the place and what is wrong with it; a usage Error for an unknown name or split.
 Dataset load_dataset(std::string_view name, std::string_view split,
                      const std::filesystem::path& directory);

@@ -133,18 +133,10 @@ Bytes decompress_zlib(ByteView stream, std::string_view what, std::size_t limit)
   return decompress(stream, 15, "zlib", what, limit);
 }
 
-Bytes read_maybe_gzip(const fs::path& path, std::size_t limit) {
-  // A path that cannot even be looked up counts as present: reading it gives the reason.
-  const auto present = [](const fs::path& candidate) {
-    std::error_code error;
-    return fs::exists(candidate, error) || error;
-  };
-  if (present(path)) return read_file(path, limit);
-  const fs::path compressed = path.string() + ".gz";
-  if (!present(compressed))
-    fail("cannot read '{}': neither it nor '{}' exists", path.string(),
-         compressed.filename().string());
-  return decompress_gzip(read_file(compressed, limit), compressed.string(), limit);
+Bytes read_decompressed(const fs::path& path, std::size_t limit) {
+  Bytes contents = read_file(path, limit);
+  const bool compressed = contents.size() >= 2 && contents[0] == 0x1f && contents[1] == 0x8b;
+  return compressed ? decompress_gzip(contents, path.string(), limit) : contents;
 }
 
 void write_file_atomically(const fs::path& path, ByteView contents) {

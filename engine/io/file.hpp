@@ -39,8 +39,9 @@ Bytes decompress_gzip(ByteView stream, std::string_view what,
 Bytes decompress_zlib(ByteView stream, std::string_view what,
                       std::size_t limit = default_read_limit);
 
-/// The payload of `path` if that file exists, else that of `path`.gz, decompressed.
-Bytes read_maybe_gzip(const std::filesystem::path& path, std::size_t limit = default_read_limit);
+/// The whole file, decompressed if its first bytes are those of a gzip stream: names do not tell,
+/// since downloads lose or keep a ".gz" as they please.
+Bytes read_decompressed(const std::filesystem::path& path, std::size_t limit = default_read_limit);
 
 /// Replaces the file as a whole: a temporary file in the same folder is written, flushed to the
 /// disk and renamed, so that whatever happens the path holds the old contents or the new ones.

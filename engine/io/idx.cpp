@@ -3,6 +3,7 @@
 
 #include "engine/error.hpp"
 #include "engine/io/dataset.hpp"
+#include "engine/io/file_kind.hpp"
 
 namespace pixeldp {
 namespace {
@@ -19,14 +20,14 @@ template <std::size_t rank>
 Idx<rank> parse_idx(ByteView file, std::string_view what) {
   constexpr std::size_t header_size = 4 + 4 * rank;
   if (file.size() < header_size)
-    fail("{}: cut short: an IDX header of {} axes has {} bytes, the file has {}", what, rank,
-         header_size, file.size());
+    fail("{}: cut short: an IDX header of {} axes has {} bytes, the file has {}{}", what, rank,
+         header_size, file.size(), hint(file_kind(file)));
   constexpr std::uint8_t unsigned_byte = 0x08;
   if (file[0] != 0 || file[1] != 0 || file[2] != unsigned_byte || file[3] != rank)
     fail(
         "{}: not an IDX file of unsigned bytes with {} axes: it starts with {:02x}{:02x}{:02x}"
-        "{:02x} instead of 000008{:02x}",
-        what, rank, file[0], file[1], file[2], file[3], rank);
+        "{:02x} instead of 000008{:02x}{}",
+        what, rank, file[0], file[1], file[2], file[3], rank, hint(file_kind(file)));
 
   Idx<rank> idx;
   std::uint64_t expected = 1;

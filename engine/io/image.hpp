@@ -14,9 +14,12 @@ struct Image {
   Bytes pixels;
 };
 
-/// Decodes a PNG picture, converting it to `channels` (1 or 3); transparency is laid over black.
-/// `what` names the picture in the Error thrown when it is damaged, no PNG, or larger than 16,384
-/// pixels on a side.
+/// Decodes a PNG picture of any colour type, depth and interlacing, converting it to `channels` (1
+/// or 3). Values are taken as they are stored, whatever light the picture says they stand for
+/// (gAMA, cHRM, sRGB, iCCP): 16 bits are rounded to 8, so that 257 v is v, and fewer stretched;
+/// transparency is laid over black, v times alpha / 255; colours become grey by .299 R + .587 G +
+/// .114 B. `what` names the picture in the Error thrown when it is damaged, no PNG, or larger than
+/// 16,384 pixels on a side.
 Image parse_png(ByteView file, std::int64_t channels, std::string_view what);
 
 /// Reads a picture file.

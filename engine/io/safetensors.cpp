@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.hpp"
+#include "engine/io/file_kind.hpp"
 
 namespace pixeldp {
 namespace {
@@ -133,6 +134,55 @@ void check_coverage(std::vector<Extent> extents, std::uint64_t size, std::string
     fail("{}: the tensors end at offset {}, the data has {} bytes", what, covered, size);
 }
 
+/// How weights of another kind become a safetensors file; nothing where they are no weights.
+std::string_view conversion(FileKind kind) {
+  switch (kind) {
+    case FileKind::pytorch:
+    case FileKind::pickle:
+      return ": load it in PyTorch and save the weights with "
+             "safetensors.torch.save_file(model.state_dict(), 'model.safetensors')";
+    case FileKind::onnx:
+      return ": save the model that it was exported from with "
+             "safetensors.torch.save_file(model.state_dict(), 'model.safetensors'), or its "
+             "initializers, under PyTorch's names, with safetensors.numpy.save_file";
+    case FileKind::hdf5:
+    case FileKind::tflite:
+    case FileKind::numpy:
+      return ": save its arrays under PyTorch's names, kernels of convolutions as OIHW, with "
+             "safetensors.numpy.save_file(arrays, 'model.safetensors')";
+    case FileKind::safetensors_index:
+      return ": load the files that it names into one dictionary, and save that with "
+             "safetensors.torch.save_file(tensors, 'model.safetensors')";
+    case FileKind::unknown:
+    case FileKind::empty:
+    case FileKind::json:
+    case FileKind::html:
+    case FileKind::xml:
+    case FileKind::git_lfs_pointer:
+    case FileKind::gzip:
+    case FileKind::zip:
+    case FileKind::tar:
+    case FileKind::png:
+    case FileKind::jpeg:
+    case FileKind::gif:
+    case FileKind::webp:
+    case FileKind::bmp:
+    case FileKind::tiff:
+      return {};
+  }
+  fail("not a kind of file: {}", static_cast<int>(kind));
+}
+
+/// Refuses a file whose first bytes are not those of a safetensors file, but of one that is known.
+/// The header's length, of any value, is followed by the header's brace.
+void refuse_other_kinds(ByteView file, std::uint64_t header_size, std::string_view what) {
+  if (header_size <= max_header_size && file.size() > length_bytes && file[length_bytes] == '{')
+    return;
+  const FileKind kind = file_kind(file);
+  if (kind != FileKind::unknown)
+    fail("{}: not a safetensors file{}{}", what, hint(kind), conversion(kind));
+}
+
 template <typename T>
 std::vector<float> convert(const SafeTensor& tensor) {
   std::vector<float> values(static_cast<std::size_t>(tensor.size()));
@@ -206,11 +256,13 @@ std::vector<float> SafeTensor::to_floats() const {
 }
 
 SafetensorsFile parse_safetensors(ByteView file, std::string_view what) {
+  std::uint64_t header_size = 0;
+  std::copy_n(file.begin(), std::min(file.size(), length_bytes),
+              reinterpret_cast<std::uint8_t*>(&header_size));
+  refuse_other_kinds(file, header_size, what);
   if (file.size() < length_bytes)
     fail("{}: cut short: {} bytes cannot hold the header length of a safetensors file", what,
          file.size());
-  std::uint64_t header_size;
-  std::memcpy(&header_size, file.data(), length_bytes);
   if (header_size > max_header_size)
     fail("{}: a header of {} bytes exceeds the format's limit of {}: not a safetensors file?", what,
          header_size, max_header_size);

@@ -3,6 +3,7 @@
 
 #include "engine/error.hpp"
 #include "engine/io/dataset.hpp"
+#include "engine/io/file_kind.hpp"
 
 // As much of MATLAB's format as SVHN's files use ("MAT-File Format", The MathWorks): a header of
 // 128 bytes, then elements of a type, a length and that many bytes. An element is a variable, or a
@@ -62,7 +63,8 @@ void check_header(ByteView file, std::string_view what) {
   if (text.starts_with("MATLAB 7.3"))
     fail("{}: a MATLAB file of version 7.3, not 5: save it with '-v7'", what);
   if (!text.starts_with("MATLAB 5.0 MAT-file"))
-    fail("{}: not a MATLAB file: it does not start with 'MATLAB 5.0 MAT-file'", what);
+    fail("{}: not a MATLAB file: it does not start with 'MATLAB 5.0 MAT-file'{}", what,
+         hint(file_kind(file)));
   if (file.size() < header_size)
     fail("{}: cut short: the header has {} bytes, the file has {}", what, header_size, file.size());
   if (!text.ends_with(std::string_view("\x00\x01IM", 4)))

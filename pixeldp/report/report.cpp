@@ -37,12 +37,13 @@ std::string lead(const std::vector<Run>& runs) {
     html += fmt::format("<li class=\"{}\"><b>{}</b> is right on <b>{}</b> of the images", series(i),
                         escape(runs[i].name), percent(accuracy(records)));
     if (has_noise(runs[i])) {
-      const double attack = calibration.construction_bound;
+      const double attack = typical_attack(runs[i]);
       const double median = median_radius(records);
       html += fmt::format(
           "; on <b>{}</b> it is right and provably stays so under every change of {} up to {:.6g}, "
-          "the attack size it was built for.{}</li>\n",
+          "{}.{}</li>\n",
           percent(certified_accuracy(records, attack)), norm_text(calibration.attack_norm), attack,
+          calibration.construction ? "the attack size it was built for" : "half of its noise scale",
           median > 0
               ? fmt::format(" Half of the images are right and certified up to {:.3g} or more.",
                             median)
@@ -258,7 +259,7 @@ std::string meaning_section(const std::vector<Run>& runs) {
   for (const Run& run : runs) {
     const CertificateLogHeader& header = run.log.header;
     if (!has_noise(run) || header.options.alpha > 0.5) continue;
-    const double attack = header.calibration.construction_bound;
+    const double attack = typical_attack(run);
     set += fmt::format(
         " For {} at T = {:.6g}: at least {} of its {} images.", escape(run.name), attack,
         percent(std::floor(1000 * certified_accuracy_of_set(run.log.records, attack,
@@ -312,7 +313,7 @@ std::string csv_cell(std::string_view text) {
 std::vector<double> table_thresholds(const std::vector<Run>& runs) {
   std::set<double> thresholds(default_thresholds().begin(), default_thresholds().end());
   for (const Run& run : runs) {
-    if (has_noise(run)) thresholds.insert(run.log.header.calibration.construction_bound);
+    if (has_noise(run)) thresholds.insert(typical_attack(run));
   }
   std::vector<double> kept;
   for (const double threshold : thresholds) {

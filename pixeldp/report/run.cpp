@@ -129,4 +129,10 @@ std::vector<Run> load_runs(const std::vector<fs::path>& folders) {
 
 bool has_noise(const Run& run) { return run.log.header.calibration.mechanism != Mechanism::none; }
 
+double typical_attack(const Run& run) {
+  const Calibration& calibration = run.log.header.calibration;
+  return calibration.construction ? calibration.construction->bound
+                                  : calibration.noise_scale / calibration.sensitivity / 2;
+}
+
 }  // namespace pixeldp::report

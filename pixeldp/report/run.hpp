@@ -42,4 +42,8 @@ std::vector<Run> load_runs(const std::vector<std::filesystem::path>& folders);
 /// Whether the model adds noise; without it nothing is certified, and the run is a baseline.
 bool has_noise(const Run& run);
 
+/// The attack size that a run with noise is summed up at: the one that the noise was made for, or,
+/// where it was made for none, half of its scale per sensitivity.
+double typical_attack(const Run& run);
+
 }  // namespace pixeldp::report

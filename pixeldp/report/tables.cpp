@@ -152,24 +152,29 @@ std::string conditions_section(const std::vector<Run>& runs) {
     return fmt::format("{}, {} split", escape(header(run).dataset), escape(header(run).split));
   });
   row("Images", images_text);
-  row("Mechanism", [&](const Run& run) { return std::string(name(calibration(run).mechanism)); });
+  row("Mechanism", [&](const Run& run) {
+    return std::string(name(calibration(run).mechanism)) +
+           (header(run).noise_at_certification ? ", given at certification" : "");
+  });
   row(
       "Attack norm", [&](const Run& run) { return norm_text(calibration(run).attack_norm); }, true);
-  row(
-      "Construction bound L",
-      [&](const Run& run) { return number(calibration(run).construction_bound); }, true);
+  const auto of_construction = [&](const Run& run, auto text) {
+    const auto& construction = calibration(run).construction;
+    return construction ? text(*construction) : std::string("–");
+  };
+  row("Construction bound L", [&](const Run& run) {
+    return of_construction(run, [&](const Construction& c) { return number(c.bound); });
+  });
   row(
       "Noise scale", [&](const Run& run) { return number(calibration(run).noise_scale); }, true);
   row(
       "Sensitivity", [&](const Run& run) { return number(calibration(run).sensitivity); }, true);
-  row(
-      "ε, δ of the construction",
-      [&](const Run& run) {
-        return number(calibration(run).epsilon) + (calibration(run).mechanism == Mechanism::gaussian
-                                                       ? ", " + number(calibration(run).delta)
-                                                       : ", 0");
-      },
-      true);
+  row("ε, δ of the construction", [&](const Run& run) {
+    return of_construction(run, [&](const Construction& c) {
+      return number(c.epsilon) + ", " +
+             (calibration(run).mechanism == Mechanism::gaussian ? number(c.delta) : "0");
+    });
+  });
   row("Score type", [&](const Run& run) { return std::string(name(header(run).options.scores)); });
   row(
       "Bound", [&](const Run& run) { return std::string(name(header(run).options.bound)); }, true);

@@ -53,6 +53,24 @@ TEST_CASE("foreign weights are imported, evaluated and never certified") {
   CHECK(text_of(place.folder / "run" / "model.safetensors") == model);
 }
 
+TEST_CASE("a head of another number of classes than the data set's is refused at import") {
+  const Workplace place;
+  for (const std::int64_t classes : {5, 100}) {
+    layers::Network net =
+        layers::make_network({.architecture = "resnet", .classes = classes, .depth = 8}, 7);
+    SafetensorsFile file;
+    for (const layers::NamedTensor* tensor : net.saved_tensors())
+      file.tensors[tensor->name] = SafeTensor::from_floats(tensor->shape, tensor->value.values());
+    write_safetensors(place.folder / "foreign.safetensors", file);
+    const Outcome outcome = place.run(import_foreign + "--output x");
+    CHECK(outcome.status == 1);
+    CHECK_MESSAGE(outcome.errors.find("data set mnist has 10 classes") != std::string::npos,
+                  outcome.errors);
+    CHECK(outcome.errors.find("have " + std::to_string(classes)) != std::string::npos);
+    CHECK(!std::filesystem::exists(place.folder / "x"));
+  }
+}
+
 TEST_CASE("an import that cannot be is refused by name, and writes nothing") {
   const Workplace place;
   const auto refused = [&](const std::string& changed, int status, const std::string& part) {
@@ -73,6 +91,8 @@ TEST_CASE("an import that cannot be is refused by name, and writes nothing") {
   refused("--slope 0.1", 2, "ReLU of slope 0");
   refused("--standardise", 2, "not both");
   refused("--unknown", 2, "--unknown");
+  refused("--noise gaussian", 2, "go together");
+  refused("--noise gaussian --sigma -1", 2, "noise scale of -1");
   instead("nowhere.safetensors --architecture resnet --depth 8 --dataset mnist", 1, "nowhere");
   instead("foreign.safetensors --architecture resnet --depth 14 --dataset mnist", 1, "layer1.1.");
   instead("foreign.safetensors --architecture resnet --depth 9 --dataset mnist", 2, "depth 9");
@@ -82,4 +102,7 @@ TEST_CASE("an import that cannot be is refused by name, and writes nothing") {
       "foreign.safetensors --architecture resnet --depth 8 --dataset mnist --mean 1,2 --std 1,2", 2,
       "cannot be normalised");
   instead("foreign.safetensors --architecture resnet --dataset mnist", 2, "depth 0");
+  instead(
+      "foreign.safetensors --architecture resnet --depth 8 --dataset mnist --mean 33.3 --std 78.6",
+      2, "divide means and deviations by 255");
 }

@@ -8,73 +8,12 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/engine/made_files.hpp"
 #include "tests/gzip.hpp"
 #include "tests/temporary_folder.hpp"
 #include "tests/throws_error.hpp"
 
 namespace pixeldp {
-namespace {
-
-/// A data set whose every pixel and label is a known function of its place.
-std::uint8_t pixel_at(std::size_t image, std::size_t place) {
-  return static_cast<std::uint8_t>(image * 31 + place * 7 + place / 256);
-}
-
-void append_big_endian(Bytes& bytes, std::uint32_t value) {
-  for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<std::uint8_t>(value >> shift));
-}
-
-Bytes idx_header(std::uint8_t axes, const std::vector<std::uint32_t>& extents) {
-  Bytes bytes{0, 0, 8, axes};
-  for (const std::uint32_t extent : extents) append_big_endian(bytes, extent);
-  return bytes;
-}
-
-Bytes idx_images(std::uint32_t count, std::uint32_t height, std::uint32_t width) {
-  Bytes bytes = idx_header(3, {count, height, width});
-  for (std::size_t i = 0; i < count; ++i)
-    for (std::size_t p = 0; p < std::size_t{height} * width; ++p) bytes.push_back(pixel_at(i, p));
-  return bytes;
-}
-
-Bytes idx_labels(const Bytes& labels) {
-  Bytes bytes = idx_header(1, {static_cast<std::uint32_t>(labels.size())});
-  bytes.insert(bytes.end(), labels.begin(), labels.end());
-  return bytes;
-}
-
-/// Records of the given label bytes; pixel (c, p) of record i is pixel_at(i, c * 1024 + p).
-Bytes cifar(const std::vector<Bytes>& labels) {
-  Bytes bytes;
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    bytes.insert(bytes.end(), labels[i].begin(), labels[i].end());
-    for (std::size_t p = 0; p < 3072; ++p) bytes.push_back(pixel_at(i, p));
-  }
-  return bytes;
-}
-
-Bytes concatenation(const Bytes& a, const Bytes& b) {
-  Bytes both = a;
-  both.insert(both.end(), b.begin(), b.end());
-  return both;
-}
-
-/// Sets an environment variable for one test.
-class Environment {
- public:
-  Environment(const char* name, const char* value) : name_(name) {
-    const char* before = std::getenv(name);
-    if (before != nullptr) before_ = before;
-    value != nullptr ? ::setenv(name, value, 1) : ::unsetenv(name);
-  }
-  ~Environment() { before_ ? ::setenv(name_, before_->c_str(), 1) : ::unsetenv(name_); }
-
- private:
-  const char* name_;
-  std::optional<std::string> before_;
-};
-
-}  // namespace
 
 TEST_CASE("IDX images and labels are read as they are stored") {
   const IdxImages images = parse_idx_images(idx_images(3, 4, 5), "f");
@@ -201,54 +140,6 @@ TEST_CASE("load_dataset joins the five CIFAR-10 batches in order") {
   CHECK(fine.classes == 100);
 }
 
-TEST_CASE("a folder that lacks files, holds another data set or one file twice is refused") {
-  const TemporaryFolder folder;
-  const auto batch = [](int k) { return "data_batch_" + std::to_string(k) + ".bin"; };
-  for (const int k : {1, 2, 4, 5}) {
-    const auto label = static_cast<std::uint8_t>(k);
-    write_file_atomically(folder / batch(k), cifar({{label}, {label}}));
-  }
-  const auto load = [&](const char* name) { return load_dataset(name, "train", folder.path()); };
-  CHECK_FAILS(load("cifar-10"),
-              "lacks data_batch_3.bin, plain or as .gz: the train split of "
-              "cifar-10 takes all of data_batch_1.bin, data_batch_2.bin");
-  // Pixels of cifar() follow from the label's place, so that labels alone tell these apart.
-  write_file_atomically(folder / batch(3), cifar({{3}, {3}}));
-  CHECK(load("cifar-10").size() == 10);
-  write_file_atomically(folder / batch(3), cifar({{5}, {5}}));
-  CHECK_FAILS(load("cifar-10"), "data_batch_3.bin and data_batch_5.bin hold the same images");
-  write_file_atomically(folder / batch(3), cifar({{1, 2}, {1, 2}}));
-  CHECK_FAILS(load("cifar-10"), "is this a file of CIFAR-100?");
-  write_file_atomically(folder / batch(3), cifar({{3}, {10}}));
-  CHECK_FAILS(load("cifar-10"), "data_batch_3.bin: label 10 at offset 3073 is not below 10");
-
-  write_file_atomically(folder / "test_batch.bin", cifar({{1}}));
-  CHECK_FAILS(load("cifar-100"),
-              "lacks train.bin, plain or as .gz: the train split of cifar-100 "
-              "takes it; it holds test_batch.bin: name the data set 'cifar-10'");
-  CHECK_FAILS(load("mnist"), "'cifar-10'");
-}
-
-TEST_CASE("a part of a data set has its own name, and never stands in for the whole") {
-  const TemporaryFolder folder;
-  const Bytes part = cifar({{0, 1}, {2, 3}});
-  write_file_atomically(folder / "test_first2000.bin.gz", gzip(part));
-  CHECK_FAILS(load_dataset("cifar-100", "test", folder.path()),
-              "name the data set 'cifar-100-first2000'");
-  const Dataset some = load_dataset("cifar-100-first2000", "test", folder.path());
-  CHECK(some.name == "cifar-100-first2000");
-  CHECK(some.classes == 100);
-  CHECK(some.labels == Bytes{1, 3});
-  CHECK(some.sha256 == sha256_hex(part));
-  CHECK_FAILS(load_dataset("cifar-100-first2000", "train", folder.path()), "has no train split");
-  write_file_atomically(folder / "test.bin", cifar({{4, 5}}));
-  CHECK(load_dataset("cifar-100", "test", folder.path()).labels == Bytes{5});
-
-  write_file_atomically(folder / "svhn_sample_own_crops.bin", cifar({{7}}));
-  CHECK(load_dataset("svhn-sample", "test", folder.path()).labels == Bytes{7});
-  CHECK_FAILS(load_dataset("svhn", "test", folder.path()), "test_32x32.mat");
-}
-
 TEST_CASE("to_float spans the pixels over [0, 1] plus the shift") {
   Dataset dataset;
   dataset.name = "d";
@@ -282,30 +173,6 @@ TEST_CASE("to_float spans the pixels over [0, 1] plus the shift") {
   CHECK_FAILS(to_float(dataset, 2, 1, out.data(), 0.0f), "image 2 does not exist");
   const std::array<std::int64_t, 1> outside{2};
   CHECK_FAILS(to_float(dataset, outside, out.data(), 0.0f), "images 0 to 1");
-}
-
-TEST_CASE("find_dataset_directory takes the given directory, then PIXELDP_DATA") {
-  const TemporaryFolder folder;
-  std::filesystem::create_directory(folder / "mnist");
-  const std::string here = folder.path().string();
-  {
-    const Environment variable("PIXELDP_DATA", here.c_str());
-    CHECK(find_dataset_directory("mnist", std::nullopt) == folder / "mnist");
-    CHECK(find_dataset_directory("mnist", here) == folder.path());
-    CHECK_FAILS(find_dataset_directory("mnist", here + "/no"), "/no' of data set mnist");
-    std::filesystem::create_directory(folder / "cifar-100");
-    CHECK(find_dataset_directory("cifar-100-first2000", std::nullopt) == folder / "cifar-100");
-    CHECK_FAILS(find_dataset_directory("cifar-10", std::nullopt), ("now '" + here + "'").c_str());
-    CHECK_FAILS(find_dataset_directory("imagenet", here), "unknown data set 'imagenet'");
-  }
-  const Environment variable("PIXELDP_DATA", nullptr);
-  CHECK_FAILS(find_dataset_directory("mnist", std::nullopt), "now unset");
-  try {
-    find_dataset_directory("mnist", std::nullopt);
-  } catch (const Error& error) {
-    for (const std::string part : {"configuration", "PIXELDP_DATA", "dataset-fashion-mnist"})
-      CHECK(std::string(error.what()).find(part) != std::string::npos);
-  }
 }
 
 TEST_CASE("the parts of data sets are read where they are installed") {

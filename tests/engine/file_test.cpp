@@ -117,16 +117,22 @@ TEST_CASE("decompress_gzip") {
   }
 }
 
-TEST_CASE("read_maybe_gzip takes the plain file or the compressed one") {
+TEST_CASE("read_decompressed goes by the first bytes, not by the name") {
   const TemporaryFolder folder;
-  CHECK_FAILS(read_maybe_gzip(folder / "x"), "neither it nor 'x.gz' exists");
-  CHECK_FAILS(read_maybe_gzip(folder / std::string(300, 'x')), "File name too long");
-  write_file_atomically(folder / "x.gz", gzip(pattern(50)));
-  CHECK(read_maybe_gzip(folder / "x") == pattern(50));
-  write_file_atomically(folder / "x", pattern(60));
-  CHECK(read_maybe_gzip(folder / "x") == pattern(60));
-  write_file_atomically(folder / "y.gz", std::string_view("no gzip at all"));
-  CHECK_FAILS(read_maybe_gzip(folder / "y"), "y.gz: the gzip stream is corrupt");
+  CHECK_FAILS(read_decompressed(folder / "x"), "No such file");
+  CHECK_FAILS(read_decompressed(folder / std::string(300, 'x')), "File name too long");
+  for (const char* name : {"x", "x.gz"}) {
+    write_file_atomically(folder / name, gzip(pattern(50)));
+    CHECK(read_decompressed(folder / name) == pattern(50));
+    write_file_atomically(folder / name, pattern(60));
+    CHECK(read_decompressed(folder / name) == pattern(60));
+  }
+  Bytes cut = gzip(pattern(100));
+  cut.resize(30);
+  write_file_atomically(folder / "y", cut);
+  CHECK_FAILS(read_decompressed(folder / "y"), "y: the gzip stream is cut short");
+  write_file_atomically(folder / "y", Bytes{0x1f});
+  CHECK(read_decompressed(folder / "y") == Bytes{0x1f});
 }
 
 TEST_CASE("write_file_atomically replaces a file and leaves nothing else behind") {

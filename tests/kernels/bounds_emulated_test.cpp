@@ -107,7 +107,6 @@ Calibration calibration_of(Mechanism mechanism) {
   Calibration calibration;
   calibration.mechanism = mechanism;
   calibration.attack_norm = mechanism == Mechanism::gaussian ? AttackNorm::l2 : AttackNorm::l1;
-  calibration.construction_bound = 0.1;
   calibration.noise_scale = scale;
   calibration.sensitivity = sensitivity;
   return calibration;

@@ -35,9 +35,7 @@ CertificateLogHeader argmax_header() {
   header.split = "test";
   header.calibration = {.mechanism = Mechanism::gaussian,
                         .attack_norm = AttackNorm::l2,
-                        .construction_bound = 0.1,
-                        .epsilon = 1.0,
-                        .delta = 0.05,
+                        .construction = Construction{.bound = 0.1},
                         .noise_scale = 0.25372725,
                         .sensitivity = 1.0000000000000002};
   header.draws = 300;
@@ -137,6 +135,41 @@ TEST_CASE("A log reads back as it was written") {
     CHECK(log.records[0].statistics.squares == record.statistics.squares);
     CHECK(log.records[0].statistics.votes.empty());
   }
+}
+
+TEST_CASE("A header without a construction says null, never a number") {
+  TemporaryFolder folder;
+  CertificateLogHeader header = argmax_header();
+  header.calibration.construction.reset();
+  header.noise_at_certification = true;
+  CertificateLogWriter::create(folder / "log", header).append(argmax_record(0));
+  const std::string text = read(folder / "log");
+  for (const char* key : {"epsilon", "delta", "construction_bound"})
+    CHECK(contains(text, fmt::format("\"{}\":null", key)));
+  CHECK(contains(text, "\"noise_at_certification\":true"));
+  const CertificateLog log = read_certificate_log(folder / "log");
+  CHECK(!log.header.calibration.construction);
+  CHECK(log.header.noise_at_certification);
+  CHECK(contains(log.header.difference(argmax_header()), "construction_bound: null and 0.1"));
+  CHECK(contains(log.header.difference(argmax_header()), "noise_at_certification: true and false"));
+
+  const auto refused = [&](const std::string& changed, const char* part) {
+    CHECK_FAILS(parse_certificate_log(changed, "log"), part);
+  };
+  refused(with(text, "\"delta\":null", "\"delta\":0.05"), "must all be numbers or all be null");
+  refused(with(text, "\"noise_at_certification\":true", "\"noise_at_certification\":1"),
+          "must be true or false");
+  refused(with(text, "\"noise_scale\":0.25372725", "\"noise_scale\":null"), "must be a number");
+
+  // Older logs know no such noise, and give numbers for models without any.
+  const CertificateLog old =
+      parse_certificate_log(with(valid_log(), "\"noise_at_certification\":false,", ""), "old");
+  CHECK(!old.header.noise_at_certification);
+  std::string none = with(valid_log(), "\"mechanism\":\"gaussian\"", "\"mechanism\":\"none\"");
+  none.resize(none.find('\n') + 1);
+  CHECK(!parse_certificate_log(none, "old").header.calibration.construction);
+  header.calibration = {};
+  CHECK_FAILS(CertificateLogWriter::create(folder / "none", header), "the mechanism is none");
 }
 
 TEST_CASE("A record is one line of the documented form") {

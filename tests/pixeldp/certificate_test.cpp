@@ -305,13 +305,15 @@ TEST_CASE("no certificate without noise, sensitivity or valid bounds") {
                          Error);
   }
   Calibration c = noise(Mechanism::gaussian, 1.0);
-  CHECK_NOTHROW(radius(c));
-  c.delta = 0.0;
+  const double without_construction = radius(c);
+  c.construction = Construction{.bound = 0.1};
+  CHECK(radius(c) == without_construction);
+  c.construction->delta = 0.0;
   CHECK_THROWS_AS(radius(c), Error);
   c = noise(Mechanism::laplace, 1.0);
-  c.delta = 0.0;
+  c.construction = Construction{.bound = 0.1, .delta = 0.0};
   CHECK_NOTHROW(radius(c));
-  c.epsilon = std::nan("");
+  c.construction->epsilon = std::nan("");
   CHECK_THROWS_AS(radius(c), Error);
   c = noise(Mechanism::gaussian, 1.0);
   for (const double bad : {-0.1, 1.1, std::nan("")}) {

@@ -40,7 +40,7 @@ inline CertificateLogHeader made_header(const MadeRun& made) {
   if (made.mechanism != Mechanism::none) {
     const bool laplace = made.mechanism == Mechanism::laplace;
     calibration.attack_norm = laplace ? AttackNorm::l1 : AttackNorm::l2;
-    calibration.construction_bound = made.construction_bound;
+    calibration.construction = {.bound = made.construction_bound};
     calibration.sensitivity = 1.0;
     calibration.noise_scale =
         noise_scale_for(made.mechanism, made.construction_bound, 1.0, 0.05, 1.0);

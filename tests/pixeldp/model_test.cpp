@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include <fmt/format.h>
+
 #include "pixeldp/network_sensitivity.hpp"
 #include "tests/layers/made_network.hpp"
 #include "tests/temporary_folder.hpp"
@@ -20,9 +22,7 @@ Model small_model() {
               .network = layers::make_network({.height = 8, .width = 8}, 3),
               .calibration = {.mechanism = Mechanism::gaussian,
                               .attack_norm = AttackNorm::l2,
-                              .construction_bound = 0.1,
-                              .epsilon = 1.0,
-                              .delta = 0.05,
+                              .construction = Construction{.bound = 0.1},
                               .noise_scale = 0.25,
                               .sensitivity = 0.0},
               .form = SensitivityForm::faithful};
@@ -71,6 +71,22 @@ TEST_CASE(
   model = small_model();
   model.calibration.mechanism = Mechanism::none;
   CHECK_FAILS(check_certifiable(model), "no noise");
+}
+
+TEST_CASE("a data set of other images or another number of classes does not fit a model") {
+  const Model model = small_model();
+  ImageForm form{.height = 8, .width = 8, .channels = 1, .classes = 10};
+  CHECK_NOTHROW(check_images_fit(model, "set", form));
+  for (const int classes : {9, 11, 100}) {
+    form.classes = classes;
+    CHECK_FAILS(check_images_fit(model, "set", form),
+                fmt::format("data set set has {} classes, but the weights of model 'small' have 10",
+                            classes)
+                    .c_str());
+  }
+  form.classes = 10;
+  form.channels = 3;
+  CHECK_FAILS(check_images_fit(model, "set", form), "has images of 8x8x3");
 }
 
 TEST_CASE("standardised images multiply the sensitivity, and are in the model's file") {

@@ -269,6 +269,23 @@ TEST_CASE("The page says where runs cannot be compared") {
                  "in different norms"));
 }
 
+TEST_CASE("Noise that was made for no attack size is summed up at half of its scale") {
+  Run run = made("smoothed", {.kind = CertificateKind::exact});
+  Calibration& calibration = run.log.header.calibration;
+  calibration.construction.reset();
+  run.log.header.noise_at_certification = true;
+  const double attack = typical_attack(run);
+  CHECK(attack == calibration.noise_scale / 2);
+  const std::string page = report_page({run});
+  CHECK(markup_fault(page) == "");
+  CHECK(contains(page, fmt::format("up to {:.6g}, half of its noise scale", attack)));
+  CHECK(contains(page, fmt::format("Certified at T = {:.6g}", attack)));
+  CHECK(contains(page, "Construction bound L</th><td>–</td>"));
+  CHECK(contains(page, "ε, δ of the construction</th><td>–</td>"));
+  CHECK(contains(page, "gaussian, given at certification"));
+  CHECK(typical_attack(made("own", {})) == 0.1);
+}
+
 TEST_CASE("Odd runs have a page as well") {
   CHECK(markup_fault(report_page({made("none", {.mechanism = Mechanism::none})})) == "");
   CHECK(markup_fault(report_page({made("one image", {.images = 1})})) == "");

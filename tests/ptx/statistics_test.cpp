@@ -108,7 +108,6 @@ Worst compare(BoundsCase& images, std::size_t bound, double alpha) {
   for (const Case& certificate : certificates) {
     Calibration calibration;
     calibration.mechanism = certificate.mechanism;
-    calibration.construction_bound = 0.1;
     calibration.noise_scale = 0.25;
     calibration.sensitivity = 2.0;
     const CertificateOptions options = {params.softmax ? ScoreType::softmax : ScoreType::argmax,

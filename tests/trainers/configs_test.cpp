@@ -36,12 +36,13 @@ TEST_CASE("every configuration is understood, named after its place, and ends at
     CHECK((c.mechanism == Mechanism::none) == row.ends_with("baseline"));
     CHECK(config.network.standardise == row.starts_with("standardised-"));
     if (c.mechanism != Mechanism::none) {
-      CHECK(c.construction_bound == std::stod(row.substr(row.rfind('l') + 1)));
+      CHECK(c.construction.value().bound == std::stod(row.substr(row.rfind('l') + 1)));
       CHECK(c.sensitivity == 1.0);
       // The ramp must be over before the training is.
       CHECK(noise_factor_at(config, config.steps / 2) == 1.0);
       if (config.control == SensitivityControl::parseval && config.parseval_step == 0.0003)
-        CHECK(config.parseval_loops == std::lround(std::ceil(100 * c.construction_bound - 1e-9)));
+        CHECK(config.parseval_loops ==
+              std::lround(std::ceil(100 * c.construction.value().bound - 1e-9)));
     }
     ++count;
   }
@@ -65,7 +66,7 @@ TEST_CASE("the rows of the paper's table of accuracies are there") {
       CHECK(config.momentum == 0.9);
       CHECK(config.weight_decay == 0.0002);
       if (row == "baseline") continue;
-      CHECK(config.calibration.construction_bound == std::stod(row.substr(1)));
+      CHECK(config.calibration.construction.value().bound == std::stod(row.substr(1)));
       CHECK(config.calibration.mechanism == Mechanism::gaussian);
       CHECK(config.calibration.attack_norm == AttackNorm::l2);
       CHECK(config.network.noise_after_layers == 1);

@@ -35,8 +35,8 @@ TEST_CASE("the configuration's defaults are the paper's") {
   CHECK(config.weight_decay == 0.0002);
   CHECK(config.parseval_step == 0.0003);
   CHECK(config.parseval_loops == 10);
-  CHECK(config.calibration.epsilon == 1.0);
-  CHECK(config.calibration.delta == 0.05);
+  CHECK(config.calibration.construction.value().epsilon == 1.0);
+  CHECK(config.calibration.construction.value().delta == 0.05);
   CHECK(config.calibration.attack_norm == AttackNorm::l2);
   CHECK(config.calibration.sensitivity == 1.0);
   CHECK(config.calibration.noise_scale == doctest::Approx(0.25372725));
