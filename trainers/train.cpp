@@ -228,8 +228,9 @@ TrainSummary Trainer::run() {
     if (interrupted() && state_.step < config_.steps) {
       save();
       progress.finish();
-      fail("interrupted after {} of {} steps; everything is saved in {}, continue with --resume",
-           state_.step, config_.steps, options_.output.string());
+      fail_interrupted(
+          "interrupted after {} of {} steps; everything is saved in {}, continue with --resume",
+          state_.step, config_.steps, options_.output.string());
     }
   }
   progress.finish();

@@ -25,7 +25,7 @@ struct TrainSummary {
 
 /// Trains the network of a configuration. The folder receives config.yaml (resolved), training.csv
 /// while it goes on, checkpoint.safetensors now and then, and model.safetensors at the end. Throws
-/// an Error, after writing a checkpoint, when the process is interrupted.
+/// an Interruption, after writing a checkpoint, when the process is interrupted.
 TrainSummary train(const ConfigNode& configuration, const TrainOptions& options);
 
 }  // namespace pixeldp
