@@ -69,7 +69,8 @@ void run_report(const Options& options) {
                options.output.string());
   }
   const std::vector<report::Run> runs = report::load_runs(options.folders);
-  for (const report::Run& run : runs) warn_if_cut_short(run.log, run.name);
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    warn_if_cut_short(runs[i].log, (options.folders[i] / "certificates.jsonl").string());
   write_file(options.output, report::report_page(runs, options.image));
   write_file(csv, report::report_csv(runs));
   if (options.json) {
