@@ -42,7 +42,7 @@ std::vector<std::string> readme_commands() {
 std::string shortened(const std::string& command) {
   constexpr std::array<std::array<const char*, 2>, 3> further = {
       {{"build/pixeldp train ", " --set training.steps=20 --set training.evaluation_images=20"},
-       {"build/pixeldp certify ", " --images :40"},
+       {"build/pixeldp certify ", " --images :10"},
        {"build/pixeldp quantise ", " --images 16"}}};
   for (const auto& [start, arguments] : further) {
     if (command.starts_with(start)) return command.substr(0, command.find(" #")) + arguments;
