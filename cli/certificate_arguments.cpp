@@ -1,5 +1,6 @@
 #include "cli/certificate_arguments.hpp"
 
+#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -34,6 +35,19 @@ CertificateOptions CertificateArguments::options(ScoreType scores) const {
 void add_scores_option(CLI::App& command, std::string& scores) {
   command.add_option("--scores", scores, "What a draw contributes: a vote, or its softmax outputs")
       ->check(CLI::IsMember({"argmax", "softmax"}))
+      ->capture_default_str();
+}
+
+void add_seed_option(CLI::App& command, std::uint64_t& seed) {
+  command.add_option("--seed", seed, "Seed of the noise")
+      ->check([](const std::string& text) -> std::string {
+        // Or -1 and 2^64 would be read as 2^64 - 1.
+        std::uint64_t value = 0;
+        const char* const end = text.data() + text.size();
+        const auto [stop, error] = std::from_chars(text.data(), end, value);
+        if (error == std::errc() && stop == end) return "";
+        return fmt::format("'{}' is not a whole number from 0 to 2^64 - 1", text);
+      })
       ->capture_default_str();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -21,6 +22,9 @@ struct CertificateArguments {
 
 /// --scores, for commands that evaluate draws.
 void add_scores_option(CLI::App& command, std::string& scores);
+
+/// --seed, likewise.
+void add_seed_option(CLI::App& command, std::uint64_t& seed);
 
 /// At most six significant digits, towards zero (down) or away from it: what is printed never
 /// claims more than the value does.

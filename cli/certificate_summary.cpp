@@ -36,4 +36,12 @@ nlohmann::json summary_json(std::span<const CertificateRecord> records) {
           {"mean_radius", mean_radius(records)}};
 }
 
+void warn_if_cut_short(const CertificateLog& log, const std::string& source) {
+  if (!log.cut_short) return;
+  fmt::print(stderr,
+             "pixeldp: {}:{}: the last line is cut short and was left out; 'pixeldp certify "
+             "--resume' makes its image anew\n",
+             source, log.records.size() + 2);
+}
+
 }  // namespace pixeldp::cli

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <memory>
 
 #include <fmt/format.h>
@@ -6,6 +5,7 @@
 #include "cli/certificate_arguments.hpp"
 #include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
+#include "cli/image_range.hpp"
 #include "cli/noise_arguments.hpp"
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
@@ -26,25 +26,6 @@ struct Options {
   bool resume = false, json = false;
 };
 
-/// "A:B", "A:" or ":B" within a data set of `size` images.
-std::pair<std::int64_t, std::int64_t> parse_range(const std::string& text, std::int64_t size) {
-  if (text.empty()) return {0, size};
-  const auto number = [&](std::string_view part, std::int64_t fallback) {
-    if (part.empty()) return fallback;
-    std::int64_t value = 0;
-    const auto [stop, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-    if (error != std::errc() || stop != part.data() + part.size()) {
-      fail_usage("--images takes A:B, image numbers from A up to but not including B, not '{}'",
-                 text);
-    }
-    return value;
-  };
-  const auto colon = text.find(':');
-  if (colon == std::string::npos) fail_usage("--images takes A:B, not '{}'", text);
-  const std::string_view view = text;
-  return {number(view.substr(0, colon), 0), number(view.substr(colon + 1), size)};
-}
-
 void run(const Options& o) {
   install_interrupt_handler();
   CertificationOptions options{.device = Device::parse(o.device),
@@ -58,7 +39,7 @@ void run(const Options& o) {
   RunModel run = load_run(o.run);
   o.noise.give_to(run.model, options.precision);
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
-  std::tie(options.first, options.last) = parse_range(o.images, dataset.size());
+  options.images = parse_image_range(o.images, dataset.size());
   const std::filesystem::path log =
       o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
 
@@ -104,9 +85,11 @@ void add_certify(CLI::App& program) {
       ->check(CLI::IsMember({"test", "train"}))
       ->capture_default_str();
   command
-      ->add_option("--images", o->images,
-                   "Image numbers from A up to but not including B (default: all)")
-      ->type_name("A:B");
+      ->add_option(
+          "--images", o->images,
+          "Image numbers from A up to but not including B, every STEP-th of them; each part may be "
+          "left out (default: all)")
+      ->type_name("A:B:STEP");
   command->add_option("--draws", o->draws, "Noise draws per image")->capture_default_str();
   command
       ->add_option(
@@ -116,7 +99,7 @@ void add_certify(CLI::App& program) {
   add_scores_option(*command, o->scores);
   o->certificate.add_to(*command);
   o->noise.add_to(*command, "for a model that was trained without");
-  command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
+  add_seed_option(*command, o->seed);
   command->add_option("--dataset", o->dataset,
                       "Data set to certify on (default: the one trained on)");
   command->add_option("--data", o->directory,

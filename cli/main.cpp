@@ -1,10 +1,13 @@
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
+#include "engine/interrupt.hpp"
 #include "engine/passive_threads.hpp"
 
 int main(int argc, char** argv) {
@@ -13,11 +16,15 @@ int main(int argc, char** argv) {
   CLI::App program("PixelDP: train, certify and report classifiers that are provably robust",
                    "pixeldp");
   program.require_subcommand(1);
+  program.footer(
+      "Exit status: 0 done, 1 failed, 2 wrong usage; 128 + the signal when interrupted (130 by "
+      "SIGINT, 143 by SIGTERM)");
   program.set_version_flag("--version", "pixeldp " PIXELDP_VERSION);
   cli::add_train(program);
   cli::add_import(program);
   cli::add_certify(program);
   cli::add_recertify(program);
+  cli::add_merge(program);
   cli::add_predict(program);
   cli::add_radius(program);
   cli::add_quantise(program);
@@ -26,10 +33,14 @@ int main(int argc, char** argv) {
 
   try {
     program.parse(argc, argv);
+    if (std::fflush(stdout) != 0) fail("cannot write to standard output: {}", std::strerror(errno));
     return 0;
   } catch (const CLI::ParseError& error) {
     // Asking for help or the version arrives here as well, with status 0.
     return program.exit(error) == 0 ? 0 : static_cast<int>(Error::Kind::usage);
+  } catch (const Interruption& end) {
+    fmt::print(stderr, "pixeldp: {}\n", end.what());
+    return 128 + end.signal();
   } catch (const Error& error) {
     fmt::print(stderr, "pixeldp: error: {}\n", error.what());
     return static_cast<int>(error.kind());

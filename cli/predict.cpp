@@ -10,6 +10,7 @@
 #include "cli/noise_arguments.hpp"
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
+#include "engine/interrupt.hpp"
 #include "engine/io/image.hpp"
 #include "pixeldp/multi_draw.hpp"
 
@@ -72,6 +73,7 @@ Input load_input(const std::string& text, const Model& model, const Options& o,
 }
 
 void run(const Options& o) {
+  install_interrupt_handler();
   const Stream stream(Device::parse(o.device));
   const CertificateOptions options = o.certificate.options(parse_score_type(o.scores));
   RunModel run = load_run(o.run);
@@ -83,12 +85,17 @@ void run(const Options& o) {
   std::vector<Input> inputs;
   for (const std::string& image : o.images) inputs.push_back(load_input(image, run.model, o, sets));
 
+  std::size_t predicted = 0;
   nlohmann::json results = nlohmann::json::array();
   const MultiDrawPredictor predictor(stream, run.model.network, 0,
                                      {precision, quantisation(run.model)});
   predictor.run(
       static_cast<std::int64_t>(inputs.size()),
-      {.seed = o.seed, .tag = StreamTag::estimation, .first_draw = 0, .draws = noisy ? o.draws : 1},
+      {.seed = o.seed,
+       .tag = StreamTag::estimation,
+       .first_draw = 0,
+       .draws = noisy ? o.draws : 1,
+       .interruptible = true},
       [&](std::int64_t i, float* pixels) {
         const Input& input = inputs[static_cast<std::size_t>(i)];
         std::copy(input.pixels.begin(), input.pixels.end(), pixels);
@@ -113,8 +120,14 @@ void run(const Options& o) {
         } else {
           fmt::print("{}: label {}, not certified\n", name, certificate.prediction);
         }
+        ++predicted;
         return true;
       });
+  if (predicted < inputs.size()) {
+    if (o.json) fail_interrupted("interrupted; nothing was printed, start again");
+    fail_interrupted("interrupted after {} of {} images; start again with the others", predicted,
+                     inputs.size());
+  }
   if (o.json) fmt::print("{}\n", nlohmann::json{{"predictions", results}}.dump());
 }
 
@@ -136,7 +149,7 @@ void add_predict(CLI::App& program) {
   add_scores_option(*command, o->scores);
   o->certificate.add_to(*command);
   o->noise.add_to(*command, "for a model that was trained without");
-  command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
+  add_seed_option(*command, o->seed);
   command->add_option("--data", o->directory, "Folder of the data set's files, for test:N");
   add_device_option(*command, o->device);
   add_precision_option(*command, o->precision);

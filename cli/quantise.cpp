@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/certificate_arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/run_folder.hpp"
+#include "engine/interrupt.hpp"
 #include "pixeldp/quantisation.hpp"
 
 namespace pixeldp::cli {
@@ -18,6 +20,7 @@ struct Options {
 };
 
 void run(const Options& o) {
+  install_interrupt_handler();
   RunModel run = load_run(o.run, Scales::mend);
   const Dataset dataset = load_evaluation_set(run.model, "", "train", o.directory);
   const Quantisation made = quantise(run.model, dataset, o.images, o.seed);
@@ -64,7 +67,7 @@ void add_quantise(CLI::App& program) {
       ->type_name("RUN");
   command->add_option("--images", o->images, "Training images to look at, with noise")
       ->capture_default_str();
-  command->add_option("--seed", o->seed, "Seed of the noise")->capture_default_str();
+  add_seed_option(*command, o->seed);
   command->add_option("--data", o->directory,
                       "Folder of the data set's files (default: $PIXELDP_DATA/NAME)");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");

@@ -7,6 +7,7 @@
 #include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
+#include "engine/interrupt.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -18,13 +19,16 @@ struct Options {
 };
 
 void run(const Options& o) {
+  install_interrupt_handler();
   CertificateLog log = read_certificate_log(o.log);
+  warn_if_cut_short(log, o.log.string());
   if (log.header.calibration.mechanism == Mechanism::none) {
     fail("{}: the log of a model without noise; there is nothing to certify", o.log.string());
   }
+  if (log.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
   log.header.options = o.certificate.options(log.header.options.scores);
-  CertificateLogWriter writer = CertificateLogWriter::create(o.output, log.header);
   for (CertificateRecord& record : log.records) {
+    if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
     // A label that other draws have chosen stays chosen: the log holds none of those draws.
     const auto selected =
         record.selection_draws > 0 ? std::optional<int>(record.prediction) : std::nullopt;
@@ -32,9 +36,8 @@ void run(const Options& o) {
         certify(record.statistics, log.header.calibration, log.header.options, selected);
     record.prediction = certificate.prediction;
     record.radius = certificate.radius;
-    writer.append(record);
   }
-  if (log.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
+  write_certificate_log(o.output, log);
   if (o.json) {
     nlohmann::json report = summary_json(log.records);
     report["log"] = o.output.string();

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
 #include "pixeldp/metrics.hpp"
@@ -68,6 +69,8 @@ void run_report(const Options& options) {
                options.output.string());
   }
   const std::vector<report::Run> runs = report::load_runs(options.folders);
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    warn_if_cut_short(runs[i].log, (options.folders[i] / "certificates.jsonl").string());
   write_file(options.output, report::report_page(runs, options.image));
   write_file(csv, report::report_csv(runs));
   if (options.json) {

@@ -9,12 +9,12 @@
 namespace pixeldp {
 namespace {
 
-std::atomic<bool> flag{false};
+std::atomic<int> first_signal{0};
 
 void wait_for_signals(sigset_t signals) {
   int number = 0;
   sigwait(&signals, &number);
-  flag.store(true);
+  first_signal.store(number);
   sigwait(&signals, &number);
   ::signal(number, SIG_DFL);
   ::kill(::getpid(), number);
@@ -36,6 +36,6 @@ void install_interrupt_handler() {
   static_cast<void>(installed);
 }
 
-bool interrupted() { return flag.load(); }
+int interrupt_signal() { return first_signal.load(); }
 
 }  // namespace pixeldp

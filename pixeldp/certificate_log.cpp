@@ -71,7 +71,7 @@ class Fields {
   }
   /// Of a key that older logs have not.
   std::string text(const char* key, const char* missing) {
-    return object_.contains(key) ? text(key) : missing;
+    return holds(key) ? text(key) : missing;
   }
   double number(const char* key) {
     const Json& value = take(key);
@@ -116,6 +116,7 @@ class Fields {
       place_.fail("{}: {}", key, error.what());
     }
   }
+  bool holds(const char* key) const { return object_.contains(key); }
   /// Refuses what was not taken: a key that this version does not know may change the meaning.
   void finish() const {
     for (const auto& [key, value] : object_.items()) {
@@ -318,6 +319,11 @@ CertificateLogHeader parse_header(std::string_view line, const Place& place) {
 CertificateRecord parse_record(const CertificateLogHeader& header, std::string_view line,
                                const Place& place) {
   Fields fields(place, line);
+  if (fields.holds("format_version")) {
+    place.fail(
+        "a second header: logs are joined by 'pixeldp merge LOG... --output LOG', not by putting "
+        "one after the other");
+  }
   CertificateRecord record;
   record.image = fields.index<std::int64_t>("image");
   record.label = fields.index<int>("label");
@@ -334,6 +340,11 @@ CertificateRecord parse_record(const CertificateLogHeader& header, std::string_v
   fields.finish();
   if (const auto text = fault(header, record)) place.fail("{}", *text);
   return record;
+}
+
+bool holds_anything(const std::filesystem::path& path) {
+  std::error_code none;
+  return std::filesystem::is_regular_file(path, none) && std::filesystem::file_size(path, none) > 0;
 }
 
 }  // namespace
@@ -373,8 +384,10 @@ CertificateLog parse_certificate_log(std::string_view text, std::string_view sou
     log.records.push_back(std::move(record));
   }
   if (place.line == 0) {
-    fail("{}: the certificate log is empty: its first line, the header, is missing", source);
+    fail("{}: the certificate log is {}: its first line, the header, is missing", source,
+         text.empty() ? "empty" : "cut short");
   }
+  log.cut_short = !text.empty();
   return log;
 }
 
@@ -400,8 +413,7 @@ void CertificateLogWriter::write_line(const std::string& line) {
 CertificateLogWriter CertificateLogWriter::create(const std::filesystem::path& path,
                                                   const CertificateLogHeader& header) {
   if (const auto text = fault(header)) fail("{}: {}", path.string(), *text);
-  std::error_code none;
-  if (std::filesystem::is_regular_file(path, none) && std::filesystem::file_size(path, none) > 0) {
+  if (holds_anything(path)) {
     fail("{}: there is a certificate log already; continue it with --resume, or move it away",
          path.string());
   }
@@ -435,24 +447,37 @@ CertificateLogWriter CertificateLogWriter::resume(const std::filesystem::path& p
 }
 
 void CertificateLogWriter::append(const CertificateRecord& record) {
-  if (const auto text = fault(header_, record)) {
-    fail("{}: image {}: {}", path_.string(), record.image, *text);
-  }
   if (contains(record.image)) {
     fail("{}: image {} is in the certificate log already", path_.string(), record.image);
   }
+  write_line(certificate_line(header_, record));
+  images_.insert(record.image);
+}
+
+void write_certificate_log(const std::filesystem::path& path, const CertificateLog& log) {
+  if (const auto text = fault(log.header)) fail("{}: {}", path.string(), *text);
+  if (holds_anything(path)) {
+    fail("{}: the file exists already; choose another name, or move it away", path.string());
+  }
+  std::string text = to_json(log.header).dump() + '\n';
+  for (const CertificateRecord& record : log.records)
+    text += certificate_line(log.header, record) + '\n';
+  write_file_atomically(path, text);
+}
+
+std::string certificate_line(const CertificateLogHeader& header, const CertificateRecord& record) {
+  if (const auto text = fault(header, record)) fail("image {}: {}", record.image, *text);
   const ScoreStatistics& statistics = record.statistics;
   const std::string kept =
-      header_.options.scores == ScoreType::argmax
+      header.options.scores == ScoreType::argmax
           ? fmt::format("\"counts\": [{}]", fmt::join(statistics.votes, ", "))
           : fmt::format("\"sums\": [{}], \"squares\": [{}]", fmt::join(statistics.sums, ", "),
                         fmt::join(statistics.squares, ", "));
-  write_line(
-      fmt::format("{{\"image\": {}, \"label\": {}, \"prediction\": {}, "
-                  "\"selection_draws\": {}, \"draws\": {}, {}, \"radius\": {}}}",
-                  record.image, record.label, record.prediction, record.selection_draws,
-                  statistics.draws, kept, format_radius_down(record.radius)));
-  images_.insert(record.image);
+  return fmt::format(
+      "{{\"image\": {}, \"label\": {}, \"prediction\": {}, \"selection_draws\": {}, "
+      "\"draws\": {}, {}, \"radius\": {}}}",
+      record.image, record.label, record.prediction, record.selection_draws, statistics.draws, kept,
+      format_radius_down(record.radius));
 }
 
 std::string format_radius_down(double radius) {

@@ -47,10 +47,11 @@ struct CertificateRecord {
 
 struct CertificateLog {
   CertificateLogHeader header;
-  std::vector<CertificateRecord> records;
+  std::vector<CertificateRecord> records;  ///< record i stands on line i + 2
+  bool cut_short = false;                  ///< whether an incomplete last line was left out
 };
 
-/// Reads a whole log. A last line that was cut short by a kill is ignored; any other damage is an
+/// Reads a whole log. A last line that was cut short by a kill is left out; any other damage is an
 /// Error that names file and line.
 CertificateLog read_certificate_log(const std::filesystem::path& path);
 /// The same of a text in memory; `source` names it in errors.
@@ -86,6 +87,15 @@ class CertificateLogWriter {
   std::unordered_set<std::int64_t> images_;
   std::ofstream file_;
 };
+
+/// The line of a record, without its end: the statistics that the header's score type keeps. Throws
+/// an Error when the record contradicts itself or the header.
+std::string certificate_line(const CertificateLogHeader& header, const CertificateRecord& record);
+
+/// Writes a whole log at once, so that there is all of it or nothing. Throws an Error if the file
+/// exists already and holds anything, if it could not be written, and for a record that
+/// certificate_line refuses.
+void write_certificate_log(const std::filesystem::path& path, const CertificateLog& log);
 
 /// The shortest decimal that reads back as this very double and is not above its exact value.
 std::string format_radius_down(double radius);

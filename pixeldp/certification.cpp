@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <map>
 
 #include "engine/error.hpp"
@@ -16,9 +17,11 @@ void check(const Model& model, const Dataset& dataset, const CertificationOption
   if (model.calibration.mechanism != Mechanism::none) check_certifiable(model);
   check_images_fit(model, dataset);
   if (o.draws == 0) fail_usage("the number of draws must be at least 1");
-  if (o.first < 0 || o.last > dataset.size() || o.first >= o.last) {
-    fail_usage("images {}:{} are not a range within the {} images of {} ({})", o.first, o.last,
-               dataset.size(), dataset.name, dataset.split);
+  const ImageRange& images = o.images;
+  if (images.step < 1) fail_usage("images in steps of {}: a step is at least 1", images.step);
+  if (images.first < 0 || images.last > dataset.size() || images.count() == 0) {
+    fail_usage("images {}:{} are not a range within the {} images of {} ({})", images.first,
+               images.last, dataset.size(), dataset.name, dataset.split);
   }
   if (o.certificate.bound == Bound::clopper_pearson && o.certificate.scores == ScoreType::softmax) {
     fail_usage(
@@ -56,6 +59,22 @@ void check_agreement(std::int64_t image, const Certificate& mine,
       image, devices.prediction, devices.radius, mine.prediction, mine.radius);
 }
 
+/// Images go through in blocks, so that the labels chosen by separate draws need little memory and
+/// an interrupt loses little.
+constexpr std::size_t block = 1024;
+
+/// The micro-batch asked for, as far as it can be used: a larger one would only take memory.
+std::int64_t useful_micro_batch(const layers::Network& network, const CertificationOptions& o,
+                                std::uint32_t draws) {
+  const std::int64_t images = std::min<std::int64_t>(o.images.count(), block);
+  const std::int64_t most =
+      std::min(images * draws, MultiDrawPredictor::largest_micro_batch(o.device, network));
+  if (o.micro_batch <= most) return o.micro_batch;
+  fmt::print(stderr, "pixeldp: --micro-batch {} is cut down to {}: no more rows are ever taken\n",
+             o.micro_batch, most);
+  return most;
+}
+
 }  // namespace
 
 CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
@@ -76,8 +95,10 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
       .draws = draws,
       .selection_draws = selection_draws,
       .seed = o.seed};
+  const std::int64_t micro_batch =
+      useful_micro_batch(model.network, o, std::max(draws, selection_draws));
   // Before the log is touched: the device may be missing, or too small.
-  const MultiDrawPredictor predictor(Stream(o.device), model.network, o.micro_batch,
+  const MultiDrawPredictor predictor(Stream(o.device), model.network, micro_batch,
                                      {o.precision, quantisation(model)});
   const bool resuming = o.resume && std::filesystem::exists(path);
   std::map<std::int64_t, CertificateRecord> done;
@@ -88,18 +109,16 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
       done[record.image] = std::move(record);
   }
   std::vector<std::int64_t> todo;
-  for (std::int64_t image = o.first; image < o.last; ++image) {
-    if (!done.contains(image)) todo.push_back(image);
+  for (std::int64_t place = 0; place < o.images.count(); ++place) {
+    if (!done.contains(o.images[place])) todo.push_back(o.images[place]);
   }
 
-  ProgressBar progress("certify " + model.name, o.last - o.first, "images");
+  ProgressBar progress("certify " + model.name, o.images.count(), "images");
   const auto start = std::chrono::steady_clock::now();
   CertificationSummary summary;
   summary.header = header;
+  std::int64_t certified = 0;  // of todo
 
-  // Images go through in blocks, so that the labels chosen by separate draws need little memory and
-  // an interrupt loses little.
-  constexpr std::size_t block = 1024;
   for (std::size_t begin = 0; begin < todo.size(); begin += block) {
     const std::span images(todo.data() + begin, std::min(block, todo.size() - begin));
     const auto source = [&](std::int64_t index, float* pixels) {
@@ -112,13 +131,16 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
     std::vector<int> selected;
     std::optional<kernels::BoundedPrediction> of_device;
     if (selection_draws > 0) {
-      predictor.run(
-          count,
-          {.seed = o.seed, .tag = StreamTag::selection, .first_draw = 0, .draws = selection_draws},
-          source, [&](std::int64_t, const ScoreStatistics& statistics) {
-            selected.push_back(statistics.top_label(o.certificate.scores));
-            return !interrupted();
-          });
+      predictor.run(count,
+                    {.seed = o.seed,
+                     .tag = StreamTag::selection,
+                     .first_draw = 0,
+                     .draws = selection_draws,
+                     .interruptible = true},
+                    source, [&](std::int64_t, const ScoreStatistics& statistics) {
+                      selected.push_back(statistics.top_label(o.certificate.scores));
+                      return true;
+                    });
     }
     const auto certify_one = [&](std::int64_t index, const ScoreStatistics& all) {
       CertificateRecord record;
@@ -142,13 +164,16 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
       log.append(record);
       summary.new_draws += draws + selection_draws;
       done[record.image] = std::move(record);
-      progress.update(static_cast<std::int64_t>(o.last - o.first -
-                                                static_cast<std::int64_t>(todo.size()) +
-                                                static_cast<std::int64_t>(begin) + index + 1));
-      return !interrupted();
+      ++certified;
+      progress.update(o.images.count() - std::ssize(todo) + certified);
+      return true;
     };
     if (!interrupted()) {
-      DrawPlan plan{.seed = o.seed, .tag = StreamTag::estimation, .first_draw = 0, .draws = draws};
+      DrawPlan plan{.seed = o.seed,
+                    .tag = StreamTag::estimation,
+                    .first_draw = 0,
+                    .draws = draws,
+                    .interruptible = true};
       const std::vector<std::int64_t> chosen(selected.begin(), selected.end());
       if (noisy && o.device.kind != DeviceKind::cpu) {
         plan.bounds = bounds_params(model.calibration, o.certificate, count, predictor.classes());
@@ -159,15 +184,16 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
       }
       predictor.run(count, plan, source, certify_one);
     }
-    if (interrupted()) {
+    if (interrupted() && certified < std::ssize(todo)) {
       progress.finish();
-      fail("interrupted; all certificates so far are in {}, continue with --resume", path.string());
+      fail_interrupted("interrupted; all certificates so far are in {}, continue with --resume",
+                       path.string());
     }
   }
   progress.finish();
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  for (std::int64_t image = o.first; image < o.last; ++image)
-    summary.records.push_back(std::move(done.at(image)));
+  for (std::int64_t place = 0; place < o.images.count(); ++place)
+    summary.records.push_back(std::move(done.at(o.images[place])));
   return summary;
 }
 

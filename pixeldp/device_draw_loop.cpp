@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "engine/graph.hpp"
+#include "engine/interrupt.hpp"
 #include "pixeldp/device_rows.hpp"
 
 namespace pixeldp {
@@ -151,10 +152,10 @@ class DeviceDrawLoop::Window {
 
 void DeviceDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
                          const StatisticsConsumer& consume) const {
-  const std::int64_t per_window =
-      std::min(window_images(network_.micro_batch, network_.noise_size, plan.draws), images);
+  const std::int64_t per_window = std::min(window_images(network_.noise_size, plan.draws), images);
   Window window(*this, per_window, plan);
   for (std::int64_t first = 0; first < images; first += per_window) {
+    if (plan.interruptible && interrupted()) return;
     const std::int64_t count = std::min(per_window, images - first);
     window.evaluate(source, first, count);
     for (std::int64_t image = 0; image < count; ++image) {

@@ -20,6 +20,9 @@ struct DrawPlan {
   StreamTag tag = StreamTag::estimation;
   std::uint32_t first_draw = 0;
   std::uint32_t draws = 1;
+  /// Ends the run soon after interrupted() turns true: between two micro-batches, or windows on a
+  /// device. The consumer is not told; who asks for it looks at interrupted() afterwards.
+  bool interruptible = false;
 
   /// For devices other than a processor, which can make the certificates where the statistics are:
   /// if its `images` is not 0, `bounded` is called with that of each image before the consumer is.
@@ -82,9 +85,9 @@ struct PreparedChain {
 /// The layers between the noise and the last one, whose parameters are in host memory, as a plan.
 kernels::InferencePlan plan_body(const layers::Network& network);
 
-/// Images whose prefixes are in memory at a time: enough micro-batches to keep the device busy
-/// until the window's end, few enough prefixes (of so many floats) to stay small.
-std::int64_t window_images(std::int64_t micro_batch, std::int64_t noise_size, std::uint32_t draws);
+/// Images whose prefixes are in memory at a time: enough rows to keep the device busy until the
+/// window's end, few enough prefixes (of so many floats) to stay small.
+std::int64_t window_images(std::int64_t noise_size, std::uint32_t draws);
 
 /// Describes rows first ... of a window of `count` images with these ids, `rows` in all; slots are
 /// what draw_statistics takes. Past the window's end the last row is repeated and counts nowhere,

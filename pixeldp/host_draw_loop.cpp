@@ -5,6 +5,7 @@
 
 #include <omp.h>
 
+#include "engine/interrupt.hpp"
 #include "kernels/draw_statistics.hpp"
 #include "pixeldp/draw_loop.hpp"
 #include "pixeldp/quantisation.hpp"
@@ -147,8 +148,7 @@ void HostDrawLoop::give_back(std::unique_ptr<Worker> worker) const {
 
 void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
                        const StatisticsConsumer& consume) const {
-  const std::int64_t per_window =
-      std::min(window_images(micro_batch_, noise_size_, plan.draws), images);
+  const std::int64_t per_window = std::min(window_images(noise_size_, plan.draws), images);
 
   Tensor prefixes(Shape{per_window, noise_size_});
   std::unique_ptr<Window> window;
@@ -159,6 +159,7 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
 
   // Exceptions must not leave a parallel region: the first one is kept and ends the run.
   const auto attempt = [&](const auto& step) {
+    if (plan.interruptible && interrupted()) stop = true;
     if (stop.load(std::memory_order_relaxed)) return;
     try {
       step();

@@ -5,6 +5,13 @@
 #include "engine/error.hpp"
 
 namespace pixeldp {
+namespace {
+
+// Of a window of images: enough rows to keep the device busy until its end, few enough prefixes to
+// stay small.
+constexpr std::int64_t window_rows = 8192, prefix_bytes = std::int64_t{64} << 20;
+
+}  // namespace
 
 PreparedChain::PreparedChain(const Stream& stream,
                              std::span<const std::unique_ptr<layers::Layer>> chain, Shape input,
@@ -41,9 +48,8 @@ kernels::InferencePlan plan_body(const layers::Network& network) {
   return plan;
 }
 
-std::int64_t window_images(std::int64_t micro_batch, std::int64_t noise_size, std::uint32_t draws) {
-  constexpr std::int64_t window_rows = 8192, prefix_bytes = std::int64_t{64} << 20;
-  const std::int64_t wanted = (std::max(window_rows, micro_batch) + draws - 1) / draws;
+std::int64_t window_images(std::int64_t noise_size, std::uint32_t draws) {
+  const std::int64_t wanted = (window_rows + draws - 1) / draws;
   const std::int64_t affordable =
       prefix_bytes / (noise_size * static_cast<std::int64_t>(sizeof(float)));
   return std::max<std::int64_t>(1, std::min(wanted, affordable));
@@ -78,11 +84,21 @@ std::int64_t MultiDrawPredictor::default_micro_batch(const Device& device) {
   return device.kind == DeviceKind::cuda ? 512 : 64;
 }
 
+std::int64_t MultiDrawPredictor::largest_micro_batch(const Device& device,
+                                                     const layers::Network& network) {
+  // Every thread of a processor has a micro-batch of its own.
+  const std::int64_t bytes = device.kind == DeviceKind::cpu ? prefix_bytes : 4 * prefix_bytes;
+  const std::int64_t row =
+      network.noise_shape(1).row_size() * static_cast<std::int64_t>(sizeof(float));
+  return std::clamp(bytes / row, default_micro_batch(device), window_rows);
+}
+
 MultiDrawPredictor::MultiDrawPredictor(const Stream& stream, const layers::Network& network,
                                        std::int64_t micro_batch, const BodyPrecision& precision)
     : classes_(network.classes()) {
   if (micro_batch < 0) fail_usage("a micro-batch needs at least one row, not {}", micro_batch);
   if (micro_batch == 0) micro_batch = default_micro_batch(stream.device());
+  micro_batch = std::min(micro_batch, largest_micro_batch(stream.device(), network));
   const BodyPrecision chosen{precision_on(stream.device(), precision.precision),
                              precision.quantisation};
   const layers::ParametersOn on_device(stream, network, stream.device());

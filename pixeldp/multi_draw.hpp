@@ -16,6 +16,10 @@ class MultiDrawPredictor {
   /// What a device keeps busy with and still holds in its fast memory.
   static std::int64_t default_micro_batch(const Device& device);
 
+  /// The most rows of a micro-batch, and what a larger one is cut down to: those of a window of
+  /// images, as far as their values at the noise layer stay small.
+  static std::int64_t largest_micro_batch(const Device& device, const layers::Network& network);
+
   /// Prepares the network's weights, which lie in the memory of the stream's device; later changes
   /// to the network are not seen. micro_batch 0: the default. Throws an Error for a precision that
   /// the device has not (precision_on), or for int8 without its scales.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/error.hpp"
+#include "engine/interrupt.hpp"
 #include "pixeldp/draw_loop.hpp"
 
 namespace pixeldp {
@@ -36,6 +37,7 @@ Quantisation quantise(const Model& model, const Dataset& dataset, std::int64_t i
     }
   };
   for (std::int64_t first = 0; first < images; first += batch) {
+    if (interrupted()) fail_interrupted("interrupted; the model is as it was, start again");
     const std::int64_t count = std::min(batch, images - first);
     std::vector<kernels::NoiseRow> rows;
     for (std::int64_t i = 0; i < count; ++i) {

@@ -338,8 +338,9 @@ TrainSummary Trainer::run() {
     progress.update(state_.step);
     if (stops) {
       progress.finish();
-      fail("interrupted after {} of {} steps; everything is saved in {}, continue with --resume",
-           state_.step, config_.steps, options_.output.string());
+      fail_interrupted(
+          "interrupted after {} of {} steps; everything is saved in {}, continue with --resume",
+          state_.step, config_.steps, options_.output.string());
     }
   }
   progress.finish();

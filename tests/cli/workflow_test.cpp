@@ -1,32 +1,16 @@
-#include <algorithm>
-#include <chrono>
 #include <map>
-#include <thread>
 
 #include <nlohmann/json.hpp>
 
 #include "pixeldp/certificate_log.hpp"
-#include "tests/cli/program.hpp"
-#include "tests/made_mnist.hpp"
+#include "tests/cli/made_workplace.hpp"
 
 using namespace pixeldp;
 using namespace pixeldp::tests;
 using nlohmann::json;
+using Workplace = MadeWorkplace;
 
 namespace {
-
-/// A data set and a configuration to train on it.
-struct Workplace {
-  TemporaryFolder folder;
-  explicit Workplace(int steps = 24) {
-    write_made_mnist(folder.path());
-    write_file_atomically(folder / "made.yaml", made_mnist_config(folder.path(), steps));
-  }
-  Outcome run(const std::string& arguments, const std::string& prefix = "") const {
-    return run_program(arguments, folder.path(), prefix);
-  }
-  std::string data() const { return " --data '" + folder.path().string() + "'"; }
-};
 
 /// Counts and radii by image, without the order they were written in.
 std::map<std::int64_t, std::pair<std::vector<std::uint64_t>, double>> certificates(
@@ -192,74 +176,6 @@ TEST_CASE(
   }
   REQUIRE(place.run(options + " --output soft --scores softmax --bound hoeffding").status == 0);
   CHECK(read_certificate_log(place.folder / "soft").records[0].statistics.sums.size() == 10);
-}
-
-namespace {
-
-/// Starts the program, waits until `ready`, sends the signal and waits for the end.
-template <typename Ready>
-Outcome stop_when(const Workplace& place, std::vector<std::string> arguments, int signal,
-                  Ready ready) {
-  RunningProgram program(std::move(arguments), place.folder.path());
-  for (int tries = 0; tries < 3000 && !ready(); ++tries)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  program.signal(signal);
-  return program.wait();
-}
-
-}  // namespace
-
-TEST_CASE("a training that is killed or interrupted resumes to the very same model") {
-  const Workplace place;
-  write_file_atomically(place.folder / "made.yaml",
-                        made_mnist_config(place.folder.path(), 64, "augment: {pad: 2}, "));
-  REQUIRE(place.run("train made.yaml --output whole").status == 0);
-  for (const int signal : {SIGKILL, SIGINT}) {
-    CAPTURE(signal);
-    const auto run = place.folder / ("run" + std::to_string(signal));
-    const Outcome stopped = stop_when(place, {"train", "made.yaml", "--output", run}, signal, [&] {
-      return std::filesystem::exists(run / "checkpoint.safetensors");
-    });
-    REQUIRE(!std::filesystem::exists(run / "model.safetensors"));
-    if (signal == SIGINT) {
-      CHECK(stopped.status == 1);
-      CHECK(stopped.errors.find("--resume") != std::string::npos);
-    } else {
-      CHECK(stopped.status == 128 + SIGKILL);
-    }
-    const Outcome resumed = place.run("train made.yaml --resume --output " + run.string());
-    REQUIRE_MESSAGE(resumed.status == 0, resumed.errors);
-    CHECK(text_of(run / "model.safetensors") ==
-          text_of(place.folder / "whole" / "model.safetensors"));
-    CHECK(without_times(run / "training.csv") ==
-          without_times(place.folder / "whole" / "training.csv"));
-  }
-}
-
-TEST_CASE("a certification that is killed or interrupted resumes and loses nothing") {
-  const Workplace place;
-  REQUIRE(place.run("train made.yaml --output run").status == 0);
-  REQUIRE(place.run("certify run --draws 1500 --output whole" + place.data()).status == 0);
-  for (const int signal : {SIGKILL, SIGINT}) {
-    CAPTURE(signal);
-    const std::filesystem::path log = place.folder / ("log" + std::to_string(signal));
-    const auto lines = [&](const std::string& text) {
-      return std::count(text.begin(), text.end(), '\n');
-    };
-    const Outcome stopped = stop_when(
-        place,
-        {"certify", "run", "--draws", "1500", "--data", place.folder.path(), "--output", log},
-        signal, [&] { return std::filesystem::exists(log) && lines(text_of(log)) >= 4; });
-    CHECK(stopped.status == (signal == SIGINT ? 1 : 128 + SIGKILL));
-    const std::string before = text_of(log), complete = before.substr(0, before.rfind('\n') + 1);
-    CHECK(lines(complete) >= 4);
-    REQUIRE(lines(complete) < 33);
-    const Outcome resumed =
-        place.run("certify run --draws 1500 --resume --output " + log.string() + place.data());
-    REQUIRE_MESSAGE(resumed.status == 0, resumed.errors);
-    CHECK(text_of(log).starts_with(complete));
-    CHECK(text_of(log) == text_of(place.folder / "whole"));
-  }
 }
 
 TEST_CASE("absurd requests are refused with status 2, and nothing is written") {

@@ -28,7 +28,7 @@ int status_of_child(Body body) {
 
 }  // namespace
 
-TEST_CASE("the first signal sets the flag, the second one kills") {
+TEST_CASE("the first signal is kept for the program to look at, the second one kills") {
   for (const int first : {SIGINT, SIGTERM}) {
     for (const int second : {SIGINT, SIGTERM}) {
       CAPTURE(first);
@@ -38,7 +38,12 @@ TEST_CASE("the first signal sets the flag, the second one kills") {
         if (interrupted()) ::_exit(1);
         ::kill(::getpid(), first);
         for (int i = 0; i < 1000 && !interrupted(); ++i) ::usleep(1000);
-        if (!interrupted()) ::_exit(2);
+        if (interrupt_signal() != first) ::_exit(2);
+        try {
+          fail_interrupted("stopped after {}", 3);
+        } catch (const Interruption& end) {
+          if (end.signal() != first || std::string(end.what()) != "stopped after 3") ::_exit(3);
+        }
         ::kill(::getpid(), second);
         ::sleep(10);
       });

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+#include "pixeldp/certification.hpp"
+
+namespace pixeldp::cli {
+
+/// The option --images: A:B:STEP within a data set of `size` images, image numbers from A up to but
+/// not including B. Every part may be left out, and a step of 1 with its colon; the empty text is
+/// all images. Throws a usage error for anything else.
+ImageRange parse_image_range(const std::string& text, std::int64_t size);
+
+}  // namespace pixeldp::cli

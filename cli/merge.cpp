@@ -1,0 +1,64 @@
+#include "pixeldp/merge.hpp"
+
+#include <filesystem>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "cli/certificate_summary.hpp"
+#include "cli/commands.hpp"
+#include "engine/error.hpp"
+#include "engine/interrupt.hpp"
+
+namespace pixeldp::cli {
+namespace {
+
+struct Options {
+  std::vector<std::filesystem::path> logs;
+  std::filesystem::path output;
+  bool json = false;
+};
+
+void run(const Options& o) {
+  install_interrupt_handler();
+  std::vector<LogPart> parts;
+  for (const auto& path : o.logs) {
+    if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
+    parts.push_back({path.string(), read_certificate_log(path)});
+    warn_if_cut_short(parts.back().log, parts.back().source);
+  }
+  const MergedLog merged = merge_logs(parts);
+  if (merged.log.records.empty()) fail("the logs hold no certificate yet: nothing was written");
+  write_certificate_log(o.output, merged.log);
+  if (o.json) {
+    nlohmann::json report = summary_json(merged.log.records);
+    report["log"] = o.output.string();
+    report["logs"] = parts.size();
+    report["repeated_lines"] = merged.repeated;
+    fmt::print("{}\n", report.dump());
+    return;
+  }
+  fmt::print("log               {}\n", o.output.string());
+  fmt::print("made of           {} logs\n", parts.size());
+  if (merged.repeated > 0)
+    fmt::print("left out          {} lines that others have as well\n", merged.repeated);
+  print_summary(merged.log.header, merged.log.records);
+}
+
+}  // namespace
+
+void add_merge(CLI::App& program) {
+  CLI::App* command = program.add_subcommand(
+      "merge", "One certificate log of the parts that several jobs have certified");
+  auto o = std::make_shared<Options>();
+  command->add_option("logs", o->logs, "Certificate logs of the same model and settings")
+      ->required()
+      ->type_name("LOG");
+  command->add_option("--output", o->output, "Certificate log to write; it must not exist yet")
+      ->required()
+      ->type_name("LOG");
+  command->add_flag("--json", o->json, "Print one JSON object on standard output");
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace pixeldp::cli
