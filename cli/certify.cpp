@@ -10,6 +10,7 @@
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
 #include "pixeldp/certification.hpp"
+#include "pixeldp/metrics.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -58,6 +59,11 @@ void run(const Options& o) {
   std::tie(options.first, options.last) = parse_range(o.images, dataset.size());
   const std::filesystem::path log =
       o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
+  if (run.model.calibration.mechanism != Mechanism::none) {
+    warn_of_too_few_draws(
+        o.draws, run.model, options.certificate,
+        o.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
+  }
 
   const CertificationSummary summary =
       certify_dataset(run.model, run.sha256, dataset, options, log);
@@ -65,9 +71,9 @@ void run(const Options& o) {
   const double rate =
       summary.seconds > 0.0 ? static_cast<double>(summary.new_draws) / summary.seconds : 0.0;
   if (o.json) {
-    nlohmann::json report = summary_json(summary.records);
+    nlohmann::ordered_json report =
+        summary_json(summary.header, summary.records, default_thresholds());
     report["log"] = log.string();
-    report["precision"] = summary.header.precision;
     report["new_draws"] = summary.new_draws;
     report["seconds"] = summary.seconds;
     report["draws_per_second"] = rate;
@@ -75,7 +81,6 @@ void run(const Options& o) {
     return;
   }
   fmt::print("log               {}\n", log.string());
-  fmt::print("after the noise   {}\n", summary.header.precision);
   print_summary(summary.header, summary.records);
   if (summary.new_draws > 0) {
     fmt::print("\n{} draws in {:.2f} s: {:.0f} draws per second\n", summary.new_draws,

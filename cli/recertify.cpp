@@ -7,6 +7,8 @@
 #include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
+#include "pixeldp/metrics.hpp"
+#include "pixeldp/recertification.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -18,25 +20,16 @@ struct Options {
 };
 
 void run(const Options& o) {
-  CertificateLog log = read_certificate_log(o.log);
-  if (log.header.calibration.mechanism == Mechanism::none) {
+  const CertificateLog given = read_certificate_log(o.log);
+  if (given.header.calibration.mechanism == Mechanism::none) {
     fail("{}: the log of a model without noise; there is nothing to certify", o.log.string());
   }
-  log.header.options = o.certificate.options(log.header.options.scores);
+  if (given.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
+  const CertificateLog log = recertified(given, o.certificate.options_over(given.header.options));
   CertificateLogWriter writer = CertificateLogWriter::create(o.output, log.header);
-  for (CertificateRecord& record : log.records) {
-    // A label that other draws have chosen stays chosen: the log holds none of those draws.
-    const auto selected =
-        record.selection_draws > 0 ? std::optional<int>(record.prediction) : std::nullopt;
-    const Certificate certificate =
-        certify(record.statistics, log.header.calibration, log.header.options, selected);
-    record.prediction = certificate.prediction;
-    record.radius = certificate.radius;
-    writer.append(record);
-  }
-  if (log.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
+  for (const CertificateRecord& record : log.records) writer.append(record);
   if (o.json) {
-    nlohmann::json report = summary_json(log.records);
+    nlohmann::ordered_json report = summary_json(log.header, log.records, default_thresholds());
     report["log"] = o.output.string();
     fmt::print("{}\n", report.dump());
     return;
@@ -55,7 +48,7 @@ void add_recertify(CLI::App& program) {
       ->required()
       ->type_name("LOG");
   command->add_option("--output", o->output, "Certificate log to write")->required();
-  o->certificate.add_to(*command);
+  o->certificate.add_to(*command, true);
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });
 }
