@@ -1,7 +1,6 @@
 #include "cli/certificate_arguments.hpp"
 
 #include <charconv>
-#include <cmath>
 
 #include <fmt/format.h>
 
@@ -9,26 +8,39 @@
 
 namespace pixeldp::cli {
 
-void CertificateArguments::add_to(CLI::App& command) {
-  command.add_option("--alpha", alpha, "Failure probability per prediction")->capture_default_str();
+void CertificateArguments::add_to(CLI::App& command, bool from_log) {
+  const CertificateOptions standard;
+  const auto fallback = [&](std::string_view otherwise) {
+    return fmt::format(" (default: {})", from_log ? "the log's" : otherwise);
+  };
+  command.add_option(
+      "--alpha", alpha_,
+      "Failure probability per prediction" + fallback(fmt::format("{}", standard.alpha)));
   command
-      .add_option("--bound", bound,
-                  "Confidence bound of the expected scores (default: clopper-pearson for argmax, "
-                  "empirical-bernstein for softmax)")
+      .add_option("--bound", bound_,
+                  "Confidence bound of the expected scores" +
+                      fallback("clopper-pearson for argmax, empirical-bernstein for softmax"))
       ->check(CLI::IsMember({"hoeffding", "empirical-bernstein", "clopper-pearson"}));
-  command.add_option("--certificate", certificate, "Condition that gives the radius")
-      ->check(CLI::IsMember({"pixeldp", "pixeldp-grid", "exact"}))
-      ->capture_default_str();
+  command
+      .add_option("--certificate", certificate_,
+                  "Condition that gives the radius" + fallback(name(standard.kind)))
+      ->check(CLI::IsMember({"exact", "pixeldp", "pixeldp-grid"}));
 }
 
 CertificateOptions CertificateArguments::options(ScoreType scores) const {
-  if (!(alpha > 0.0 && alpha < 1.0)) fail_usage("--alpha {}: it must lie between 0 and 1", alpha);
-  CertificateOptions options{
-      .scores = scores,
-      .bound = scores == ScoreType::argmax ? Bound::clopper_pearson : Bound::empirical_bernstein,
-      .kind = parse_certificate_kind(certificate),
-      .alpha = alpha};
-  if (!bound.empty()) options.bound = parse_bound(bound);
+  CertificateOptions standard;
+  standard.scores = scores;
+  standard.bound =
+      scores == ScoreType::argmax ? Bound::clopper_pearson : Bound::empirical_bernstein;
+  return options_over(standard);
+}
+
+CertificateOptions CertificateArguments::options_over(CertificateOptions options) const {
+  if (alpha_) options.alpha = *alpha_;
+  if (!(options.alpha > 0.0 && options.alpha < 1.0))
+    fail_usage("--alpha {}: it must lie between 0 and 1", options.alpha);
+  if (!bound_.empty()) options.bound = parse_bound(bound_);
+  if (!certificate_.empty()) options.kind = parse_certificate_kind(certificate_);
   return options;
 }
 
@@ -49,16 +61,6 @@ void add_seed_option(CLI::App& command, std::uint64_t& seed) {
         return fmt::format("'{}' is not a whole number from 0 to 2^64 - 1", text);
       })
       ->capture_default_str();
-}
-
-std::string rounded(double value, bool down) {
-  if (value == 0.0 || value == 1.0) return fmt::format("{}", value);
-  const double unit = std::pow(10.0, std::floor(std::log10(value)) - 5.0);
-  const double digits = value / unit;
-  // The quotient may have been rounded across an integer, hence the slip.
-  constexpr double slip = 1e-9;
-  return fmt::format("{:.6g}",
-                     (down ? std::floor(digits - slip) : std::ceil(digits + slip)) * unit);
 }
 
 }  // namespace pixeldp::cli

@@ -1,23 +1,30 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
 
 #include "pixeldp/certificate.hpp"
+#include "pixeldp/conditions.hpp"
 
 namespace pixeldp::cli {
 
 /// The options that choose a certificate, the same on every command that makes one.
-struct CertificateArguments {
-  double alpha = 0.05;
-  std::string bound, certificate = "pixeldp";
-
-  void add_to(CLI::App& command);
+class CertificateArguments {
+ public:
+  /// `from_log`: what is not given is taken from a certificate log, and the help says so.
+  void add_to(CLI::App& command, bool from_log = false);
   /// Without --bound: clopper-pearson for votes, which have an exact bound, and empirical-bernstein
   /// for means of softmax scores, which have not.
   CertificateOptions options(ScoreType scores) const;
+  /// What is not given is that of a log.
+  CertificateOptions options_over(CertificateOptions of_log) const;
+
+ private:
+  std::optional<double> alpha_;
+  std::string bound_, certificate_;
 };
 
 /// --scores, for commands that evaluate draws.
@@ -25,9 +32,5 @@ void add_scores_option(CLI::App& command, std::string& scores);
 
 /// --seed, likewise.
 void add_seed_option(CLI::App& command, std::uint64_t& seed);
-
-/// At most six significant digits, towards zero (down) or away from it: what is printed never
-/// claims more than the value does.
-std::string rounded(double value, bool down);
 
 }  // namespace pixeldp::cli

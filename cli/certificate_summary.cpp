@@ -2,17 +2,30 @@
 
 #include <fmt/format.h>
 
+#include "cli/certificate_arguments.hpp"
+#include "pixeldp/conditions.hpp"
 #include "pixeldp/metrics.hpp"
+#include "pixeldp/recertification.hpp"
 
 namespace pixeldp::cli {
 
+using Json = nlohmann::ordered_json;
+
 void print_summary(const CertificateLogHeader& header, std::span<const CertificateRecord> records) {
+  const auto [low, high] = interval_over_images(accuracy(records), records.size());
   fmt::print("images            {} ({} of {})\n", records.size(), header.split, header.dataset);
-  fmt::print("accuracy          {:.2f} %\n", 100.0 * accuracy(records));
+  fmt::print("conditions        {}\n", conditions_text(header));
+  fmt::print(
+      "accuracy          {:.2f} % (95 % Clopper-Pearson interval over the images: {:.2f} to {:.2f} "
+      "%)\n",
+      100.0 * accuracy(records), 100.0 * low, 100.0 * high);
   if (header.calibration.mechanism == Mechanism::none) {
     fmt::print("The model has no noise: nothing is certified, every radius is 0.\n");
     return;
   }
+  fmt::print("not certified     {:.2f} %\n", 100.0 * abstention(records));
+  fmt::print("largest radius    {}, the most that so many draws can prove at this alpha\n",
+             rounded(largest_possible_radius(header, records.front().statistics.classes()), true));
   fmt::print("\nthreshold   certified accuracy   precision   certified fraction\n");
   for (const double threshold : default_thresholds()) {
     const auto precision = certified_precision(records, threshold);
@@ -23,17 +36,46 @@ void print_summary(const CertificateLogHeader& header, std::span<const Certifica
   }
 }
 
-nlohmann::json summary_json(std::span<const CertificateRecord> records) {
-  nlohmann::json curve = nlohmann::json::array();
-  for (const double threshold : default_thresholds()) {
+Json conditions_json(const CertificateLogHeader& header) {
+  Json conditions = {{"mechanism", name(header.calibration.mechanism)},
+                     {"scores", name(header.options.scores)},
+                     {"draws", header.draws},
+                     {"selection_draws", header.selection_draws},
+                     {"precision", header.precision}};
+  if (header.calibration.mechanism != Mechanism::none) {
+    conditions.update({{"alpha", header.options.alpha},
+                       {"bound", name(header.options.bound)},
+                       {"certificate", name(header.options.kind)},
+                       {"attack_norm", name(header.calibration.attack_norm)},
+                       {"noise_scale", header.calibration.noise_scale},
+                       {"sensitivity", header.calibration.sensitivity}});
+  }
+  return conditions;
+}
+
+Json summary_json(const CertificateLogHeader& header, std::span<const CertificateRecord> records,
+                  const std::vector<double>& thresholds) {
+  Json curve = Json::array();
+  for (const double threshold : thresholds) {
+    const auto precision = certified_precision(records, threshold);
     curve.push_back({{"threshold", threshold},
                      {"certified_accuracy", certified_accuracy(records, threshold)},
-                     {"certified_fraction", certified_fraction(records, threshold)}});
+                     {"certified_fraction", certified_fraction(records, threshold)},
+                     {"precision", precision ? Json(*precision) : Json()}});
   }
-  return {{"images", records.size()},
-          {"accuracy", accuracy(records)},
-          {"certified", curve},
-          {"mean_radius", mean_radius(records)}};
+  const auto [low, high] = interval_over_images(accuracy(records), records.size());
+  Json summary = conditions_json(header);
+  summary.update({{"images", records.size()},
+                  {"accuracy", accuracy(records)},
+                  {"accuracy_interval", {low, high}},
+                  {"interval", "Clopper-Pearson, 95 %, over the images"},
+                  {"abstention", abstention(records)},
+                  {"mean_radius", mean_radius(records)},
+                  {"median_radius", median_radius(records)},
+                  {"largest_possible_radius",
+                   largest_possible_radius(header, records.front().statistics.classes())},
+                  {"certified", curve}});
+  return summary;
 }
 
 void warn_if_cut_short(const CertificateLog& log, const std::string& source) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -8,9 +9,15 @@
 
 namespace pixeldp::cli {
 
-/// Accuracy and certified accuracy at the default thresholds, for people and as JSON.
+/// What the figures depend on, accuracy with its interval over the images, and certified accuracy
+/// at the default thresholds, for people and as JSON.
 void print_summary(const CertificateLogHeader& header, std::span<const CertificateRecord> records);
-nlohmann::json summary_json(std::span<const CertificateRecord> records);
+nlohmann::ordered_json summary_json(const CertificateLogHeader& header,
+                                    std::span<const CertificateRecord> records,
+                                    const std::vector<double>& thresholds);
+
+/// Alpha, draws, bound, certificate, scores and precision, and the noise that they are about.
+nlohmann::ordered_json conditions_json(const CertificateLogHeader& header);
 
 /// Says on standard error that the last line of a log was left out, where it was.
 void warn_if_cut_short(const CertificateLog& log, const std::string& source);

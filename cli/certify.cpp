@@ -11,6 +11,7 @@
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
 #include "pixeldp/certification.hpp"
+#include "pixeldp/metrics.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -42,6 +43,11 @@ void run(const Options& o) {
   options.images = parse_image_range(o.images, dataset.size());
   const std::filesystem::path log =
       o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
+  if (run.model.calibration.mechanism != Mechanism::none) {
+    warn_of_too_few_draws(
+        o.draws, run.model, options.certificate,
+        o.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
+  }
 
   const CertificationSummary summary =
       certify_dataset(run.model, run.sha256, dataset, options, log);
@@ -49,9 +55,9 @@ void run(const Options& o) {
   const double rate =
       summary.seconds > 0.0 ? static_cast<double>(summary.new_draws) / summary.seconds : 0.0;
   if (o.json) {
-    nlohmann::json report = summary_json(summary.records);
+    nlohmann::ordered_json report =
+        summary_json(summary.header, summary.records, default_thresholds());
     report["log"] = log.string();
-    report["precision"] = summary.header.precision;
     report["noise_at_certification"] = summary.header.noise_at_certification;
     report["new_draws"] = summary.new_draws;
     report["seconds"] = summary.seconds;
@@ -64,7 +70,6 @@ void run(const Options& o) {
     fmt::print("noise             {}, given now: the model was trained without\n",
                noise_text(summary.header.calibration));
   }
-  fmt::print("after the noise   {}\n", summary.header.precision);
   print_summary(summary.header, summary.records);
   if (summary.new_draws > 0) {
     fmt::print("\n{} draws in {:.2f} s: {:.0f} draws per second\n", summary.new_draws,

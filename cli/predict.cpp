@@ -6,12 +6,15 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/certificate_arguments.hpp"
+#include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
 #include "cli/noise_arguments.hpp"
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/io/class_names.hpp"
 #include "engine/io/image.hpp"
+#include "pixeldp/conditions.hpp"
 #include "pixeldp/multi_draw.hpp"
 
 namespace pixeldp::cli {
@@ -80,13 +83,19 @@ void run(const Options& o) {
   const auto precision = chosen_precision(o.precision);
   o.noise.give_to(run.model, precision);
   const bool noisy = run.model.calibration.mechanism != Mechanism::none;
-  if (noisy) check_certifiable(run.model);
+  CertificateLogHeader conditions;
+  conditions.calibration = noisy ? check_certifiable(run.model) : run.model.calibration;
+  conditions.options = options;
+  conditions.precision = name(precision_on(stream.device(), chosen_precision(o.precision)));
+  conditions.draws = noisy ? o.draws : 1;
   std::map<std::string, Dataset> sets;
   std::vector<Input> inputs;
   for (const std::string& image : o.images) inputs.push_back(load_input(image, run.model, o, sets));
 
+  if (noisy) warn_of_too_few_draws(o.draws, run.model, options, Selection::same_draws);
+  if (!o.json) fmt::print("{}\n", conditions_text(conditions));
   std::size_t predicted = 0;
-  nlohmann::json results = nlohmann::json::array();
+  nlohmann::ordered_json results = nlohmann::ordered_json::array();
   const MultiDrawPredictor predictor(stream, run.model.network, 0,
                                      {precision, quantisation(run.model)});
   predictor.run(
@@ -94,7 +103,7 @@ void run(const Options& o) {
       {.seed = o.seed,
        .tag = StreamTag::estimation,
        .first_draw = 0,
-       .draws = noisy ? o.draws : 1,
+       .draws = static_cast<std::uint32_t>(conditions.draws),
        .interruptible = true},
       [&](std::int64_t i, float* pixels) {
         const Input& input = inputs[static_cast<std::size_t>(i)];
@@ -103,7 +112,7 @@ void run(const Options& o) {
       },
       [&](std::int64_t i, const ScoreStatistics& statistics) {
         Certificate certificate{.prediction = statistics.top_label(options.scores)};
-        if (noisy) certificate = certify(statistics, run.model.calibration, options);
+        if (noisy) certificate = certify(statistics, conditions.calibration, options);
         const std::string& name = inputs[static_cast<std::size_t>(i)].name;
         if (o.json) {
           results.push_back({{"image", name},
@@ -111,14 +120,16 @@ void run(const Options& o) {
                              {"radius", certificate.radius},
                              {"lower", certificate.lower},
                              {"upper", certificate.upper},
-                             {"draws", statistics.draws},
                              {"counts", statistics.votes}});
-        } else if (certificate.radius > 0.0) {
-          fmt::print("{}: label {}, certified within radius {} (norm {})\n", name,
-                     certificate.prediction, rounded(certificate.radius, true),
+          return true;
+        }
+        const std::string label = label_text(run.model.dataset, certificate.prediction);
+        if (certificate.radius > 0.0) {
+          fmt::print("{}: label {}, certified within radius {} (norm {})\n", name, label,
+                     rounded(certificate.radius, true),
                      pixeldp::name(run.model.calibration.attack_norm));
         } else {
-          fmt::print("{}: label {}, not certified\n", name, certificate.prediction);
+          fmt::print("{}: label {}, not certified\n", name, label);
         }
         ++predicted;
         return true;
@@ -128,7 +139,10 @@ void run(const Options& o) {
     fail_interrupted("interrupted after {} of {} images; start again with the others", predicted,
                      inputs.size());
   }
-  if (o.json) fmt::print("{}\n", nlohmann::json{{"predictions", results}}.dump());
+  if (!o.json) return;
+  nlohmann::ordered_json report = conditions_json(conditions);
+  report["predictions"] = results;
+  fmt::print("{}\n", report.dump());
 }
 
 }  // namespace

@@ -69,11 +69,10 @@ void run(const RadiusArguments& arguments) {
 
   const Certificate certificate = certify(statistics, calibration, options, arguments.selected);
 
-  // What would be reached if every draw agreed: when even that is nothing, more draws are needed.
-  ScoreStatistics agreeing = statistics;
-  std::fill(agreeing.votes.begin(), agreeing.votes.end(), 0);
-  agreeing.votes[static_cast<std::size_t>(certificate.prediction)] = statistics.draws;
-  const Certificate best = certify(agreeing, calibration, options, arguments.selected);
+  const Selection selection =
+      arguments.selected ? Selection::separate_draws : Selection::same_draws;
+  const Certificate best =
+      best_certificate(statistics.draws, statistics.classes(), calibration, options, selection);
 
   if (arguments.json) {
     const nlohmann::json report = {{"prediction", certificate.prediction},
@@ -108,10 +107,8 @@ void run(const RadiusArguments& arguments) {
     fmt::print("radius      0  (not certified)\n");
   }
   if (best.radius == 0.0)
-    fmt::print(
-        "{0} draws can never certify here: even {0} of {0} reach only a lower bound of {1} against "
-        "an upper bound of {2}; take more draws\n",
-        statistics.draws, rounded(best.lower, true), rounded(best.upper, false));
+    fmt::print("{}\n", too_few_draws(statistics.draws, statistics.classes(), calibration, options,
+                                     selection));
 }
 
 }  // namespace

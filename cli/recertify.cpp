@@ -8,6 +8,8 @@
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
+#include "pixeldp/metrics.hpp"
+#include "pixeldp/recertification.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -20,26 +22,16 @@ struct Options {
 
 void run(const Options& o) {
   install_interrupt_handler();
-  CertificateLog log = read_certificate_log(o.log);
-  warn_if_cut_short(log, o.log.string());
-  if (log.header.calibration.mechanism == Mechanism::none) {
+  const CertificateLog given = read_certificate_log(o.log);
+  warn_if_cut_short(given, o.log.string());
+  if (given.header.calibration.mechanism == Mechanism::none) {
     fail("{}: the log of a model without noise; there is nothing to certify", o.log.string());
   }
-  if (log.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
-  log.header.options = o.certificate.options(log.header.options.scores);
-  for (CertificateRecord& record : log.records) {
-    if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
-    // A label that other draws have chosen stays chosen: the log holds none of those draws.
-    const auto selected =
-        record.selection_draws > 0 ? std::optional<int>(record.prediction) : std::nullopt;
-    const Certificate certificate =
-        certify(record.statistics, log.header.calibration, log.header.options, selected);
-    record.prediction = certificate.prediction;
-    record.radius = certificate.radius;
-  }
+  if (given.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
+  const CertificateLog log = recertified(given, o.certificate.options_over(given.header.options));
   write_certificate_log(o.output, log);
   if (o.json) {
-    nlohmann::json report = summary_json(log.records);
+    nlohmann::ordered_json report = summary_json(log.header, log.records, default_thresholds());
     report["log"] = o.output.string();
     fmt::print("{}\n", report.dump());
     return;
@@ -58,7 +50,7 @@ void add_recertify(CLI::App& program) {
       ->required()
       ->type_name("LOG");
   command->add_option("--output", o->output, "Certificate log to write")->required();
-  o->certificate.add_to(*command);
+  o->certificate.add_to(*command, true);
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });
 }

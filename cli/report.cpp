@@ -10,9 +10,11 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/certificate_arguments.hpp"
 #include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
+#include "pixeldp/conditions.hpp"
 #include "pixeldp/metrics.hpp"
 
 namespace pixeldp::cli {
@@ -24,6 +26,7 @@ struct Options {
   std::vector<fs::path> folders;
   fs::path output = "report.html";
   std::optional<std::int64_t> image;
+  std::optional<std::string> directory;
   bool json = false;
 };
 
@@ -38,28 +41,31 @@ void write_file(const fs::path& path, const std::string& text) {
 void print_json(const std::vector<report::Run>& runs, const Options& options, const fs::path& csv) {
   nlohmann::ordered_json summary = {
       {"page", options.output.string()}, {"csv", csv.string()}, {"runs", nlohmann::json::array()}};
+  const std::vector<double> thresholds = report::table_thresholds(runs);
   for (const report::Run& run : runs) {
-    const auto& records = run.log.records;
-    nlohmann::ordered_json certified = nlohmann::json::array();
-    for (const double threshold : report::table_thresholds(runs)) {
-      const auto precision = certified_precision(records, threshold);
-      certified.push_back(
-          {{"threshold", threshold},
-           {"certified_accuracy", certified_accuracy(records, threshold)},
-           {"certified_fraction", certified_fraction(records, threshold)},
-           {"precision", precision ? nlohmann::ordered_json(*precision) : nullptr}});
-    }
-    summary["runs"].push_back({{"run", run.name},
-                               {"images", records.size()},
-                               {"accuracy", accuracy(records)},
-                               {"abstention", abstention(records)},
-                               {"mean_radius", mean_radius(records)},
-                               {"median_radius", median_radius(records)},
-                               {"thresholds", certified}});
+    nlohmann::ordered_json figures = {{"run", run.name}};
+    figures.update(summary_json(run.log.header, run.log.records, thresholds));
+    for (const CertificateLog& other : run.others)
+      figures["others"].push_back(summary_json(other.header, other.records, thresholds));
+    summary["runs"].push_back(figures);
   }
   // A folder's name need not be UTF-8, JSON must be.
   fmt::print("{}\n",
              summary.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
+void print_text(const report::Run& run) {
+  const auto& records = run.log.records;
+  const auto [low, high] = interval_over_images(accuracy(records), records.size());
+  fmt::print("{}: {} images, accuracy {:.1f}% ({:.1f} to {:.1f}%)", run.name, records.size(),
+             100 * accuracy(records), 100 * low, 100 * high);
+  if (report::has_noise(run))
+    fmt::print(", median certified radius {}", rounded(median_radius(records), true));
+  fmt::print("\n    {}\n", conditions_text(run.log.header));
+  for (const CertificateLog& other : run.others) {
+    fmt::print("    the same counts by {}: median certified radius {}\n",
+               name(other.header.options.kind), rounded(median_radius(other.records), true));
+  }
 }
 
 void run_report(const Options& options) {
@@ -68,20 +74,17 @@ void run_report(const Options& options) {
     fail_usage("--output {}: the page needs another name, its numbers go there",
                options.output.string());
   }
-  const std::vector<report::Run> runs = report::load_runs(options.folders);
+  std::vector<report::Run> runs = report::load_runs(options.folders);
   for (std::size_t i = 0; i < runs.size(); ++i)
     warn_if_cut_short(runs[i].log, (options.folders[i] / "certificates.jsonl").string());
-  write_file(options.output, report::report_page(runs, options.image));
+  report::find_images(runs, options.directory);
+  write_file(options.output, report::report_page(runs, options.image, csv.filename().string()));
   write_file(csv, report::report_csv(runs));
   if (options.json) {
     print_json(runs, options, csv);
     return;
   }
-  for (const report::Run& run : runs) {
-    fmt::print("{}: {} images, accuracy {:.1f}%, median certified radius {:.4g}\n", run.name,
-               run.log.records.size(), 100 * accuracy(run.log.records),
-               median_radius(run.log.records));
-  }
+  for (const report::Run& run : runs) print_text(run);
   fmt::print("wrote {} and {}\n", options.output.string(), csv.string());
 }
 
@@ -97,6 +100,9 @@ void add_report(CLI::App& program) {
   command->add_option("--image", options->image,
                       "Show the scores of this image (default: the certified image with the median "
                       "radius)");
+  command->add_option("--data", options->directory,
+                      "Folder of the data set's files, for pictures of the images (default: "
+                      "$PIXELDP_DATA/NAME; without it, no pictures)");
   command->add_flag("--json", options->json, "Print one JSON object");
   command->callback([options] { run_report(*options); });
 }

@@ -2,6 +2,9 @@
 
 #include <optional>
 
+#include <fmt/format.h>
+
+#include "cli/certificate_arguments.hpp"
 #include "engine/error.hpp"
 
 namespace pixeldp::cli {
@@ -19,6 +22,14 @@ Dataset load_evaluation_set(const Model& model, const std::string& dataset,
   const std::string name = dataset.empty() ? model.dataset : dataset;
   const auto given = directory.empty() ? std::optional<std::string>() : std::optional(directory);
   return load_dataset(name, split, find_dataset_directory(name, given));
+}
+
+void warn_of_too_few_draws(std::uint64_t draws, const Model& model,
+                           const CertificateOptions& options, Selection selection) {
+  if (draws == 0) return;  // refused elsewhere, in other words
+  const std::string text =
+      too_few_draws(draws, model.network.classes(), model.calibration, options, selection);
+  if (!text.empty()) fmt::print(stderr, "pixeldp: {}\n", text);
 }
 
 }  // namespace pixeldp::cli

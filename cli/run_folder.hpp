@@ -4,6 +4,7 @@
 #include <string>
 
 #include "engine/io/dataset.hpp"
+#include "pixeldp/certificate.hpp"
 #include "pixeldp/model.hpp"
 
 namespace pixeldp::cli {
@@ -20,5 +21,10 @@ RunModel load_run(const std::string& folder, Scales scales = Scales::read);
 /// The data set a model is evaluated on: the one it was trained on, unless `dataset` names another.
 Dataset load_evaluation_set(const Model& model, const std::string& dataset,
                             const std::string& split, const std::string& directory);
+
+/// Says on standard error, before any draw is made, where no outcome of the draws could certify
+/// anything.
+void warn_of_too_few_draws(std::uint64_t draws, const Model& model,
+                           const CertificateOptions& options, Selection selection);
 
 }  // namespace pixeldp::cli

@@ -30,12 +30,19 @@ inline constexpr double bound_down = 1.0 - bound_ulps;
 /// A score is rounded to the nearest multiple of the unit before it is added.
 inline constexpr double fixed_point_error = score_unit / 2;
 
+/// What a relative margin has rounded down, less two of the smallest numbers: among denormal
+/// numbers the margin is less than half of one and lost in rounding, and a product, a quotient and
+/// that loss together err by less than two. Larger numbers stay as they are. Not below 0.
+PIXELDP_HOST_DEVICE inline double less_denormal(double value) {
+  return std::max(0.0, value - 2.0 * std::numeric_limits<double>::denorm_min());
+}
+
 /// The failure probability of each one-sided bound: all 2K of them where the label is chosen on the
 /// same draws (Bonferroni), two where it is fixed beforehand.
 PIXELDP_HOST_DEVICE inline double one_sided_failure(double alpha, std::int64_t classes,
                                                     bool same_draws) {
   const double events = same_draws ? 2.0 * static_cast<double>(classes) : 2.0;
-  return alpha / events * bound_down;
+  return less_denormal(alpha / events * bound_down);
 }
 
 /// The Clopper-Pearson bound on one side.
@@ -49,7 +56,7 @@ PIXELDP_HOST_DEVICE inline double clopper_pearson(bool upper, std::uint64_t succ
   if (k == draws) {
     const double log_p = std::log(failure) * bound_up / static_cast<double>(draws);
     return upper ? std::min(1.0, -std::expm1(log_p * bound_up) * bound_up)
-                 : std::exp(log_p * bound_up) * bound_down;
+                 : less_denormal(std::exp(log_p * bound_up) * bound_down);
   }
   const Odds odds = Odds::of(binomial_tail_odds(k, draws, failure));
   return upper ? std::min(1.0, odds.q * bound_up) : odds.p * bound_down;
@@ -251,8 +258,9 @@ PIXELDP_HOST_DEVICE double attack_size(RadiusRule rule, double lower, double upp
   return 0.0;
 }
 
+/// `scale_per_sensitivity` is rounded down where it is denormal; elsewhere the margin covers it.
 PIXELDP_HOST_DEVICE inline double radius_of(double size, double scale_per_sensitivity) {
-  return std::max(0.0, size * scale_per_sensitivity * (1.0 - radius_margin));
+  return less_denormal(size * scale_per_sensitivity * (1.0 - radius_margin));
 }
 
 // ---- What a GPU deducts besides

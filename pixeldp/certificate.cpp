@@ -18,6 +18,11 @@ kernels::RadiusRule radius_rule(CertificateKind kind, Mechanism mechanism) {
   return kind == CertificateKind::pixeldp ? RadiusRule::gaussian : RadiusRule::gaussian_grid;
 }
 
+/// Noise scale / sensitivity: a denormal quotient is rounded down.
+double scale_per_sensitivity(const Calibration& calibration) {
+  return kernels::less_denormal(calibration.noise_scale / calibration.sensitivity);
+}
+
 }  // namespace
 
 std::string_view name(CertificateKind kind) {
@@ -48,7 +53,7 @@ double certified_radius(CertificateKind kind, const Calibration& calibration, do
     fail("bounds of expected scores must lie in [0, 1], not {} and {}", lower, upper);
   const double size = kernels::attack_size(radius_rule(kind, calibration.mechanism), lower, upper,
                                            kernels::InTurn());
-  return kernels::radius_of(size, calibration.noise_scale / calibration.sensitivity);
+  return kernels::radius_of(size, scale_per_sensitivity(calibration));
 }
 
 kernels::BoundsParams bounds_params(const Calibration& calibration,
@@ -60,7 +65,7 @@ kernels::BoundsParams bounds_params(const Calibration& calibration,
           .bound = options.bound,
           .rule = radius_rule(options.kind, calibration.mechanism),
           .alpha = options.alpha,
-          .scale_per_sensitivity = calibration.noise_scale / calibration.sensitivity};
+          .scale_per_sensitivity = scale_per_sensitivity(calibration)};
 }
 
 Certificate certify(const ScoreStatistics& statistics, const Calibration& calibration,
@@ -84,6 +89,39 @@ Certificate certify(const ScoreStatistics& statistics, const Calibration& calibr
   certificate.radius =
       certified_radius(options.kind, calibration, certificate.lower, certificate.upper);
   return certificate;
+}
+
+Certificate best_certificate(std::uint64_t draws, int classes, const Calibration& calibration,
+                             const CertificateOptions& options, Selection selection) {
+  if (classes < 2) fail_usage("certificates of {} classes: at least 2 needed", classes);
+  ScoreStatistics agreeing{.draws = draws, .votes = {}, .sums = {}, .squares = {}};
+  std::vector<std::uint64_t> scores(static_cast<std::size_t>(classes), 0);
+  switch (options.scores) {
+    case ScoreType::argmax:
+      scores[0] = draws;
+      agreeing.votes = scores;
+      break;
+    case ScoreType::softmax:
+      scores[0] = draws << 32;
+      agreeing.sums = agreeing.squares = scores;
+      break;
+  }
+  return certify(agreeing, calibration, options,
+                 selection == Selection::separate_draws ? std::optional(0) : std::nullopt);
+}
+
+std::optional<std::uint64_t> least_draws(int classes, const Calibration& calibration,
+                                         const CertificateOptions& options, Selection selection) {
+  const auto enough = [&](std::uint64_t draws) {
+    return best_certificate(draws, classes, calibration, options, selection).radius > 0.0;
+  };
+  std::uint64_t none = 0, some = kernels::most_draws;
+  if (!enough(some)) return std::nullopt;
+  while (some - none > 1) {
+    const std::uint64_t middle = none + (some - none) / 2;
+    (enough(middle) ? some : none) = middle;
+  }
+  return some;
 }
 
 }  // namespace pixeldp

@@ -31,7 +31,7 @@ double certified_radius(CertificateKind kind, const Calibration& calibration, do
 struct CertificateOptions {
   ScoreType scores = ScoreType::argmax;
   Bound bound = Bound::clopper_pearson;
-  CertificateKind kind = CertificateKind::pixeldp;
+  CertificateKind kind = CertificateKind::exact;
   double alpha = 0.05;  ///< failure probability per prediction
 };
 
@@ -53,5 +53,15 @@ kernels::BoundsParams bounds_params(const Calibration& calibration,
 /// a draw sum to 1 (softmax scores in floats only nearly, which is allowed for).
 Certificate certify(const ScoreStatistics& statistics, const Calibration& calibration,
                     const CertificateOptions& options, std::optional<int> selected = std::nullopt);
+
+/// The certificate of an image on whose label 0 all draws agree: no outcome of so many draws has a
+/// larger radius.
+Certificate best_certificate(std::uint64_t draws, int classes, const Calibration& calibration,
+                             const CertificateOptions& options, Selection selection);
+
+/// The least number of draws of which some outcome certifies a radius; nothing when even as many as
+/// one image can have do not.
+std::optional<std::uint64_t> least_draws(int classes, const Calibration& calibration,
+                                         const CertificateOptions& options, Selection selection);
 
 }  // namespace pixeldp

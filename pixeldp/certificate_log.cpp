@@ -14,6 +14,7 @@
 
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "pixeldp/recertification.hpp"
 
 namespace pixeldp {
 namespace {
@@ -199,10 +200,6 @@ std::optional<std::string> fault(const CertificateLogHeader& header,
   const ScoreType scores = header.options.scores;
   if (record.image < 0) return fmt::format("image {} is negative", record.image);
   if (statistics.draws == 0) return "draws is 0";
-  if ((record.selection_draws == 0) != (header.selection_draws == 0)) {
-    return fmt::format("selection_draws is {}, but the header says {}", record.selection_draws,
-                       header.selection_draws);
-  }
   std::size_t classes = 0;
   if (scores == ScoreType::argmax) {
     classes = statistics.votes.size();
@@ -224,6 +221,12 @@ std::optional<std::string> fault(const CertificateLogHeader& header,
     if (!sums_match(statistics.sums, statistics.draws)) {
       return fmt::format("the sums do not match the {} draws", statistics.draws);
     }
+  }
+  // What is said of the log says the header's number.
+  if (statistics.draws != header.draws || record.selection_draws != header.selection_draws) {
+    return fmt::format("draws and selection_draws are {} and {}, but the header says {} and {}",
+                       statistics.draws, record.selection_draws, header.draws,
+                       header.selection_draws);
   }
   if (record.label < 0 || std::cmp_greater_equal(record.label, classes)) {
     return fmt::format("label {} is not one of the {} classes", record.label, classes);
@@ -392,7 +395,9 @@ CertificateLog parse_certificate_log(std::string_view text, std::string_view sou
 }
 
 CertificateLog read_certificate_log(const std::filesystem::path& path) {
-  return parse_certificate_log(as_text(read_file(path)), path.string());
+  CertificateLog log = parse_certificate_log(as_text(read_file(path)), path.string());
+  derive_radii(log, path.string());
+  return log;
 }
 
 void CertificateLogWriter::open(std::ios::openmode mode) {

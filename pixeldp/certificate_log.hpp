@@ -51,14 +51,14 @@ struct CertificateLog {
   bool cut_short = false;                  ///< whether an incomplete last line was left out
 };
 
-/// Reads a whole log. A last line that was cut short by a kill is left out; any other damage is an
-/// Error that names file and line.
+/// Reads a whole log, with every radius derived anew from the counts (derive_radii). A last line
+/// that was cut short by a kill is left out; any other damage is an Error that names file and line.
 CertificateLog read_certificate_log(const std::filesystem::path& path);
-/// The same of a text in memory; `source` names it in errors.
+/// The same of a text in memory, with the radii as they stand in it; `source` names it in errors.
 CertificateLog parse_certificate_log(std::string_view text, std::string_view source);
 
 /// Appends records to a log, one flushed line each, so that a kill loses at most the line being
-/// written. What the reader would refuse is refused here, before it is written.
+/// written. What parse_certificate_log would refuse is refused here, before it is written.
 class CertificateLogWriter {
  public:
   /// Starts a new log: throws an Error if the file exists already and holds anything.

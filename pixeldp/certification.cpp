@@ -13,8 +13,10 @@
 namespace pixeldp {
 namespace {
 
-void check(const Model& model, const Dataset& dataset, const CertificationOptions& o) {
-  if (model.calibration.mechanism != Mechanism::none) check_certifiable(model);
+/// Returns the calibration to certify with.
+Calibration check(const Model& model, const Dataset& dataset, const CertificationOptions& o) {
+  const Calibration calibration =
+      model.calibration.mechanism == Mechanism::none ? model.calibration : check_certifiable(model);
   check_images_fit(model, dataset);
   if (o.draws == 0) fail_usage("the number of draws must be at least 1");
   const ImageRange& images = o.images;
@@ -28,6 +30,7 @@ void check(const Model& model, const Dataset& dataset, const CertificationOption
         "the bound clopper-pearson is for votes: use --scores argmax, or another --bound for "
         "softmax scores");
   }
+  return calibration;
 }
 
 /// Keeps of the statistics what belongs to the score type: the rest is not part of the certificate.
@@ -80,15 +83,15 @@ std::int64_t useful_micro_batch(const layers::Network& network, const Certificat
 CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
                                      const Dataset& dataset, const CertificationOptions& o,
                                      const std::filesystem::path& path) {
-  check(model, dataset, o);
-  const bool noisy = model.calibration.mechanism != Mechanism::none;
+  const Calibration calibration = check(model, dataset, o);
+  const bool noisy = calibration.mechanism != Mechanism::none;
   const std::uint32_t draws = noisy ? o.draws : 1, selection_draws = noisy ? o.selection_draws : 0;
   const CertificateLogHeader header{
       .model_sha256 = model_sha256,
       .dataset = dataset.name,
       .dataset_sha256 = dataset.sha256,
       .split = dataset.split,
-      .calibration = model.calibration,
+      .calibration = calibration,
       .noise_at_certification = model.noise_at_certification,
       .options = o.certificate,
       .precision = std::string(name(precision_on(o.device, o.precision))),
@@ -152,10 +155,9 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
         const auto choice =
             selected.empty() ? std::optional<int>() : selected[static_cast<std::size_t>(index)];
         const Certificate certificate =
-            certify(record.statistics, model.calibration, o.certificate, choice);
+            certify(record.statistics, calibration, o.certificate, choice);
         if (of_device)
-          check_agreement(record.image, certificate, *of_device, model.calibration,
-                          o.certificate.kind);
+          check_agreement(record.image, certificate, *of_device, calibration, o.certificate.kind);
         record.prediction = certificate.prediction;
         record.radius = certificate.radius;
       } else {
@@ -176,7 +178,7 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
                     .interruptible = true};
       const std::vector<std::int64_t> chosen(selected.begin(), selected.end());
       if (noisy && o.device.kind != DeviceKind::cpu) {
-        plan.bounds = bounds_params(model.calibration, o.certificate, count, predictor.classes());
+        plan.bounds = bounds_params(calibration, o.certificate, count, predictor.classes());
         plan.selected = chosen;
         plan.bounded = [&](std::int64_t, const kernels::BoundedPrediction& certificate) {
           of_device = certificate;

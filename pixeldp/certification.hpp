@@ -44,10 +44,11 @@ struct CertificationSummary {
 };
 
 /// Certifies images of a data set and appends each certificate to the log at `path` as soon as it
-/// is known. A model without noise is evaluated with one draw, and every radius is 0. Throws an
-/// Error when the model cannot be certified (check_certifiable) or the images do not fit it, and an
-/// Interruption when the process is interrupted before the last image; what the log holds by then
-/// stays valid, and `resume` goes on from there.
+/// is known. The header's sensitivity is the one used (check_certifiable). A model without noise is
+/// evaluated with one draw, and every radius is 0. Throws an Error when the model cannot be
+/// certified (check_certifiable) or the images do not fit it, and an Interruption when the process
+/// is interrupted before the last image; what the log holds by then stays valid, and `resume` goes
+/// on from there.
 CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
                                      const Dataset& dataset, const CertificationOptions& options,
                                      const std::filesystem::path& path);

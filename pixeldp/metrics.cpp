@@ -13,6 +13,11 @@ using Records = std::span<const CertificateRecord>;
 
 bool correct(const CertificateRecord& record) { return record.prediction == record.label; }
 
+/// Radius 0 is no certificate, not even at threshold 0.
+bool reaches(const CertificateRecord& record, double threshold) {
+  return record.radius > 0.0 && record.radius >= threshold;
+}
+
 void check_any(Records records) {
   if (records.empty()) fail("there are no certificates to take a metric of");
 }
@@ -24,17 +29,19 @@ double share(std::size_t part, Records records) {
 
 std::size_t correct_and_certified(Records records, double threshold) {
   return static_cast<std::size_t>(std::ranges::count_if(
-      records, [&](const auto& record) { return correct(record) && record.radius >= threshold; }));
+      records, [&](const auto& record) { return correct(record) && reaches(record, threshold); }));
 }
 
 std::size_t certified(Records records, double threshold) {
   return static_cast<std::size_t>(std::ranges::count_if(
-      records, [&](const auto& record) { return record.radius >= threshold; }));
+      records, [&](const auto& record) { return reaches(record, threshold); }));
 }
 
 }  // namespace
 
-double accuracy(Records records) { return certified_accuracy(records, 0.0); }
+double accuracy(Records records) {
+  return share(static_cast<std::size_t>(std::ranges::count_if(records, correct)), records);
+}
 
 double certified_accuracy(Records records, double threshold) {
   return share(correct_and_certified(records, threshold), records);
@@ -50,6 +57,35 @@ std::optional<double> certified_precision(Records records, double threshold) {
   if (total == 0) return std::nullopt;
   return static_cast<double>(correct_and_certified(records, threshold)) /
          static_cast<double>(total);
+}
+
+std::vector<CurvePoint> certified_curve(Records records) {
+  check_any(records);
+  std::vector<std::pair<double, bool>> falling;  // radii, with whether the label is right
+  for (const CertificateRecord& record : records)
+    if (record.radius > 0.0) falling.emplace_back(record.radius, correct(record));
+  std::ranges::sort(falling, std::greater{});
+  std::vector<CurvePoint> points;
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < falling.size(); ++i) {
+    right += falling[i].second ? 1 : 0;
+    if (i + 1 < falling.size() && falling[i + 1].first == falling[i].first) continue;
+    points.push_back({falling[i].first, i + 1, right});
+  }
+  points.push_back({0.0, falling.size(), right});
+  std::ranges::reverse(points);
+  return points;
+}
+
+ShareInterval interval_over_images(double share, std::size_t images, double confidence) {
+  if (images == 0) fail("there are no images to take an interval over");
+  if (!(confidence > 0 && confidence < 1))
+    fail_usage("confidence must lie in (0, 1), but is {}", confidence);
+  const auto successes =
+      static_cast<std::uint64_t>(std::llround(share * static_cast<double>(images)));
+  const double failure = (1 - confidence) / 2;
+  return {clopper_pearson_lower(successes, images, failure),
+          clopper_pearson_upper(successes, images, failure)};
 }
 
 double abstention(Records records) {

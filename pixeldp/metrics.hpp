@@ -10,20 +10,44 @@ namespace pixeldp {
 
 // What a certificate log says of a classifier. Thresholds T are attack sizes in units where a pixel
 // spans 1. A prediction with radius 0 holds for no attack at all: the classifier abstains from
-// certifying it. All functions throw an Error when there are no records.
+// certifying it, and it is certified at no threshold, 0 included. All functions throw an Error when
+// there are no records.
 
 /// correct / n.
 double accuracy(std::span<const CertificateRecord> records);
 
-/// (correct and radius >= T) / n. T = 0 gives the accuracy.
+/// (correct, and certified with a radius of at least T) / n. T = 0 leaves out the right images that
+/// are not certified at all, and so is at most the accuracy.
 double certified_accuracy(std::span<const CertificateRecord> records, double threshold);
 
-/// (radius >= T) / n, correct or not.
+/// (certified with a radius of at least T) / n, correct or not.
 double certified_fraction(std::span<const CertificateRecord> records, double threshold);
 
-/// (correct and radius >= T) / (radius >= T); nothing when no radius reaches T.
+/// The share of the images certified at T that are correct; nothing when none is.
 std::optional<double> certified_precision(std::span<const CertificateRecord> records,
                                           double threshold);
+
+/// Where the curves of the metrics above step: `certified` images have a radius of at least T, and
+/// `correct` of these are right.
+struct CurvePoint {
+  double threshold = 0.0;
+  std::size_t certified = 0;
+  std::size_t correct = 0;
+};
+
+/// The points at 0 and at every radius, in ascending order.
+std::vector<CurvePoint> certified_curve(std::span<const CertificateRecord> records);
+
+/// A share of the images as an estimate for all images of their kind.
+struct ShareInterval {
+  double low = 0.0;
+  double high = 1.0;
+};
+
+/// The two-sided Clopper-Pearson interval of a binomial share: images drawn at random from all of
+/// their kind have, with probability at least `confidence`, an interval that holds the share among
+/// these. `share` is one of the metrics above, of as many images.
+ShareInterval interval_over_images(double share, std::size_t images, double confidence = 0.95);
 
 /// (radius = 0) / n.
 double abstention(std::span<const CertificateRecord> records);

@@ -1,5 +1,6 @@
 #include "pixeldp/model.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <set>
@@ -323,8 +324,8 @@ Model load_model(const std::filesystem::path& path, Scales scales) {
   return model;
 }
 
-void check_certifiable(const Model& model) {
-  const Calibration& c = model.calibration;
+Calibration check_certifiable(const Model& model) {
+  Calibration c = model.calibration;
   if (c.mechanism == Mechanism::none) {
     fail(
         "model '{}' has no noise, so nothing can be certified: train it with a noise mechanism, or "
@@ -350,6 +351,8 @@ void check_certifiable(const Model& model) {
         "measured; train or save the model anew",
         model.name, c.sensitivity, measured);
   }
+  c.sensitivity = std::max(c.sensitivity, measured);
+  return c;
 }
 
 }  // namespace pixeldp

@@ -67,8 +67,9 @@ void load_parameters(const SafetensorsFile& file, const std::string& what,
 void check_no_other_tensors(const SafetensorsFile& file, const std::string& what,
                             const layers::Network& network);
 
-/// Throws an Error unless the model may be certified: its calibration is complete and the stored
-/// sensitivity really bounds its parameters, which is computed afresh.
-void check_certifiable(const Model& model);
+/// Throws an Error unless the model may be certified: its calibration is complete, and the recorded
+/// sensitivity bounds its parameters, which is computed afresh, but for the rounding of two
+/// processors. Returns the calibration for its certificates, with the larger of the two.
+Calibration check_certifiable(const Model& model);
 
 }  // namespace pixeldp

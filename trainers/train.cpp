@@ -251,13 +251,9 @@ void Trainer::compare_with_image(double sensitivity, const char* when) const {
 /// Whether so many draws, if all agreed, would certify the construction bound. Where they would
 /// not, a certified accuracy of zero would say nothing about the network.
 bool Trainer::draws_can_certify(std::uint32_t draws) const {
-  const auto classes = static_cast<std::size_t>(model_.network.classes());
-  ScoreStatistics unanimous{draws, std::vector<std::uint64_t>(classes),
-                            std::vector<std::uint64_t>(classes),
-                            std::vector<std::uint64_t>(classes)};
-  unanimous.votes[0] = draws;
-  return certify(unanimous, config_.calibration, {}).radius >=
-         config_.calibration.construction.value().bound;
+  return best_certificate(draws, model_.network.classes(), config_.calibration, {},
+                          Selection::same_draws)
+             .radius >= config_.calibration.construction.value().bound;
 }
 
 double Trainer::sensitivity() const {

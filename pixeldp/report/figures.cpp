@@ -5,30 +5,12 @@
 
 #include <fmt/format.h>
 
+#include "engine/io/class_names.hpp"
+#include "pixeldp/conditions.hpp"
 #include "pixeldp/metrics.hpp"
 
 namespace pixeldp::report {
 namespace {
-
-constexpr double wide = 720.0;
-constexpr double narrow = 340.0;
-
-/// Calls draw(width, classes) for both forms of a figure.
-template <typename Draw>
-std::string both(Draw draw) {
-  return draw(wide, "wide") + draw(narrow, "narrow");
-}
-
-/// Width of a text in the 12 px sans serif of the figures, rather too large than too small.
-double text_width(std::string_view text) { return 7.0 * static_cast<double>(text.size()); }
-
-/// At most `length` bytes of a name, cut between characters.
-std::string shortened(const std::string& name, std::size_t length) {
-  if (name.size() <= length) return name;
-  std::size_t end = length - 3;
-  while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;
-  return name.substr(0, end) + "…";
-}
 
 bool correct(const CertificateRecord& record) { return record.label == record.prediction; }
 
@@ -40,74 +22,6 @@ double largest_radius(const std::vector<Run>& runs) {
     }
   }
   return largest;
-}
-
-/// The steps of a run's curve on the drawing. Steps that fall on the same tenth of a unit are drawn
-/// as one.
-std::vector<Point> curve(const Plot& plot, const Run& run) {
-  std::vector<double> radii;
-  for (const CertificateRecord& record : run.log.records) {
-    if (correct(record) && record.radius > 0) radii.push_back(record.radius);
-  }
-  std::ranges::sort(radii);
-  const double n = static_cast<double>(run.log.records.size());
-  std::vector<Point> points;
-  double height = plot.y(static_cast<double>(radii.size()) / n);
-  points.push_back({plot.x(0), height});
-  for (std::size_t i = 0; i < radii.size(); ++i) {
-    const double x = std::round(plot.x(radii[i]) * 10) / 10;
-    height = plot.y(static_cast<double>(radii.size() - i - 1) / n);
-    if (points.size() >= 2 && points.back().x == x) {
-      points.back().y = height;
-      continue;
-    }
-    points.push_back({x, points.back().y});
-    points.push_back({x, height});
-  }
-  return points;
-}
-
-std::string draw_certified_accuracy(const std::vector<Run>& runs, double width,
-                                    std::string_view classes) {
-  double range = largest_radius(runs) * 1.04;
-  if (range == 0) range = 1;
-  const bool small = width < 500;
-  Plot plot({width, small ? 300.0 : 400.0}, {.right = small ? 8.0 : 16.0}, {0, range}, {0, 1});
-  plot.y_axis("Certified accuracy: images right and certified at T", round_ticks({0, 1}, 5),
-              "{:.0f}%", 100);
-  plot.x_axis("Threshold T (attack size; a pixel spans 1)", round_ticks({0, range}, small ? 4 : 8),
-              "{:.6g}");
-  std::vector<std::vector<Point>> curves;
-  std::vector<double> widths;
-  std::vector<std::string> names;
-  std::string description = "Step curves that fall from left to right.";
-  for (const Run& run : runs) {
-    names.push_back(shortened(run.name, small ? 18 : 32));
-    widths.push_back(text_width(names.back()));
-    const double at_zero = accuracy(run.log.records);
-    const Point mark{plot.x(0), plot.y(at_zero)};
-    description += fmt::format(" {}: {:.1f}% at T = 0", run.name, 100 * at_zero);
-    if (has_noise(run)) {
-      // At T = 0 an image need not be certified; right of it, it must.
-      curves.push_back(curve(plot, run));
-      curves.back().insert(curves.back().begin(), mark);
-      description += fmt::format(", median radius {:.3g}.", median_radius(run.log.records));
-    } else {
-      curves.push_back({mark});
-      description += ", without noise.";
-    }
-  }
-  const auto places = place_labels(plot, curves, widths, 12);
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (!has_noise(runs[i])) continue;
-    plot.line(curves[i], series(i));
-    plot.dot(curves[i].front(), 3, series(i));
-  }
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (!has_noise(runs[i])) plot.diamond(curves[i].front(), 6, series(i));
-    if (places[i]) plot.text(*places[i], names[i], "label " + series(i));
-  }
-  return plot.element(classes, "Certified accuracy against the threshold", description);
 }
 
 std::string draw_histogram(const Run& run, std::size_t index, const Bins& bins,
@@ -147,17 +61,32 @@ std::string draw_histogram(const Run& run, std::size_t index, const Bins& bins,
   }
   return plot.element(
       classes, fmt::format("Certified radii of {}", run.name),
-      fmt::format(
-          "Histogram. {:.1f}% of the images are not certified; the median radius is {:.3g}.",
-          100 * abstention(run.log.records), median_radius(run.log.records)));
+      fmt::format("Histogram. {:.1f}% of the images are not certified; the median radius is {}.",
+                  100 * abstention(run.log.records),
+                  rounded(median_radius(run.log.records), true, 3)));
 }
 
 std::string draw_stability(const Stability& stability, const CertificateRecord& record,
-                           std::size_t index, double width, std::string_view classes) {
+                           const CertificateLogHeader& header, std::size_t index, double width,
+                           std::string_view classes) {
+  const std::string& dataset = header.dataset;
+  const ScoreType scores = header.options.scores;
   const std::size_t rows = std::min(stability.labels.size(), most_labels);
   const bool small = width < 500;
   const double row_height = 24;
-  const Plot::Margins margins{.left = small ? 66.0 : 132.0, .right = small ? 12.0 : 20.0};
+  std::vector<std::string> texts;
+  double longest = 0.0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const int label = stability.labels[i].label;
+    const bool right = label == record.label;
+    std::string text = shortened(label_text(dataset, label), small ? 16 : 28);
+    if (!small && i == 0) text += right ? " predicted, right" : " predicted, wrong";
+    if (!small && i != 0 && right) text += " true label";
+    if (small && right) text += " ✓";
+    longest = std::max(longest, text_width(text) - (small && right ? 14.0 : 0.0));
+    texts.push_back(std::move(text));
+  }
+  const Plot::Margins margins{.left = longest + 8, .right = small ? 12.0 : 20.0};
   Plot plot({width, margins.top + row_height * static_cast<double>(rows) + margins.bottom}, margins,
             {0, 1}, {static_cast<double>(rows), 0});
   plot.text({0, 12}, "Label", "title");
@@ -166,7 +95,9 @@ std::string draw_stability(const Stability& stability, const CertificateRecord& 
     plot.line(std::vector<Point>{{plot.x(tick), plot.top()}, {plot.x(tick), plot.bottom()}},
               "grid");
   }
-  plot.x_axis("Expected score", ticks, "{:.1f}");
+  plot.x_axis(
+      scores == ScoreType::argmax ? "Expected share of the votes" : "Expected softmax score", ticks,
+      "{:.0f}%", 100);
 
   const LabelScore& predicted = stability.labels.front();
   const double rival = stability.labels.size() > 1 ? stability.labels[1].attacked_upper : 0.0;
@@ -186,22 +117,15 @@ std::string draw_stability(const Stability& stability, const CertificateRecord& 
     plot.rectangle({plot.x(score.lower), middle - 6}, {plot.x(score.upper), middle + 6},
                    "area bound " + colour);
     plot.dot({plot.x(score.observed), middle}, 3.5, "observed");
-    std::string text = std::to_string(score.label);
-    if (!small) {
-      const bool right = score.label == record.label;
-      if (i == 0) text += right ? " predicted, right" : " predicted, wrong";
-      if (i != 0 && right) text += " true label";
-    } else if (score.label == record.label) {
-      text += " (true)";
-    }
-    plot.text({plot.left() - 8, middle + 4}, text, i == 0 ? "name end strong" : "name end");
+    plot.text({plot.left() - 8, middle + 4}, texts[i], i == 0 ? "name end strong" : "name end");
   }
   return plot.element(
       classes, fmt::format("Scores of image {}", record.image),
       fmt::format(
-          "Label {} has an expected score of at least {:.3f}, and at least {:.3f} under any "
-          "attack of size {:.3g}; no other label can have more than {:.3f} under it.",
-          predicted.label, predicted.lower, predicted.attacked_lower, stability.attack, rival));
+          "Label {} has an expected score of at least {:.1f}%, and at least {:.1f}% under any "
+          "attack of size {}; no other label can have more than {:.1f}% under it.",
+          label_text(dataset, predicted.label), 100 * predicted.lower,
+          100 * predicted.attacked_lower, rounded(stability.attack, true, 3), 100 * rival));
 }
 
 /// The curves of one quantity of all runs; a long one is thinned to what the drawing can show.
@@ -261,12 +185,6 @@ std::string series(std::size_t index) {
 
 std::string norm_text(AttackNorm norm) { return fmt::format("{}-norm", name(norm)); }
 
-std::string certified_accuracy_figure(const std::vector<Run>& runs) {
-  return both([&](double width, std::string_view classes) {
-    return draw_certified_accuracy(runs, width, classes);
-  });
-}
-
 Bins common_bins(const std::vector<Run>& runs) {
   const double largest = largest_radius(runs);
   if (largest == 0) return {};
@@ -293,26 +211,26 @@ Histogram histogram(const Run& run, double width, std::size_t bins) {
 
 std::string histogram_figure(const Run& run, std::size_t index, const Bins& bins,
                              double highest_share) {
-  return both([&](double width, std::string_view classes) {
+  return wide_and_narrow([&](double width, std::string_view classes) {
     return draw_histogram(run, index, bins, highest_share, width, classes);
   });
 }
 
 std::string stability_figure(const Stability& stability, const CertificateRecord& record,
-                             std::size_t index) {
-  return both([&](double width, std::string_view classes) {
-    return draw_stability(stability, record, index, width, classes);
+                             const CertificateLogHeader& header, std::size_t index) {
+  return wide_and_narrow([&](double width, std::string_view classes) {
+    return draw_stability(stability, record, header, index, width, classes);
   });
 }
 
 std::string loss_figure(const std::vector<Run>& runs) {
-  return both([&](double width, std::string_view classes) {
+  return wide_and_narrow([&](double width, std::string_view classes) {
     return draw_training(runs, "Loss", false, &Training::loss, nullptr, width, classes);
   });
 }
 
 std::string training_accuracy_figure(const std::vector<Run>& runs) {
-  return both([&](double width, std::string_view classes) {
+  return wide_and_narrow([&](double width, std::string_view classes) {
     return draw_training(runs, "Accuracy on test images, and on training images (thin)", true,
                          &Training::test_accuracy, &Training::train_accuracy, width, classes);
   });

@@ -17,8 +17,13 @@ std::string norm_text(AttackNorm norm);
 
 // Each figure is drawn twice, for wide pages and for telephones; the style sheet shows one.
 
-/// Certified accuracy against the threshold, a step curve per run; a run without noise is one mark
-/// at T = 0.
+/// The class that gives the curves of a certificate their dashes; empty for `exact`, whose curves
+/// are whole.
+std::string_view dashes(CertificateKind kind);
+
+/// Certified accuracy against the threshold: of each run a step curve per certificate of its
+/// counts; a run without noise is one mark at T = 0. Short marks on the axis are the largest radii
+/// that the draws of a run can prove.
 std::string certified_accuracy_figure(const std::vector<Run>& runs);
 
 /// Shares of a run's images by certified radius; not certified images stand apart.
@@ -46,7 +51,7 @@ std::string histogram_figure(const Run& run, std::size_t index, const Bins& bins
 /// The scores of one image with their bounds and the reach of an attack, up to ten labels.
 constexpr std::size_t most_labels = 10;
 std::string stability_figure(const Stability& stability, const CertificateRecord& record,
-                             std::size_t index);
+                             const CertificateLogHeader& header, std::size_t index);
 
 /// Loss, and accuracy on training (thin) and test images, by training step. Empty when no run has
 /// any finite value of it.

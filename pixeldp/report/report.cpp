@@ -7,8 +7,11 @@
 #include <fmt/format.h>
 
 #include "engine/error.hpp"
+#include "pixeldp/conditions.hpp"
 #include "pixeldp/metrics.hpp"
+#include "pixeldp/recertification.hpp"
 #include "pixeldp/report/figures.hpp"
+#include "pixeldp/report/image_section.hpp"
 #include "pixeldp/report/tables.hpp"
 
 namespace pixeldp::report {
@@ -29,30 +32,103 @@ std::string legend(const std::vector<Run>& runs, bool marks) {
   return html + "</ul>\n";
 }
 
+/// How the curves of the certificates are drawn, of whatever run.
+std::string certificate_legend(const std::vector<Run>& runs) {
+  std::set<CertificateKind> kinds;
+  for (const Run& run : runs) {
+    if (!has_noise(run)) continue;
+    for (const CertificateLog* log : all_certificates(run)) kinds.insert(log->header.options.kind);
+  }
+  if (kinds.empty()) return {};
+  std::string html = "<ul class=\"legend\">";
+  for (const CertificateKind kind :
+       {CertificateKind::exact, CertificateKind::pixeldp, CertificateKind::pixeldp_grid}) {
+    if (!kinds.contains(kind)) continue;
+    html += fmt::format(
+        "<li><svg viewBox=\"0 0 26 12\" aria-hidden=\"true\"><path class=\"line rest {}\" "
+        "d=\"M0 6H26\"/></svg>certificate {}</li>",
+        dashes(kind), name(kind));
+  }
+  return html + "</ul>\n";
+}
+
 std::string lead(const std::vector<Run>& runs) {
   std::string html = "<ul class=\"lead\">\n";
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const auto& records = runs[i].log.records;
     const Calibration& calibration = runs[i].log.header.calibration;
-    html += fmt::format("<li class=\"{}\"><b>{}</b> is right on <b>{}</b> of the images", series(i),
-                        escape(runs[i].name), percent(accuracy(records)));
+    html += fmt::format("<li class=\"{}\"><b>{}</b> is right on <b>{}</b> of the images {}",
+                        series(i), escape(runs[i].name), percent(accuracy(records)),
+                        interval_text(accuracy(records), records.size()));
     if (has_noise(runs[i])) {
       const double attack = typical_attack(runs[i]);
       const double median = median_radius(records);
       html += fmt::format(
-          "; on <b>{}</b> it is right and provably stays so under every change of {} up to {:.6g}, "
-          "{}.{}</li>\n",
-          percent(certified_accuracy(records, attack)), norm_text(calibration.attack_norm), attack,
+          "; on <b>{}</b> {} it is right and provably stays so under every change of {} up to "
+          "{:.6g}, {}.{}</li>\n",
+          percent(certified_accuracy(records, attack)),
+          interval_text(certified_accuracy(records, attack), records.size()),
+          norm_text(calibration.attack_norm), attack,
           calibration.construction ? "the attack size it was built for" : "half of its noise scale",
-          median > 0
-              ? fmt::format(" Half of the images are right and certified up to {:.3g} or more.",
-                            median)
-              : "");
+          median > 0 ? fmt::format(" Half of the images are right and certified up to {} or more.",
+                                   rounded(median, true, 3))
+                     : "");
     } else {
       html += ". It adds no noise, so nothing is certified: it is the baseline.</li>\n";
     }
   }
-  return html + "</ul>\n";
+  return html +
+         "</ul>\n<p class=\"remark\">In brackets: 95% Clopper–Pearson intervals over the images, "
+         "for the share among all images of their kind.</p>\n";
+}
+
+/// What the curves of figure 1 are of, and where and why they end.
+std::string accuracy_caption(const std::vector<Run>& runs) {
+  std::string text =
+      "<b>Figure 1.</b> Share of images that are right and certified at T or beyond. The mark at "
+      "T = 0 is the accuracy without any attack.";
+  std::string limits;
+  std::vector<std::string> conditions;  // said once where runs share them
+  for (const Run& run : runs) {
+    if (!has_noise(run)) continue;
+    const CertificateLogHeader& header = run.log.header;
+    conditions.push_back(fmt::format(
+        "{} draws{}, {} bounds of {} scores, alpha = {} per prediction, {} after the noise",
+        header.draws,
+        header.selection_draws > 0
+            ? fmt::format(" and {} others that choose the label", header.selection_draws)
+            : "",
+        name(header.options.bound), name(header.options.scores), header.options.alpha,
+        header.precision));
+    std::string most;
+    for (const CertificateLog* log : all_certificates(run)) {
+      most += fmt::format(
+          "{}{} by {}", most.empty() ? "" : ", ",
+          rounded(largest_possible_radius(log->header, log->records.front().statistics.classes()),
+                  true, 4),
+          name(log->header.options.kind));
+    }
+    limits += fmt::format("{}{}: {}", limits.empty() ? "" : "; ", escape(run.name), most);
+  }
+  if (conditions.empty()) return text;
+  const bool shared = std::ranges::all_of(
+      conditions, [&](const std::string& other) { return other == conditions.front(); });
+  if (shared) {
+    text += fmt::format(" {}{}.", runs.size() > 1 ? "All: " : "", conditions.front());
+  } else {
+    std::size_t next = 0;
+    for (const Run& run : runs)
+      if (has_noise(run)) text += fmt::format(" {}: {}.", escape(run.name), conditions[next++]);
+  }
+  return text +
+         fmt::format(
+             " Both certificates are of the same counts: <b>exact</b> is the most that they prove "
+             "for this noise, <b>pixeldp</b> the condition of the paper (Lecuyer et al. 2019). No "
+             "curve reaches beyond what so many draws prove at this alpha when all of them agree, "
+             "the short marks on the axis ({}); images that are as robust as that or more end "
+             "there "
+             "together, which makes a cliff. More draws move it to the right.",
+             limits);
 }
 
 /// What keeps the runs from being compared number by number.
@@ -120,103 +196,6 @@ std::string radii_section(const std::vector<Run>& runs) {
          fmt::format("<details><summary>Numbers of figure 2</summary>{}</details>\n", numbers);
 }
 
-/// The record of the image asked for, or the one of median radius among the images that are right
-/// and certified; null when there is none.
-const CertificateRecord* chosen_record(const Run& run, std::optional<std::int64_t> image) {
-  std::vector<const CertificateRecord*> candidates;
-  for (const CertificateRecord& record : run.log.records) {
-    const bool typical = record.radius > 0 && record.prediction == record.label;
-    if (image ? record.image == *image : typical) candidates.push_back(&record);
-  }
-  if (candidates.empty()) return nullptr;
-  std::ranges::sort(candidates, {}, [](const CertificateRecord* record) {
-    return std::pair(record->radius, record->image);
-  });
-  return candidates[(candidates.size() - 1) / 2];
-}
-
-/// One sentence on what the thin bars are, by the certificate that was used.
-std::string reach_text(const CertificateLogHeader& header, const Stability& stability) {
-  if (stability.attack == 0)
-    return "No attack size is certified, so no reach of an attack is drawn.";
-  const Calibration& calibration = header.calibration;
-  const std::string attack =
-      fmt::format("a change of {} {:.3g}", norm_text(calibration.attack_norm), stability.attack);
-  if (header.options.kind == CertificateKind::exact) {
-    return fmt::format(
-        "The thin bars show where {} could move the expected scores at most: {}.", attack,
-        calibration.mechanism == Mechanism::gaussian
-            ? fmt::format("by {:.3f} standard deviations of the normal distribution "
-                          "(sensitivity × size / noise scale) up or down",
-                          calibration.sensitivity * stability.attack / calibration.noise_scale)
-            : "along the trade-off curve of the Laplace noise");
-  }
-  return fmt::format(
-      "The thin bars show where {} could move the expected scores at most: against it the noise "
-      "makes the model (ε, δ)-differentially private with ε = {:.3f} and δ = {:.4f}, so a score p "
-      "stays between e<sup>−ε</sup>(p − δ) and e<sup>ε</sup>p + δ.",
-      attack, stability.epsilon, stability.delta);
-}
-
-std::string stability_table(const Stability& stability, std::size_t rows) {
-  std::string html =
-      "<thead><tr><th scope=\"col\">Label</th><th scope=\"col\">observed</th>"
-      "<th scope=\"col\">lower</th><th scope=\"col\">upper</th>"
-      "<th scope=\"col\">attacked, lower</th><th scope=\"col\">attacked, upper</th></tr></thead>\n"
-      "<tbody>";
-  for (std::size_t i = 0; i < rows; ++i) {
-    const LabelScore& score = stability.labels[i];
-    html += fmt::format(
-        "<tr><th scope=\"row\">{}</th><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td>"
-        "<td>{:.4f}</td></tr>\n",
-        score.label, score.observed, score.lower, score.upper, score.attacked_lower,
-        score.attacked_upper);
-  }
-  return fmt::format(
-      "<details><summary>Numbers of this figure</summary>\n{}</details>\n",
-      table("Expected scores and their bounds, rounded to four decimals.", "", html + "</tbody>"));
-}
-
-std::string image_section(const std::vector<Run>& runs, std::optional<std::int64_t> image) {
-  std::string html;
-  bool found = false;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    const CertificateRecord* record = chosen_record(runs[i], image);
-    found = found || record != nullptr;
-    if (record == nullptr || !has_noise(runs[i])) continue;
-    const CertificateLogHeader& header = runs[i].log.header;
-    const Stability picture = stability(header, *record);
-    const std::size_t rows = std::min(picture.labels.size(), most_labels);
-    html += fmt::format(
-        "<h3>{}: image {}, {}</h3>\n<figure>\n{}"
-        "<figcaption>{} draws. Dots: the {} observed. Thick bars: bounds of the expected score "
-        "that "
-        "hold together with probability at least {:.6g}. {}{}</figcaption>\n</figure>\n{}",
-        escape(runs[i].name), record->image,
-        record->radius > 0 ? fmt::format("certified radius {:.4g}", record->radius)
-                           : std::string("not certified"),
-        stability_figure(picture, *record, i), record->statistics.draws,
-        header.options.scores == ScoreType::argmax ? "share of the votes" : "mean softmax score",
-        1 - header.options.alpha, reach_text(header, picture),
-        rows < picture.labels.size()
-            ? fmt::format(" The other {} labels have smaller upper bounds.",
-                          picture.labels.size() - rows)
-            : "",
-        stability_table(picture, rows));
-  }
-  if (image && !found) fail_usage("no run has a certificate of image {}", *image);
-  if (html.empty()) return html;
-  return fmt::format(
-      "<h2>One image, and why it is stable</h2>\n"
-      "<p><b>Figure 3.</b> {} The prediction keeps its place as long as its colour stays right of "
-      "all "
-      "grey. At the certified radius the two dashed lines, its worst case and the best case of all "
-      "others, have come together.</p>\n{}",
-      image ? "The image asked for."
-            : "Of each run the image of median radius among those that are right and certified.",
-      html);
-}
-
 std::string training_table(const std::vector<Run>& runs) {
   std::string html =
       "<thead><tr><th scope=\"col\">Run</th><th scope=\"col\">step</th><th scope=\"col\">loss</th>"
@@ -282,9 +261,10 @@ This holds for all such changes, not only for attacks that somebody has tried.</
 of other changes: larger ones, or a rotation that is small to the eye but large in the norm.</dd>
 <dt>It can fail, with a probability that is known.</dt>
 <dd>The expected scores are bounded from a finite number of draws. For each prediction on its own, the
-probability that the draws mislead the certificate is at most alpha (table 2); among many predictions
+probability that the draws mislead the certificate is at most alpha (figure 1, table 2); among many predictions
 some may well be wrong. For all images at once, with probability {:.6g} over the draws:{}
-This speaks of the images listed, not of others.</dd>
+This speaks of the images listed, not of others. The intervals in brackets speak of others: of all
+images of which these are a random sample. They take the certificates as they are.</dd>
 <dt>It rests on the noise being random.</dt>
 <dd>Noise comes from the counter-based generator Philox4x32-10 with the recorded seed, which makes every
 draw repeatable. The proof assumes true randomness, and an attacker who does not know the noise
@@ -301,11 +281,18 @@ finite precision is not covered by the proof.</dd>
            : "");
 }
 
-std::string csv_cell(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
+/// A file's name as an address: all but a few characters as % and two digits.
+std::string csv_link(std::string_view file) {
+  if (file.empty()) return {};
+  std::string address;
+  for (const char c : file) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '.' || c == '-' || c == '_';
+    address += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return fmt::format(
+      "<p class=\"remark\">All steps of all curves as numbers: <a href=\"{}\">{}</a>.</p>\n",
+      address, escape(file));
 }
 
 }  // namespace
@@ -325,7 +312,8 @@ std::vector<double> table_thresholds(const std::vector<Run>& runs) {
   return kept;
 }
 
-std::string report_page(const std::vector<Run>& runs, std::optional<std::int64_t> image) {
+std::string report_page(const std::vector<Run>& runs, std::optional<std::int64_t> image,
+                        std::string_view csv) {
   const std::vector<double> thresholds = table_thresholds(runs);
   const CertificateLogHeader& first = runs.front().log.header;
   const std::string subtitle =
@@ -337,41 +325,13 @@ std::string report_page(const std::vector<Run>& runs, std::optional<std::int64_t
       "<title>Certified robustness: {0}</title>\n<style>{1}</style>\n</head>\n<body>\n<main>\n"
       "<h1>Certified robustness</h1>\n<p class=\"subtitle\">{0}; {2} {3}</p>\n{4}{5}"
       "<h2>Certified accuracy</h2>\n<figure>\n{6}{7}"
-      "<figcaption><b>Figure 1.</b> Share of images that are right and certified at T or beyond. "
-      "The mark at T = 0 is the accuracy without any "
-      "attack.</figcaption>\n</figure>\n{8}{9}{10}{11}"
-      "{12}{13}{14}</main>\n</body>\n</html>\n",
+      "<figcaption>{8}</figcaption>\n</figure>\n{9}{10}{11}{12}{13}"
+      "{14}{15}{16}</main>\n</body>\n</html>\n",
       subtitle, style_sheet(), runs.size(), runs.size() == 1 ? "run" : "runs", lead(runs),
-      notes(runs), legend(runs, true), certified_accuracy_figure(runs),
-      results_table(runs, thresholds), precision_table(runs, thresholds), radii_section(runs),
-      image_section(runs, image), training_section(runs), meaning_section(runs),
-      conditions_section(runs));
-}
-
-std::string report_csv(const std::vector<Run>& runs) {
-  std::string csv = "run,threshold,images,certified_accuracy,certified_fraction,precision\n";
-  for (const Run& run : runs) {
-    std::vector<std::pair<double, bool>> radii;  // with whether the label is right
-    std::size_t right = 0;
-    for (const CertificateRecord& record : run.log.records) {
-      radii.emplace_back(record.radius, record.prediction == record.label);
-      right += radii.back().second ? 1 : 0;
-    }
-    std::ranges::sort(radii);
-    const double images = static_cast<double>(radii.size());
-    const auto row = [&](double threshold, std::size_t certified) {
-      csv +=
-          fmt::format("{},{},{},{},{},{}\n", csv_cell(run.name), threshold, radii.size(),
-                      static_cast<double>(right) / images, static_cast<double>(certified) / images,
-                      static_cast<double>(right) / static_cast<double>(certified));
-    };
-    if (radii.front().first > 0) row(0.0, radii.size());
-    for (std::size_t i = 0; i < radii.size(); ++i) {
-      if (i == 0 || radii[i].first != radii[i - 1].first) row(radii[i].first, radii.size() - i);
-      right -= radii[i].second ? 1 : 0;
-    }
-  }
-  return csv;
+      notes(runs), legend(runs, true) + certificate_legend(runs), certified_accuracy_figure(runs),
+      accuracy_caption(runs), csv_link(csv), results_table(runs, thresholds),
+      details_tables(runs, thresholds), radii_section(runs), image_section(runs, image),
+      training_section(runs), meaning_section(runs), conditions_section(runs));
 }
 
 }  // namespace pixeldp::report

@@ -7,6 +7,8 @@
 
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "pixeldp/recertification.hpp"
+#include "pixeldp/report/agreement.hpp"
 
 namespace pixeldp::report {
 namespace {
@@ -106,8 +108,48 @@ Run load_run(const fs::path& folder) {
   if (const auto text = read_optional(training)) {
     run.training = parse_training(*text, training.string());
   }
+  check_agreement(folder, run.log);
   run.config = read_optional(folder / "config.yaml");
+  run.others = other_certificates(run.log);
   return run;
+}
+
+std::vector<CertificateLog> other_certificates(const CertificateLog& log) {
+  std::vector<CertificateLog> others;
+  if (log.header.calibration.mechanism == Mechanism::none) return others;
+  for (const CertificateKind kind : {CertificateKind::exact, CertificateKind::pixeldp}) {
+    CertificateOptions options = log.header.options;
+    if (options.kind == kind) continue;
+    options.kind = kind;
+    others.push_back(recertified(log, options));
+  }
+  return others;
+}
+
+std::vector<const CertificateLog*> all_certificates(const Run& run) {
+  std::vector<const CertificateLog*> logs = {&run.log};
+  for (const CertificateLog& other : run.others) logs.push_back(&other);
+  std::ranges::stable_sort(logs, {}, [](const CertificateLog* log) {
+    return log->header.options.kind != CertificateKind::exact;
+  });
+  return logs;
+}
+
+void find_images(std::vector<Run>& runs, const std::optional<std::string>& directory) {
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<const Dataset>> sets;
+  for (Run& run : runs) {
+    const CertificateLogHeader& header = run.log.header;
+    const auto [place, is_new] = sets.try_emplace({header.dataset, header.split});
+    if (is_new) {
+      try {
+        place->second = std::make_shared<const Dataset>(load_dataset(
+            header.dataset, header.split, find_dataset_directory(header.dataset, directory)));
+      } catch (const Error&) {
+        // Pictures are an extra: certificates need none.
+      }
+    }
+    if (place->second && place->second->sha256 == header.dataset_sha256) run.images = place->second;
+  }
 }
 
 std::vector<Run> load_runs(const std::vector<fs::path>& folders) {

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/io/dataset.hpp"
 #include "pixeldp/certificate_log.hpp"
 
 namespace pixeldp::report {
@@ -29,15 +31,30 @@ struct Run {
   CertificateLog log;                 ///< certificates.jsonl, with at least one record
   std::optional<Training> training;   ///< training.csv
   std::optional<std::string> config;  ///< config.yaml, word for word
+  /// The same counts under those of the certificates `exact` and `pixeldp` that are not the log's
+  /// own; none without noise.
+  std::vector<CertificateLog> others = {};
+  std::shared_ptr<const Dataset> images = {};  ///< the split that was certified, where it was found
 };
 
+/// Run::others of a log.
+std::vector<CertificateLog> other_certificates(const CertificateLog& log);
+
+/// A run's own log and the others, `exact` first: what its curves are drawn from.
+std::vector<const CertificateLog*> all_certificates(const Run& run);
+
 /// Reads a run's folder. Throws an Error when the folder or the certificates are missing or
-/// damaged.
+/// damaged, and when its files contradict each other (check_agreement).
 Run load_run(const std::filesystem::path& folder);
 
 /// The runs of several folders, named after their folders, or by the paths as given where two
 /// folders have the same name. Throws a usage error for the same folder twice.
 std::vector<Run> load_runs(const std::vector<std::filesystem::path>& folders);
+
+/// Finds the images that the runs were certified on, for pictures of them: in `directory` if given,
+/// else where find_dataset_directory looks. A run whose images are not there, or are not those of
+/// its log, goes without.
+void find_images(std::vector<Run>& runs, const std::optional<std::string>& directory);
 
 /// Whether the model adds noise; without it nothing is certified, and the run is a baseline.
 bool has_noise(const Run& run);

@@ -69,12 +69,19 @@ svg .line.thin { stroke-width: 1; opacity: .6; }
 svg .line.rule { stroke-width: 1; stroke-dasharray: 3 3; }
 svg .d1 { stroke-dasharray: 7 3; } svg .d2 { stroke-dasharray: 2 3; }
 svg .d3 { stroke-dasharray: 9 3 2 3; }
+svg .line.paper { stroke-width: 1.5; stroke-dasharray: 5 3; }
+svg .line.grid-search { stroke-width: 1.5; stroke-dasharray: 1.5 2.5; }
+svg .line.most { stroke-width: 2; }
 svg .dot { fill: var(--c); stroke: var(--page); stroke-width: 1; }
 svg .area { fill: var(--c); }
 svg .area.wrong { fill: var(--wrong); }
 svg .reach { fill: var(--c); opacity: .35; }
 svg .bound { fill: var(--c); opacity: .55; }
 svg .observed { fill: var(--ink); stroke: var(--page); stroke-width: 1.5; }
+.remark { font-size: .9rem; color: var(--soft); }
+small { font-size: .88em; color: var(--soft); font-weight: 400; }
+.picture { display: block; width: 7rem; height: 7rem; margin: 0 0 .6rem; image-rendering: pixelated;
+  border: 1px solid var(--rule); }
 .legend {
   display: flex; flex-wrap: wrap; gap: .25rem 1.2rem; margin: 0 0 .7rem; padding: 0;
   list-style: none; font: .82rem/1.5 system-ui, "Helvetica Neue", Arial, sans-serif;
@@ -112,7 +119,19 @@ dl.says dd { margin: .1rem 0 0; }
   h1 { font-size: 1.5rem; }
   svg.wide { display: none; }
   svg.narrow { display: block; }
-  tbody th { white-space: normal; min-width: 8.9rem; }
+  /* A row becomes a heading over cells that share the width, so that no column is cut. */
+  table, table.full { width: 100%; display: block; }
+  thead, tbody { display: block; }
+  tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(5.4rem, 1fr)); }
+  tr > th:first-child { grid-column: 1 / -1; position: static; }
+  thead th:first-child:empty { display: none; }
+  th, td, .conditions td, .conditions thead th { white-space: normal; overflow-wrap: anywhere;
+    min-width: 0; text-align: left; padding: .15rem .3rem .15rem 0; }
+  tbody th { font-weight: 600; padding-top: .35rem; }
+  tbody tr { border-bottom: 1px solid var(--faint); }
+  tbody tr:last-child > * { border-bottom: 0; }
+  thead th { border-top: 0; }
+  small { display: block; }
 }
 @media print {
   :root { --page: #fff; --ink: #000; --soft: #444; --rule: #bbb; --faint: #e6e6e6; }

@@ -71,6 +71,15 @@ std::string escape(std::string_view text) {
   return escaped;
 }
 
+double text_width(std::string_view text) { return 7.0 * static_cast<double>(text.size()); }
+
+std::string shortened(const std::string& name, std::size_t length) {
+  if (name.size() <= length) return name;
+  std::size_t end = length - 3;
+  while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;
+  return name.substr(0, end) + "…";
+}
+
 std::vector<double> round_ticks(Interval interval, int count) {
   const double width = interval.high - interval.low;
   if (!(width > 0) || !std::isfinite(width) || count < 1) return {interval.low};

@@ -11,6 +11,18 @@ namespace pixeldp::report {
 /// Text with the characters that mean something in HTML, XML and their attributes replaced.
 std::string escape(std::string_view text);
 
+/// Width of a text in the 12 px sans serif of the figures, rather too large than too small.
+double text_width(std::string_view text);
+
+/// At most `length` bytes of a name, cut between characters.
+std::string shortened(const std::string& name, std::size_t length);
+
+/// Calls draw(width, classes) for both forms of a figure.
+template <typename Draw>
+std::string wide_and_narrow(Draw draw) {
+  return draw(720.0, "wide") + draw(340.0, "narrow");
+}
+
 struct Point {
   double x = 0.0;
   double y = 0.0;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "pixeldp/conditions.hpp"
 #include "pixeldp/metrics.hpp"
 #include "pixeldp/report/figures.hpp"
 
@@ -39,6 +40,13 @@ std::string run_headings(const std::vector<Run>& runs) {
 
 std::string percent(double share) { return fmt::format("{:.1f}%", 100 * share); }
 
+std::string hundredths(double share) { return fmt::format("{:.2f}%", 100 * share); }
+
+std::string interval_text(double share, std::size_t images) {
+  const auto [low, high] = interval_over_images(share, images);
+  return fmt::format("({:.1f} to {:.1f}%)", 100 * low, 100 * high);
+}
+
 std::string percent(std::optional<double> share) { return share ? percent(*share) : "–"; }
 
 bool same_data(const std::vector<Run>& runs) {
@@ -69,25 +77,29 @@ std::string results_table(const std::vector<Run>& runs, const std::vector<double
     for (const Run& run : runs) html += text(run);
     html += "</tr>\n";
   };
-  // A share; the best of several comparable runs is set in bold.
+  // A share with its interval; the best of several comparable runs is set in bold.
   const bool compare = runs.size() > 1 && same_images(runs);
-  const auto accuracy_row = [&](std::string_view title, double threshold) {
+  const auto share_row = [&](std::string_view title, bool needs_noise, auto share) {
     double best = 0.0;
-    for (const Run& run : runs)
-      best = std::max(best, certified_accuracy(run.log.records, threshold));
+    for (const Run& run : runs) best = std::max(best, share(run.log.records));
     row(title, [&](const Run& run) -> std::string {
-      if (threshold > 0 && !has_noise(run)) return "<td>–</td>";
-      const double value = certified_accuracy(run.log.records, threshold);
-      return fmt::format("<td{}>{}</td>",
+      if (needs_noise && !has_noise(run)) return "<td>–</td>";
+      const double value = share(run.log.records);
+      return fmt::format("<td{}>{} <small>{}</small></td>",
                          compare && value > 0 && value == best ? " class=\"best\"" : "",
-                         percent(value));
+                         percent(value), interval_text(value, run.log.records.size()));
     });
   };
+  using Records = std::vector<CertificateRecord>;
   row("Images", [](const Run& run) { return fmt::format("<td>{}</td>", run.log.records.size()); });
+  row("Certificate", [](const Run& run) {
+    return fmt::format("<td>{}</td>", has_noise(run) ? name(run.log.header.options.kind) : "–");
+  });
+  share_row("Accuracy", false, [](const Records& records) { return accuracy(records); });
   for (const double threshold : thresholds) {
-    accuracy_row(threshold == 0 ? std::string("Accuracy (T = 0)")
-                                : fmt::format("Certified at T = {:.6g}", threshold),
-                 threshold);
+    share_row(threshold == 0 ? std::string("Right, and certified at all")
+                             : fmt::format("Certified at T = {:.6g}", threshold),
+              true, [&](const Records& records) { return certified_accuracy(records, threshold); });
   }
   row("Certified at all, right or wrong", [](const Run& run) {
     return fmt::format("<td>{}</td>",
@@ -95,7 +107,7 @@ std::string results_table(const std::vector<Run>& runs, const std::vector<double
   });
   const auto radius_row = [&](std::string_view title, auto radius) {
     row(title, [&](const Run& run) {
-      return has_noise(run) ? fmt::format("<td>{:.4f}</td>", radius(run.log.records))
+      return has_noise(run) ? fmt::format("<td>{}</td>", rounded(radius(run.log.records), true, 4))
                             : std::string("<td>–</td>");
     });
   };
@@ -103,34 +115,59 @@ std::string results_table(const std::vector<Run>& runs, const std::vector<double
   radius_row("Median radius (wrong: 0)", median_radius);
   return table(
       "<b>Table 1.</b> Certified accuracy at thresholds T: the share of images that are right "
-      "and whose certified radius is at least T. In the mean and the median radius, an image that "
-      "is wrong "
-      "counts as 0.",
+      "and whose certified radius is at least T; in brackets its 95% Clopper–Pearson interval over "
+      "the images. In the mean and the median radius, an image that is wrong counts as 0.",
       "full", html + "</tbody>");
 }
 
-std::string precision_table(const std::vector<Run>& runs, const std::vector<double>& thresholds) {
-  std::string html = "<thead><tr><th scope=\"col\">T</th>";
-  for (const Run& run : runs) {
-    html += fmt::format("<th scope=\"col\">{}: fraction</th><th scope=\"col\">precision</th>",
-                        escape(run.name));
-  }
-  html += "</tr></thead>\n<tbody>";
+namespace {
+
+std::string folded(std::string_view summary, std::string_view content) {
+  return fmt::format("<details><summary>{}</summary>\n{}</details>\n", summary, content);
+}
+
+/// A row per threshold and a column per run with noise, whose cells `text(run, threshold)` fills.
+template <typename Text>
+std::string threshold_table(const std::vector<Run>& runs, const std::vector<double>& thresholds,
+                            std::string_view caption, Text text) {
+  std::string html = fmt::format("<thead><tr><th scope=\"col\">T</th>{}</tr></thead>\n<tbody>",
+                                 run_headings(runs));
   for (const double threshold : thresholds) {
-    if (threshold == 0) continue;
-    html += fmt::format("<tr><th scope=\"row\">{:.6g}</th>", threshold);
-    for (const Run& run : runs) {
-      html += fmt::format("<td>{}</td><td>{}</td>",
-                          percent(certified_fraction(run.log.records, threshold)),
-                          percent(certified_precision(run.log.records, threshold)));
-    }
+    html += fmt::format("<tr><th scope=\"row\">T = {:.6g}</th>", threshold);
+    for (const Run& run : runs)
+      html += fmt::format("<td>{}</td>", has_noise(run) ? text(run, threshold) : "–");
     html += "</tr>\n";
   }
-  return fmt::format(
-      "<details><summary>Certified fraction, and precision on certified images</summary>\n{}"
-      "</details>\n",
-      table("Share of images with a radius of at least T, and how many of these are right.", "",
-            html + "</tbody>"));
+  return table(caption, "full", html + "</tbody>");
+}
+
+}  // namespace
+
+std::string details_tables(const std::vector<Run>& runs, const std::vector<double>& thresholds) {
+  return folded("Certified accuracy by each certificate",
+                threshold_table(runs, thresholds,
+                                "Share of images that are right and certified at T, from the same "
+                                "counts by each certificate.",
+                                [](const Run& run, double threshold) {
+                                  std::string cell;
+                                  for (const CertificateLog* log : all_certificates(run)) {
+                                    cell += fmt::format(
+                                        "{}{} <small>{}</small>", cell.empty() ? "" : "<br/>",
+                                        percent(certified_accuracy(log->records, threshold)),
+                                        name(log->header.options.kind));
+                                  }
+                                  return cell;
+                                })) +
+         folded("Certified fraction, and precision on certified images",
+                threshold_table(runs, thresholds,
+                                "Share of images, right or wrong, that are certified at T, and how "
+                                "many of these are right.",
+                                [](const Run& run, double threshold) {
+                                  return fmt::format(
+                                      "{} <small>certified</small><br/>{} <small>right</small>",
+                                      percent(certified_fraction(run.log.records, threshold)),
+                                      percent(certified_precision(run.log.records, threshold)));
+                                }));
 }
 
 std::string conditions_section(const std::vector<Run>& runs) {
@@ -185,6 +222,7 @@ std::string conditions_section(const std::vector<Run>& runs) {
       "Failure probability alpha",
       [&](const Run& run) { return number(header(run).options.alpha); }, true);
   row("Draws", [&](const Run& run) { return fmt::format("{}", header(run).draws); });
+  row("Precision after the noise", [&](const Run& run) { return escape(header(run).precision); });
   row("Label chosen on", [&](const Run& run) {
     return header(run).selection_draws == 0
                ? std::string("the same draws; the bounds pay for the choice")

@@ -13,6 +13,12 @@ namespace pixeldp::report {
 std::string percent(double share);
 std::string percent(std::optional<double> share);
 
+/// "88.24%".
+std::string hundredths(double share);
+
+/// "(86.0 to 90.1%)": the interval of a share of so many images, with 95 % confidence.
+std::string interval_text(double share, std::size_t images);
+
 /// Whether all runs were certified on the same split of the same data, and on the same images of
 /// it.
 bool same_data(const std::vector<Run>& runs);
@@ -24,8 +30,9 @@ std::string table(std::string_view caption, std::string_view classes, std::strin
 /// Accuracy, certified accuracy at thresholds and radii, a column per run.
 std::string results_table(const std::vector<Run>& runs, const std::vector<double>& thresholds);
 
-/// Certified fraction and precision at thresholds.
-std::string precision_table(const std::vector<Run>& runs, const std::vector<double>& thresholds);
+/// To be folded out: certified accuracy by each certificate, and certified fraction and precision,
+/// at thresholds.
+std::string details_tables(const std::vector<Run>& runs, const std::vector<double>& thresholds);
 
 /// All that the certificates depend on, and the runs' configurations.
 std::string conditions_section(const std::vector<Run>& runs);

@@ -26,7 +26,9 @@ TEST_CASE("pixeldp report writes the page and its numbers") {
   tests::write_made_run(folder / "base", {.mechanism = Mechanism::none, .images = 20});
   CHECK(report(folder.path(), "run base").status == 0);
   CHECK(tests::text_of(folder / "report.html").starts_with("<!DOCTYPE html>"));
-  CHECK(tests::text_of(folder / "report.csv").starts_with("run,threshold,"));
+  CHECK(tests::text_of(folder / "report.csv").starts_with("run,certificate,"));
+  CHECK(tests::text_of(folder / "report.html").find("<a href=\"report.csv\">") !=
+        std::string::npos);
 
   const Outcome outcome = report(folder.path(), "run --output page.html --image 3 --json");
   CHECK(outcome.status == 0);
@@ -35,8 +37,19 @@ TEST_CASE("pixeldp report writes the page and its numbers") {
   CHECK(summary["csv"] == "page.csv");
   CHECK(summary["runs"][0]["run"] == "run");
   CHECK(summary["runs"][0]["images"] == 20);
-  CHECK(summary["runs"][0]["accuracy"] ==
-        summary["runs"][0]["thresholds"][0]["certified_accuracy"]);
+  const nlohmann::json& run = summary["runs"][0];
+  CHECK(run["certified"][0]["threshold"] == 0.0);
+  CHECK(run["certified"][0]["certified_fraction"] == 1.0 - run["abstention"].get<double>());
+  CHECK(run["certified"][0]["certified_accuracy"] <= run["accuracy"]);
+  CHECK(run["accuracy_interval"][0] < run["accuracy"]);
+  CHECK(run["accuracy_interval"][1] > run["accuracy"]);
+  // The same counts under both certificates, each with what it depends on.
+  CHECK(run["certificate"] == "pixeldp");
+  CHECK(run["alpha"] == 0.05);
+  CHECK(run["draws"] == 300);
+  CHECK(run["others"].size() == 1);
+  CHECK(run["others"][0]["certificate"] == "exact");
+  CHECK(run["others"][0]["mean_radius"] > run["mean_radius"]);
   CHECK(tests::text_of(folder / "page.html").find(": image 3,") != std::string::npos);
 }
 

@@ -53,17 +53,42 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
   CHECK(predictions[0]["counts"] == json(log.records[3].statistics.votes));
   CHECK(predictions[1]["radius"] == log.records[4].radius);
 
+  // With every figure what it depends on.
+  for (const json& said : {report, json::parse(predicted.output)}) {
+    CHECK(said["certificate"] == "exact");
+    CHECK(said["bound"] == "clopper-pearson");
+    CHECK(said["alpha"] == 0.05);
+    CHECK(said["draws"] == 50);
+    CHECK(said["precision"] == "fp32");
+  }
+  const std::string conditions =
+      "exact certificate, clopper-pearson bounds of argmax scores, alpha 0.05 per prediction, 50 "
+      "draws, fp32 after the noise";
+  for (const std::string command : {"certify run --draws 50 --output other" + place.data(),
+                                    "predict run test:3 --draws 50" + place.data(),
+                                    std::string("recertify run/certificates.jsonl --output again"),
+                                    std::string("report run --output page.html")}) {
+    CAPTURE(command);
+    CHECK(place.run(command).output.find(conditions) != std::string::npos);
+  }
+  // What is not said stays as in the log.
+  CHECK(text_of(place.folder / "again") == text_of(place.folder / "run" / "certificates.jsonl"));
+
   // The same counts under another certificate: exactly what certifying with it would have given.
   REQUIRE(place
-              .run("certify run --draws 50 --certificate exact --alpha 0.01 --output exact" +
+              .run("certify run --draws 50 --certificate pixeldp --alpha 0.01 --output paper" +
                    place.data())
               .status == 0);
   const Outcome again_from_counts = place.run(
-      "recertify run/certificates.jsonl --certificate exact --alpha 0.01 --output recertified "
+      "recertify run/certificates.jsonl --certificate pixeldp --alpha 0.01 --output recertified "
       "--json");
   REQUIRE_MESSAGE(again_from_counts.status == 0, again_from_counts.errors);
-  CHECK(text_of(place.folder / "recertified") == text_of(place.folder / "exact"));
-  CHECK(json::parse(again_from_counts.output)["mean_radius"] > report["mean_radius"]);
+  CHECK(text_of(place.folder / "recertified") == text_of(place.folder / "paper"));
+  CHECK(json::parse(again_from_counts.output)["mean_radius"] < report["mean_radius"]);
+  REQUIRE(place.run("recertify recertified --certificate exact --output back").status == 0);
+  const CertificateLog back = read_certificate_log(place.folder / "back");
+  CHECK(back.header.options.alpha == 0.01);
+  CHECK(back.header.options.kind == CertificateKind::exact);
 
   CHECK(place.run("report run --output page.html").status == 0);
   CHECK(text_of(place.folder / "page.html").find("</html>") != std::string::npos);

@@ -100,7 +100,7 @@ TEST_CASE("A log reads back as it was written") {
     writer.append(record);
     CHECK(writer.contains(7));
     CHECK_FALSE(writer.contains(8));
-    const CertificateLog log = read_certificate_log(path);
+    const CertificateLog log = parse_certificate_log(read(path), "log");
     CHECK(log.header.difference(argmax_header()) == "");
     REQUIRE(log.records.size() == 1);
     CHECK(log.records[0].image == 7);
@@ -118,6 +118,7 @@ TEST_CASE("A log reads back as it was written") {
     header.options.bound = Bound::empirical_bernstein;
     header.options.kind = CertificateKind::exact;
     header.selection_draws = 100;
+    header.draws = (std::uint64_t{1} << 32) - 1;
     CertificateLogWriter writer = CertificateLogWriter::create(path, header);
     CertificateRecord record;
     record.image = std::numeric_limits<std::int64_t>::max();
@@ -127,7 +128,7 @@ TEST_CASE("A log reads back as it was written") {
     record.statistics.sums = {1, (std::uint64_t{1} << 63) + 1, (std::uint64_t{1} << 63) - 3};
     record.statistics.squares = {1, (std::uint64_t{1} << 63) - 1, 12345678901234567};
     writer.append(record);
-    const CertificateLog log = read_certificate_log(path);
+    const CertificateLog log = parse_certificate_log(read(path), "log");
     CHECK(log.header.difference(header) == "");
     REQUIRE(log.records.size() == 1);
     CHECK(log.records[0].image == record.image);
@@ -297,7 +298,9 @@ TEST_CASE("Damage is an error that names file and line") {
       {"\"radius\": 0.1", "\"radius\": -1e-300", "log:2: radius -1e-300 is not"},
       {"\"radius\": 0.1", "\"radius\": null", "log:2: radius must be a number, but is null"},
       {"\"radius\": 0.1", "\"radius\": \"0.1\"", "log:2: radius must be a number"},
-      {"\"selection_draws\": 0, ", "\"selection_draws\": 5, ", "log:2: selection_draws is 5"},
+      {"\"selection_draws\": 0, ", "\"selection_draws\": 5, ",
+       "log:2: draws and selection_draws are 300 and 5, but the header says 300 and 0"},
+      {"\"draws\":300,", "\"draws\":301,", "log:2: draws and selection_draws are 300 and 0, but"},
       {"\n", "\n\n", "log:2: the line is not JSON"},
       {"\n", "\n[]\n", "log:2: the line is not a JSON object"},
       {"\"format_version\":1", "\"format_version\":2", "log:1: the log has format version 2"},

@@ -120,7 +120,8 @@ inline void write_made_run(const std::filesystem::path& folder, const MadeRun& m
                             step % 500 == 0 ? fmt::format("{:.4f}", std::min(1.0, accuracy)) : "",
                             step * 0.05);
   }
-  std::ofstream(folder / "config.yaml") << "network: mnist-cnn\nnoise: {mechanism: gaussian}\n";
+  std::ofstream(folder / "config.yaml") << fmt::format(
+      "network: {{architecture: mnist-cnn}}\nnoise: {{mechanism: {}}}\n", name(made.mechanism));
 }
 
 }  // namespace pixeldp::tests

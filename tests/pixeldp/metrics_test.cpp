@@ -31,12 +31,13 @@ const std::vector<CertificateRecord> five =
 
 TEST_CASE("Metrics of five images, counted by hand") {
   CHECK(accuracy(five) == 4.0 / 5);
-  CHECK(certified_accuracy(five, 0.0) == accuracy(five));
+  CHECK(certified_accuracy(five, 0.0) == 3.0 / 5);  // the right one of radius 0 is not certified
   CHECK(certified_accuracy(five, 0.1) == 3.0 / 5);
   CHECK(certified_accuracy(five, 0.25) == 2.0 / 5);  // a radius of exactly T counts
   CHECK(certified_accuracy(five, std::nextafter(0.25, 1.0)) == 1.0 / 5);
   CHECK(certified_accuracy(five, 0.6) == 0.0);
-  CHECK(certified_fraction(five, 0.0) == 1.0);
+  CHECK(certified_fraction(five, 0.0) == 4.0 / 5);
+  CHECK(certified_precision(five, 0.0) == 3.0 / 4);
   CHECK(certified_fraction(five, 0.1) == 4.0 / 5);
   CHECK(certified_fraction(five, 0.25) == 3.0 / 5);
   CHECK(certified_precision(five, 0.1) == 3.0 / 4);
@@ -45,6 +46,48 @@ TEST_CASE("Metrics of five images, counted by hand") {
   CHECK(abstention(five) == 1.0 / 5);
   CHECK(mean_radius(five) == (0.5 + 0.25 + 0.125) / 5);
   CHECK(median_radius(five) == 0.125);
+}
+
+TEST_CASE("Where nothing is certified, nothing is at threshold 0 either") {
+  const auto abstaining = records_of({{true, 0.0}, {true, 0.0}, {false, 0.0}});
+  CHECK(accuracy(abstaining) == 2.0 / 3);
+  CHECK(certified_accuracy(abstaining, 0.0) == 0.0);
+  CHECK(certified_fraction(abstaining, 0.0) == 0.0);
+  CHECK_FALSE(certified_precision(abstaining, 0.0).has_value());
+  CHECK(abstention(abstaining) == 1.0);
+  CHECK(certified_accuracy_of_set(abstaining, 0.0, 0.001, 0.5) == 0.0);
+}
+
+TEST_CASE("The curve has a point at 0 and at every radius, with what is certified there") {
+  const std::vector<CurvePoint> curve = certified_curve(five);
+  REQUIRE(curve.size() == 4);
+  const CurvePoint expected[] = {{0.0, 4, 3}, {0.125, 4, 3}, {0.25, 3, 2}, {0.5, 1, 1}};
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK(curve[i].threshold == expected[i].threshold);
+    CHECK(curve[i].certified == expected[i].certified);
+    CHECK(curve[i].correct == expected[i].correct);
+  }
+  CHECK(certified_curve(records_of({{true, 0.0}})).size() == 1);
+}
+
+TEST_CASE("The interval over images holds the share as often as it says") {
+  // At the ends of the interval, sums of binomial probabilities are what is left out on each side.
+  const auto at_least = [](int k, int n, double p) {
+    double sum = 0.0;
+    for (int i = k; i <= n; ++i)
+      sum += std::exp(std::lgamma(n + 1) - std::lgamma(i + 1) - std::lgamma(n - i + 1) +
+                      i * std::log(p) + (n - i) * std::log1p(-p));
+    return sum;
+  };
+  const auto [low, high] = interval_over_images(0.882, 1000);
+  CHECK(at_least(882, 1000, low) == doctest::Approx(0.025).epsilon(1e-6));
+  CHECK(at_least(883, 1000, high) == doctest::Approx(0.975).epsilon(1e-6));
+  const auto [none_low, none_high] = interval_over_images(0.0, 30, 0.9);
+  CHECK(none_low == 0.0);
+  CHECK(std::pow(1 - none_high, 30) == doctest::Approx(0.05).epsilon(1e-9));
+  CHECK(interval_over_images(1.0, 30).high == 1.0);
+  CHECK_THROWS_AS(interval_over_images(0.5, 0), Error);
+  CHECK_THROWS_AS(interval_over_images(0.5, 4, 1.0), Error);
 }
 
 TEST_CASE("The median radius is the largest threshold that half of the images reach") {
@@ -95,6 +138,7 @@ TEST_CASE("No records, no metrics") {
   const std::vector<CertificateRecord> none;
   CHECK_THROWS_AS(accuracy(none), Error);
   CHECK_THROWS_AS(certified_precision(none, 0.0), Error);
+  CHECK_THROWS_AS(certified_curve(none), Error);
   CHECK_THROWS_AS(mean_radius(none), Error);
   CHECK_THROWS_AS(median_radius(none), Error);
   CHECK_THROWS_AS(certified_accuracy_of_set(none, 0.0, 0.05, 0.001), Error);

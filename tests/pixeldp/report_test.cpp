@@ -5,14 +5,20 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <sstream>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <openssl/evp.h>
 
 #include "engine/error.hpp"
+#include "engine/io/image.hpp"
+#include "pixeldp/conditions.hpp"
 #include "pixeldp/metrics.hpp"
 #include "pixeldp/report/figures.hpp"
+#include "pixeldp/report/tables.hpp"
+#include "pixeldp/special_functions.hpp"
 #include "tests/pixeldp/made_run.hpp"
 #include "tests/temporary_folder.hpp"
 
@@ -31,6 +37,7 @@ Run made(const std::string& name, const MadeRun& made_run) {
   for (int image = 0; image < made_run.images; ++image) {
     run.log.records.push_back(tests::made_record(made_run, run.log.header, image, random));
   }
+  run.others = other_certificates(run.log);
   return run;
 }
 
@@ -66,18 +73,6 @@ std::string markup_fault(std::string_view html) {
 }
 
 }  // namespace
-
-TEST_CASE("Ticks are round and inside the interval") {
-  CHECK(round_ticks({0, 1}, 5) == std::vector<double>{0, 0.2, 0.4, 0.2 * 3, 0.8, 1});
-  CHECK(round_ticks({0, 0.137}, 4) == std::vector<double>{0, 0.05, 0.1});
-  CHECK(round_ticks({-3, 7}, 2) == std::vector<double>{0, 5});
-  CHECK(round_ticks({2, 2}, 3) == std::vector<double>{2});
-  CHECK_FALSE(std::signbit(round_ticks({0, 1}, 5)[0]));
-}
-
-TEST_CASE("Text is escaped") {
-  CHECK(escape("a<b> & \"c\" 'd'") == "a&lt;b&gt; &amp; &quot;c&quot; &#39;d&#39;");
-}
 
 TEST_CASE("training.csv is read by column names, with gaps") {
   const Training training = parse_training(
@@ -203,32 +198,6 @@ TEST_CASE("A histogram counts every image once, in the right place") {
   CHECK(shares.bins[2].wrong == 2 / 8.0);
 }
 
-TEST_CASE("Labels stand clear of all curves") {
-  const Plot plot({720, 400}, {}, {0, 1}, {0, 1});
-  std::vector<std::vector<Point>> curves;
-  for (const double end : {0.2, 0.5, 1.0}) {
-    std::vector<Point> curve;
-    for (int i = 0; i <= 20; ++i) {
-      const double x = end * i / 20;
-      curve.push_back(plot.at({x, (1 - end / 2) * (1 - std::pow(x / end, 2))}));
-    }
-    curves.push_back(curve);
-  }
-  const std::vector<double> widths = {80, 80, 80};
-  const auto places = place_labels(plot, curves, widths, 12);
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    REQUIRE(places[i].has_value());
-    CHECK(places[i]->x + widths[i] <= plot.right());
-    for (const auto& curve : curves) {
-      for (const Point& point : curve) {
-        const bool inside = point.x > places[i]->x && point.x < places[i]->x + widths[i] &&
-                            point.y > places[i]->y - 10 && point.y < places[i]->y;
-        CHECK_FALSE(inside);
-      }
-    }
-  }
-}
-
 TEST_CASE("The page is whole, needs nothing else and repeats itself") {
   std::vector<Run> runs = {
       made("baseline", {.mechanism = Mechanism::none, .skill = 4}),
@@ -244,7 +213,8 @@ TEST_CASE("The page is whole, needs nothing else and repeats itself") {
   CHECK_FALSE(contains(page, "<pre>key: \"</pre>"));
   CHECK(contains(page, "key: &quot;&lt;/pre&gt;&lt;b&gt;&amp;amp;&quot;"));
   CHECK(contains(page, "a&lt;b, test split"));
-  for (const std::string_view outside : {"http:", "https:", "src=", "url(", "@import", "<link"}) {
+  for (const std::string_view outside :
+       {"http:", "https:", "src=\"/", "src=\"f", "href", "url(", "@import", "<link"}) {
     CAPTURE(outside);
     CHECK_FALSE(contains(page, outside));
   }
@@ -293,6 +263,7 @@ TEST_CASE("Odd runs have a page as well") {
   CHECK(markup_fault(report_page({made("weak", {.skill = 0.0, .images = 5, .draws = 20})})) == "");
   Run lost = made("lost", {.images = 3});
   for (CertificateRecord& record : lost.log.records) record.radius = 0;
+  lost.others.clear();
   lost.training = parse_training("step,loss\n", "t");
   const std::string page = report_page({lost});
   CHECK(markup_fault(page) == "");
@@ -316,35 +287,109 @@ TEST_CASE("The CSV holds the curve of the metrics") {
   std::istringstream lines(report_csv({run, sure}));
   std::string line;
   std::getline(lines, line);
-  CHECK(line == "run,threshold,images,certified_accuracy,certified_fraction,precision");
+  CHECK(line ==
+        "run,certificate,bound,alpha,draws,threshold,images,accuracy,certified_accuracy,"
+        "certified_fraction,precision");
   double last = -1.0;
   int rows = 0;
-  bool second = false;
+  // The curves in their order, with what their lines start with.
+  const std::pair<std::string, const CertificateLog*> curves[] = {
+      {"\"a, \"\"b\"\"\",exact,clopper-pearson,0.05,300,", &run.others[0]},
+      {"\"a, \"\"b\"\"\",pixeldp,clopper-pearson,0.05,300,", &run.log},
+      {"sure,exact,clopper-pearson,0.05,300,", &sure.others[0]},
+      {"sure,pixeldp,clopper-pearson,0.05,300,", &sure.log}};
+  std::size_t at = 0;
   while (std::getline(lines, line)) {
     ++rows;
-    const std::string_view quoted = "\"a, \"\"b\"\"\",";
-    if (line.starts_with("sure,") && !second) {
-      second = true;
+    if (!line.starts_with(curves[at].first)) {
+      REQUIRE(++at < std::size(curves));
+      REQUIRE(line.starts_with(curves[at].first));
       last = -1.0;
     }
-    const auto& records = second ? sure.log.records : run.log.records;
-    if (!second) REQUIRE(line.starts_with(quoted));
-    const char* cell = line.c_str() + (second ? 5 : quoted.size());
+    const auto& records = curves[at].second->records;
+    const char* cell = line.c_str() + curves[at].first.size();
     std::vector<double> values;
     for (char* end = nullptr; *cell != '\0'; cell = *end == ',' ? end + 1 : end) {
       values.push_back(std::strtod(cell, &end));
     }
-    REQUIRE(values.size() == 5);
+    REQUIRE(values.size() == 6);
     CHECK(values[0] > last);
     if (last < 0) CHECK(values[0] == 0.0);
     last = values[0];
     CHECK(values[1] == static_cast<double>(records.size()));
-    CHECK(values[2] == certified_accuracy(records, values[0]));
-    CHECK(values[3] == certified_fraction(records, values[0]));
-    CHECK(values[4] == certified_precision(records, values[0]));
+    CHECK(values[2] == accuracy(records));
+    CHECK(values[3] == certified_accuracy(records, values[0]));
+    CHECK(values[4] == certified_fraction(records, values[0]));
+    CHECK(values[5] == certified_precision(records, values[0]));
   }
-  CHECK(second);
-  CHECK(rows > 60);
+  CHECK(at == 3);
+  CHECK(rows > 120);
+
+  // Nothing certified: one line whose precision is empty.
+  Run lost = made("lost", {.images = 4});
+  for (CertificateRecord& record : lost.log.records) record.radius = 0;
+  lost.others.clear();
+  const std::string csv = report_csv({lost});
+  CHECK(csv.substr(csv.find('\n') + 1).starts_with("lost,pixeldp,clopper-pearson,0.05,300,0,4,"));
+  CHECK(csv.ends_with(",0,0,\n"));
+}
+
+TEST_CASE(
+    "Curves of both certificates stand on the page, with their conditions and where they end") {
+  const Run run = made("run", {.kind = CertificateKind::exact, .skill = 4, .images = 100});
+  REQUIRE(run.others.size() == 1);
+  CHECK(all_certificates(run)[0] == &run.log);
+  const std::string page = report_page({run}, std::nullopt, "a b.csv");
+  CHECK(markup_fault(page) == "");
+  CHECK(contains(page, "300 draws, clopper-pearson bounds of argmax scores, alpha = 0.05 per"));
+  CHECK(contains(page, "class=\"line s0 paper\""));
+  // All 300 draws agreeing: lower bound (0.05 / 20)^(1/300), upper bound what is left of it.
+  const double lower = std::pow(0.05 / 20, 1.0 / 300);
+  const double size = normal_quantile_lower(lower);  // of lower and of 1 - lower, halved
+  const double most = size * run.log.header.calibration.noise_scale;
+  CHECK(contains(page, rounded(most, true, 4) + " by exact, "));
+  CHECK(contains(page, "<a href=\"a%20b.csv\">a b.csv</a>"));
+  CHECK_FALSE(contains(report_page({run}), "<a "));
+  const auto share = certified_accuracy(run.log.records, 0.1);
+  CHECK(contains(page,
+                 fmt::format("{:.1f}% <small>{}</small>", 100 * share, interval_text(share, 100))));
+  // Without noise there is no curve and no certificate to name.
+  const Run none = made("none", {.mechanism = Mechanism::none});
+  CHECK(none.others.empty());
+  CHECK_FALSE(contains(report_page({none}), "certificate exact"));
+  // The original's grid is a third.
+  CHECK(made("grid", {.kind = CertificateKind::pixeldp_grid}).others.size() == 2);
+}
+
+TEST_CASE("The image is shown with the names of its labels, where its pixels are those certified") {
+  Run run = made("run", {.kind = CertificateKind::exact, .images = 3});
+  auto set = std::make_shared<Dataset>();
+  set->name = "fashion-mnist";
+  set->split = "test";
+  set->height = 2, set->width = 3, set->channels = 1;
+  set->classes = 10;
+  set->pixels = Bytes(18);
+  for (std::size_t i = 0; i < 18; ++i) set->pixels[i] = static_cast<std::uint8_t>(14 * i);
+  set->labels = {0, 7, 4};
+  CHECK_FALSE(contains(report_page({run}, 1), "<img"));
+  run.images = set;
+  const std::string page = report_page({run}, 1);
+  CHECK(markup_fault(page) == "");
+  CHECK(contains(page, "alt=\"Image 1 of fashion-mnist, label 7 (Sneaker)\""));
+  CHECK(contains(page, "Ankle boot"));
+  const std::string start = "src=\"data:image/png;base64,";
+  const std::size_t at = page.find(start);
+  REQUIRE(at != std::string::npos);
+  const std::string base64 =
+      page.substr(at + start.size(), page.find('"', at + start.size()) - at - start.size());
+  Bytes file(base64.size() / 4 * 3);
+  REQUIRE(EVP_DecodeBlock(file.data(), reinterpret_cast<const unsigned char*>(base64.data()),
+                          static_cast<int>(base64.size())) == std::ssize(file));
+  while (base64.ends_with("=") && file.back() == 0) file.pop_back();
+  const Image image = parse_png(file, 1, "picture");
+  CHECK(image.width == 3);
+  CHECK(image.height == 2);
+  CHECK(image.pixels == Bytes(set->pixels.begin() + 6, set->pixels.begin() + 12));
 }
 
 }  // namespace pixeldp::report

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+
+#include "pixeldp/certificate_log.hpp"
+
+namespace pixeldp {
+
+/// "exact certificate, clopper-pearson bounds of argmax scores, alpha 0.05 per prediction, 300
+/// draws, fp32 after the noise": what has to be said with every figure about certificates. Of a
+/// model without noise, what remains of that.
+std::string conditions_text(const CertificateLogHeader& header);
+
+/// One sentence where no outcome of so many draws could certify anything: why, and how many could.
+/// Empty where some outcome can.
+std::string too_few_draws(std::uint64_t draws, int classes, const Calibration& calibration,
+                          const CertificateOptions& options, Selection selection);
+
+/// At most so many significant digits, 2 to 15, towards zero (down) or away from it: what is
+/// printed never claims more than the value does. For values from 0 to 1e15; among denormal numbers
+/// one digit says more than they hold, so that these go down to 0 or up to the smallest other
+/// number.
+std::string rounded(double value, bool down, int digits = 6);
+
+}  // namespace pixeldp

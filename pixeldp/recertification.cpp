@@ -1,0 +1,53 @@
+#include "pixeldp/recertification.hpp"
+
+#include <optional>
+
+#include "engine/error.hpp"
+
+namespace pixeldp {
+
+Certificate certify(const CertificateLogHeader& header, const CertificateRecord& record) {
+  if (header.calibration.mechanism == Mechanism::none)
+    return {.prediction = record.statistics.top_label(header.options.scores)};
+  const auto selected =
+      record.selection_draws > 0 ? std::optional<int>(record.prediction) : std::nullopt;
+  return certify(record.statistics, header.calibration, header.options, selected);
+}
+
+CertificateLog recertified(CertificateLog log, const CertificateOptions& options) {
+  if (options.scores != log.header.options.scores)
+    fail("a log of {} scores cannot give certificates of {} scores",
+         name(log.header.options.scores), name(options.scores));
+  log.header.options = options;
+  for (CertificateRecord& record : log.records) record.radius = certify(log.header, record).radius;
+  return log;
+}
+
+double largest_possible_radius(const CertificateLogHeader& header, int classes) {
+  if (header.calibration.mechanism == Mechanism::none) return 0.0;
+  return best_certificate(
+             header.draws, classes, header.calibration, header.options,
+             header.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws)
+      .radius;
+}
+
+void derive_radii(CertificateLog& log, std::string_view source) {
+  const CertificateOptions& options = log.header.options;
+  for (std::size_t i = 0; i < log.records.size(); ++i) {
+    CertificateRecord& record = log.records[i];
+    const double proved = certify(log.header, record).radius;
+    if (record.radius > proved * (1.0 + 1e-12)) {
+      // The header is the first line, and every record one more.
+      fail(
+          "{}:{}: image {}: the radius is {}, but its counts prove only {} ({}, {}, alpha {}, "
+          "sensitivity {}): the line or the header was changed after certifying; certify the image "
+          "anew",
+          source, i + 2, record.image, record.radius, format_radius_down(proved),
+          name(options.kind), name(options.bound), options.alpha,
+          log.header.calibration.sensitivity);
+    }
+    record.radius = proved;
+  }
+}
+
+}  // namespace pixeldp

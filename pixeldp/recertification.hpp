@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string_view>
+
+#include "pixeldp/certificate_log.hpp"
+
+namespace pixeldp {
+
+/// The certificate of a record's counts by the rules that the header names: a pure function of the
+/// two, which does not look at the record's radius. A label that other draws have chosen stays
+/// chosen, since the log holds none of those draws. A model without noise has a prediction only.
+Certificate certify(const CertificateLogHeader& header, const CertificateRecord& record);
+
+/// The same counts under another bound, certificate or failure probability; the score type stays.
+CertificateLog recertified(CertificateLog log, const CertificateOptions& options);
+
+/// The most that the header's draws can prove by its rules, whatever the network: the radius of an
+/// image on whose label all draws agree. 0 without noise.
+double largest_possible_radius(const CertificateLogHeader& header, int classes);
+
+/// Puts the radius that the counts prove into every record: radii in a file are only what somebody
+/// has written. Throws an Error that names `source` and the line where one is larger than that by
+/// more than 1e-12 of it. A smaller one was proved as well, and gives way to the larger one.
+void derive_radii(CertificateLog& log, std::string_view source);
+
+}  // namespace pixeldp

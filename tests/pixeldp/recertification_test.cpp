@@ -1,0 +1,115 @@
+#include "pixeldp/recertification.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include <doctest/doctest.h>
+
+#include "tests/pixeldp/made_run.hpp"
+#include "tests/temporary_folder.hpp"
+#include "tests/text_of.hpp"
+#include "tests/throws_error.hpp"
+
+namespace pixeldp {
+namespace {
+
+using tests::MadeRun;
+
+/// A log of a few images in a file of its own.
+struct LogFile {
+  TemporaryFolder folder;
+  std::filesystem::path path = folder / "run" / "certificates.jsonl";
+
+  explicit LogFile(const MadeRun& made) { tests::write_made_run(folder / "run", made); }
+
+  /// Puts another radius onto a line, counted from 1.
+  void edit_radius(int line, const std::string& radius) const {
+    std::istringstream text(tests::text_of(path));
+    std::ofstream file(path);
+    std::string each;
+    for (int number = 1; std::getline(text, each); ++number) {
+      if (number == line) each = each.substr(0, each.rfind(' ') + 1) + radius + "}";
+      file << each << '\n';
+    }
+  }
+};
+
+TEST_CASE("radii are derived from the counts, and a larger one is refused by file and line") {
+  const LogFile log({.kind = CertificateKind::exact, .skill = 3, .images = 6});
+  const CertificateLog whole = read_certificate_log(log.path);
+  const double third = whole.records[2].radius;
+  REQUIRE(third > 0.0);
+
+  log.edit_radius(4, "0.9");
+  CHECK_FAILS(read_certificate_log(log.path),
+              "certificates.jsonl:4: image 2: the radius is 0.9, but its counts prove only 0.");
+  log.edit_radius(4, fmt::format("{}", third * (1 + 3e-12)));
+  CHECK_FAILS(read_certificate_log(log.path), "certificates.jsonl:4: ");
+  log.edit_radius(4, fmt::format("{}", third * (1 + 3e-13)));
+  CHECK(read_certificate_log(log.path).records[2].radius == third);
+
+  // A smaller one is proved as well; what the counts prove is shown.
+  log.edit_radius(4, "0.001");
+  CHECK(read_certificate_log(log.path).records[2].radius == third);
+  // The parser alone takes it as it stands.
+  CHECK(parse_certificate_log(tests::text_of(log.path), "log").records[2].radius == 0.001);
+}
+
+TEST_CASE("a header that was changed no longer fits the radii") {
+  const LogFile log({.kind = CertificateKind::exact, .skill = 3, .images = 6});
+  const std::string text = tests::text_of(log.path);
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+           {"\"sensitivity\":1.0", "\"sensitivity\":1.001"},
+           {"\"alpha\":0.05", "\"alpha\":0.04"},
+           {"\"certificate\":\"exact\"", "\"certificate\":\"pixeldp\""},
+           {"\"bound\":\"clopper-pearson\"", "\"bound\":\"hoeffding\""}}) {
+    CAPTURE(to);
+    std::string edited = text;
+    const auto at = edited.find(from);
+    REQUIRE(at != std::string::npos);
+    edited.replace(at, from.size(), to);
+    std::ofstream(log.path) << edited;
+    CHECK_FAILS(read_certificate_log(log.path), "certificates.jsonl:");
+  }
+}
+
+TEST_CASE("the same counts under other rules give what those rules would have given") {
+  for (const ScoreType scores : {ScoreType::argmax, ScoreType::softmax})
+    for (const std::uint64_t selection_draws : {0, 50}) {
+      const MadeRun paper{.kind = CertificateKind::pixeldp,
+                          .scores = scores,
+                          .images = 20,
+                          .selection_draws = selection_draws};
+      MadeRun exact = paper;
+      exact.kind = CertificateKind::exact;
+      const LogFile one(paper), other(exact);
+      const CertificateLog given = read_certificate_log(one.path);
+      const CertificateLog expected = read_certificate_log(other.path);
+      const CertificateLog made = recertified(given, expected.header.options);
+      CHECK(made.header.difference(expected.header) == "");
+      for (std::size_t i = 0; i < 20; ++i) {
+        CHECK(made.records[i].radius == expected.records[i].radius);
+        CHECK(made.records[i].prediction == given.records[i].prediction);
+        CHECK(made.records[i].radius >= given.records[i].radius);
+      }
+      CertificateOptions options = given.header.options;
+      options.scores = scores == ScoreType::argmax ? ScoreType::softmax : ScoreType::argmax;
+      CHECK_THROWS_AS(recertified(given, options), Error);
+    }
+}
+
+TEST_CASE("the largest possible radius is that of an image on which all draws agree") {
+  MadeRun sure{.kind = CertificateKind::exact, .skill = 40, .images = 20};
+  const LogFile log(sure);
+  const CertificateLog read = read_certificate_log(log.path);
+  double largest = 0.0;
+  for (const CertificateRecord& record : read.records) largest = std::max(largest, record.radius);
+  CHECK(largest == largest_possible_radius(read.header, 10));
+  CertificateLogHeader none = read.header;
+  none.calibration.mechanism = Mechanism::none;
+  CHECK(largest_possible_radius(none, 10) == 0.0);
+}
+
+}  // namespace
+}  // namespace pixeldp
