@@ -9,7 +9,7 @@
 #include "bench/parts.hpp"
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
-#include "engine/passive_threads.hpp"
+#include "engine/threads.hpp"
 
 using namespace pixeldp;
 

@@ -16,7 +16,7 @@
 namespace pixeldp::cli {
 namespace {
 
-struct Options {
+struct CertifyOptions {
   std::string run, split = "test", images, dataset, directory, output, device = "cpu";
   std::string scores = "argmax", precision;
   CertificateArguments certificate;
@@ -27,7 +27,7 @@ struct Options {
   bool resume = false, json = false;
 };
 
-void run(const Options& o) {
+void run(const CertifyOptions& o) {
   install_interrupt_handler();
   CertificationOptions options{.device = Device::parse(o.device),
                                .certificate = o.certificate.options(parse_score_type(o.scores)),
@@ -82,7 +82,7 @@ void run(const Options& o) {
 void add_certify(CLI::App& program) {
   CLI::App* command =
       program.add_subcommand("certify", "Certify the predictions of a trained model on a data set");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<CertifyOptions>();
   command->add_option("run", o->run, "Folder of a finished training run")
       ->required()
       ->type_name("RUN");

@@ -15,7 +15,7 @@
 namespace pixeldp::cli {
 namespace {
 
-struct Options {
+struct ImportOptions {
   std::string file, output, name, dataset;
   layers::NetworkSpec spec = {.height = 32, .width = 32};
   double pixel_shift = 0.0;
@@ -40,7 +40,7 @@ void print_pixels(const Model& model) {
   }
 }
 
-void run(const Options& o) {
+void run(const ImportOptions& o) {
   const auto sets = dataset_names();
   if (std::find(sets.begin(), sets.end(), o.dataset) == sets.end())
     fail_usage("unknown data set '{}': use one of {}", o.dataset, fmt::join(sets, ", "));
@@ -93,7 +93,7 @@ void run(const Options& o) {
 void add_import(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
       "import", "Make a run folder of weights that another program trained (safetensors)");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ImportOptions>();
   command->add_option("file", o->file, "Weights with PyTorch's names")
       ->required()
       ->type_name("FILE.safetensors");

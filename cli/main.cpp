@@ -1,14 +1,34 @@
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <exception>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
-#include "engine/passive_threads.hpp"
+#include "engine/spelling.hpp"
+#include "engine/threads.hpp"
+
+namespace pixeldp::cli {
+namespace {
+
+/// CLI11 takes a misspelt subcommand for an unknown argument, and says nothing of it before --help.
+void check_subcommand(const CLI::App& program, std::string_view given) {
+  if (given.starts_with('-')) return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : program.get_subcommands({})) names.push_back(command->get_name());
+  if (std::ranges::find(names, given) != names.end()) return;
+  if (const auto meant = nearest(given, names))
+    fail_usage("there is no subcommand '{}'; did you mean '{}'?", given, *meant);
+  fail_usage("there is no subcommand '{}', but {}", given, fmt::join(names, ", "));
+}
+
+}  // namespace
+}  // namespace pixeldp::cli
 
 int main(int argc, char** argv) {
   using namespace pixeldp;
@@ -32,6 +52,7 @@ int main(int argc, char** argv) {
   cli::add_info(program);
 
   try {
+    if (argc > 1) cli::check_subcommand(program, argv[1]);
     program.parse(argc, argv);
     if (std::fflush(stdout) != 0) fail("cannot write to standard output: {}", std::strerror(errno));
     return 0;

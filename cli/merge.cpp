@@ -9,17 +9,18 @@
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
+#include "pixeldp/metrics.hpp"
 
 namespace pixeldp::cli {
 namespace {
 
-struct Options {
+struct MergeOptions {
   std::vector<std::filesystem::path> logs;
   std::filesystem::path output;
   bool json = false;
 };
 
-void run(const Options& o) {
+void run(const MergeOptions& o) {
   install_interrupt_handler();
   std::vector<LogPart> parts;
   for (const auto& path : o.logs) {
@@ -31,7 +32,8 @@ void run(const Options& o) {
   if (merged.log.records.empty()) fail("the logs hold no certificate yet: nothing was written");
   write_certificate_log(o.output, merged.log);
   if (o.json) {
-    nlohmann::json report = summary_json(merged.log.records);
+    nlohmann::ordered_json report =
+        summary_json(merged.log.header, merged.log.records, default_thresholds());
     report["log"] = o.output.string();
     report["logs"] = parts.size();
     report["repeated_lines"] = merged.repeated;
@@ -50,7 +52,7 @@ void run(const Options& o) {
 void add_merge(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
       "merge", "One certificate log of the parts that several jobs have certified");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<MergeOptions>();
   command->add_option("logs", o->logs, "Certificate logs of the same model and settings")
       ->required()
       ->type_name("LOG");

@@ -20,7 +20,7 @@
 namespace pixeldp::cli {
 namespace {
 
-struct Options {
+struct PredictOptions {
   std::string run, directory, device = "cpu", scores = "argmax", precision;
   CertificateArguments certificate;
   NoiseArguments noise;
@@ -38,7 +38,7 @@ struct Input {
 };
 
 /// A file, or "test:17" and "train:17" for an image of the data set that the model was trained on.
-Input load_input(const std::string& text, const Model& model, const Options& o,
+Input load_input(const std::string& text, const Model& model, const PredictOptions& o,
                  std::map<std::string, Dataset>& sets) {
   const layers::NetworkSpec& spec = model.spec;
   const auto shift = static_cast<float>(model.pixel_shift);
@@ -75,7 +75,7 @@ Input load_input(const std::string& text, const Model& model, const Options& o,
   return input;
 }
 
-void run(const Options& o) {
+void run(const PredictOptions& o) {
   install_interrupt_handler();
   const Stream stream(Device::parse(o.device));
   const CertificateOptions options = o.certificate.options(parse_score_type(o.scores));
@@ -150,7 +150,7 @@ void run(const Options& o) {
 void add_predict(CLI::App& program) {
   CLI::App* command =
       program.add_subcommand("predict", "Label and certified radius of single images");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<PredictOptions>();
   command->add_option("run", o->run, "Folder of a finished training run")
       ->required()
       ->type_name("RUN");

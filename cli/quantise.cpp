@@ -12,14 +12,14 @@
 namespace pixeldp::cli {
 namespace {
 
-struct Options {
+struct QuantiseOptions {
   std::string run, directory;
   std::int64_t images = 256;
   std::uint64_t seed = 1;
   bool json = false;
 };
 
-void run(const Options& o) {
+void run(const QuantiseOptions& o) {
   install_interrupt_handler();
   RunModel run = load_run(o.run, Scales::mend);
   const Dataset dataset = load_evaluation_set(run.model, "", "train", o.directory);
@@ -61,7 +61,7 @@ std::optional<kernels::Precision> chosen_precision(const std::string& precision)
 void add_quantise(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
       "quantise", "Give a trained model the scales that --precision int8 takes");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<QuantiseOptions>();
   command->add_option("run", o->run, "Folder of a finished training run")
       ->required()
       ->type_name("RUN");

@@ -14,13 +14,13 @@
 namespace pixeldp::cli {
 namespace {
 
-struct Options {
+struct RecertifyOptions {
   std::filesystem::path log, output;
   CertificateArguments certificate;
   bool json = false;
 };
 
-void run(const Options& o) {
+void run(const RecertifyOptions& o) {
   install_interrupt_handler();
   const CertificateLog given = read_certificate_log(o.log);
   warn_if_cut_short(given, o.log.string());
@@ -45,7 +45,7 @@ void run(const Options& o) {
 void add_recertify(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
       "recertify", "Certificates of another kind from the counts of a log: no model, no draws");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<RecertifyOptions>();
   command->add_option("log", o->log, "Certificate log to take the counts from")
       ->required()
       ->type_name("LOG");

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct ReportOptions {
   std::vector<fs::path> folders;
   fs::path output = "report.html";
   std::optional<std::int64_t> image;
@@ -38,7 +38,8 @@ void write_file(const fs::path& path, const std::string& text) {
   }
 }
 
-void print_json(const std::vector<report::Run>& runs, const Options& options, const fs::path& csv) {
+void print_json(const std::vector<report::Run>& runs, const ReportOptions& options,
+                const fs::path& csv) {
   nlohmann::ordered_json summary = {
       {"page", options.output.string()}, {"csv", csv.string()}, {"runs", nlohmann::json::array()}};
   const std::vector<double> thresholds = report::table_thresholds(runs);
@@ -68,7 +69,7 @@ void print_text(const report::Run& run) {
   }
 }
 
-void run_report(const Options& options) {
+void run_report(const ReportOptions& options) {
   const fs::path csv = fs::path(options.output).replace_extension(".csv");
   if (csv == options.output) {
     fail_usage("--output {}: the page needs another name, its numbers go there",
@@ -92,7 +93,7 @@ void run_report(const Options& options) {
 
 void add_report(CLI::App& program) {
   CLI::App* command = program.add_subcommand("report", "One page of curves and tables of runs");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReportOptions>();
   command->add_option("run", options->folders, "Folders of runs, with their certificates.jsonl")
       ->required();
   command->add_option("--output", options->output, "The page; its numbers go next to it as .csv")

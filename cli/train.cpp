@@ -19,7 +19,7 @@ namespace pixeldp::cli {
 
 namespace {
 
-struct Options {
+struct TrainOptions {
   std::string config, device = "cpu", output;
   std::vector<std::string> overrides;
   bool resume = false, json = false, show_config = false;
@@ -27,7 +27,7 @@ struct Options {
 
 /// The run's folder: what --output says; that of RUN/config.yaml, where a run is resumed by it;
 /// else runs/NAME.
-std::filesystem::path output_of(const Options& o, const std::string& name) {
+std::filesystem::path output_of(const TrainOptions& o, const std::string& name) {
   if (!o.output.empty()) return o.output;
   const std::filesystem::path config = o.config;
   const std::filesystem::path folder = config.has_parent_path() ? config.parent_path() : ".";
@@ -72,7 +72,7 @@ void print_json(const TrainSummary& summary, const std::filesystem::path& output
   fmt::print("{}\n", report.dump());
 }
 
-void run(const Options& o) {
+void run(const TrainOptions& o) {
   if (o.config.empty() && o.show_config) return show_config(std::nullopt, o.json);
   if (o.config.empty())
     fail_usage("config is required: a CONFIG.yaml; --show-config shows what it may hold");
@@ -96,7 +96,7 @@ void run(const Options& o) {
 
 void add_train(CLI::App& program) {
   CLI::App* command = program.add_subcommand("train", "Train a network from a YAML configuration");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TrainOptions>();
   command->add_option("config", o->config, "Configuration file")->type_name("CONFIG.yaml");
   command
       ->add_option(

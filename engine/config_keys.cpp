@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <numeric>
-#include <utility>
 
 #include <fmt/ranges.h>
 
@@ -8,26 +6,12 @@
 #include "engine/config_text.hpp"
 #include "engine/config_tree.hpp"
 #include "engine/error.hpp"
+#include "engine/spelling.hpp"
 
 // Which keys a configuration may have, and what an unknown one was meant to be.
 
 namespace pixeldp {
 namespace {
-
-/// Insertions, deletions and replacements that turn one text into the other.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
 
 std::string join_path(std::string_view path, std::string_view key) {
   return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
@@ -45,18 +29,6 @@ std::vector<std::string> children_of(const std::vector<std::string>& known, std:
       children.push_back(child);
   }
   return children;
-}
-
-/// The nearest of some words, if it is near enough to have been meant.
-std::optional<std::string> nearest(std::string_view wrong, const std::vector<std::string>& words) {
-  const auto distance = [&](const std::string& word) { return edit_distance(wrong, word); };
-  const auto best = std::min_element(words.begin(), words.end(), [&](const auto& a, const auto& b) {
-    return distance(a) < distance(b);
-  });
-  if (best == words.end()) return std::nullopt;
-  const std::size_t tolerated = std::max<std::size_t>(2, best->size() / 3);
-  const bool near = distance(*best) <= tolerated && distance(*best) < best->size();
-  return near ? std::optional(*best) : std::nullopt;
 }
 
 /// "did you mean 'epsilon'?", or all keys of the place when none is near, here or elsewhere.

@@ -1,8 +1,11 @@
 #include "engine/threads.hpp"
 
+#include <cstdlib>
+
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#include <unistd.h>
 
 #include "engine/notice.hpp"
 
@@ -16,6 +19,12 @@ void cap_threads() {
   warn("OMP_NUM_THREADS asks for {} threads, but there are {} processors: that many are used",
        wanted, processors);
 #endif
+}
+
+void wait_passively(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
+  if (::setenv("OMP_WAIT_POLICY", "passive", 1) != 0) return;
+  ::execv("/proc/self/exe", argv);  // returns only where it failed: then threads spin
 }
 
 }  // namespace pixeldp

@@ -6,4 +6,10 @@ namespace pixeldp {
 /// warning where more were asked for: they would only wait for each other.
 void cap_threads();
 
+/// Threads of OpenMP that wait for each other by spinning take the processor from whoever else
+/// works on the machine, and slow each other down where processors are fewer than threads. OpenMP
+/// reads how to wait only when the program is loaded, so this starts the program anew, once, with
+/// that set. Does nothing where the user has set OMP_WAIT_POLICY or GOMP_SPINCOUNT. Call it first.
+void wait_passively(char** argv);
+
 }  // namespace pixeldp
