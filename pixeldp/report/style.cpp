@@ -122,8 +122,9 @@ dl.says dd { margin: .1rem 0 0; }
   /* A row becomes a heading over cells that share the width, so that no column is cut. */
   table, table.full { width: 100%; display: block; }
   thead, tbody { display: block; }
-  tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(5.4rem, 1fr)); }
-  tr > th:first-child { grid-column: 1 / -1; position: static; }
+  tr { display: flex; flex-wrap: wrap; }
+  tr > * { flex: 1 1 5.4rem; }
+  tr > th:first-child { flex: 0 0 100%; position: static; }
   thead th:first-child:empty { display: none; }
   th, td, .conditions td, .conditions thead th { white-space: normal; overflow-wrap: anywhere;
     min-width: 0; text-align: left; padding: .15rem .3rem .15rem 0; }
@@ -132,6 +133,7 @@ dl.says dd { margin: .1rem 0 0; }
   tbody tr:last-child > * { border-bottom: 0; }
   thead th { border-top: 0; }
   small { display: block; }
+  td br { display: none; }
 }
 @media print {
   :root { --page: #fff; --ink: #000; --soft: #444; --rule: #bbb; --faint: #e6e6e6; }

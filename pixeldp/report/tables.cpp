@@ -78,16 +78,22 @@ std::string results_table(const std::vector<Run>& runs, const std::vector<double
     html += "</tr>\n";
   };
   // A share with its interval; the best of several comparable runs is set in bold.
-  const bool compare = runs.size() > 1 && same_images(runs);
+  const bool comparable = same_images(runs);
   const auto share_row = [&](std::string_view title, bool needs_noise, auto share) {
     double best = 0.0;
-    for (const Run& run : runs) best = std::max(best, share(run.log.records));
+    int rivals = 0;
+    for (const Run& run : runs) {
+      if (needs_noise && !has_noise(run)) continue;
+      best = std::max(best, share(run.log.records));
+      ++rivals;
+    }
     row(title, [&](const Run& run) -> std::string {
       if (needs_noise && !has_noise(run)) return "<td>–</td>";
       const double value = share(run.log.records);
-      return fmt::format("<td{}>{} <small>{}</small></td>",
-                         compare && value > 0 && value == best ? " class=\"best\"" : "",
-                         percent(value), interval_text(value, run.log.records.size()));
+      return fmt::format(
+          "<td{}>{} <small>{}</small></td>",
+          comparable && rivals > 1 && value > 0 && value == best ? " class=\"best\"" : "",
+          percent(value), interval_text(value, run.log.records.size()));
     });
   };
   using Records = std::vector<CertificateRecord>;
