@@ -195,7 +195,7 @@ TEST_CASE("a full disk or an unwritable standard output is said, and ends with s
   const MadeWorkplace place;
   for (const char* command : {"info", "radius --counts 90,10", "info --json"}) {
     CAPTURE(command);
-    const int status = std::system(fmt::format("'{}' {} > /dev/full 2> '{}'", PIXELDP_PROGRAM,
+    const int status = std::system(fmt::format("'{}' {} > /dev/full 2> '{}'", program_path(),
                                                command, (place.folder / "errors").string())
                                        .c_str());
     CHECK(WEXITSTATUS(status) == 1);

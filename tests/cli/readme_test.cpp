@@ -67,7 +67,7 @@ TEST_CASE("the README's commands run as written, from top to bottom") {
   for (const char* name : {"configs", "docs"})
     fs::create_directory_symlink(fs::path(PIXELDP_SOURCE_DIR) / name, clone / name);
   fs::create_directory(clone / "build");
-  fs::create_symlink(PIXELDP_PROGRAM, clone / "build/pixeldp");
+  fs::create_symlink(program_path(), clone / "build/pixeldp");
   std::string script = "set -euo pipefail\n";
   for (const std::string& command : commands) script += shortened(command) + "\n";
   write_file_atomically(clone / "script", script);

@@ -14,9 +14,10 @@ namespace {
 
 /// A zip archive as far as its first name.
 std::string zip_of(const std::string& name) {
-  std::string zip = "PK\x03\x04"s + std::string(26, '\0') + name + "contents";
+  std::string zip = "PK\x03\x04"s;
+  zip.resize(30);
   zip[26] = static_cast<char>(name.size());
-  return zip;
+  return zip + name + "contents";
 }
 
 const std::pair<FileKind, std::string> samples[] = {
