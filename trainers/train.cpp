@@ -42,7 +42,7 @@ class Trainer {
   void save();
   void evaluate();
   std::string progress_text() const;
-  void compare_with_image(double sensitivity, const char* when) const;
+  void compare_with_image(double sensitivity, const char* subject) const;
   bool model_is_there() const;
   bool draws_can_certify(std::uint32_t draws) const;
   double sensitivity() const;
@@ -234,7 +234,7 @@ std::string Trainer::progress_text() const {
 }
 
 /// Warns where noise in the image would have to cover a sensitivity that is noticeably smaller.
-void Trainer::compare_with_image(double sensitivity, const char* when) const {
+void Trainer::compare_with_image(double sensitivity, const char* subject) const {
   const Calibration& c = config_.calibration;
   const std::int64_t values = model_.network.input.row_size();
   const double image = config_.network.standardise
@@ -243,9 +243,9 @@ void Trainer::compare_with_image(double sensitivity, const char* when) const {
   constexpr double negligible = 1.05;
   if (sensitivity <= negligible * image) return;
   warn(
-      "the sensitivity before the noise is {:.4g} {}, where noise in the image "
-      "(noise.after_layers: 0) would have {:.4g}: radii are that much smaller for the same noise",
-      sensitivity, when, image);
+      "{} a sensitivity of {:.4g} before the noise, where noise in the image (noise.after_layers: "
+      "0) has {:.4g}: the same noise certifies smaller radii here",
+      subject, sensitivity, image);
 }
 
 /// Whether so many draws, if all agreed, would certify the construction bound. Where they would
@@ -315,9 +315,9 @@ TrainSummary Trainer::run() {
   if (noisy() && state_.step < config_.steps) {
     const double assumed = config_.calibration.sensitivity, measured = sensitivity();
     if (measured > assumed)
-      compare_with_image(measured, "of the weights at the start");
+      compare_with_image(measured, "the weights that training starts from have");
     else
-      compare_with_image(assumed, "as the noise assumes it");
+      compare_with_image(assumed, "the noise is made for");
   }
   // The last step is evaluated with its line in the log; a run that was done before is not.
   if (state_.step == config_.steps) evaluate();
@@ -342,7 +342,7 @@ TrainSummary Trainer::run() {
   progress.finish();
   if (noisy()) {
     model_.calibration.sensitivity = summary_.sensitivity;
-    compare_with_image(summary_.sensitivity, "of the trained weights");
+    compare_with_image(summary_.sensitivity, "the trained weights have");
   }
   {
     const layers::ParametersOn on_host(stream_, model_.network, Device());

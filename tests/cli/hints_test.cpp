@@ -73,7 +73,7 @@ TEST_CASE("commands that messages name exist") {
 }
 
 TEST_CASE("options that messages and help name exist") {
-  std::string help;
+  std::string help = run_program("--help").output;
   for (const std::string& command : commands()) help += run_program(command + " --help").output;
   const auto known = words(help, R"(\n *(?:-[a-z],)?(--[a-z][a-z-]*))");
   CHECK(known.contains("--resume"));

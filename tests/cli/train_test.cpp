@@ -102,8 +102,8 @@ TEST_CASE("--show-config shows every key within 100 columns, and the values in f
   CHECK(mine.output.find("  training.batch = 7\n") != std::string::npos);
   CHECK(mine.output.find("  training.momentum = 0.9\n") != std::string::npos);
   std::map<std::string, std::set<json>> values;  // a key may be declared twice
-  for (const json& setting : json::parse(place.run(with + " --json").output)["settings"])
-    values[setting["key"]].insert(setting["value"]);
+  const json in_force = json::parse(place.run(with + " --json").output)["settings"];
+  for (const json& setting : in_force) values[setting["key"]].insert(setting["value"]);
   CHECK(values["training.batch"] == std::set<json>{"7"});
   CHECK(values["noise.epsilon"] == std::set<json>{nullptr, "1"});
   CHECK(values["network.depth"] == std::set<json>{nullptr});
@@ -124,10 +124,10 @@ TEST_CASE("what is asked for beyond use is capped, and what is worse than it loo
       "made.yaml --output worse --set noise.mechanism=laplace --set "
       "noise.construction_bound=0.001");
   REQUIRE_MESSAGE(worse.status == 0, worse.errors);
-  CHECK(says(worse, "warning: the sensitivity before the noise is "));
-  CHECK(says(worse,
-             "of the trained weights, where noise in the image (noise.after_layers: 0) would "
-             "have 28: "));
+  const std::string image_has = "where noise in the image (noise.after_layers: 0) has 28: ";
+  CHECK(says(worse, "warning: the noise is made for a sensitivity of 79.2 before the noise, " +
+                        image_has));
+  CHECK(says(worse, "warning: the trained weights have a sensitivity of "));
   const Outcome image = place.run(
       "made.yaml --output image --set noise.mechanism=laplace --set "
       "noise.after_layers=0 --set sensitivity.control=none");
