@@ -93,7 +93,6 @@ void run(const PredictOptions& o) {
   for (const std::string& image : o.images) inputs.push_back(load_input(image, run.model, o, sets));
 
   if (noisy) warn_of_too_few_draws(o.draws, run.model, options, Selection::same_draws);
-  if (!o.json) fmt::print("{}\n", conditions_text(conditions));
   std::size_t predicted = 0;
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   const MultiDrawPredictor predictor(stream, run.model.network, 0,
@@ -114,6 +113,7 @@ void run(const PredictOptions& o) {
         Certificate certificate{.prediction = statistics.top_label(options.scores)};
         if (noisy) certificate = certify(statistics, conditions.calibration, options);
         const std::string& name = inputs[static_cast<std::size_t>(i)].name;
+        ++predicted;
         if (o.json) {
           results.push_back({{"image", name},
                              {"prediction", certificate.prediction},
@@ -123,6 +123,7 @@ void run(const PredictOptions& o) {
                              {"counts", statistics.votes}});
           return true;
         }
+        if (predicted == 1) fmt::print("{}\n", conditions_text(conditions));
         const std::string label = label_text(run.model.dataset, certificate.prediction);
         if (certificate.radius > 0.0) {
           fmt::print("{}: label {}, certified within radius {} (norm {})\n", name, label,
@@ -131,7 +132,6 @@ void run(const PredictOptions& o) {
         } else {
           fmt::print("{}: label {}, not certified\n", name, label);
         }
-        ++predicted;
         return true;
       });
   if (predicted < inputs.size()) {

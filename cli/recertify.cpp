@@ -29,6 +29,7 @@ void run(const RecertifyOptions& o) {
   }
   if (given.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
   const CertificateLog log = recertified(given, o.certificate.options_over(given.header.options));
+  if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
   write_certificate_log(o.output, log);
   if (o.json) {
     nlohmann::ordered_json report = summary_json(log.header, log.records, default_thresholds());

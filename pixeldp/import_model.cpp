@@ -41,19 +41,27 @@ std::string names_in(const SafetensorsFile& file, const std::set<std::string>& k
                      left > 0 ? fmt::format(" and {} more", left) : "");
 }
 
-/// The prefix under which the file has all tensors of the network. Every architecture reads the
-/// image by conv1, so that one tells the candidates.
+/// What stands before one of our names in a name of the file: nothing, or ends with a dot.
+std::set<std::string> prefixes(const SafetensorsFile& file, const std::set<std::string>& known) {
+  std::set<std::string> found;
+  for (const auto& entry : file.tensors) {
+    const std::string& name = entry.first;
+    for (std::size_t at = 0; at != std::string::npos;) {
+      if (known.contains(name.substr(at))) found.insert(name.substr(0, at));
+      at = name.find('.', at);
+      if (at != std::string::npos) ++at;
+    }
+  }
+  return found;
+}
+
+/// The prefix under which the file has all tensors of the network.
 std::string find_prefix(const SafetensorsFile& file, const std::string& what,
                         const layers::NetworkSpec& spec, const std::set<std::string>& known) {
-  constexpr std::string_view first = "conv1.weight";
   std::vector<std::string> complete;
   std::string best;
   std::size_t most = 0;
-  for (const auto& entry : file.tensors) {
-    const std::string& name = entry.first;
-    if (!name.ends_with(first)) continue;
-    const std::string prefix = name.substr(0, name.size() - first.size());
-    if (!prefix.empty() && !prefix.ends_with('.')) continue;
+  for (const std::string& prefix : prefixes(file, known)) {  // the shortest first
     const auto found = static_cast<std::size_t>(std::ranges::count_if(
         known, [&](const std::string& ours) { return file.tensors.contains(prefix + ours); }));
     if (found == known.size()) complete.push_back(prefix);
@@ -65,8 +73,8 @@ std::string find_prefix(const SafetensorsFile& file, const std::string& what,
   }
   if (complete.size() == 1) return complete.front();
   if (most == 0) {
-    fail("{}: there is no tensor '{}', with or without a prefix; the file has {}", what, first,
-         names_in(file, known, ""));
+    fail("{}: there is no tensor '{}', with or without a prefix; the file has {}", what,
+         *known.begin(), names_in(file, known, ""));
   }
   const auto missing = std::ranges::find_if(
       known, [&](const std::string& ours) { return !file.tensors.contains(best + ours); });
@@ -186,8 +194,9 @@ Model import_model(const SafetensorsFile& file, const std::string& what,
     }
     if (is_trainers_own(name)) continue;
     const Statistic statistic = statistic_of(name);
-    auto values = channel_values(tensor, spec.channels);
-    if (statistic == Statistic::none || !values)
+    auto values =
+        statistic == Statistic::none ? std::nullopt : channel_values(tensor, spec.channels);
+    if (!values)
       ours.tensors.emplace(name, tensor);
     else
       (statistic == Statistic::mean ? mean : deviation).take(what, name, std::move(*values));

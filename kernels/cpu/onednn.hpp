@@ -34,8 +34,8 @@ inline dnnl::primitive_attr attributes() {
   return attr;
 }
 
-/// How a primitive computes: what defines it, and for a backward pass the description of its forward
-/// pass. oneDNN 2 takes that in a structure, oneDNN 3 as arguments.
+/// How a primitive computes: what defines it, and for a backward pass the description of its
+/// forward pass. oneDNN 2 takes that in a structure, oneDNN 3 as arguments.
 template <typename Primitive, typename... Definition>
 typename Primitive::primitive_desc describe(const Definition&... definition) {
 #if DNNL_VERSION_MAJOR >= 3

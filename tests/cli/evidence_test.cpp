@@ -13,7 +13,7 @@ using nlohmann::json;
 
 TEST_CASE(
     "draws that can certify nothing are said before they are made, and certify nothing at 0") {
-  const MadeWorkplace place;
+  const MadeWorkplace place(60);
   REQUIRE(place.run("train made.yaml --output run").status == 0);
   const std::string few = " --draws 10 --alpha 0.001" + place.data();
   const std::string said = "10 draws can never certify here: even 10 of 10 reach only";
@@ -61,8 +61,8 @@ TEST_CASE("no command prints a radius that its counts do not prove") {
   edited.replace(radius, edited.find('}', radius) - radius, "0.9");
   write_file_atomically(path, edited);
   for (const std::string& command : {std::string("report run --output page.html"),
-                                    std::string("recertify run/certificates.jsonl --output again"),
-                                    "certify run --draws 50 --resume" + place.data()}) {
+                                     std::string("recertify run/certificates.jsonl --output again"),
+                                     "certify run --draws 50 --resume" + place.data()}) {
     CAPTURE(command);
     const Outcome outcome = place.run(command);
     CHECK(outcome.status == 1);

@@ -176,7 +176,7 @@ TEST_CASE("to_float spans the pixels over [0, 1] plus the shift") {
 }
 
 TEST_CASE("the parts of data sets are read where they are installed") {
-  const std::pair<const char*, std::int64_t> parts[] = {{"cifar-100-first2000", 2000},
+  const std::pair<std::string, std::int64_t> parts[] = {{"cifar-100-first2000", 2000},
                                                         {"svhn-sample", 19}};
   for (const auto& [name, size] : parts) {
     std::filesystem::path directory;
