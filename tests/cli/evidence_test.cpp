@@ -60,9 +60,9 @@ TEST_CASE("no command prints a radius that its counts do not prove") {
   const std::size_t radius = edited.find("\"radius\": ", line) + 10;
   edited.replace(radius, edited.find('}', radius) - radius, "0.9");
   write_file_atomically(path, edited);
-  for (const std::string command : {std::string("report run --output page.html"),
-                                    std::string("recertify run/certificates.jsonl --output again"),
-                                    "certify run --draws 50 --resume" + place.data()}) {
+  for (const std::string& command : {std::string("report run --output page.html"),
+                                     std::string("recertify run/certificates.jsonl --output again"),
+                                     "certify run --draws 50 --resume" + place.data()}) {
     CAPTURE(command);
     const Outcome outcome = place.run(command);
     CHECK(outcome.status == 1);
