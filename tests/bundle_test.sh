@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the bundle and uses it in a root directory that holds nothing but glibc, /proc and an empty /tmp. Exits with 77
+# Makes the bundle and uses it in a root directory that holds nothing but glibc, /proc, /dev/null and an empty /tmp. Exits with 77
 # (skipped) where that cannot be made: it takes root, or user name spaces.
 set -euo pipefail
 cd "${1:?usage: bundle_test.sh SOURCE_DIR}"
@@ -10,8 +10,9 @@ as_root=(unshare --mount --pid --fork)
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 root=$place/root
-mkdir -p "$root"/{proc,tmp,lib64} "$root/lib/x86_64-linux-gnu"
-scripts/bundle.sh "$place/bundle.tar.xz"
+mkdir -p "$root"/{proc,tmp,dev,lib64} "$root/lib/x86_64-linux-gnu"
+touch "$root/dev/null"
+XZ_OPT=-0 scripts/bundle.sh "$place/bundle.tar.xz"
 tar -C "$root" -xJf "$place/bundle.tar.xz"
 mv "$root"/pixeldp-* "$root/opt"
 cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64"
@@ -21,7 +22,8 @@ done
 
 # in_root PROGRAM ARGUMENTS...
 in_root() {
-  "${as_root[@]}" bash -euc 'mount -t proc proc "$1/proc"; exec env -i "$(command -v chroot)" "$@"' bash "$root" "$@"
+  "${as_root[@]}" bash -euc 'mount -t proc proc "$1/proc"; mount --bind /dev/null "$1/dev/null"
+    exec env -i "$(command -v chroot)" "$@"' bash "$root" "$@"
 }
 
 in_root /opt/bin/pixeldp --version
