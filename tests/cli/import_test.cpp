@@ -99,8 +99,9 @@ TEST_CASE("an import that cannot be is refused by name, and writes nothing") {
   instead("foreign.safetensors --architecture vgg --dataset mnist", 2, "wide-resnet");
   instead("foreign.safetensors --architecture resnet --depth 8 --dataset birds", 2, "cifar-10");
   instead(
-      "foreign.safetensors --architecture resnet --depth 8 --dataset mnist --mean 1,2 --std 1,2", 2,
-      "cannot be normalised");
+      "foreign.safetensors --architecture resnet --depth 8 --dataset mnist --mean .1,.2 --std "
+      ".1,.2",
+      2, "cannot be normalised");
   instead("foreign.safetensors --architecture resnet --dataset mnist", 2, "depth 0");
   instead(
       "foreign.safetensors --architecture resnet --depth 8 --dataset mnist --mean 33.3 --std 78.6",
