@@ -215,7 +215,7 @@ TEST_CASE("weights of another architecture are refused by the tensor that tells"
                 "depth is another; the file has ");
   place.refused(import("resnet --depth 8"),
                 "tensor 'bn1.weight' of architecture resnet is missing");
-  place.refused(import("mnist-cnn"), "tensor 'conv1.bias' of architecture mnist-cnn is missing:");
+  place.refused(import("mnist-cnn"), "tensor 'conv2.weight' of architecture mnist-cnn is missing:");
   place.refused(
       "import deep/weights.safetensors --dataset cifar-10 --output x --architecture "
       "wide-resnet --depth 10 --width 1",
