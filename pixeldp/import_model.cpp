@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <optional>
 #include <set>
 
 #include <fmt/ranges.h>
@@ -12,26 +14,34 @@ namespace pixeldp {
 namespace {
 
 /// The names under which our network saves its tensors, whatever the channels and classes.
-std::set<std::string> names_of(layers::NetworkSpec spec) {
-  spec.input_mean.clear();
-  spec.input_deviation.clear();
-  const layers::Network network = layers::make_network(spec, 0);
-  std::set<std::string> names;
-  for (const layers::NamedTensor* tensor : network.saved_tensors()) names.insert(tensor->name);
-  return names;
-}
+struct Names {
+  std::vector<std::string> in_order;  ///< of the layers
+  std::set<std::string, std::less<>> all;
+
+  explicit Names(layers::NetworkSpec spec) {
+    spec.input_mean.clear();
+    spec.input_deviation.clear();
+    const layers::Network network = layers::make_network(spec, 0);
+    for (const layers::NamedTensor* tensor : network.saved_tensors())
+      in_order.push_back(tensor->name);
+    all.insert(in_order.begin(), in_order.end());
+  }
+
+  /// Whether it is one of them behind the prefix.
+  bool contain(std::string_view name, std::string_view prefix) const {
+    return name.starts_with(prefix) && all.contains(name.substr(prefix.size()));
+  }
+};
 
 bool is_trainers_own(std::string_view name) { return name.ends_with("num_batches_tracked"); }
 
 /// Some of the file's names, those that no tensor of the network has first.
-std::string names_in(const SafetensorsFile& file, const std::set<std::string>& known,
-                     std::string_view prefix) {
+std::string names_in(const SafetensorsFile& file, const Names& known, std::string_view prefix) {
   constexpr std::size_t most = 6;
   std::vector<std::string> others, ours;
   for (const auto& [name, tensor] : file.tensors) {
     if (is_trainers_own(name)) continue;
-    const bool is_known = name.starts_with(prefix) && known.contains(name.substr(prefix.size()));
-    (is_known ? ours : others).push_back(name);
+    (known.contain(name, prefix) ? ours : others).push_back(name);
   }
   others.insert(others.end(), ours.begin(), ours.end());
   if (others.empty()) return "no tensor at all";
@@ -41,48 +51,47 @@ std::string names_in(const SafetensorsFile& file, const std::set<std::string>& k
                      left > 0 ? fmt::format(" and {} more", left) : "");
 }
 
-/// What stands before one of our names in a name of the file: nothing, or ends with a dot.
-std::set<std::string> prefixes(const SafetensorsFile& file, const std::set<std::string>& known) {
-  std::set<std::string> found;
-  for (const auto& entry : file.tensors) {
-    const std::string& name = entry.first;
-    for (std::size_t at = 0; at != std::string::npos;) {
-      if (known.contains(name.substr(at))) found.insert(name.substr(0, at));
-      at = name.find('.', at);
-      if (at != std::string::npos) ++at;
-    }
+/// What stands before the longest name of ours that the name ends with; none where it ends with
+/// none.
+std::optional<std::string> prefix_of(const std::string& name, const Names& known) {
+  for (std::size_t at = 0;; ++at) {
+    if (known.contain(name, std::string_view(name).substr(0, at))) return name.substr(0, at);
+    at = name.find('.', at);
+    if (at == std::string::npos) return std::nullopt;
   }
-  return found;
 }
 
 /// The prefix under which the file has all tensors of the network.
 std::string find_prefix(const SafetensorsFile& file, const std::string& what,
-                        const layers::NetworkSpec& spec, const std::set<std::string>& known) {
-  std::vector<std::string> complete;
-  std::string best;
-  std::size_t most = 0;
-  for (const std::string& prefix : prefixes(file, known)) {  // the shortest first
-    const auto found = static_cast<std::size_t>(std::ranges::count_if(
-        known, [&](const std::string& ours) { return file.tensors.contains(prefix + ours); }));
-    if (found == known.size()) complete.push_back(prefix);
-    if (found > most) most = found, best = prefix;
+                        const layers::NetworkSpec& spec, const Names& known) {
+  std::set<std::string> prefixes;
+  for (const auto& entry : file.tensors)
+    if (auto prefix = prefix_of(entry.first, known)) prefixes.insert(std::move(*prefix));
+  if (prefixes.empty()) {
+    fail("{}: there is no tensor of architecture {}, with or without a prefix; the file has {}",
+         what, spec.architecture, names_in(file, known, ""));
   }
+  const auto missing = [&](const std::string& prefix) {
+    return std::ranges::find_if(known.in_order, [&](const std::string& ours) {
+      return !file.tensors.contains(prefix + ours);
+    });
+  };
+  std::vector<std::string> complete;
+  for (const std::string& prefix : prefixes)
+    if (missing(prefix) == known.in_order.end()) complete.push_back(prefix);
   if (complete.size() > 1) {
     fail("{}: it holds the whole network {} times, under the prefixes '{}': keep one of them", what,
          complete.size(), fmt::join(complete, "', '"));
   }
   if (complete.size() == 1) return complete.front();
-  if (most == 0) {
-    fail("{}: there is no tensor '{}', with or without a prefix; the file has {}", what,
-         *known.begin(), names_in(file, known, ""));
-  }
-  const auto missing = std::ranges::find_if(
-      known, [&](const std::string& ours) { return !file.tensors.contains(best + ours); });
+  // Parts of the network may look like another one, under longer prefixes.
+  const std::string& shortest = *std::ranges::min_element(prefixes, {}, &std::string::size);
   fail(
       "{}: tensor '{}' of architecture {} is missing{}: its kind or depth is another; the file has "
       "{}",
-      what, *missing, spec.architecture,
-      best.empty() ? "" : fmt::format(" under the prefix '{}'", best), names_in(file, known, best));
+      what, *missing(shortest), spec.architecture,
+      shortest.empty() ? "" : fmt::format(" under the prefix '{}'", shortest),
+      names_in(file, known, shortest));
 }
 
 enum class Statistic { none, mean, deviation };
@@ -182,13 +191,13 @@ Model import_model(const SafetensorsFile& file, const std::string& what,
     spec.noise_after_layers = 0;
   }
 
-  const std::set<std::string> known = names_of(spec);
+  const Names known(spec);
   const std::string prefix = find_prefix(file, what, spec, known);
   spec.channels = extent(file, what, prefix + "conv1.weight", 4, 1);
   Given mean{"--mean", spec.input_mean}, deviation{"--std", spec.input_deviation};
   SafetensorsFile ours;  // under the names of our layers, and what has no place among them
   for (const auto& [name, tensor] : file.tensors) {
-    if (name.starts_with(prefix) && known.contains(name.substr(prefix.size()))) {
+    if (known.contain(name, prefix)) {
       ours.tensors.emplace(name.substr(prefix.size()), tensor);
       continue;
     }

@@ -110,8 +110,9 @@ class Metadata {
 void check_images_fit(const Model& model, std::string_view dataset, const ImageForm& form) {
   const layers::NetworkSpec& spec = model.spec;
   if (form.height != spec.height || form.width != spec.width || form.channels != spec.channels) {
-    fail("data set {} has images of {}x{}x{}, but model '{}' takes {}x{}x{}", dataset, form.height,
-         form.width, form.channels, model.name, spec.height, spec.width, spec.channels);
+    fail("data set {} has images of {}x{}x{} in {} classes, but model '{}' takes {}x{}x{} in {}",
+         dataset, form.height, form.width, form.channels, form.classes, model.name, spec.height,
+         spec.width, spec.channels, spec.classes);
   }
   if (form.classes != spec.classes) {
     fail(

@@ -106,7 +106,7 @@ TEST_CASE("what does not fit is named when a model is imported") {
       [](File& f, ImportOptions&) {
         f.tensors = {{"features.0.weight", {}}};
       },
-      "no tensor 'bn1.bias', with or without a prefix; the file has features.0.weight");
+      "no tensor of architecture resnet, with or without a prefix; the file has features.0.weight");
   refused([](File& f, ImportOptions&) { f.tensors.clear(); }, "no tensor at all");
   refused(
       [](File& f, ImportOptions&) {
