@@ -59,7 +59,7 @@ TEST_CASE("the README's commands run as written, from top to bottom") {
   for (const char* needed :
        {"mnist/t10k-images-idx3-ubyte.gz", "models/resnet_cifar10/resnet20-12fca82f.safetensors"}) {
     if (data && fs::exists(fs::path(data) / needed)) continue;
-    MESSAGE("skipped: it takes PIXELDP_DATA, a folder with ", needed);
+    MESSAGE("skipped: it takes PIXELDP_DATA, a folder with " << std::string(needed));
     return;
   }
   // What a clone has, without what earlier runs left in it.
