@@ -157,8 +157,7 @@ TEST_CASE("a GPU that is not there is said before anything is written") {
   const auto says = [&](const char* text) {
     return outcome.errors.find(text) != std::string::npos;
   };
-  CHECK(
-      (says("driver") || says("there is no device cuda:17") || says("built without it")));
+  CHECK((says("driver") || says("there is no device cuda:17") || says("built without it")));
   CHECK(!std::filesystem::exists(place.folder / "x"));
 }
 
