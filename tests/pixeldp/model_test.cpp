@@ -89,6 +89,17 @@ TEST_CASE("a data set of other images or another number of classes does not fit 
   CHECK_FAILS(check_images_fit(model, "set", form), "has images of 8x8x3");
 }
 
+TEST_CASE("certificates rest on the larger of the recorded and the measured sensitivity") {
+  Model model = small_model();
+  const double measured = model.calibration.sensitivity;
+  // As far below as the rounding of two processors may go.
+  model.calibration.sensitivity = measured * (1 - 5e-10);
+  CHECK(check_certifiable(model).sensitivity == measured);
+  model.calibration.sensitivity = measured * 1.5;
+  CHECK(check_certifiable(model).sensitivity == measured * 1.5);
+  CHECK(check_certifiable(model).noise_scale == 0.25);
+}
+
 TEST_CASE("standardised images multiply the sensitivity, and are in the model's file") {
   const TemporaryFolder folder;
   Model model = small_model();
