@@ -86,7 +86,7 @@ void run(const PredictOptions& o) {
   CertificateLogHeader conditions;
   conditions.calibration = noisy ? check_certifiable(run.model) : run.model.calibration;
   conditions.options = options;
-  conditions.precision = name(precision_on(stream.device(), chosen_precision(o.precision)));
+  conditions.precision = name(precision_on(stream.device(), precision));
   conditions.draws = noisy ? o.draws : 1;
   std::map<std::string, Dataset> sets;
   std::vector<Input> inputs;
