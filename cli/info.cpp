@@ -76,9 +76,9 @@ void add_info(CLI::App& program) {
       return;
     }
     const auto yes = [](bool value) { return value ? "yes" : "no"; };
-    constexpr std::string_view commit = PIXELDP_COMMIT;
-    fmt::print("pixeldp    {} ({} build, {})\n", PIXELDP_VERSION, PIXELDP_BUILD_TYPE,
-               commit.empty() ? "not from a git checkout" : fmt::format("commit {}", commit));
+    const std::string commit = PIXELDP_COMMIT;
+    fmt::print("pixeldp    {} ({} build, commit {})\n", PIXELDP_VERSION, PIXELDP_BUILD_TYPE,
+               commit.empty() ? "unknown" : commit);
     fmt::print("built by   {}, with oneDNN {}\n", PIXELDP_COMPILER, onednn_version());
     fmt::print("cuda       {}\n", describe(DeviceKind::cuda));
     fmt::print("emulated   {}\n", describe(DeviceKind::emulated));
