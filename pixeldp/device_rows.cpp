@@ -78,7 +78,7 @@ class RowsOfSteps : public DeviceRows {
   void draw(const float* prefixes, const Totals& totals) override {
     for (std::int64_t batch = 0; batch < micro_batches_; ++batch) {
       const std::int64_t first = batch * network_.micro_batch;
-      network_.body->run(noise_, rows_.data() + first, prefixes, features_.data());
+      network_.body->run({noise_, rows_.data() + first}, prefixes, features_.data());
       kernels::draw_statistics(network_.stream, statistics_params(), features_.data(),
                                network_.head_weight.data(), network_.head_bias.data(),
                                slots_.data() + first, totals.votes, totals.sums, totals.squares,
@@ -132,13 +132,16 @@ DeviceNetwork::DeviceNetwork(const Stream& stream_, const kernels::NetworkPlan& 
       noise(network.noise(0, StreamTag::estimation)),
       head_weight(on_device(stream_, network.head_weight)),
       head_bias(on_device(stream_, network.head_bias)) {
+  using kernels::DeviceSchedule, kernels::Precision;
   if (!network.prefix.steps.empty())
-    prefix = std::make_unique<kernels::DevicePlan>(stream, network.prefix, prefix_batch,
-                                                   kernels::Precision::fp32);
+    prefix =
+        prepare_device_plan(stream, network.prefix,
+                            DeviceSchedule::make(network.prefix, prefix_batch, Precision::fp32));
   if (fusion == kernels::Fusion::allowed) multi_draw = prepare_multi_draw(stream, network);
   if (!multi_draw)
-    body = std::make_unique<kernels::DeviceBody>(stream, network, micro_batch,
-                                                 kernels::Precision::bf16, fusion);
+    body = prepare_device_plan(
+        stream, network.body,
+        DeviceSchedule::make(network.body, micro_batch, Precision::bf16, true, fusion));
 }
 
 std::unique_ptr<DeviceRows> make_device_rows(DeviceNetwork& network, const DrawPlan& plan,

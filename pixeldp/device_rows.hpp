@@ -23,7 +23,7 @@ struct DeviceNetwork {
   std::unique_ptr<kernels::DevicePlan> prefix;  ///< null: the image itself
   /// One kernel from the noise to the statistics, or else the steps in turn.
   std::unique_ptr<kernels::MultiDraw> multi_draw;
-  std::unique_ptr<kernels::DeviceBody> body;
+  std::unique_ptr<kernels::DevicePlan> body;
   Buffer<float> head_weight, head_bias;
 };
 

@@ -7,6 +7,7 @@
 #include "engine/buffer.hpp"
 #include "kernels/inference.hpp"
 #include "kernels/placement.hpp"
+#include "tests/reference/convolution.hpp"
 #include "tests/reference/values.hpp"
 #include "tests/throws_error.hpp"
 

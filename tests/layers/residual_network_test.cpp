@@ -67,10 +67,13 @@ std::vector<float> lowered_features(const Stream& stream, const Network& net, co
                        noisy.data());
     body->run(count, noisy.data(), features.data(), workspace.data());
   } else {
-    kernels::DevicePlan prefix(stream, plan.prefix, count, kernels::Precision::fp32);
-    kernels::DeviceBody body(stream, plan, count, precision, kernels::Fusion::allowed);
-    prefix.run(x.data(), clean.data());
-    body.run(noise, device_rows.data(), clean.data(), features.data());
+    using kernels::DeviceSchedule;
+    const auto prefix = prepare_device_plan(
+        stream, plan.prefix, DeviceSchedule::make(plan.prefix, count, kernels::Precision::fp32));
+    const auto body = prepare_device_plan(stream, plan.body,
+                                          DeviceSchedule::make(plan.body, count, precision, true));
+    prefix->run(x.data(), clean.data());
+    body->run({noise, device_rows.data()}, clean.data(), features.data());
     stream.synchronize();
   }
   return copy(features.to(stream, Device()));

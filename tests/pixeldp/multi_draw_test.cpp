@@ -275,18 +275,22 @@ TEST_CASE("the GPU kernels count what the processor counts, of a wide residual n
 
 TEST_CASE("noise inside a wide residual network's first unit counts what the layers do in turn") {
   const Stream emulated(Device::parse("emulated"));
+  const auto fused = [&](const kernels::NetworkPlan& network, Fusion fusion) {
+    const DeviceNetwork device(emulated, network, 4, fusion);
+    return device.body->schedule().launches.front().step.has_value();
+  };
   const auto check = [&](const layers::Network& net, std::int64_t pixel_count) {
     const kernels::NetworkPlan network = lower(Stream(), net);
-    REQUIRE(DeviceNetwork(emulated, network, 4, Fusion::allowed).body->fused());
-    REQUIRE_FALSE(DeviceNetwork(emulated, network, 4, Fusion::none).body->fused());
+    REQUIRE(fused(network, Fusion::allowed));
+    REQUIRE_FALSE(fused(network, Fusion::none));
     const DrawPlan plan{.seed = 3, .first_draw = 5, .draws = 3};
     const auto run = [&](Fusion fusion) {
       return run_wide(*make_device_draw_loop(emulated, network, 4, fusion), {4, 9}, plan,
                       pixel_count);
     };
-    const Results fused = run(Fusion::allowed), layered = run(Fusion::none);
-    REQUIRE(fused.size() == 2);
-    for (const auto& [image, statistics] : fused) check_equal(statistics, layered.at(image));
+    const Results at_once = run(Fusion::allowed), layered = run(Fusion::none);
+    REQUIRE(at_once.size() == 2);
+    for (const auto& [image, statistics] : at_once) check_equal(statistics, layered.at(image));
   };
   layers::Network small = small_wide_resnet(1);
   check(small, 8 * 8);
@@ -295,8 +299,7 @@ TEST_CASE("noise inside a wide residual network's first unit counts what the lay
   check(small_wide_resnet(1, 16, 20), 16 * 20);  // more than one square of the kernel
 
   // Noise in the image has no such kernel.
-  const kernels::NetworkPlan in_image = lower(Stream(), small_wide_resnet(0));
-  CHECK_FALSE(DeviceNetwork(emulated, in_image, 4, Fusion::allowed).body->fused());
+  CHECK_FALSE(fused(lower(Stream(), small_wide_resnet(0)), Fusion::allowed));
 }
 
 TEST_CASE("a consumer may stop the run; exceptions pass through; absurd plans are refused") {
