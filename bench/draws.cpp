@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <omp.h>
 
 #include "bench/network.hpp"
 #include "bench/timing.hpp"
@@ -13,6 +14,30 @@ namespace pixeldp::bench {
 namespace {
 
 using kernels::Precision;
+
+/// A plan in fp32 whose rows are shared out to all threads.
+class AllThreads {
+ public:
+  explicit AllThreads(const kernels::InferencePlan& plan)
+      : inference_(kernels::prepare_inference(plan, Precision::fp32)) {
+    for (int i = 0; i < omp_get_max_threads(); ++i)
+      workspaces_.emplace_back(Device(), static_cast<std::size_t>(inference_->workspace_size()));
+  }
+
+  void run(const Tensor& x, Tensor& y) const {
+    const auto team = std::ssize(workspaces_);
+#pragma omp parallel for
+    for (std::int64_t i = 0; i < team; ++i) {
+      const std::int64_t first = x.rows() * i / team, last = x.rows() * (i + 1) / team;
+      inference_->run(last - first, x.row(first), y.row(first),
+                      workspaces_[static_cast<std::size_t>(i)].data());
+    }
+  }
+
+ private:
+  std::unique_ptr<kernels::Inference> inference_;
+  std::vector<Memory> workspaces_;  // of each thread
+};
 
 /// Draws as a framework without any notion of them makes them: the image is tiled to a batch of
 /// rows, a tensor of noise is made, the whole network runs from the first layer on, step by step,
@@ -24,21 +49,22 @@ class NaiveDraws {
 
   NaiveDraws(const layers::Network& net, std::int64_t rows, Generator generator)
       : rows_(rows),
-        scale_(static_cast<float>(net.noise.scale)),
+        scale_(static_cast<float>(net.noise->scale)),
         generator_(generator),
-        images_(net.input.with_rows(rows)) {
-    first_ = net.prefix[0]->prepare(stream_, images_.shape(), kernels::Precision::fp32);
-    Shape shape = net.noise_shape(rows);
-    noisy_ = Tensor(shape);
-    noise_ = Tensor(shape);
-    zeros_ = Tensor(shape.with_rows(1));
-    for (const auto& layer : net.body) {
-      body_.push_back(layer->prepare(stream_, shape, kernels::Precision::fp32));
-      shape = layer->output_shape(shape);
-      outputs_.emplace_back(shape);
-    }
-    head_ = net.head->prepare(stream_, shape, kernels::Precision::fp32);
-    logits_ = Tensor(net.head->output_shape(shape));
+        images_(net.input().with_rows(rows)),
+        noisy_(net.noise_shape(rows)),
+        noise_(noisy_.shape()),
+        zeros_(noisy_.shape().with_rows(1)),
+        logits_(Shape{rows, net.classes()}) {
+    kernels::NetworkPlan network = lower(stream_, net);
+    first_ = std::make_unique<AllThreads>(network.prefix);
+    network.body.add({.kind = kernels::InferenceStep::Kind::dense,
+                      .name = "head",
+                      .inputs = {static_cast<int>(network.body.steps.size())},
+                      .outputs = network.classes,
+                      .weight = network.head_weight,
+                      .shift = network.head_bias});
+    rest_ = std::make_unique<AllThreads>(network.body);
   }
 
   /// Seconds per draw, of at least this many.
@@ -53,17 +79,12 @@ class NaiveDraws {
     std::vector<std::int64_t> votes(static_cast<std::size_t>(logits_.shape()[1]));
     for (std::int64_t done = 0; done < draws; done += rows_) {
       images_.fill(0.1f);
-      first_->run(images_.data(), noisy_.data());
+      first_->run(images_, noisy_);
       make_noise(done);
       for (std::int64_t i = 0; i < noisy_.size(); ++i) noisy_.data()[i] += noise_.data()[i];
       for (std::int64_t i = 0; i < noisy_.size(); ++i)
         noisy_.data()[i] = std::max(noisy_.data()[i], 0.0f);
-      const float* x = noisy_.data();
-      for (std::size_t i = 0; i < body_.size(); ++i) {
-        body_[i]->run(x, outputs_[i].data());
-        x = outputs_[i].data();
-      }
-      head_->run(x, logits_.data());
+      rest_->run(noisy_, logits_);
       for (std::int64_t r = 0; r < rows_; ++r) {
         ++votes[static_cast<std::size_t>(std::max_element(logits_.row(r), logits_.row(r + 1)) -
                                          logits_.row(r))];
@@ -94,10 +115,8 @@ class NaiveDraws {
   float scale_;
   Generator generator_;
   std::mt19937 engine_{1};
-  std::unique_ptr<kernels::Prepared> first_, head_;
-  std::vector<std::unique_ptr<kernels::Prepared>> body_;
+  std::unique_ptr<AllThreads> first_, rest_;
   Tensor images_, noisy_, noise_, zeros_, logits_;
-  std::vector<Tensor> outputs_;
 };
 
 /// Noise and draw statistics of a micro-batch, the parts of a draw that are neither convolutions
@@ -108,6 +127,7 @@ class NoiseAndStatistics {
       : net_(net),
         width_(net.head->options().in),
         elements_(net.noise_shape(1).row_size()),
+        noise_(lower(stream_, net).noise(1, StreamTag::estimation)),
         prefix_(Shape{1, elements_}),
         noisy_(Shape{rows_, elements_}),
         features_(Shape{rows_, width_}),
@@ -131,8 +151,8 @@ class NoiseAndStatistics {
   void once() {
     const std::int64_t classes = net_.classes();
     std::uint64_t* votes = totals_.data();
-    net_.noise.forward(stream_, {.seed = 1, .tag = StreamTag::estimation, .rows = noise_rows_},
-                       elements_, prefix_.data(), noisy_.data());
+    kernels::add_noise(stream_, noise_, noise_rows_.data(), rows_, elements_, prefix_.data(),
+                       noisy_.data());
     kernels::draw_statistics(stream_, {rows_, width_, classes}, features_.data(),
                              net_.head->weight().value.data(), net_.head->bias().value.data(),
                              slots_.data(), votes, votes + classes, votes + 2 * classes);
@@ -141,6 +161,7 @@ class NoiseAndStatistics {
   Stream stream_;
   const layers::Network& net_;
   std::int64_t rows_ = MultiDrawPredictor::default_micro_batch({}), width_, elements_;
+  kernels::NoiseParams noise_;
   Tensor prefix_, noisy_, features_;
   std::vector<kernels::NoiseRow> noise_rows_;
   std::vector<std::int64_t> slots_;

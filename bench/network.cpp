@@ -13,8 +13,8 @@ using kernels::Precision;
 
 layers::Network noisy_network(const layers::NetworkSpec& spec) {
   layers::Network net = layers::make_network(spec, 1);
-  net.noise.distribution = kernels::NoiseDistribution::gaussian;
-  net.noise.scale = 0.2537;
+  net.noise->distribution = kernels::NoiseDistribution::gaussian;
+  net.noise->scale = 0.2537;
   return net;
 }
 
@@ -42,13 +42,14 @@ std::vector<Precision> precisions() {
 
 Quantisation some_scales(const layers::Network& net) {
   Quantisation made;
-  for (const kernels::InferenceStep& step : plan_body(net).steps)
+  const kernels::NetworkPlan plan = lower(Stream(), net);
+  for (const kernels::InferenceStep& step : plan.body.steps)
     if (step.multiplies()) made.scales[step.name] = 0.03f;
   return made;
 }
 
 Draws::Draws(const layers::Network& net, Precision precision)
-    : image_size_(net.input.row_size()),
+    : image_size_(net.input().row_size()),
       scales_(some_scales(net)),
       predictor_(Stream(), net, 0, {precision, &scales_}) {}
 
@@ -67,7 +68,7 @@ double Draws::operator()(std::int64_t images, std::int64_t draws) const {
 
 Rows::Rows(const layers::Network& net, Precision precision, std::int64_t rows)
     : rows_(rows),
-      plan_(plan_body(net)),
+      plan_(lower(Stream(), net).body),
       x_(Shape{rows, plan_.sizes.front()}),
       y_(Shape{rows, plan_.sizes.back()}) {
   const Quantisation scales = some_scales(net);

@@ -38,7 +38,7 @@ class Training {
     apply_calibration(config.calibration, network_);
     for (const layers::Parameter* parameter : network_.parameters())
       velocity_.emplace_back(parameter->value.shape());
-    batch_.images = Tensor(network_.input.with_rows(config.batch));
+    batch_.images = Tensor(network_.input().with_rows(config.batch));
   }
   Training(const Training&) = delete;
   Training& operator=(const Training&) = delete;
@@ -50,8 +50,11 @@ class Training {
   }
   /// Of the noise layer's forward pass alone, which also activates.
   double noise() {
-    const layers::Noise::Draws draws = {.seed = 1, .rows = batch_.rows};
-    return seconds([&] { network_.noise.forward(Stream(), draws, clean_, noisy_); });
+    const Stream stream;
+    const layers::Pass pass{.stream = stream, .draws = {.seed = 1, .rows = batch_.rows}};
+    const Tensor* const x = &clean_;
+    layers::Saved nothing;
+    return seconds([&] { network_.noise->forward(pass, {&x, 1}, noisy_, nothing); });
   }
   /// Of the projection alone.
   double projection() {

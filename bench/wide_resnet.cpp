@@ -75,7 +75,8 @@ Convolution at_best_batch(const kernels::Conv2dShape& shape) {
 class ConvolutionsAlone {
  public:
   explicit ConvolutionsAlone(const layers::Network& net) {
-    for (const kernels::InferenceStep& step : plan_body(net).steps)
+    const kernels::NetworkPlan plan = lower(Stream(), net);
+    for (const kernels::InferenceStep& step : plan.body.steps)
       if (step.kind == kernels::InferenceStep::Kind::convolution)
         convolutions_.push_back(at_best_batch(step.convolution));
   }

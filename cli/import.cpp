@@ -71,7 +71,7 @@ void run(const ImportOptions& o) {
                                    {"input_mean", model.spec.input_mean},
                                    {"input_deviation", model.spec.input_deviation},
                                    {"mechanism", pixeldp::name(model.calibration.mechanism)},
-                                   {"noise_scale", model.network.noise.scale}};
+                                   {"noise_scale", model.network.noise->scale}};
     fmt::print("{}\n", report.dump());
   } else {
     fmt::print("model             {}\n", path.string());

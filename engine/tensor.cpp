@@ -69,6 +69,11 @@ Tensor Tensor::clone() const { return to(Stream(), Device()); }
 
 void Tensor::fill(float value) { std::ranges::fill(values(), value); }
 
+void Tensor::reshape(const Shape& shape) {
+  if (shape.size() != size()) fail("{} values have no shape {}", size(), shape.text());
+  shape_ = shape;
+}
+
 void Tensor::resize(const Shape& shape, Device device) {
   if (empty() || shape_ != shape || this->device() != device) *this = Tensor(shape, device);
 }

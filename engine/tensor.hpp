@@ -73,6 +73,8 @@ class Tensor {
   /// The next two are for tensors in host memory.
   Tensor clone() const;
   void fill(float value);
+  /// The same values in another shape of the same size.
+  void reshape(const Shape& shape);
   /// Makes this a tensor of the given shape on the given device, keeping the memory if neither
   /// changes. The contents are unspecified afterwards.
   void resize(const Shape& shape, Device device = {});

@@ -4,6 +4,7 @@
 #include "kernels/cuda/batch_norm.hpp"
 #include "kernels/cuda/bounds.hpp"
 #include "kernels/cuda/convolution.hpp"
+#include "kernels/cuda/device_plan.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
 #include "kernels/cuda/elementwise.hpp"
 #include "kernels/cuda/libraries/training.hpp"
@@ -106,6 +107,13 @@ std::unique_ptr<NoisyConv2d> prepare_noisy_conv2d(const Stream& stream, const Co
   PIXELDP_ON_GPU(stream, prepare_noisy_conv2d(stream.native(), shape, weight, scaling, epilogue));
   fail("the device {} makes no noise inside a convolution: use add_noise and prepare_conv2d",
        stream.device().name());
+}
+
+std::unique_ptr<DevicePlan> prepare_device_plan(const Stream& stream, const InferencePlan& plan,
+                                                const std::vector<StepWeights>& weights,
+                                                DeviceSchedule schedule) {
+  PIXELDP_ON_GPU(stream, prepare_device_plan(stream.native(), plan, weights, std::move(schedule)));
+  fail("a processor calculates plans by prepare_inference");
 }
 
 // ---- Convolution

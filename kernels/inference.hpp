@@ -9,6 +9,7 @@
 
 #include "kernels/activation.hpp"
 #include "kernels/convolution.hpp"
+#include "kernels/noise.hpp"
 #include "kernels/pooling.hpp"
 #include "kernels/prepared.hpp"
 
@@ -20,33 +21,72 @@ struct InferenceStep {
     convolution,  ///< activation((x (*) weight) * scale[c] + shift[c] + residual)
     dense,        ///< activation(weight x + shift): weight [outputs, inputs]
     scaling,      ///< activation(x * scale[c] + shift[c]) for the last axis
+    addition,     ///< activation(x + residual)
     shortcut,     ///< as shortcut_forward
-    pool          ///< as global_average_pool
+    pool,         ///< as global_average_pool
+    standardise,  ///< as kernels/standardise.hpp
+    noise         ///< as add_noise
   };
 
   Kind kind = Kind::convolution;
-  std::string name = {};              ///< of the layer; one that multiplies is known by it
-  int input = 0;                      ///< which value it reads
-  int residual = -1;                  ///< of a convolution: which value is added; -1: none
-  Activation activation = {};         ///< of the first three
+  std::string name = {};  ///< of the layer; one that multiplies is known by it
+  /// Which values it reads: x, and then what is added (always by an addition, where there is one
+  /// by a convolution).
+  std::vector<int> inputs = {};
+  Activation activation = {};         ///< of the first four, and of noise
   Conv2dShape convolution = {};       ///< of a convolution
   ShortcutShape shortcut_shape = {};  ///< of a shortcut
   std::int64_t outputs = 0;           ///< of a dense layer; for others the last axis
   std::vector<float> weight = {}, scale = {}, shift = {};  ///< empty scale: 1, empty shift: 0
+  NoiseDistribution distribution = NoiseDistribution::none;
+  float noise_scale = 0.0f;
 
   bool multiplies() const { return kind == Kind::convolution || kind == Kind::dense; }
+  int input() const { return inputs.front(); }
+  bool has_residual() const { return inputs.size() > 1; }
+  int residual() const { return inputs.at(1); }
 };
 
-/// What a network calculates in inference mode, as steps that each make one more value. Value 0 is
-/// the input, value i + 1 the result of step i, and the last one is the result of all.
+/// What is calculated in inference mode, as steps that each make one more value. Value 0 is the
+/// input, value i + 1 the result of step i, and the last one is the result of all.
 struct InferencePlan {
   std::vector<std::int64_t> sizes;  ///< elements of a row of each value
   std::vector<InferenceStep> steps;
 
-  explicit InferencePlan(std::int64_t input_size) : sizes{input_size} {}
+  explicit InferencePlan(std::int64_t input_size = 0) : sizes{input_size} {}
   /// Returns the number of the value that the step makes.
   int add(InferenceStep step);
+  /// How many steps read a value.
+  std::int64_t readers(int value) const;
 };
+
+/// The same function in fewer steps: a scaling or an addition that alone reads the sums of a
+/// convolution becomes part of that.
+InferencePlan fold(InferencePlan plan);
+
+/// A PixelDP classifier lowered for inference, which is all that certification knows of it: once
+/// per image the prefix, then per draw the noise, the body, and the head with its statistics
+/// (kernels/draw_statistics.hpp).
+struct NetworkPlan {
+  InferencePlan prefix, body;
+  NoiseDistribution distribution = NoiseDistribution::none;
+  float noise_scale = 0.0f;
+  Activation noise_activation = {};  ///< follows the noise, in the same pass
+  std::int64_t classes = 0;
+  std::vector<float> head_weight = {}, head_bias = {};  ///< [classes, features], [classes]
+
+  std::int64_t image_size() const { return prefix.sizes.front(); }
+  std::int64_t noise_size() const { return body.sizes.front(); }
+  std::int64_t features() const { return body.sizes.back(); }
+  NoiseParams noise(std::uint64_t seed, StreamTag tag) const {
+    return {distribution, noise_scale, seed, tag, noise_activation};
+  }
+};
+
+/// Takes a plan apart at its one noise step, and its last step off as the head. Throws an Error
+/// where there is no such step or more than one, where anything after the noise reads what was
+/// before it, which no noise would hide, and where the last step is no plain dense layer.
+NetworkPlan divide(InferencePlan plan);
 
 /// Takes what a multiplying step reads, some rows at a time.
 using InferenceObserver = std::function<void(std::size_t step, std::span<const float> values)>;

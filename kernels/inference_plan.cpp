@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "engine/error.hpp"
 #include "kernels/inference.hpp"
 #include "kernels/pooling_arguments.hpp"
@@ -6,9 +8,13 @@ namespace pixeldp::kernels {
 
 int InferencePlan::add(InferenceStep step) {
   using Kind = InferenceStep::Kind;
+  const std::size_t operands = step.inputs.size();
+  if (operands < 1 || operands > 2 || (step.kind == Kind::addition && operands < 2) ||
+      (operands > 1 && step.kind != Kind::addition && step.kind != Kind::convolution))
+    fail("step {} of a plan cannot read {} values", step.name, operands);
   const Conv2dShape& c = step.convolution;
   const ShortcutShape& s = step.shortcut_shape;
-  const std::int64_t in = sizes.at(static_cast<std::size_t>(step.input));
+  const std::int64_t in = sizes.at(static_cast<std::size_t>(step.input()));
   std::int64_t expected = in, out = in;
   switch (step.kind) {
     case Kind::convolution:
@@ -31,17 +37,28 @@ int InferencePlan::add(InferenceStep step) {
       break;
     case Kind::scaling:
       break;
+    case Kind::addition:
+    case Kind::standardise:
+    case Kind::noise:
+      step.outputs = in;
+      break;
   }
   const bool by_channel = step.kind == Kind::pool || step.kind == Kind::scaling;
   if (by_channel && (step.outputs < 1 || in % step.outputs != 0))
     fail("step {} of a plan takes {} channels, not rows of {} values", step.name, step.outputs, in);
   if (in != expected)
     fail("step {} of a plan takes rows of {} values, not {}", step.name, expected, in);
-  if (step.residual >= 0 && sizes.at(static_cast<std::size_t>(step.residual)) != out)
+  if (step.has_residual() && sizes.at(static_cast<std::size_t>(step.residual())) != out)
     fail("step {} of a plan adds rows of another size", step.name);
   sizes.push_back(out);
   steps.push_back(std::move(step));
   return static_cast<int>(steps.size());
+}
+
+std::int64_t InferencePlan::readers(int value) const {
+  return std::ranges::count_if(steps, [&](const InferenceStep& step) {
+    return std::ranges::find(step.inputs, value) != step.inputs.end();
+  });
 }
 
 std::string inference_obstacle(Precision precision) {

@@ -23,18 +23,18 @@ struct NoisyScaling {
 ///   y[r] = epilogue(bf16(x[r]) (*) weight)                                 as prepare_conv2d
 ///
 /// These are the bits of add_noise, batch_norm_inference and prepare_conv2d with Precision::bf16
-/// (without noise up to the sign of zeros).
+/// (without noise up to the sign of zeros), rounded to bf16.
 ///
-/// prefix [any, in_h, in_w, in_c]; y [batch, out_h, out_w, out_c]; x, where not null, gets what the
-/// convolution takes, before it is rounded, [batch, in_h, in_w, in_c]. All in single precision, in
-/// device memory, aligned to 16 bytes, none of them overlapping. Runs follow each other in the
-/// stream that this was prepared for, which outlives it; a run returns before the work is done, and
-/// throws an Error for noise that add_noise refuses and arrays that lie crooked.
+/// prefix [any, in_h, in_w, in_c] in single precision; in bf16 (its bits) y [batch, out_h, out_w,
+/// out_c] and x, where not null, which gets what the convolution takes, [batch, in_h, in_w, in_c].
+/// All in device memory, aligned to 16 bytes, none of them overlapping. Runs follow each other in
+/// the stream that this was prepared for, which outlives it; a run returns before the work is done,
+/// and throws an Error for noise that add_noise refuses and arrays that lie crooked.
 class NoisyConv2d {
  public:
   virtual ~NoisyConv2d() = default;
-  virtual void run(const NoiseParams& noise, const NoiseRow* rows, const float* prefix, float* y,
-                   float* x = nullptr) const = 0;
+  virtual void run(const NoiseParams& noise, const NoiseRow* rows, const float* prefix,
+                   std::uint16_t* y, std::uint16_t* x = nullptr) const = 0;
 };
 
 /// Whether the device has a kernel for this convolution, of any batch. A caller without one goes

@@ -6,34 +6,34 @@
 namespace pixeldp::layers {
 namespace {
 
-// What Saved holds: of a pass in training mode, or of one in inference mode.
+// What is saved: of a pass in training mode, or of one in inference mode.
 enum : std::size_t { mean, invstd, workspace, training_tensors };
 enum : std::size_t { scale, shift, zeros, inference_tensors };
 
 }  // namespace
 
 BatchNorm::BatchNorm(std::string name, const Options& options)
-    : name_(std::move(name)),
+    : Layer(std::move(name)),
       options_(options),
-      weight_(name_ + ".weight", {options.channels}),
-      bias_(name_ + ".bias", {options.channels}),
-      running_mean_(name_ + ".running_mean", {options.channels}),
-      running_variance_(name_ + ".running_var", {options.channels}) {
+      weight_(this->name() + ".weight", {options.channels}),
+      bias_(this->name() + ".bias", {options.channels}),
+      running_mean_(this->name() + ".running_mean", {options.channels}),
+      running_variance_(this->name() + ".running_var", {options.channels}) {
   weight_.value.fill(1.0f);
   running_variance_.value.fill(1.0f);
   running_variance_.not_negative = true;
   weight_.decays = bias_.decays = false;
 }
 
-Shape BatchNorm::output_shape(const Shape& input) const {
-  if (input[input.rank() - 1] != options_.channels) {
-    fail("layer {} takes {} channels, not those of {}", name_, options_.channels, input.text());
+Shape BatchNorm::output_shape(std::span<const Shape> x) const {
+  if (x[0][x[0].rank() - 1] != options_.channels) {
+    fail("layer {} takes {} channels, not those of {}", name(), options_.channels, x[0].text());
   }
-  return input;
+  return x[0];
 }
 
-kernels::BatchNormParams BatchNorm::params(const Shape& input) const {
-  return {.rows = output_shape(input).size() / options_.channels,
+kernels::BatchNormParams BatchNorm::params(const Shape& x) const {
+  return {.rows = output_shape({&x, 1}).size() / options_.channels,
           .channels = options_.channels,
           .epsilon = options_.epsilon,
           .momentum = options_.momentum,
@@ -49,78 +49,61 @@ void BatchNorm::fold(const Stream& stream, Tensor& to_scale, Tensor& to_shift) c
                            to_scale.data(), to_shift.data());
 }
 
-void BatchNorm::forward(const Stream& stream, const Tensor& x, Tensor& y, Saved& saved) {
-  const kernels::BatchNormParams p = params(x.shape());
-  y.resize(x.shape(), stream.device());
-  if (saved.mode == Mode::inference) {
-    saved.hold(inference_tensors);
-    fold(stream, saved.tensors[scale], saved.tensors[shift]);
-    kernels::batch_norm_inference(stream, p, x.data(), saved.tensors[scale].data(),
-                                  saved.tensors[shift].data(), y.data());
+void BatchNorm::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
+                        Saved& saved) {
+  const Stream& stream = pass.stream;
+  const kernels::BatchNormParams p = params(x[0]->shape());
+  y.resize(x[0]->shape(), stream.device());
+  if (pass.mode == Mode::inference) {
+    saved.resize(inference_tensors);
+    fold(stream, saved[scale], saved[shift]);
+    kernels::batch_norm_inference(stream, p, x[0]->data(), saved[scale].data(), saved[shift].data(),
+                                  y.data());
     return;
   }
-  saved.hold(training_tensors);
-  auto& kept = saved.tensors;
+  saved.resize(training_tensors);
   for (const std::size_t statistic : {mean, invstd})
-    kept[statistic].resize({options_.channels}, stream.device());
-  kept[workspace].resize({kernels::batch_norm_workspace_size(p)}, stream.device());
-  kernels::batch_norm_forward(stream, p, x.data(), weight_.value.data(), bias_.value.data(),
+    saved[statistic].resize({options_.channels}, stream.device());
+  saved[workspace].resize({kernels::batch_norm_workspace_size(p)}, stream.device());
+  kernels::batch_norm_forward(stream, p, x[0]->data(), weight_.value.data(), bias_.value.data(),
                               running_mean_.value.data(), running_variance_.value.data(),
-                              kept[mean].data(), kept[invstd].data(), y.data(),
-                              kept[workspace].data());
+                              saved[mean].data(), saved[invstd].data(), y.data(),
+                              saved[workspace].data());
 }
 
-void BatchNorm::backward(const Stream& stream, const Tensor& x, const Tensor& y, Saved& saved,
-                         Tensor& dy, Tensor* dx) {
-  kernels::BatchNormParams p = params(x.shape());
-  auto& kept = saved.tensors;
-  if (saved.mode == Mode::inference) {
-    if (!dx) return;
-    dx->resize(x.shape(), stream.device());
+void BatchNorm::backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y,
+                         Saved& saved, Tensor& dy, std::span<Tensor* const>) {
+  const Stream& stream = pass.stream;
+  kernels::BatchNormParams p = params(x[0]->shape());
+  if (pass.mode == Mode::inference) {
     kernels::activation_backward(stream, p.activation, y.size(), y.data(), dy.data());
-    if (kept[zeros].empty() || kept[zeros].device() != stream.device())
-      kept[zeros] = Tensor({options_.channels}, stream.device());
+    if (saved[zeros].empty() || saved[zeros].device() != stream.device())
+      saved[zeros] = Tensor({options_.channels}, stream.device());
     p.activation = kernels::Activation::identity();
-    kernels::batch_norm_inference(stream, p, dy.data(), kept[scale].data(), kept[zeros].data(),
-                                  dx->data());
+    kernels::batch_norm_inference(stream, p, dy.data(), saved[scale].data(), saved[zeros].data(),
+                                  dy.data());
     return;
   }
-  for (Parameter* parameter : parameters())
-    parameter->gradient.resize(parameter->value.shape(), stream.device());
-  if (!dx) dx = &dy;  // it is used up anyway
-  dx->resize(x.shape(), stream.device());
-  kernels::batch_norm_backward(stream, p, x.data(), kept[mean].data(), kept[invstd].data(),
-                               weight_.value.data(), bias_.value.data(), dy.data(), dx->data(),
-                               weight_.gradient.data(), bias_.gradient.data(),
-                               kept[workspace].data());
+  const auto gradient_of = [&](Parameter& parameter) -> float* {
+    if (!pass.trains(parameter)) return nullptr;
+    parameter.gradient.resize(parameter.value.shape(), stream.device());
+    return parameter.gradient.data();
+  };
+  kernels::batch_norm_backward(stream, p, x[0]->data(), saved[mean].data(), saved[invstd].data(),
+                               weight_.value.data(), bias_.value.data(), dy.data(), dy.data(),
+                               gradient_of(weight_), gradient_of(bias_), saved[workspace].data());
 }
 
-std::unique_ptr<kernels::Prepared> BatchNorm::prepare(const Stream& stream, const Shape& input,
-                                                      kernels::Precision) const {
+kernels::InferenceStep BatchNorm::lower(const Stream& stream, std::span<const Shape> x) const {
+  output_shape(x);
   Tensor to_scale, to_shift;
   fold(stream, to_scale, to_shift);
-  return std::make_unique<PreparedScaling>(stream, params(input), std::move(to_scale),
-                                           std::move(to_shift));
-}
-
-int BatchNorm::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
-  output_shape(input);
-  return plan.add(planned(x));
-}
-
-kernels::InferenceStep BatchNorm::planned(int x) const {
-  Tensor scale, shift;
-  fold(Stream(), scale, shift);
-  const auto values = [](const Tensor& t) {
-    return std::vector<float>(t.values().begin(), t.values().end());
-  };
   return {.kind = kernels::InferenceStep::Kind::scaling,
-          .name = name_,
-          .input = x,
+          .name = name(),
           .activation = options_.activation,
           .outputs = options_.channels,
-          .scale = values(scale),
-          .shift = values(shift)};
+          .scale = host_values(stream, to_scale),
+          .shift = host_values(stream, to_shift)};
 }
 
 }  // namespace pixeldp::layers

@@ -4,14 +4,16 @@
 #include "kernels/elementwise.hpp"
 
 namespace pixeldp::layers {
+
 Conv2d::Conv2d(std::string name, const Options& options)
-    : name_(std::move(name)),
+    : Layer(std::move(name)),
       options_(options),
-      weight_(name_ + ".weight", {options.out_c, options.in_c, options.kernel, options.kernel}) {}
+      weight_(this->name() + ".weight",
+              {options.out_c, options.in_c, options.kernel, options.kernel}) {}
 
 kernels::Conv2dShape Conv2d::kernel_shape(const Shape& x) const {
   if (x.rank() != 4 || x[3] != options_.in_c) {
-    fail("layer {} takes images of {} channels, not {}", name_, options_.in_c, x.text());
+    fail("layer {} takes images of {} channels, not {}", name(), options_.in_c, x.text());
   }
   return {.batch = x[0],
           .in_h = x[1],
@@ -30,66 +32,42 @@ kernels::Padding Conv2d::padding(std::int64_t extent) const {
   return {options_.kernel / 2, (options_.kernel - 1) / 2};
 }
 
-Shape Conv2d::output_shape(const Shape& input) const {
-  const auto shape = kernel_shape(input);
+Shape Conv2d::output_shape(std::span<const Shape> x) const {
+  const auto shape = kernel_shape(x[0]);
   return {shape.batch, shape.out_h(), shape.out_w(), shape.out_c};
 }
 
-void Conv2d::forward(const Stream& stream, const Tensor& x, Tensor& y, Saved&) {
-  y.resize(output_shape(x.shape()), stream.device());
-  kernels::conv2d_forward(stream, kernel_shape(x.shape()), options_.precision, x.data(),
+void Conv2d::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y, Saved&) {
+  const auto shape = kernel_shape(x[0]->shape());
+  y.resize({shape.batch, shape.out_h(), shape.out_w(), shape.out_c}, pass.stream.device());
+  kernels::conv2d_forward(pass.stream, shape, options_.precision, x[0]->data(),
                           weight_.value.data(), y.data());
-  kernels::activate(stream, options_.activation, y.size(), y.data());
+  kernels::activate(pass.stream, options_.activation, y.size(), y.data());
 }
 
-void Conv2d::backward(const Stream& stream, const Tensor& x, const Tensor& y, Saved& saved,
-                      Tensor& dy, Tensor* dx) {
-  const auto shape = kernel_shape(x.shape());
+void Conv2d::backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved&,
+                      Tensor& dy, std::span<Tensor* const> dx) {
+  const Stream& stream = pass.stream;
+  const auto shape = kernel_shape(x[0]->shape());
   kernels::activation_backward(stream, options_.activation, y.size(), y.data(), dy.data());
-  if (saved.mode == Mode::training) {
+  if (pass.trains(weight_)) {
     weight_.gradient.resize(weight_.value.shape(), stream.device());
-    kernels::conv2d_backward_weight(stream, shape, options_.precision, x.data(), dy.data(),
+    kernels::conv2d_backward_weight(stream, shape, options_.precision, x[0]->data(), dy.data(),
                                     weight_.gradient.data());
   }
-  if (dx) {
-    dx->resize(x.shape(), stream.device());
+  if (dx[0]) {
+    dx[0]->resize(x[0]->shape(), stream.device());
     kernels::conv2d_backward_data(stream, shape, options_.precision, dy.data(),
-                                  weight_.value.data(), dx->data());
+                                  weight_.value.data(), dx[0]->data());
   }
 }
 
-std::unique_ptr<kernels::Prepared> Conv2d::prepare(const Stream& stream, const Shape& input,
-                                                   kernels::Precision precision) const {
-  return prepare_with(stream, input, {.activation = options_.activation}, precision);
-}
-
-std::unique_ptr<kernels::Prepared> Conv2d::prepare_with(const Stream& stream, const Shape& input,
-                                                        const kernels::Conv2dEpilogue& epilogue,
-                                                        kernels::Precision precision) const {
-  return kernels::prepare_conv2d(stream, kernel_shape(input), weight_.value.data(), epilogue,
-                                 precision);
-}
-
-int Conv2d::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
-  return plan.add(planned(x, input));
-}
-
-kernels::InferenceStep Conv2d::planned(int x, const Shape& input, const BatchNorm* norm,
-                                       int residual) const {
-  kernels::InferenceStep step{
-      .kind = kernels::InferenceStep::Kind::convolution,
-      .name = name_,
-      .input = x,
-      .residual = residual,
-      .activation = options_.activation,
-      .convolution = kernel_shape(input.with_rows(1)),
-      .weight = {weight_.value.values().begin(), weight_.value.values().end()}};
-  if (!norm) return step;
-  kernels::InferenceStep scaling = norm->planned(0);
-  step.activation = scaling.activation;
-  step.scale = std::move(scaling.scale);
-  step.shift = std::move(scaling.shift);
-  return step;
+kernels::InferenceStep Conv2d::lower(const Stream& stream, std::span<const Shape> x) const {
+  return {.kind = kernels::InferenceStep::Kind::convolution,
+          .name = name(),
+          .activation = options_.activation,
+          .convolution = kernel_shape(x[0].with_rows(1)),
+          .weight = host_values(stream, weight_.value)};
 }
 
 }  // namespace pixeldp::layers

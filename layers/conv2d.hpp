@@ -2,7 +2,7 @@
 
 #include "kernels/activation.hpp"
 #include "kernels/convolution.hpp"
-#include "layers/batch_norm.hpp"
+#include "layers/layer.hpp"
 
 namespace pixeldp::layers {
 
@@ -21,34 +21,24 @@ class Conv2d : public Layer {
 
   Conv2d(std::string name, const Options& options);
 
-  std::string name() const override { return name_; }
-  Shape output_shape(const Shape& input) const override;
-  void forward(const Stream& stream, const Tensor& x, Tensor& y, Saved& saved) override;
-  void backward(const Stream& stream, const Tensor& x, const Tensor& y, Saved& saved, Tensor& dy,
-                Tensor* dx) override;
-  std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
-                                             kernels::Precision precision) const override;
-  int plan(kernels::InferencePlan& plan, int x, const Shape& input) const override;
-  /// prepare, with this after the products in place of the activation.
-  std::unique_ptr<kernels::Prepared> prepare_with(const Stream& stream, const Shape& input,
-                                                  const kernels::Conv2dEpilogue& epilogue,
-                                                  kernels::Precision precision) const;
-  /// The layer as a step of a plan, with a batch normalisation and its activation, and a value to
-  /// add, after the products.
-  kernels::InferenceStep planned(int x, const Shape& input, const BatchNorm* norm = nullptr,
-                                 int residual = -1) const;
+  Shape output_shape(std::span<const Shape> x) const override;
+  void forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
+               Saved& saved) override;
+  bool uses_up_gradient() const override { return !options_.activation.is_identity(); }
+  void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved& saved,
+                Tensor& dy, std::span<Tensor* const> dx) override;
+  kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const override;
   std::vector<Parameter*> parameters() override { return {&weight_}; }
 
   const Options& options() const { return options_; }
   Parameter& weight() { return weight_; }
   const Parameter& weight() const { return weight_; }
   /// The kernel's shape for this input.
-  kernels::Conv2dShape kernel_shape(const Shape& input) const;
+  kernels::Conv2dShape kernel_shape(const Shape& x) const;
 
  private:
   kernels::Padding padding(std::int64_t extent) const;
 
-  std::string name_;
   Options options_;
   Parameter weight_;
 };

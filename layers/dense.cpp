@@ -4,65 +4,61 @@
 #include "kernels/elementwise.hpp"
 
 namespace pixeldp::layers {
+
 Dense::Dense(std::string name, const Options& options)
-    : name_(std::move(name)),
+    : Layer(std::move(name)),
       options_(options),
-      weight_(name_ + ".weight", {options.out, options.in}),
-      bias_(name_ + ".bias", {options.out}) {
+      weight_(this->name() + ".weight", {options.out, options.in}),
+      bias_(this->name() + ".bias", {options.out}) {
   bias_.decays = false;
 }
 
 kernels::DenseShape Dense::kernel_shape(const Shape& x) const {
   if (x.row_size() != options_.in) {
-    fail("layer {} takes rows of {} values, not {} ({})", name_, options_.in, x.row_size(),
+    fail("layer {} takes rows of {} values, not {} ({})", name(), options_.in, x.row_size(),
          x.text());
   }
   return {x[0], options_.in, options_.out};
 }
 
-Shape Dense::output_shape(const Shape& input) const {
-  return {kernel_shape(input).rows, options_.out};
+Shape Dense::output_shape(std::span<const Shape> x) const {
+  return {kernel_shape(x[0]).rows, options_.out};
 }
 
-void Dense::forward(const Stream& stream, const Tensor& x, Tensor& y, Saved&) {
-  y.resize(output_shape(x.shape()), stream.device());
-  kernels::dense_forward(stream, kernel_shape(x.shape()), options_.precision, x.data(),
-                         weight_.value.data(), bias_.value.data(), y.data());
-  kernels::activate(stream, options_.activation, y.size(), y.data());
+void Dense::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y, Saved&) {
+  const auto shape = kernel_shape(x[0]->shape());
+  y.resize({shape.rows, shape.out}, pass.stream.device());
+  kernels::dense_forward(pass.stream, shape, options_.precision, x[0]->data(), weight_.value.data(),
+                         bias_.value.data(), y.data());
+  kernels::activate(pass.stream, options_.activation, y.size(), y.data());
 }
 
-void Dense::backward(const Stream& stream, const Tensor& x, const Tensor& y, Saved& saved,
-                     Tensor& dy, Tensor* dx) {
-  const auto shape = kernel_shape(x.shape());
+void Dense::backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved&,
+                     Tensor& dy, std::span<Tensor* const> dx) {
+  const Stream& stream = pass.stream;
+  const auto shape = kernel_shape(x[0]->shape());
   kernels::activation_backward(stream, options_.activation, y.size(), y.data(), dy.data());
-  if (saved.mode == Mode::training) {
+  if (pass.trains(weight_) || pass.trains(bias_)) {
     weight_.gradient.resize(weight_.value.shape(), stream.device());
     bias_.gradient.resize(bias_.value.shape(), stream.device());
-    kernels::dense_backward_weight(stream, shape, options_.precision, x.data(), dy.data(),
+    kernels::dense_backward_weight(stream, shape, options_.precision, x[0]->data(), dy.data(),
                                    weight_.gradient.data(), bias_.gradient.data());
   }
-  if (dx) {
-    dx->resize(x.shape(), stream.device());
+  if (dx[0]) {
+    dx[0]->resize(x[0]->shape(), stream.device());
     kernels::dense_backward_data(stream, shape, options_.precision, dy.data(), weight_.value.data(),
-                                 dx->data());
+                                 dx[0]->data());
   }
 }
 
-std::unique_ptr<kernels::Prepared> Dense::prepare(const Stream& stream, const Shape& input,
-                                                  kernels::Precision precision) const {
-  return kernels::prepare_dense(stream, kernel_shape(input), weight_.value.data(),
-                                bias_.value.data(), options_.activation, precision);
-}
-
-int Dense::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
-  kernel_shape(input);
-  return plan.add({.kind = kernels::InferenceStep::Kind::dense,
-                   .name = name_,
-                   .input = x,
-                   .activation = options_.activation,
-                   .outputs = options_.out,
-                   .weight = {weight_.value.values().begin(), weight_.value.values().end()},
-                   .shift = {bias_.value.values().begin(), bias_.value.values().end()}});
+kernels::InferenceStep Dense::lower(const Stream& stream, std::span<const Shape> x) const {
+  kernel_shape(x[0]);
+  return {.kind = kernels::InferenceStep::Kind::dense,
+          .name = name(),
+          .activation = options_.activation,
+          .outputs = options_.out,
+          .weight = host_values(stream, weight_.value),
+          .shift = host_values(stream, bias_.value)};
 }
 
 }  // namespace pixeldp::layers

@@ -18,14 +18,13 @@ class Dense : public Layer {
 
   Dense(std::string name, const Options& options);
 
-  std::string name() const override { return name_; }
-  Shape output_shape(const Shape& input) const override;
-  void forward(const Stream& stream, const Tensor& x, Tensor& y, Saved& saved) override;
-  void backward(const Stream& stream, const Tensor& x, const Tensor& y, Saved& saved, Tensor& dy,
-                Tensor* dx) override;
-  std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
-                                             kernels::Precision precision) const override;
-  int plan(kernels::InferencePlan& plan, int x, const Shape& input) const override;
+  Shape output_shape(std::span<const Shape> x) const override;
+  void forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
+               Saved& saved) override;
+  bool uses_up_gradient() const override { return !options_.activation.is_identity(); }
+  void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved& saved,
+                Tensor& dy, std::span<Tensor* const> dx) override;
+  kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const override;
   std::vector<Parameter*> parameters() override { return {&weight_, &bias_}; }
 
   const Options& options() const { return options_; }
@@ -35,9 +34,8 @@ class Dense : public Layer {
   Parameter& bias() { return bias_; }
 
  private:
-  kernels::DenseShape kernel_shape(const Shape& input) const;
+  kernels::DenseShape kernel_shape(const Shape& x) const;
 
-  std::string name_;
   Options options_;
   Parameter weight_, bias_;
 };

@@ -8,50 +8,31 @@ namespace {
 
 kernels::GlobalPoolShape pool_shape(const Shape& x) { return {x[0], x[1] * x[2], x[3]}; }
 
-class PreparedPool : public kernels::Prepared {
- public:
-  PreparedPool(const Stream& stream, const kernels::GlobalPoolShape& shape)
-      : stream_(stream), shape_(shape) {}
-  void run(const float* x, float* y, const float*) const override {
-    kernels::global_average_pool(stream_, shape_, x, y);
-  }
-
- private:
-  Stream stream_;
-  kernels::GlobalPoolShape shape_;
-};
-
 }  // namespace
 
-Shape GlobalAveragePool::output_shape(const Shape& input) const {
-  if (input.rank() != 4) fail("layer {} takes images, not {}", name_, input.text());
-  return {input[0], input[3]};
+Shape GlobalAveragePool::output_shape(std::span<const Shape> x) const {
+  if (x[0].rank() != 4) fail("layer {} takes images, not {}", name(), x[0].text());
+  return {x[0][0], x[0][3]};
 }
 
-void GlobalAveragePool::forward(const Stream& stream, const Tensor& x, Tensor& y, Saved&) {
-  y.resize(output_shape(x.shape()), stream.device());
-  kernels::global_average_pool(stream, pool_shape(x.shape()), x.data(), y.data());
+void GlobalAveragePool::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
+                                Saved&) {
+  const Shape& shape = x[0]->shape();
+  y.resize({shape[0], shape[3]}, pass.stream.device());
+  kernels::global_average_pool(pass.stream, pool_shape(shape), x[0]->data(), y.data());
 }
 
-void GlobalAveragePool::backward(const Stream& stream, const Tensor& x, const Tensor&, Saved&,
-                                 Tensor& dy, Tensor* dx) {
-  if (!dx) return;
-  dx->resize(x.shape(), stream.device());
-  kernels::global_average_pool_backward(stream, pool_shape(x.shape()), dy.data(), dx->data());
+void GlobalAveragePool::backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor&,
+                                 Saved&, Tensor& dy, std::span<Tensor* const> dx) {
+  if (!dx[0]) return;
+  dx[0]->resize(x[0]->shape(), pass.stream.device());
+  kernels::global_average_pool_backward(pass.stream, pool_shape(x[0]->shape()), dy.data(),
+                                        dx[0]->data());
 }
 
-std::unique_ptr<kernels::Prepared> GlobalAveragePool::prepare(const Stream& stream,
-                                                              const Shape& input,
-                                                              kernels::Precision) const {
-  output_shape(input);
-  return std::make_unique<PreparedPool>(stream, pool_shape(input));
-}
-
-int GlobalAveragePool::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
-  return plan.add({.kind = kernels::InferenceStep::Kind::pool,
-                   .name = name_,
-                   .input = x,
-                   .outputs = output_shape(input)[1]});
+kernels::InferenceStep GlobalAveragePool::lower(const Stream&, std::span<const Shape> x) const {
+  return {
+      .kind = kernels::InferenceStep::Kind::pool, .name = name(), .outputs = output_shape(x)[1]};
 }
 
 }  // namespace pixeldp::layers

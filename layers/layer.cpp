@@ -3,8 +3,6 @@
 #include <functional>
 #include <numeric>
 
-#include "engine/error.hpp"
-
 namespace pixeldp::layers {
 
 NamedTensor::NamedTensor(std::string tensor_name, std::vector<std::int64_t> extents)
@@ -14,14 +12,9 @@ NamedTensor::NamedTensor(std::string tensor_name, std::vector<std::int64_t> exte
   value = Tensor(flat);
 }
 
-int Layer::plan(kernels::InferencePlan&, int, const Shape&) const {
-  fail("layer {} cannot follow the noise: it has no plan", name());
-}
-
-void Saved::hold(std::size_t tensor_count, std::size_t part_count) {
-  tensors.resize(tensor_count);
-  parts.resize(part_count);
-  for (Saved& part : parts) part.mode = mode;
+std::vector<float> host_values(const Stream& stream, const Tensor& tensor) {
+  const Tensor on_host = tensor.to(stream, Device());
+  return {on_host.values().begin(), on_host.values().end()};
 }
 
 }  // namespace pixeldp::layers

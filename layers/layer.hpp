@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,7 +9,6 @@
 #include "engine/tensor.hpp"
 #include "kernels/inference.hpp"
 #include "kernels/noise.hpp"
-#include "kernels/prepared.hpp"
 
 namespace pixeldp::layers {
 
@@ -32,6 +30,8 @@ struct Parameter : NamedTensor {
   float gradient_scale = 1.0f;
   /// Subject to weight decay (biases, and the scales of batch normalisation, are not).
   bool decays = true;
+  /// Stays as it is in training: no gradient is calculated for it.
+  bool frozen = false;
 
   using NamedTensor::NamedTensor;
 };
@@ -49,58 +49,70 @@ enum class Mode {
   inference  ///< it takes the running ones; a row's result depends on that row alone
 };
 
-/// What a layer keeps from a forward pass for the backward pass that follows. The caller owns it,
-/// one for each layer, and sets the mode; it is kept from step to step to save allocations.
-struct Saved {
+/// Which random numbers the noise of a pass uses. `factor` multiplies its scale (ramp-up in
+/// training).
+struct NoiseDraws {
+  std::uint64_t seed = 0;
+  StreamTag tag = StreamTag::training;
+  float factor = 1.0f;
+  std::span<const kernels::NoiseRow> rows = {};  ///< one per row, in the device's memory
+};
+
+/// A forward pass, and the backward pass that follows it, as layers are told of it.
+struct Pass {
+  const Stream& stream;
   Mode mode = Mode::training;
-  std::vector<Tensor> tensors;
-  std::vector<Saved> parts;  ///< of the layers that a layer is made of, in the same mode
+  NoiseDraws draws = {};
 
-  /// Makes room for so many of both, which then stay where they are.
-  void hold(std::size_t tensor_count, std::size_t part_count = 0);
+  /// Whether the parameter gets a gradient: in inference mode only inputs do.
+  bool trains(const Parameter& parameter) const {
+    return mode == Mode::training && !parameter.frozen;
+  }
 };
 
-/// The noise and the layer after it, prepared as one.
-class PreparedNoisy {
- public:
-  virtual ~PreparedNoisy() = default;
-  /// As add_noise: row i of y is what the layer makes of prefix row rows[i].source and its noise.
-  /// rows, prefix and y lie in the memory of the stream's device.
-  virtual void run(const kernels::NoiseParams& noise, const kernels::NoiseRow* rows,
-                   const float* prefix, float* y) const = 0;
-};
+/// What a layer keeps from a forward pass for the backward pass that follows. The caller owns it,
+/// one for each layer, and keeps it from step to step to save allocations.
+using Saved = std::vector<Tensor>;
 
-/// One differentiable step of a network. Layers keep parameters but no activations: the caller owns
-/// x, y and what is saved.
+/// A leaf of a network: one differentiable operation with its parameters, from one value or several
+/// to one. Its file holds all that is known of it. Layers keep no activations: the caller owns x, y
+/// and what is saved.
 class Layer {
  public:
+  explicit Layer(std::string name) : name_(std::move(name)) {}
   virtual ~Layer() = default;
-  virtual std::string name() const = 0;
-  /// Throws an Error when the layer cannot take this input.
-  virtual Shape output_shape(const Shape& input) const = 0;
-  /// In training mode this may change the layer's buffers.
-  virtual void forward(const Stream& stream, const Tensor& x, Tensor& y, Saved& saved) = 0;
-  /// Follows a forward pass with the same x, y and saved. Writes the gradient in x, unless dx is
-  /// null, and in training mode the parameters' gradients: in inference mode only inputs have one.
-  /// dy is used up.
-  virtual void backward(const Stream& stream, const Tensor& x, const Tensor& y, Saved& saved,
-                        Tensor& dy, Tensor* dx) = 0;
-  /// The forward pass in inference mode for a fixed number of rows, with parameters and buffers as
-  /// they are now. They, x and y lie in the memory of the stream's device.
-  virtual std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
-                                                     kernels::Precision precision) const = 0;
-  /// Appends what prepare() prepares to a plan: x is the number of a value of this shape (of one
-  /// row). Returns the number of the result. Parameters and buffers are in host memory. Layers that
-  /// never follow the noise have no plan and throw an Error that names them.
-  virtual int plan(kernels::InferencePlan& plan, int x, const Shape& input) const;
-  /// prepare with add_noise in front of it, to the same bits. Null where there is no kernel for
-  /// this layer, input, precision and device: then the one follows the other.
-  virtual std::unique_ptr<PreparedNoisy> prepare_noisy(const Stream&, const Shape& /*input*/,
-                                                       kernels::Precision) const {
-    return nullptr;
-  }
+
+  const std::string& name() const { return name_; }
+  /// How many values it reads.
+  virtual std::size_t operands() const { return 1; }
+  /// Throws an Error when the layer cannot take these inputs.
+  virtual Shape output_shape(std::span<const Shape> x) const = 0;
+  /// Gives y its shape and memory. In training mode this may change the layer's buffers.
+  virtual void forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
+                       Saved& saved) = 0;
+
+  /// Whether backward makes of dy the gradient in every x, in place; else it writes them elsewhere.
+  virtual bool gradient_in_place() const { return false; }
+  /// Whether backward changes dy.
+  virtual bool uses_up_gradient() const { return false; }
+  /// Follows a forward pass with the same x, y and saved. Gives memory and values to the gradient
+  /// of each parameter that the pass trains, and to dx[i], the gradient in x[i], unless that is
+  /// null or they are made in place.
+  virtual void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y,
+                        Saved& saved, Tensor& dy, std::span<Tensor* const> dx) = 0;
+
+  /// The layer in inference mode, of a row of these shapes, as a step of a plan that has yet to be
+  /// told what it reads. Parameters and buffers lie in host memory or on the stream's device.
+  virtual kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const = 0;
+
   virtual std::vector<Parameter*> parameters() { return {}; }
   virtual std::vector<LayerBuffer*> buffers() { return {}; }
+
+ private:
+  std::string name_;
 };
+
+/// A tensor's values in host memory.
+std::vector<float> host_values(const Stream& stream, const Tensor& tensor);
 
 }  // namespace pixeldp::layers

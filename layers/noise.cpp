@@ -4,27 +4,30 @@
 
 namespace pixeldp::layers {
 
-kernels::NoiseParams Noise::params(const Draws& draws) const {
-  return {.distribution = distribution,
-          .scale = static_cast<float>(scale) * draws.factor,
-          .seed = draws.seed,
-          .tag = draws.tag,
-          .activation = activation};
+void Noise::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y, Saved&) {
+  const NoiseDraws& draws = pass.draws;
+  const auto rows = static_cast<std::int64_t>(draws.rows.size());
+  y.resize(x[0]->shape().with_rows(rows), pass.stream.device());
+  kernels::add_noise(pass.stream,
+                     {.distribution = distribution,
+                      .scale = static_cast<float>(scale) * draws.factor,
+                      .seed = draws.seed,
+                      .tag = draws.tag,
+                      .activation = activation_},
+                     draws.rows.data(), rows, x[0]->shape().row_size(), x[0]->data(), y.data());
 }
 
-void Noise::forward(const Stream& stream, const Draws& draws, std::int64_t elements, const float* x,
-                    float* y) const {
-  kernels::add_noise(stream, params(draws), draws.rows.data(),
-                     static_cast<std::int64_t>(draws.rows.size()), elements, x, y);
+void Noise::backward(const Pass& pass, std::span<const Tensor* const>, const Tensor& y, Saved&,
+                     Tensor& dy, std::span<Tensor* const>) {
+  kernels::activation_backward(pass.stream, activation_, y.size(), y.data(), dy.data());
 }
 
-void Noise::forward(const Stream& stream, const Draws& draws, const Tensor& x, Tensor& y) const {
-  y.resize(x.shape().with_rows(static_cast<std::int64_t>(draws.rows.size())), stream.device());
-  forward(stream, draws, x.shape().row_size(), x.data(), y.data());
-}
-
-void Noise::backward(const Stream& stream, const Tensor& y, Tensor& dy) const {
-  kernels::activation_backward(stream, activation, y.size(), y.data(), dy.data());
+kernels::InferenceStep Noise::lower(const Stream&, std::span<const Shape>) const {
+  return {.kind = kernels::InferenceStep::Kind::noise,
+          .name = name(),
+          .activation = activation_,
+          .distribution = distribution,
+          .noise_scale = static_cast<float>(scale)};
 }
 
 }  // namespace pixeldp::layers

@@ -1,38 +1,34 @@
 #pragma once
 
-#include <span>
-
-#include "engine/tensor.hpp"
-#include "kernels/noise.hpp"
+#include "layers/layer.hpp"
 
 namespace pixeldp::layers {
 
-/// The noise layer: y = activation(x + scale * z). It is told its distribution and scale and knows
-/// nothing of how they were calibrated. Unlike other layers it draws, so the addresses of its draws
-/// are arguments.
-class Noise {
+/// The noise: row i of y is activation(x + scale * z) for the row of x and the draw that rows[i] of
+/// the pass names. It is told its distribution and scale and knows nothing of how they were
+/// calibrated.
+class Noise : public Layer {
  public:
+  Noise(std::string name, kernels::Activation activation)
+      : Layer(std::move(name)), activation_(activation) {}
+
   kernels::NoiseDistribution distribution = kernels::NoiseDistribution::none;
   double scale = 0.0;
-  kernels::Activation activation;
 
-  /// Which random numbers a pass uses. `factor` multiplies the scale (noise ramp-up in training).
-  struct Draws {
-    std::uint64_t seed = 0;
-    StreamTag tag = StreamTag::training;
-    float factor = 1.0f;
-    std::span<const kernels::NoiseRow> rows = {};  ///< one per row of y, in the device's memory
-  };
+  const kernels::Activation& activation() const { return activation_; }
 
-  /// What the kernels are told of such a pass.
-  kernels::NoiseParams params(const Draws& draws) const;
-  /// y [rows.size(), ...] from x [any, ...]: row i of y is a draw of row rows[i].source of x.
-  void forward(const Stream& stream, const Draws& draws, const Tensor& x, Tensor& y) const;
-  /// The same over raw rows of `elements` values.
-  void forward(const Stream& stream, const Draws& draws, std::int64_t elements, const float* x,
-               float* y) const;
-  /// Turns dy into the gradient in x, in place (the noise itself does not depend on x).
-  void backward(const Stream& stream, const Tensor& y, Tensor& dy) const;
+  Shape output_shape(std::span<const Shape> x) const override { return x[0]; }
+  void forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
+               Saved& saved) override;
+  /// The noise itself does not depend on x. Row i of x is the source of row i of y.
+  bool gradient_in_place() const override { return true; }
+  bool uses_up_gradient() const override { return !activation_.is_identity(); }
+  void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved& saved,
+                Tensor& dy, std::span<Tensor* const> dx) override;
+  kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const override;
+
+ private:
+  kernels::Activation activation_;
 };
 
 }  // namespace pixeldp::layers

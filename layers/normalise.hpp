@@ -1,7 +1,5 @@
 #pragma once
 
-#include <span>
-
 #include "layers/layer.hpp"
 
 namespace pixeldp::layers {
@@ -13,21 +11,20 @@ class Normalise : public Layer {
   /// As many means as deviations, which are above 0.
   Normalise(std::string name, std::span<const double> mean, std::span<const double> deviation);
 
-  std::string name() const override { return name_; }
-  Shape output_shape(const Shape& input) const override;
-  void forward(const Stream& stream, const Tensor& x, Tensor& y, Saved& saved) override;
-  void backward(const Stream& stream, const Tensor& x, const Tensor& y, Saved& saved, Tensor& dy,
-                Tensor* dx) override;
-  std::unique_ptr<kernels::Prepared> prepare(const Stream& stream, const Shape& input,
-                                             kernels::Precision precision) const override;
-  int plan(kernels::InferencePlan& plan, int x, const Shape& input) const override;
+  Shape output_shape(std::span<const Shape> x) const override;
+  void forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
+               Saved& saved) override;
+  bool gradient_in_place() const override { return true; }
+  bool uses_up_gradient() const override { return true; }
+  void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved& saved,
+                Tensor& dy, std::span<Tensor* const> dx) override;
+  kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const override;
   std::vector<LayerBuffer*> buffers() override { return {&scale_, &shift_, &zeros_}; }
 
   /// max 1 / deviation, as it is calculated with.
-  double largest_scale() const;
+  double largest_scale(const Stream& stream) const;
 
  private:
-  std::string name_;
   LayerBuffer scale_, shift_, zeros_;  // none of them saved
 };
 

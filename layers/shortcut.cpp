@@ -6,11 +6,11 @@ namespace pixeldp::layers {
 
 kernels::ShortcutShape Shortcut::kernel_shape(const Shape& x) const {
   if (x.rank() != 4 || x[3] != options_.in_c) {
-    fail("block {} takes images of {} channels, not {}", block_, options_.in_c, x.text());
+    fail("layer {} takes images of {} channels, not {}", name(), options_.in_c, x.text());
   }
   if (x[1] % options_.stride != 0 || x[2] % options_.stride != 0) {
-    fail("block {} has stride {} and takes images of a height and width that it divides, not {}",
-         block_, options_.stride, x.text());
+    fail("layer {} has stride {} and takes images of a height and width that it divides, not {}",
+         name(), options_.stride, x.text());
   }
   return {.batch = x[0],
           .in_h = x[1],
@@ -21,35 +21,27 @@ kernels::ShortcutShape Shortcut::kernel_shape(const Shape& x) const {
           .kind = options_.kind};
 }
 
-Shape Shortcut::output_shape(const Shape& input) const {
-  const kernels::ShortcutShape shape = kernel_shape(input);
+Shape Shortcut::output_shape(std::span<const Shape> x) const {
+  const kernels::ShortcutShape shape = kernel_shape(x[0]);
   return {shape.batch, shape.out_h(), shape.out_w(), shape.out_c};
 }
 
-const Tensor& Shortcut::forward(const Stream& stream, const Tensor& x, Tensor& memory) const {
-  if (is_identity()) return x;
-  memory.resize(output_shape(x.shape()), stream.device());
-  kernels::shortcut_forward(stream, kernel_shape(x.shape()), x.data(), memory.data());
-  return memory;
+void Shortcut::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y, Saved&) {
+  y.resize(output_shape({&x[0]->shape(), 1}), pass.stream.device());
+  kernels::shortcut_forward(pass.stream, kernel_shape(x[0]->shape()), x[0]->data(), y.data());
 }
 
-int Shortcut::plan(kernels::InferencePlan& plan, int x, const Shape& input) const {
-  if (is_identity()) return x;
-  return plan.add({.kind = kernels::InferenceStep::Kind::shortcut,
-                   .name = block_ + ".shortcut",
-                   .input = x,
-                   .shortcut_shape = kernel_shape(input.with_rows(1))});
+void Shortcut::backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor&, Saved&,
+                        Tensor& dy, std::span<Tensor* const> dx) {
+  if (!dx[0]) return;
+  dx[0]->resize(x[0]->shape(), pass.stream.device());
+  kernels::shortcut_backward(pass.stream, kernel_shape(x[0]->shape()), dy.data(), dx[0]->data());
 }
 
-void Shortcut::add_gradient(const Stream& stream, const Tensor& dy, Tensor& dx,
-                            Tensor& memory) const {
-  const float* gradient = dy.data();
-  if (!is_identity()) {
-    memory.resize(dx.shape(), stream.device());
-    kernels::shortcut_backward(stream, kernel_shape(dx.shape()), dy.data(), memory.data());
-    gradient = memory.data();
-  }
-  kernels::add(stream, kernels::Activation::identity(), dx.size(), dx.data(), gradient, dx.data());
+kernels::InferenceStep Shortcut::lower(const Stream&, std::span<const Shape> x) const {
+  return {.kind = kernels::InferenceStep::Kind::shortcut,
+          .name = name(),
+          .shortcut_shape = kernel_shape(x[0].with_rows(1))};
 }
 
 }  // namespace pixeldp::layers

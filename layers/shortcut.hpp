@@ -5,32 +5,30 @@
 
 namespace pixeldp::layers {
 
-/// The way around the convolutions of a residual block, without parameters: less resolution, and
-/// zeros for the channels that are lacking. Where nothing changes it is the identity.
-class Shortcut {
+/// The way around the convolutions of a residual unit where resolution or channels change, without
+/// parameters: less resolution, and zeros for the channels that are lacking.
+class Shortcut : public Layer {
  public:
   struct Options {
     std::int64_t in_c = 1, out_c = 1, stride = 1;
     kernels::ShortcutKind kind = kernels::ShortcutKind::average;
+
+    /// Whether it changes nothing: then a network has none.
+    bool is_identity() const { return in_c == out_c && stride == 1; }
   };
 
-  /// `block` is named in errors.
-  Shortcut(std::string block, const Options& options)
-      : block_(std::move(block)), options_(options) {}
+  Shortcut(std::string name, const Options& options) : Layer(std::move(name)), options_(options) {}
 
-  bool is_identity() const { return options_.in_c == options_.out_c && options_.stride == 1; }
-  kernels::ShortcutShape kernel_shape(const Shape& input) const;
-  Shape output_shape(const Shape& input) const;
-
-  /// x itself where this is the identity, else what is written to `memory`.
-  const Tensor& forward(const Stream& stream, const Tensor& x, Tensor& memory) const;
-  /// x itself where this is the identity, else a step's result.
-  int plan(kernels::InferencePlan& plan, int x, const Shape& input) const;
-  /// Adds the gradient in x, from dy, to dx, which has x's shape.
-  void add_gradient(const Stream& stream, const Tensor& dy, Tensor& dx, Tensor& memory) const;
+  Shape output_shape(std::span<const Shape> x) const override;
+  void forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
+               Saved& saved) override;
+  void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved& saved,
+                Tensor& dy, std::span<Tensor* const> dx) override;
+  kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const override;
 
  private:
-  std::string block_;
+  kernels::ShortcutShape kernel_shape(const Shape& x) const;
+
   Options options_;
 };
 

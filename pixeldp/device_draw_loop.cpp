@@ -9,35 +9,32 @@ namespace {
 
 class DeviceDrawLoop : public DrawLoop {
  public:
-  DeviceDrawLoop(const Stream& stream, const layers::Network& network, std::int64_t micro_batch,
-                 Fusion fusion)
-      : network_(stream, network, micro_batch, fusion),
-        prefix_(stream, network.prefix, network.input.with_rows(prefix_batch),
-                kernels::Precision::fp32) {}
+  DeviceDrawLoop(const Stream& stream, const kernels::NetworkPlan& network,
+                 std::int64_t micro_batch, kernels::Fusion fusion)
+      : network_(stream, network, micro_batch, fusion) {}
 
   void run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
            const StatisticsConsumer& consume) const override;
 
  private:
   class Window;
-  static constexpr std::int64_t prefix_batch = 16;  // images
 
-  DeviceNetwork network_;
-  PreparedChain prefix_;
+  // Used by one run at a time.
+  mutable DeviceNetwork network_;
 };
 
 /// The memory of a window of images, which every window of a run uses in turn, and the graph that
 /// goes from their pixels to their statistics and certificates.
 class DeviceDrawLoop::Window {
  public:
-  Window(const DeviceDrawLoop& loop, std::int64_t images, const DrawPlan& plan)
-      : network_(loop.network_),
-        prefix_(loop.prefix_),
+  Window(DeviceNetwork& network, std::int64_t images, const DrawPlan& plan)
+      : network_(network),
         plan_(plan),
         images_(images),
         rows_(make_device_rows(network_, plan, images)),
-        host_pixels_(
-            Shape{(images + prefix_batch - 1) / prefix_batch * prefix_batch, network_.image_size}),
+        host_pixels_(Shape{(images + DeviceNetwork::prefix_batch - 1) /
+                               DeviceNetwork::prefix_batch * DeviceNetwork::prefix_batch,
+                           network_.image_size}),
         pixels_(host_pixels_.shape(), stream().device()),
         prefixes_(Shape{host_pixels_.rows(), network_.noise_size}, stream().device()),
         draws_(stream().device(), images),
@@ -50,9 +47,6 @@ class DeviceDrawLoop::Window {
       totals_[kind] = Buffer<std::uint64_t>(device, images * network_.classes);
       host_totals_[kind].resize(static_cast<std::size_t>(images * network_.classes));
     }
-    std::int64_t image_size = 0;
-    for (const std::int64_t size : prefix_.sizes) image_size = std::max(image_size, size);
-    for (Tensor& half : halves_) half = Tensor(Shape{prefix_batch, image_size}, device);
     plan_.bounds.images = plan.bounds.images > 0 ? images : 0;
     graph_ = Graph(stream(), [this] {
       for (auto& totals : totals_) totals.zero(stream());
@@ -93,16 +87,9 @@ class DeviceDrawLoop::Window {
 
   /// Gives everything before the noise to the stream; returns where the result will lie.
   const float* make_prefixes() {
-    if (prefix_.layers.empty()) return pixels_.data();
-    for (std::int64_t image = 0; image < images_; image += prefix_batch) {
-      const float* x = pixels_.row(image);
-      for (std::size_t i = 0; i < prefix_.layers.size(); ++i) {
-        const bool last = i + 1 == prefix_.layers.size();
-        float* const y = last ? prefixes_.row(image) : halves_[i % 2].data();
-        prefix_.layers[i]->run(x, y);
-        x = y;
-      }
-    }
+    if (!network_.prefix) return pixels_.data();
+    for (std::int64_t image = 0; image < images_; image += DeviceNetwork::prefix_batch)
+      network_.prefix->run(pixels_.row(image), prefixes_.row(image));
     return prefixes_.data();
   }
 
@@ -134,13 +121,11 @@ class DeviceDrawLoop::Window {
     kernels::check_bad_image(bad_image, plan_.bounds);
   }
 
-  const DeviceNetwork& network_;
-  const PreparedChain& prefix_;
+  DeviceNetwork& network_;
   DrawPlan plan_;
   std::int64_t images_;
   std::unique_ptr<DeviceRows> rows_;
   Tensor host_pixels_, pixels_, prefixes_;
-  Tensor halves_[2];                 // layers before the noise read one and write the other
   Buffer<std::uint64_t> totals_[3];  // votes, sums and squares
   std::vector<std::uint64_t> host_totals_[3];
   Buffer<std::uint64_t> draws_, bad_image_;
@@ -153,7 +138,7 @@ class DeviceDrawLoop::Window {
 void DeviceDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
                          const StatisticsConsumer& consume) const {
   const std::int64_t per_window = std::min(window_images(network_.noise_size, plan.draws), images);
-  Window window(*this, per_window, plan);
+  Window window(network_, per_window, plan);
   for (std::int64_t first = 0; first < images; first += per_window) {
     if (plan.interruptible && interrupted()) return;
     const std::int64_t count = std::min(per_window, images - first);
@@ -168,8 +153,8 @@ void DeviceDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageS
 }  // namespace
 
 std::unique_ptr<DrawLoop> make_device_draw_loop(const Stream& stream,
-                                                const layers::Network& network,
-                                                std::int64_t micro_batch, Fusion fusion) {
+                                                const kernels::NetworkPlan& network,
+                                                std::int64_t micro_batch, kernels::Fusion fusion) {
   return std::make_unique<DeviceDrawLoop>(stream, network, micro_batch, fusion);
 }
 

@@ -4,17 +4,22 @@
 
 #include "kernels/draw_statistics.hpp"
 #include "kernels/noise.hpp"
-#include "layers/multi_draw.hpp"
 
 namespace pixeldp {
 namespace {
+
+kernels::NoiseParams noise_of(const DeviceNetwork& network, const DrawPlan& plan) {
+  kernels::NoiseParams noise = network.noise;
+  noise.seed = plan.seed, noise.tag = plan.tag;
+  return noise;
+}
 
 /// All draws of all images in one kernel.
 class RowsOfOneKernel : public DeviceRows {
  public:
   RowsOfOneKernel(const DeviceNetwork& network, const DrawPlan& plan, std::int64_t images)
       : network_(network),
-        params_{.noise = network.noise.params({.seed = plan.seed, .tag = plan.tag}),
+        params_{.noise = noise_of(network, plan),
                 .first_draw = plan.first_draw,
                 .draws = plan.draws,
                 .images = images},
@@ -46,25 +51,20 @@ class RowsOfOneKernel : public DeviceRows {
   Buffer<std::uint64_t> bad_row_;
 };
 
-/// Micro-batches of rows through one layer after the other, where the noise may be part of the
-/// first.
-class RowsOfLayers : public DeviceRows {
+/// Micro-batches of rows through one step after the other.
+class RowsOfSteps : public DeviceRows {
  public:
-  RowsOfLayers(const DeviceNetwork& network, const DrawPlan& plan, std::int64_t images)
+  RowsOfSteps(DeviceNetwork& network, const DrawPlan& plan, std::int64_t images)
       : network_(network),
         plan_(plan),
-        noise_(network.noise.params({.seed = plan.seed, .tag = plan.tag})),
+        noise_(noise_of(network, plan)),
         micro_batches_((images * plan.draws + network.micro_batch - 1) / network.micro_batch),
         host_rows_(static_cast<std::size_t>(micro_batches_ * network.micro_batch)),
         host_slots_(host_rows_.size()),
         rows_(network.stream.device(), std::ssize(host_rows_)),
         slots_(network.stream.device(), std::ssize(host_slots_)),
-        bad_rows_(network.stream.device(), micro_batches_) {
-    std::int64_t row_size = network.first_size;
-    for (const std::int64_t size : network.body.sizes) row_size = std::max(row_size, size);
-    for (Tensor& half : halves_)
-      half = Tensor(Shape{network.micro_batch, row_size}, network.stream.device());
-  }
+        bad_rows_(network.stream.device(), micro_batches_),
+        features_(Shape{network.micro_batch, network.features}, network.stream.device()) {}
 
   void upload(std::span<const std::uint32_t> ids, std::int64_t count) override {
     describe_rows(plan_, ids, count, 0, host_rows_, host_slots_);
@@ -78,21 +78,11 @@ class RowsOfLayers : public DeviceRows {
   void draw(const float* prefixes, const Totals& totals) override {
     for (std::int64_t batch = 0; batch < micro_batches_; ++batch) {
       const std::int64_t first = batch * network_.micro_batch;
-      const kernels::NoiseRow* const rows = rows_.data() + first;
-      const float* x = halves_[0].data();
-      if (network_.noisy)
-        network_.noisy->run(noise_, rows, prefixes, halves_[0].data());
-      else
-        kernels::add_noise(network_.stream, noise_, rows, network_.micro_batch, network_.noise_size,
-                           prefixes, halves_[0].data());
-      for (std::size_t i = 0; i < network_.body.layers.size(); ++i) {
-        float* const y = halves_[(i + 1) % 2].data();
-        network_.body.layers[i]->run(x, y);
-        x = y;
-      }
-      kernels::draw_statistics(network_.stream, statistics_params(), x, network_.head_weight.data(),
-                               network_.head_bias.data(), slots_.data() + first, totals.votes,
-                               totals.sums, totals.squares, bad_rows_.data() + batch);
+      network_.body->run({noise_, rows_.data() + first}, prefixes, features_.data());
+      kernels::draw_statistics(network_.stream, statistics_params(), features_.data(),
+                               network_.head_weight.data(), network_.head_bias.data(),
+                               slots_.data() + first, totals.votes, totals.sums, totals.squares,
+                               bad_rows_.data() + batch);
     }
   }
 
@@ -108,10 +98,10 @@ class RowsOfLayers : public DeviceRows {
 
  private:
   kernels::DrawStatisticsParams statistics_params() const {
-    return {network_.micro_batch, network_.head_width, network_.classes};
+    return {network_.micro_batch, network_.features, network_.classes};
   }
 
-  const DeviceNetwork& network_;
+  DeviceNetwork& network_;
   DrawPlan plan_;
   kernels::NoiseParams noise_;
   std::int64_t micro_batches_;
@@ -120,53 +110,44 @@ class RowsOfLayers : public DeviceRows {
   Buffer<kernels::NoiseRow> rows_;
   Buffer<std::int64_t> slots_;
   Buffer<std::uint64_t> bad_rows_;  // of each micro-batch
-  Tensor halves_[2];                // layers read one and write the other
+  Tensor features_;
 };
 
-std::unique_ptr<layers::PreparedNoisy> prepare_noisy(const Stream& stream,
-                                                     const layers::Network& network,
-                                                     std::int64_t micro_batch) {
-  if (network.body.empty()) return nullptr;
-  return network.body[0]->prepare_noisy(stream, network.noise_shape(micro_batch),
-                                        kernels::Precision::bf16);
-}
-
-/// Of `rows` rows in front of the layers that are left.
-Shape first_shape(const layers::Network& network, bool noisy, std::int64_t rows) {
-  const Shape noised = network.noise_shape(rows);
-  return noisy ? network.body[0]->output_shape(noised) : noised;
-}
-
-std::span<const std::unique_ptr<layers::Layer>> layers_left(const layers::Network& network,
-                                                            bool multi_draw, bool noisy) {
-  const std::span all(network.body);
-  return all.subspan(multi_draw ? all.size() : noisy ? 1 : 0);
+Buffer<float> on_device(const Stream& stream, const std::vector<float>& values) {
+  Buffer<float> buffer(stream.device(), std::ssize(values));
+  buffer.upload(stream, values);
+  return buffer;
 }
 
 }  // namespace
 
-DeviceNetwork::DeviceNetwork(const Stream& stream_, const layers::Network& network,
-                             std::int64_t micro_batch_, Fusion fusion)
+DeviceNetwork::DeviceNetwork(const Stream& stream_, const kernels::NetworkPlan& network,
+                             std::int64_t micro_batch_, kernels::Fusion fusion)
     : stream(stream_),
       micro_batch(micro_batch_),
-      classes(network.classes()),
-      head_width(network.head->options().in),
-      image_size(network.input.row_size()),
-      noise_size(network.noise_shape(1).row_size()),
-      noise(network.noise),
-      multi_draw(fusion == Fusion::none ? nullptr : layers::prepare_multi_draw(stream_, network)),
-      noisy(fusion == Fusion::none || multi_draw ? nullptr
-                                                 : prepare_noisy(stream_, network, micro_batch_)),
-      first_size(first_shape(network, noisy != nullptr, 1).row_size()),
-      body(stream_, layers_left(network, multi_draw != nullptr, noisy != nullptr),
-           first_shape(network, noisy != nullptr, micro_batch_), kernels::Precision::bf16),
-      head_weight(network.head->weight().value.to(stream_, stream_.device())),
-      head_bias(network.head->bias().value.to(stream_, stream_.device())) {}
+      classes(network.classes),
+      features(network.features()),
+      image_size(network.image_size()),
+      noise_size(network.noise_size()),
+      noise(network.noise(0, StreamTag::estimation)),
+      head_weight(on_device(stream_, network.head_weight)),
+      head_bias(on_device(stream_, network.head_bias)) {
+  using kernels::DeviceSchedule, kernels::Precision;
+  if (!network.prefix.steps.empty())
+    prefix =
+        prepare_device_plan(stream, network.prefix,
+                            DeviceSchedule::make(network.prefix, prefix_batch, Precision::fp32));
+  if (fusion == kernels::Fusion::allowed) multi_draw = prepare_multi_draw(stream, network);
+  if (!multi_draw)
+    body = prepare_device_plan(
+        stream, network.body,
+        DeviceSchedule::make(network.body, micro_batch, Precision::bf16, true, fusion));
+}
 
-std::unique_ptr<DeviceRows> make_device_rows(const DeviceNetwork& network, const DrawPlan& plan,
+std::unique_ptr<DeviceRows> make_device_rows(DeviceNetwork& network, const DrawPlan& plan,
                                              std::int64_t images) {
   if (network.multi_draw) return std::make_unique<RowsOfOneKernel>(network, plan, images);
-  return std::make_unique<RowsOfLayers>(network, plan, images);
+  return std::make_unique<RowsOfSteps>(network, plan, images);
 }
 
 }  // namespace pixeldp

@@ -3,27 +3,28 @@
 #include <memory>
 
 #include "engine/buffer.hpp"
-#include "kernels/multi_draw.hpp"
+#include "engine/tensor.hpp"
+#include "kernels/device_plan.hpp"
 #include "pixeldp/draw_loop.hpp"
 
 namespace pixeldp {
 
-/// What a device needs to go from prefixes to statistics; made once for all runs.
+/// What a device needs to go from pixels to statistics; made once for all runs.
 struct DeviceNetwork {
-  DeviceNetwork(const Stream& stream, const layers::Network& network, std::int64_t micro_batch,
-                Fusion fusion);
+  static constexpr std::int64_t prefix_batch = 16;  ///< images whose prefixes are made together
+
+  DeviceNetwork(const Stream& stream, const kernels::NetworkPlan& network, std::int64_t micro_batch,
+                kernels::Fusion fusion);
 
   Stream stream;
-  std::int64_t micro_batch, classes, head_width;
+  std::int64_t micro_batch, classes, features;
   std::int64_t image_size, noise_size;  ///< elements of an image, and of a row at the noise layer
-  layers::Noise noise;
-  /// One kernel from the noise to the statistics, or null: then the layers in turn.
+  kernels::NoiseParams noise;           ///< but for seed and tag
+  std::unique_ptr<kernels::DevicePlan> prefix;  ///< null: the image itself
+  /// One kernel from the noise to the statistics, or else the steps in turn.
   std::unique_ptr<kernels::MultiDraw> multi_draw;
-  /// The noise and the first layer of the network's body, or null: then one after the other.
-  std::unique_ptr<layers::PreparedNoisy> noisy;
-  std::int64_t first_size;  ///< elements of a row behind noisy; without it, of noise_size
-  PreparedChain body;       ///< the layers that are in none of these
-  Tensor head_weight, head_bias;
+  std::unique_ptr<kernels::DevicePlan> body;
+  Buffer<float> head_weight, head_bias;
 };
 
 /// The rows of a window of images on the way from prefixes to statistics.
@@ -43,7 +44,7 @@ class DeviceRows {
   virtual void check() = 0;
 };
 
-std::unique_ptr<DeviceRows> make_device_rows(const DeviceNetwork& network, const DrawPlan& plan,
+std::unique_ptr<DeviceRows> make_device_rows(DeviceNetwork& network, const DrawPlan& plan,
                                              std::int64_t images);
 
 }  // namespace pixeldp

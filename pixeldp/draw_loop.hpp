@@ -8,7 +8,7 @@
 
 #include "engine/device.hpp"
 #include "kernels/bounds.hpp"
-#include "layers/network.hpp"
+#include "kernels/device_plan.hpp"
 #include "pixeldp/precision.hpp"
 #include "pixeldp/score_statistics.hpp"
 
@@ -53,37 +53,17 @@ class DrawLoop {
 
 /// On the processor: threads share out the micro-batches, which are smaller where there are too few
 /// rows for all threads. Throws an Error for int8 without its scales.
-std::unique_ptr<DrawLoop> make_host_draw_loop(const layers::Network& network,
+std::unique_ptr<DrawLoop> make_host_draw_loop(const kernels::NetworkPlan& network,
                                               std::int64_t micro_batch,
                                               const BodyPrecision& precision);
 
-/// Whether the noise and layers behind it may become one kernel where the device has such a kernel.
-enum class Fusion { allowed, none };
-
-/// On the stream's device, in whose memory the network's parameters are: one graph for each window.
+/// On the stream's device: one graph for each window.
 std::unique_ptr<DrawLoop> make_device_draw_loop(const Stream& stream,
-                                                const layers::Network& network,
+                                                const kernels::NetworkPlan& network,
                                                 std::int64_t micro_batch,
-                                                Fusion fusion = Fusion::allowed);
+                                                kernels::Fusion fusion = kernels::Fusion::allowed);
 
 // ---- What both loops share
-
-/// A chain of layers prepared for one shape, and the elements of an output row of each.
-struct PreparedChain {
-  std::vector<std::unique_ptr<kernels::Prepared>> layers;
-  std::vector<std::int64_t> sizes;
-
-  PreparedChain(const Stream& stream, std::span<const std::unique_ptr<layers::Layer>> chain,
-                Shape input, kernels::Precision precision);
-
-  /// Memory for a row of every layer's output.
-  std::vector<Tensor> outputs() const;
-  /// One row through all layers; returns where the result is: x itself if there is no layer.
-  const float* run(const float* x, std::vector<Tensor>& outputs) const;
-};
-
-/// The layers between the noise and the last one, whose parameters are in host memory, as a plan.
-kernels::InferencePlan plan_body(const layers::Network& network);
 
 /// Images whose prefixes are in memory at a time: enough rows to keep the device busy until the
 /// window's end, few enough prefixes (of so many floats) to stay small.

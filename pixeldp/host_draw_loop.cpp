@@ -13,27 +13,20 @@
 namespace pixeldp {
 namespace {
 
-std::unique_ptr<kernels::Inference> prepare_body(const layers::Network& network,
-                                                 const BodyPrecision& precision) {
-  const auto in = precision.precision.value_or(kernels::Precision::fp32);
-  const kernels::InferencePlan plan = plan_body(network);
-  return kernels::prepare_inference(plan, in, scales_of(plan, in, precision.quantisation));
-}
-
 class HostDrawLoop : public DrawLoop {
  public:
-  HostDrawLoop(const layers::Network& network, std::int64_t micro_batch,
-               const BodyPrecision& precision)
+  HostDrawLoop(const kernels::NetworkPlan& network, std::int64_t micro_batch,
+               kernels::Precision precision, std::span<const float> scales)
       : micro_batch_(micro_batch),
-        classes_(network.classes()),
-        head_width_(network.head->options().in),
-        image_size_(network.input.row_size()),
-        noise_size_(network.noise_shape(1).row_size()),
-        noise_(network.noise),
-        prefix_(stream_, network.prefix, network.input, kernels::Precision::fp32),
-        body_(prepare_body(network, precision)),
-        head_weight_(network.head->weight().value.clone()),
-        head_bias_(network.head->bias().value.clone()) {}
+        classes_(network.classes),
+        head_width_(network.features()),
+        image_size_(network.image_size()),
+        noise_size_(network.noise_size()),
+        noise_(network.noise(0, StreamTag::estimation)),
+        prefix_(kernels::prepare_inference(network.prefix, kernels::Precision::fp32)),
+        body_(kernels::prepare_inference(network.body, precision, scales)),
+        head_weight_(network.head_weight),
+        head_bias_(network.head_bias) {}
 
   void run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
            const StatisticsConsumer& consume) const override;
@@ -56,10 +49,9 @@ class HostDrawLoop : public DrawLoop {
   Stream stream_;
   std::int64_t micro_batch_, classes_, head_width_;
   std::int64_t image_size_, noise_size_;  // elements of an image, and of a row at the noise layer
-  layers::Noise noise_;
-  PreparedChain prefix_;
-  std::unique_ptr<kernels::Inference> body_;
-  Tensor head_weight_, head_bias_;
+  kernels::NoiseParams noise_;            // but for seed and tag
+  std::unique_ptr<kernels::Inference> prefix_, body_;
+  std::vector<float> head_weight_, head_bias_;
   mutable std::mutex idle_mutex_;
   mutable std::vector<std::unique_ptr<Worker>> idle_;
 };
@@ -93,15 +85,15 @@ class HostDrawLoop::Worker {
         rows_(static_cast<std::size_t>(p.micro_batch_)),
         slots_(rows_.size()),
         image_(Shape{1, p.image_size_}),
-        prefix_(p.prefix_.outputs()),
         noisy_(Shape{p.micro_batch_, p.noise_size_}),
         features_(Shape{p.micro_batch_, p.head_width_}),
-        workspace_({}, static_cast<std::size_t>(p.body_->workspace_size())) {}
+        workspace_({}, static_cast<std::size_t>(
+                           std::max(p.prefix_->workspace_size(), p.body_->workspace_size()))) {}
 
   /// Everything before the noise, for one image.
   void prefix(const ImageSource& source, Window& window, std::int64_t image, float* result) {
     window.ids[static_cast<std::size_t>(image)] = source(window.first + image, image_.data());
-    std::copy_n(p_.prefix_.run(image_.data(), prefix_), p_.noise_size_, result);
+    p_.prefix_->run(1, image_.data(), result, workspace_.data());
   }
 
   /// Rows first ... first + count - 1 of the window.
@@ -110,9 +102,10 @@ class HostDrawLoop::Worker {
     const std::span rows(rows_.data(), static_cast<std::size_t>(count));
     const std::span slots(slots_.data(), rows.size());
     describe_rows(plan, window.ids, window.count, first, rows, slots);
-    p_.noise_.forward(p_.stream_,
-                      {.seed = plan.seed, .tag = plan.tag, .factor = 1.0f, .rows = rows},
-                      p_.noise_size_, prefixes.data(), noisy_.data());
+    kernels::NoiseParams noise = p_.noise_;
+    noise.seed = plan.seed, noise.tag = plan.tag;
+    kernels::add_noise(p_.stream_, noise, rows.data(), count, p_.noise_size_, prefixes.data(),
+                       noisy_.data());
     p_.body_->run(count, noisy_.data(), features_.data(), workspace_.data());
     kernels::draw_statistics(p_.stream_, {count, p_.head_width_, p_.classes_}, features_.data(),
                              p_.head_weight_.data(), p_.head_bias_.data(), slots.data(),
@@ -128,7 +121,6 @@ class HostDrawLoop::Worker {
   std::vector<kernels::NoiseRow> rows_;
   std::vector<std::int64_t> slots_;
   Tensor image_;
-  std::vector<Tensor> prefix_;
   Tensor noisy_, features_;
   Memory workspace_;
 };
@@ -215,10 +207,12 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
 
 }  // namespace
 
-std::unique_ptr<DrawLoop> make_host_draw_loop(const layers::Network& network,
+std::unique_ptr<DrawLoop> make_host_draw_loop(const kernels::NetworkPlan& network,
                                               std::int64_t micro_batch,
                                               const BodyPrecision& precision) {
-  return std::make_unique<HostDrawLoop>(network, micro_batch, precision);
+  const auto in = precision.precision.value_or(kernels::Precision::fp32);
+  return std::make_unique<HostDrawLoop>(network, micro_batch, in,
+                                        scales_of(network.body, in, precision.quantisation));
 }
 
 }  // namespace pixeldp

@@ -132,17 +132,17 @@ void check_images_fit(const Model& model, const Dataset& dataset) {
 
 void apply_calibration(const Calibration& calibration, layers::Network& network) {
   using kernels::NoiseDistribution;
-  network.noise.scale = calibration.noise_scale;
+  network.noise->scale = calibration.noise_scale;
   switch (calibration.mechanism) {
     case Mechanism::none:
-      network.noise.distribution = NoiseDistribution::none;
-      network.noise.scale = 0.0;
+      network.noise->distribution = NoiseDistribution::none;
+      network.noise->scale = 0.0;
       return;
     case Mechanism::gaussian:
-      network.noise.distribution = NoiseDistribution::gaussian;
+      network.noise->distribution = NoiseDistribution::gaussian;
       return;
     case Mechanism::laplace:
-      network.noise.distribution = NoiseDistribution::laplace;
+      network.noise->distribution = NoiseDistribution::laplace;
       return;
   }
   fail("not a mechanism: {}", static_cast<int>(calibration.mechanism));

@@ -13,41 +13,6 @@ constexpr std::int64_t window_rows = 8192, prefix_bytes = std::int64_t{64} << 20
 
 }  // namespace
 
-PreparedChain::PreparedChain(const Stream& stream,
-                             std::span<const std::unique_ptr<layers::Layer>> chain, Shape input,
-                             kernels::Precision precision) {
-  for (const auto& layer : chain) {
-    layers.push_back(layer->prepare(stream, input, precision));
-    input = layer->output_shape(input);
-    sizes.push_back(input.row_size());
-  }
-}
-
-std::vector<Tensor> PreparedChain::outputs() const {
-  std::vector<Tensor> rows;
-  for (const std::int64_t size : sizes) rows.emplace_back(Shape{1, size});
-  return rows;
-}
-
-const float* PreparedChain::run(const float* x, std::vector<Tensor>& outputs) const {
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    layers[i]->run(x, outputs[i].data());
-    x = outputs[i].data();
-  }
-  return x;
-}
-
-kernels::InferencePlan plan_body(const layers::Network& network) {
-  Shape shape = network.noise_shape(1);
-  kernels::InferencePlan plan(shape.row_size());
-  int value = 0;
-  for (const auto& layer : network.body) {
-    value = layer->plan(plan, value, shape);
-    shape = layer->output_shape(shape);
-  }
-  return plan;
-}
-
 std::int64_t window_images(std::int64_t noise_size, std::uint32_t draws) {
   const std::int64_t wanted = (window_rows + draws - 1) / draws;
   const std::int64_t affordable =
@@ -101,10 +66,10 @@ MultiDrawPredictor::MultiDrawPredictor(const Stream& stream, const layers::Netwo
   micro_batch = std::min(micro_batch, largest_micro_batch(stream.device(), network));
   const BodyPrecision chosen{precision_on(stream.device(), precision.precision),
                              precision.quantisation};
-  const layers::ParametersOn on_device(stream, network, stream.device());
+  const kernels::NetworkPlan plan = lower(stream, network);
   loop_ = stream.device().kind == DeviceKind::cpu
-              ? make_host_draw_loop(network, micro_batch, chosen)
-              : make_device_draw_loop(stream, network, micro_batch);
+              ? make_host_draw_loop(plan, micro_batch, chosen)
+              : make_device_draw_loop(stream, plan, micro_batch);
 }
 
 void MultiDrawPredictor::run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,

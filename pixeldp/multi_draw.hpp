@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "layers/network.hpp"
 #include "pixeldp/draw_loop.hpp"
 
 namespace pixeldp {

@@ -17,7 +17,8 @@ NormTable scaled(NormTable norms, double factor) {
   return norms;
 }
 
-NormTable layer_norms(const layers::Layer& layer, const Shape& input, SensitivityForm form) {
+NormTable layer_norms(const Stream& stream, const layers::Layer& layer, const Shape& input,
+                      SensitivityForm form) {
   if (const auto* conv = dynamic_cast<const layers::Conv2d*>(&layer)) {
     const auto& o = conv->options();
     // An activation of slope between 0 and 1 acts on each value alone and shrinks differences.
@@ -27,10 +28,11 @@ NormTable layer_norms(const layers::Layer& layer, const Shape& input, Sensitivit
           "the sensitivity",
           conv->name(), o.activation.slope);
     }
-    return conv_norms(conv->weight().value.values(), conv_geometry(*conv, input), form);
+    return conv_norms(layers::host_values(stream, conv->weight().value),
+                      conv_geometry(*conv, input), form);
   }
   if (const auto* normalise = dynamic_cast<const layers::Normalise*>(&layer))
-    return scaled(identity_norms(input.row_size()), normalise->largest_scale());
+    return scaled(identity_norms(input.row_size()), normalise->largest_scale(stream));
   if (dynamic_cast<const layers::Standardise*>(&layer)) return standardise_norms(input.row_size());
   fail("the sensitivity of layer {} is not known: only convolutions may stand before the noise",
        layer.name());
@@ -50,15 +52,19 @@ ConvGeometry conv_geometry(const layers::Conv2d& conv, const Shape& input) {
 }
 
 double network_sensitivity(const layers::Network& network, AttackNorm attack_norm,
-                           Mechanism mechanism, SensitivityForm form) {
-  if (network.prefix.empty())
-    return identity_sensitivity(network.input.row_size(), attack_norm, mechanism);
-  Shape shape = network.input;
+                           Mechanism mechanism, SensitivityForm form, const Stream& stream) {
+  const auto prefix = network.prefix();
+  if (prefix.empty())
+    return identity_sensitivity(network.input().row_size(), attack_norm, mechanism);
   NormTable norms{};
-  for (std::size_t i = 0; i < network.prefix.size(); ++i) {
-    const NormTable next = layer_norms(*network.prefix[i], shape, form);
+  for (std::size_t i = 0; i < prefix.size(); ++i) {
+    const layers::Layer& layer = *prefix[i].layer;
+    if (prefix[i].inputs != std::vector<layers::Value>{static_cast<layers::Value>(i)})
+      fail("the sensitivity of layer {} is not known: before the noise one layer follows the other",
+           layer.name());
+    const Shape& input = network.graph.shape(prefix[i].inputs[0]);
+    const NormTable next = layer_norms(stream, layer, input, form);
     norms = i == 0 ? next : compose(norms, next);
-    shape = network.prefix[i]->output_shape(shape);
   }
   return sensitivity_of(norms, attack_norm, mechanism);
 }

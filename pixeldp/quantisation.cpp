@@ -16,17 +16,18 @@ Quantisation quantise(const Model& model, const Dataset& dataset, std::int64_t i
     fail_usage("{} images are not from 1 to the {} of {} ({})", images, dataset.size(),
                dataset.name, dataset.split);
   const Stream stream;
-  const layers::Network& network = model.network;
-  const kernels::InferencePlan plan = plan_body(network);
+  const kernels::NetworkPlan network = lower(stream, model.network);
+  const kernels::InferencePlan& plan = network.body;
+  const auto prefix = kernels::prepare_inference(network.prefix, kernels::Precision::fp32);
   const auto body = kernels::prepare_inference(plan, kernels::Precision::fp32);
-  const PreparedChain prefix(stream, network.prefix, network.input, kernels::Precision::fp32);
 
   constexpr std::int64_t batch = 64;
-  const std::int64_t noise_size = network.noise_shape(1).row_size();
-  Tensor image(network.input), clean(Shape{batch, noise_size}), noisy(clean.shape());
+  const std::int64_t noise_size = network.noise_size();
+  Tensor image(Shape{1, network.image_size()}), clean(Shape{batch, noise_size}),
+      noisy(clean.shape());
   Tensor features(Shape{batch, plan.sizes.back()});
-  std::vector<Tensor> outputs = prefix.outputs();
-  const Memory workspace({}, static_cast<std::size_t>(body->workspace_size()));
+  const Memory workspace(
+      {}, static_cast<std::size_t>(std::max(prefix->workspace_size(), body->workspace_size())));
   std::vector<float> largest(plan.steps.size(), 0.0f);
   const auto observe = [&](std::size_t step, std::span<const float> values) {
     for (const float value : values) {
@@ -43,11 +44,11 @@ Quantisation quantise(const Model& model, const Dataset& dataset, std::int64_t i
     for (std::int64_t i = 0; i < count; ++i) {
       to_float(dataset, first + i, first + i + 1, image.data(),
                static_cast<float>(model.pixel_shift));
-      std::copy_n(prefix.run(image.data(), outputs), noise_size, clean.row(i));
+      prefix->run(1, image.data(), clean.row(i), workspace.data());
       rows.push_back({.source = i, .image = dataset.image_id(first + i), .draw = 0});
     }
-    network.noise.forward(stream, {.seed = seed, .tag = StreamTag::quantisation, .rows = rows},
-                          noise_size, clean.data(), noisy.data());
+    kernels::add_noise(stream, network.noise(seed, StreamTag::quantisation), rows.data(), count,
+                       noise_size, clean.data(), noisy.data());
     body->run(count, noisy.data(), features.data(), workspace.data(), observe);
   }
 

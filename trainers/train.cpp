@@ -236,7 +236,7 @@ std::string Trainer::progress_text() const {
 /// Warns where noise in the image would have to cover a sensitivity that is noticeably smaller.
 void Trainer::compare_with_image(double sensitivity, const char* subject) const {
   const Calibration& c = config_.calibration;
-  const std::int64_t values = model_.network.input.row_size();
+  const std::int64_t values = model_.network.input().row_size();
   const double image = config_.network.standardise
                            ? sensitivity_of(standardise_norms(values), c.attack_norm, c.mechanism)
                            : identity_sensitivity(values, c.attack_norm, c.mechanism);
@@ -258,8 +258,7 @@ bool Trainer::draws_can_certify(std::uint32_t draws) const {
 
 double Trainer::sensitivity() const {
   const Calibration& c = config_.calibration;
-  const layers::ParametersOn on_host(stream_, model_.network, Device());
-  return network_sensitivity(model_.network, c.attack_norm, c.mechanism, config_.form);
+  return network_sensitivity(model_.network, c.attack_norm, c.mechanism, config_.form, stream_);
 }
 
 void Trainer::log() {
@@ -344,10 +343,8 @@ TrainSummary Trainer::run() {
     model_.calibration.sensitivity = summary_.sensitivity;
     compare_with_image(summary_.sensitivity, "the trained weights have");
   }
-  {
-    const layers::ParametersOn on_host(stream_, model_.network, Device());
-    if (!model_is_there()) save_model(file("model.safetensors"), model_);
-  }
+  model_.network.move_to(stream_, Device());
+  if (!model_is_there()) save_model(file("model.safetensors"), model_);
   summary_.steps = state_.step;
   summary_.standardised = config_.network.standardise;
   summary_.seconds = state_.seconds;

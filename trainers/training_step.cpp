@@ -15,7 +15,7 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
       config_(config),
       network_(network),
       pass_(network),
-      images_(network.input.with_rows(config.batch), stream.device()),
+      images_(network.input().with_rows(config.batch), stream.device()),
       rows_(stream.device(), config.batch),
       labels_(stream.device(), config.batch),
       loss_(stream.device(), 1),
@@ -67,6 +67,7 @@ void TrainingStep::optimise(std::int64_t step, std::vector<Tensor>& velocity) {
   std::vector<kernels::SgdStep> steps;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     layers::Parameter& p = *parameters[i];
+    if (p.frozen) continue;
     steps.push_back(
         {.params = {.learning_rate = static_cast<float>(learning_rate_at(config_, step)),
                     .momentum = static_cast<float>(config_.momentum),
@@ -90,15 +91,12 @@ void TrainingStep::check_projection() const {
 
 void TrainingStep::control_sensitivity() {
   if (config_.control == SensitivityControl::none) return;
-  const auto& prefix = network_.prefix;
-  Shape shape = network_.input;
+  const auto prefix = network_.prefix();
   for (std::size_t i = 0; i < prefix.size(); ++i) {
-    const Shape input = shape;
-    shape = prefix[i]->output_shape(shape);
-    auto* const conv = dynamic_cast<layers::Conv2d*>(prefix[i].get());
+    auto* const conv = dynamic_cast<layers::Conv2d*>(prefix[i].layer.get());
     if (!conv) continue;  // what is done to the images has no weights
     Tensor& weight = conv->weight().value;
-    const ConvGeometry geometry = conv_geometry(*conv, input);
+    const ConvGeometry geometry = conv_geometry(*conv, network_.graph.shape(prefix[i].inputs[0]));
     if (config_.control == SensitivityControl::parseval) {
       kernels::parseval_project(stream_, parseval_params(geometry), weight.data(),
                                 bad_loop_.data());

@@ -5,7 +5,7 @@
 
 #include "kernels/loss.hpp"
 #include "kernels/parseval.hpp"
-#include "layers/network.hpp"
+#include "layers/training_pass.hpp"
 #include "pixeldp/sensitivity.hpp"
 #include "trainers/batch_source.hpp"
 #include "trainers/training_config.hpp"

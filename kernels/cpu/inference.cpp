@@ -6,9 +6,11 @@
 #include <limits>
 
 #include "engine/error.hpp"
+#include "kernels/cpu/operations.hpp"
 #include "kernels/cpu/product.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
 #include "kernels/dense.hpp"
+#include "kernels/placement.hpp"
 #include "kernels/pooling_arguments.hpp"
 
 // How rows travel. Up to `pass_rows` rows go through the plan together, which reads the weights of
@@ -24,7 +26,6 @@ using cpu::InferenceKernels, cpu::InferenceTarget, cpu::Product, cpu::Real, cpu:
 using Kind = InferenceStep::Kind;
 
 constexpr std::int64_t pass_rows = 64;
-constexpr std::int64_t alignment = 64;
 
 /// Rows that go through a product and its neighbours together: as many as stay in the cache, but
 /// enough that reading the weights costs little.
@@ -32,7 +33,7 @@ std::int64_t tile_of(const InferencePlan& plan, std::size_t i) {
   constexpr std::int64_t cached = 512 << 10;  // bytes
   const InferenceStep& step = plan.steps[i];
   const std::int64_t row =
-      2 * (plan.sizes[static_cast<std::size_t>(step.input)] + plan.sizes[i + 1]);
+      2 * (plan.sizes[static_cast<std::size_t>(step.input())] + plan.sizes[i + 1]);
   const auto weights = static_cast<std::int64_t>(2 * step.weight.size());
   return std::clamp<std::int64_t>(std::max(cached, weights / 2) / row, 1, pass_rows);
 }
@@ -115,8 +116,11 @@ class HostInference : public Inference {
     for (Value& v : values_) v.kind = real_kind();
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
       const InferenceStep& step = plan_.steps[i];
-      Value& read = values_[static_cast<std::size_t>(step.input)];
-      if (step.residual >= 0) values_[static_cast<std::size_t>(step.residual)].is_real = true;
+      if (step.kind == Kind::noise) fail("layer {}: noise is drawn between two plans", step.name);
+      if (step.kind == Kind::standardise && precision_ != Precision::fp32)
+        fail("layer {}: images are standardised in fp32 only", step.name);
+      Value& read = values_[static_cast<std::size_t>(step.input())];
+      if (step.has_residual()) values_[static_cast<std::size_t>(step.residual())].is_real = true;
       if (step.kind == Kind::shortcut) values_[i + 1].kind = read.kind;
       if (step.kind == Kind::shortcut || step.kind == Kind::pool) values_[i + 1].is_real = true;
       if (precision_ != Precision::int8 || !step.multiplies()) {
@@ -132,7 +136,7 @@ class HostInference : public Inference {
     values_.back().is_real = true;
     // A shortcut keeps the kind of what it reads; what is added has that of the sum.
     if (plan_.steps.empty() ||
-        (plan_.steps.back().kind != Kind::shortcut && plan_.steps.back().residual < 0))
+        (plan_.steps.back().kind != Kind::shortcut && !plan_.steps.back().has_residual()))
       values_.back().kind = Real::fp32;
   }
 
@@ -164,34 +168,17 @@ class HostInference : public Inference {
     return s;
   }
 
-  /// Gives every value a place; values that are needed at different times share it.
+  /// Gives every value a place.
   void place() {
-    struct Taken {
-      std::int64_t begin, end;  // bytes
-      std::size_t first, last;  // steps, counted from 1; the input is made by step 0
-    };
-    std::vector<Taken> taken;
+    Placement placement;
     const auto take = [&](std::int64_t size, std::size_t first, std::size_t last) {
-      size = (size + alignment - 1) / alignment * alignment;
-      std::int64_t begin = 0;
-      for (bool moved = true; moved;) {
-        moved = false;
-        for (const Taken& t : taken) {
-          if (t.last < first || last < t.first || t.end <= begin || begin + size <= t.begin)
-            continue;
-          begin = t.end;
-          moved = true;
-        }
-      }
-      taken.push_back({begin, begin + size, first, last});
-      workspace_ = std::max(workspace_, begin + size);
-      return begin;
+      return placement.take(size, first, last);
     };
     for (std::size_t v = 0; v < values_.size(); ++v) {
       std::size_t first = v, last = v;
       for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
         const InferenceStep& step = plan_.steps[i];
-        if (std::cmp_equal(step.input, v) || std::cmp_equal(step.residual, v)) last = i + 1;
+        if (std::ranges::find(step.inputs, static_cast<int>(v)) != step.inputs.end()) last = i + 1;
       }
       Value& value = values_[v];
       const std::size_t made_in = segment_of(v == 0 ? 0 : v - 1),
@@ -213,6 +200,7 @@ class HostInference : public Inference {
       if (step.kind == Kind::pool)
         steps_[i].scratch_at = take(4 * pool_lanes * step.outputs, i + 1, i + 1);
     }
+    workspace_ = placement.size();
   }
 
   void prepare(std::size_t i) {
@@ -242,7 +230,7 @@ class HostInference : public Inference {
   /// Bytes of the weight, and by what their sums are to be multiplied.
   std::vector<std::int8_t> round_weight(const InferenceStep& step, const std::vector<float>& weight,
                                         std::vector<float>& scale) const {
-    const float input_scale = 1.0f / value(step.input).inverse_scale;
+    const float input_scale = 1.0f / value(step.input()).inverse_scale;
     std::vector<std::int8_t> rounded(weight.size());
     const std::size_t outputs = static_cast<std::size_t>(step.outputs),
                       of_output = weight.size() / outputs;
@@ -302,15 +290,15 @@ class HostInference : public Inference {
     const InferenceStep& step = plan_.steps[i];
     const Step& prepared = steps_[i];
     const int made = static_cast<int>(i) + 1;
-    const Value &from = value(step.input), &to = value(made);
-    const std::byte* const x = real(memory, step.input, row);
+    const Value &from = value(step.input()), &to = value(made);
+    const std::byte* const x = real(memory, step.input(), row);
     const std::int64_t outputs = step.outputs;
     switch (step.kind) {
       case Kind::convolution:
       case Kind::dense:
         if (observe)
           observe(i, {reinterpret_cast<const float*>(x),
-                      static_cast<std::size_t>(count * size(step.input))});
+                      static_cast<std::size_t>(count * size(step.input()))});
         multiply(i, row, count, memory);
         break;
       case Kind::scaling:
@@ -320,6 +308,19 @@ class HostInference : public Inference {
                           .shift = prepared.shift.data(),
                           .slope = step.activation.slope},
                          from.kind, to.kind, x, target(memory, made, row));
+        break;
+      case Kind::addition:
+        kernels_.scaling({.pixels = count,
+                          .channels = size(made),
+                          .residual = real(memory, step.residual(), row),
+                          .slope = step.activation.slope},
+                         from.kind, to.kind, x, target(memory, made, row));
+        break;
+      case Kind::standardise:
+        cpu::standardise(count, size(made), reinterpret_cast<const float*>(x),
+                         reinterpret_cast<float*>(real(memory, made, row)));
+        break;
+      case Kind::noise:  // refused by choose_representations
         break;
       case Kind::shortcut: {
         const ShortcutShape& s = step.shortcut_shape;
@@ -333,15 +334,15 @@ class HostInference : public Inference {
                                 .extent = s.kind == ShortcutKind::average ? s.stride : 1};
         std::byte* const y = real(memory, made, row);
         for (std::int64_t r = 0; r < count; ++r)
-          kernels_.shortcut(span, from.kind, x + r * size(step.input) * bytes(from.kind),
+          kernels_.shortcut(span, from.kind, x + r * size(step.input()) * bytes(from.kind),
                             y + r * size(made) * bytes(to.kind));
         break;
       }
       case Kind::pool: {
         std::byte* const y = real(memory, made, row);
         for (std::int64_t r = 0; r < count; ++r)
-          kernels_.pool(size(step.input) / outputs, outputs, from.kind, to.kind,
-                        x + r * size(step.input) * bytes(from.kind),
+          kernels_.pool(size(step.input()) / outputs, outputs, from.kind, to.kind,
+                        x + r * size(step.input()) * bytes(from.kind),
                         y + r * size(made) * bytes(to.kind),
                         reinterpret_cast<float*>(memory + prepared.scratch_at));
         break;
@@ -361,12 +362,12 @@ class HostInference : public Inference {
     const int made = static_cast<int>(i) + 1;
     steps_[i].product->run(
         count,
-        precision_ == Precision::int8 ? as_bytes(memory, step.input, row)
-                                      : real(memory, step.input, row),
+        precision_ == Precision::int8 ? as_bytes(memory, step.input(), row)
+                                      : real(memory, step.input(), row),
         {.activation = step.activation,
          .kind = value(made).kind,
          .target = target(memory, made, row),
-         .residual = step.residual >= 0 ? real(memory, step.residual, row) : nullptr},
+         .residual = step.has_residual() ? real(memory, step.residual(), row) : nullptr},
         memory + steps_[i].scratch_at);
   }
 

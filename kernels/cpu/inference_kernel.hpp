@@ -89,6 +89,7 @@ void scale_pixels(const ScalingSpan& s, const From* x, const InferenceTarget& t)
   To* const to = static_cast<To*>(t.real);
   const float* const scale = s.scale;
   const float* const shift = s.shift;
+  const To* const residual = static_cast<const To*>(s.residual);
   for (std::int64_t p = 0; p < s.pixels; ++p) {
     const std::int64_t at = p * s.channels;
     const From* const from = x + at;
@@ -99,6 +100,10 @@ void scale_pixels(const ScalingSpan& s, const From* x, const InferenceTarget& t)
     if (scale)
       write([=]<class L>(std::int64_t c) __attribute__((always_inline)) {
         return load<L>(from + c) * load<L>(scale + c) + load<L>(shift + c);
+      });
+    else if (residual)
+      write([=]<class L>(std::int64_t c) __attribute__((always_inline)) {
+        return load<L>(from + c) + load<L>(residual + at + c);
       });
     else
       write([=]<class L>(std::int64_t c)

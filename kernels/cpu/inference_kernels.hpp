@@ -18,11 +18,13 @@ struct InferenceTarget {
   float inverse_scale = 0.0f;  ///< of the bytes
 };
 
-/// Reals of `channels` values after each other, each scaled and shifted: what to make of them.
+/// What to make of reals of `channels` values after each other. A residual has the kind of the
+/// result; it goes with neither scale nor shift.
 struct ScalingSpan {
   std::int64_t pixels = 0, channels = 0;
-  const float* scale = nullptr;  ///< null: 1
-  const float* shift = nullptr;  ///< null: 0
+  const float* scale = nullptr;    ///< null: 1
+  const float* shift = nullptr;    ///< null: 0
+  const void* residual = nullptr;  ///< null: 0
   float slope = 1.0f;
 };
 
@@ -35,7 +37,7 @@ struct ShortcutSpan {
 /// The steps of an inference that are not products, for one instruction set. In all of them x is of
 /// the kind `from` and what is written, if real, of the kind `to`.
 struct InferenceKernels {
-  /// target = activation(scale * x + shift)
+  /// target = activation(scale * x + shift), or activation(x + residual)
   void (*scaling)(const ScalingSpan& span, Real from, Real to, const void* x,
                   const InferenceTarget& target);
   void (*shortcut)(const ShortcutSpan& span, Real kind, const void* x, void* y);

@@ -25,14 +25,15 @@
 /// in every tile: its bits depend on nothing but its own operands.
 ///
 /// Fused: padding, gathering of patches, rounding to tf32, scale and shift of each channel,
-/// residual, activation, rounding of y. Never written: patches, unscaled sums.
+/// residual, activation, rounding of y; batch norm and activation of what reads y next. Never
+/// written: patches, unscaled sums, and y where only what follows it is asked for.
 ///
-/// Bytes: x, weight and y once from or to memory; from the L2 cache, x once for each tap and each n
-/// channels, weight once for each m pixels. Operations: 2 kernel_h kernel_w in_c per element of y;
-/// shared memory gives 128 (tile 128 x 128), 192 (128 x 64) or 256 bytes per mma of 2048 (tf32:
-/// 1024) products. Instructions of PTX in the main loop per mma (counted; not timed on a GPU): 4
-/// (128 x 128), 7 (128 x 64) or 10 (64 x 64) in bf16, of which the additions that find the next
-/// chunks are half; 6, 10 or 14 in tf32, where rounding adds the rest.
+/// Bytes: x, weight, y, residual and next once from or to memory; from the L2 cache, x once for
+/// each tap and each n channels, weight once for each m pixels. Operations: 2 kernel_h kernel_w
+/// in_c per element of y; shared memory gives 128 (tile 128 x 128), 192 (128 x 64) or 256 bytes per
+/// mma of 2048 (tf32: 1024) products. Instructions of PTX in the main loop per mma (counted; not
+/// timed on a GPU): 4 (128 x 128), 7 (128 x 64) or 10 (64 x 64) in bf16, of which the additions
+/// that find the next chunks are half; 6, 10 or 14 in tf32, where rounding adds the rest.
 ///
 ///   tile        registers bf16 sm_80, sm_90   tf32 sm_80, sm_90   shared memory
 ///   128 x 128   254, 252                      254, 254            67072
@@ -43,6 +44,7 @@
 /// (nvcc --resource-usage; none spilt.)
 #include <iterator>
 
+#include "kernels/batch_norm_formulas.hpp"
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/lane.cuh"
@@ -179,15 +181,15 @@ __device__ __forceinline__ void load_fragments(Fragments<m, n>& f, const Ring<Ti
   }
 }
 
-struct Finish {
-  ConvEpilogue epilogue;
+struct Epilogue {
+  ConvEpilogue params;
 
   template <class V>
   __device__ __forceinline__ float apply(float sum, float scale, float shift,
                                          float residual) const {
     const typename V::Floats value = V::fma(sum, scale, shift) + residual;
-    if (epilogue.activation.slope == 0.0f) return Relu(0.0f).apply<V>(value).value;
-    return LeakyRelu(epilogue.activation.slope).apply<V>(value).value;
+    if (params.activation.slope == 0.0f) return Relu(0.0f).apply<V>(value).value;
+    return LeakyRelu(params.activation.slope).apply<V>(value).value;
   }
 };
 
@@ -232,7 +234,7 @@ __device__ __forceinline__ int sum_offset(int row, int c) {
 
 /// From shared.sum to y. A thread has four channels of every few rows.
 template <class Tile, class Output>
-__device__ __forceinline__ void write_tile(const ConvPlan& plan, const Finish& finish,
+__device__ __forceinline__ void write_tile(const ConvPlan& plan, const Epilogue& epilogue,
                                            const SharedStorage<Tile>& shared, int first_o,
                                            std::int64_t image, Output* __restrict__ y) {
   constexpr int row_threads = Tile::n / 4;
@@ -241,10 +243,15 @@ __device__ __forceinline__ void write_tile(const ConvPlan& plan, const Finish& f
   const int count = plan.out_c - o < 4 ? plan.out_c - o : 4;
   if (count <= 0) return;
   float scale[4] = {1.0f, 1.0f, 1.0f, 1.0f}, shift[4] = {};
+  ScaleShift next[4] = {};
+  const bool writes_y = y != nullptr, writes_next = epilogue.params.next != nullptr;
+  const float next_slope = epilogue.params.next_activation.slope;
   for (int j = 0; j < 4; ++j) {
     if (j >= count) continue;
-    if (finish.epilogue.scale != nullptr) scale[j] = finish.epilogue.scale[o + j];
-    if (finish.epilogue.shift != nullptr) shift[j] = finish.epilogue.shift[o + j];
+    if (epilogue.params.scale != nullptr) scale[j] = epilogue.params.scale[o + j];
+    if (epilogue.params.shift != nullptr) shift[j] = epilogue.params.shift[o + j];
+    if (writes_next)
+      next[j] = {epilogue.params.next_scale[o + j], epilogue.params.next_shift[o + j]};
   }
   for (int row = static_cast<int>(threadIdx.x) / row_threads; row < Tile::m;
        row += Tile::threads / row_threads) {
@@ -256,16 +263,23 @@ __device__ __forceinline__ void write_tile(const ConvPlan& plan, const Finish& f
     const float sums[4] = {sum.x, sum.y, sum.z, sum.w};
     float value[4];
     if (plan.vectorised) {
-      const float4 residual = residual_of_four(finish.epilogue, offset);
+      const float4 residual = residual_of_four(epilogue.params, offset);
       const float added[4] = {residual.x, residual.y, residual.z, residual.w};
       for (int j = 0; j < 4; ++j)
-        value[j] = finish.apply<Lane>(sums[j], scale[j], shift[j], added[j]);
-      store(y + offset, value);
+        value[j] = epilogue.apply<Lane>(sums[j], scale[j], shift[j], added[j]);
+      if (writes_y) store(y + offset, value);
+      if (writes_next) {
+        for (int j = 0; j < 4; ++j) value[j] = normalised(next[j], value[j], next_slope);
+        store(epilogue.params.next + offset, value);
+      }
     } else {
       for (int j = 0; j < 4; ++j) {
         if (j >= count) continue;
-        const float added = residual_of_one(finish.epilogue, offset + j);
-        store(y + offset + j, finish.apply<Lane>(sums[j], scale[j], shift[j], added));
+        const float added = residual_of_one(epilogue.params, offset + j);
+        const float one = epilogue.apply<Lane>(sums[j], scale[j], shift[j], added);
+        if (writes_y) store(y + offset + j, one);
+        if (writes_next)
+          store(epilogue.params.next + offset + j, normalised(next[j], one, next_slope));
       }
     }
   }
@@ -273,7 +287,7 @@ __device__ __forceinline__ void write_tile(const ConvPlan& plan, const Finish& f
 
 template <class Tile, class Element, class Output>
 __global__ void __launch_bounds__(Tile::threads)
-    conv2d_gemm_kernel(ConvPlan plan, Finish finish, const Chunk* __restrict__ x,
+    conv2d_gemm_kernel(ConvPlan plan, Epilogue epilogue, const Chunk* __restrict__ x,
                        const Chunk* __restrict__ weight, Output* __restrict__ y) {
   constexpr int warp_m = Tile::m / Tile::m_warps, warp_n = Tile::n / Tile::n_warps;
   constexpr int m = warp_m / 16, n = warp_n / 8;
@@ -315,7 +329,7 @@ __global__ void __launch_bounds__(Tile::threads)
                      make_float2(sum[i][j][2 * half], sum[i][j][2 * half + 1]));
   }
   __syncthreads();
-  write_tile<Tile>(plan, finish, shared, first_o, first_image * plan.y_image + plan.y_first, y);
+  write_tile<Tile>(plan, epilogue, shared, first_o, first_image * plan.y_image + plan.y_first, y);
 }
 
 /// Starts the kernel of conv_tiles[index] or, where that is not the tile, of a later one.
@@ -326,7 +340,7 @@ void start(void* stream, const ConvPlan& plan, const ConvTile& tile, const Chunk
   if (tile == Tile::value) {
     launch<conv2d_gemm_kernel<Tile, Element, Output>>(
         plan.blocks, Tile::threads, sizeof(SharedStorage<Tile>), static_cast<cudaStream_t>(stream),
-        plan, Finish{epilogue}, x, weight, y);
+        plan, Epilogue{epilogue}, x, weight, y);
   } else if constexpr (index + 1 < std::size(conv_tiles)) {
     start<Element, Output, index + 1>(stream, plan, tile, x, weight, epilogue, y);
   }

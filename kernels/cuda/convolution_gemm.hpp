@@ -23,15 +23,25 @@ inline constexpr int chunk_of = 16 / sizeof(Element);
 ///
 ///   y = activation(fma(sum, scale[o], shift[o]) + residual)
 ///
+/// and, where next is not null, of y before it is rounded, what the batch norm and the activation
+/// that follow it make of it, which need not read it again then:
+///
+///   next = next_activation(next_scale[o] * y + next_shift[o])   in bf16
+///
 /// All in device memory; null: 1, 0 and 0. scale and shift (a bias, or a batch norm with fixed
-/// statistics) have a value per channel of y. The residual, in bf16 or in single precision, has y's
-/// layout and is not y; there is at most one.
+/// statistics) have a value per channel of y, as have next_scale and next_shift, which are not
+/// null. The residual, in bf16 or in single precision, has y's layout and is not y; there is at
+/// most one. next has y's layout too; with it y may be null and is not written.
 struct ConvEpilogue {
   const float* scale = nullptr;
   const float* shift = nullptr;
   const std::uint16_t* residual = nullptr;
   const float* residual_fp32 = nullptr;
   Activation activation = {};
+  const float* next_scale = nullptr;
+  const float* next_shift = nullptr;
+  Activation next_activation = {};
+  std::uint16_t* next = nullptr;
 };
 
 /// The part of the product that a block makes: m pixels, n channels, 4 chunks of products at a

@@ -101,6 +101,9 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
   if (pass.in_c % chunk != 0)
     refuse("the channels that are read must fill vectors of 16 bytes: fill them up with zeros");
   if ((address(x) | address(weight)) % 16 != 0) refuse("operands must be aligned to 16 bytes");
+  if (epilogue.next != nullptr &&
+      (epilogue.next_scale == nullptr || epilogue.next_shift == nullptr))
+    refuse("what follows y has no scale or no shift");
 
   // Positions are 16 bits in the kernel; the furthest pixel lies a tap beyond the last.
   constexpr std::int64_t most_position = 32767, most = 1 << 30;
@@ -147,7 +150,7 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
   plan.blocks = static_cast<unsigned>(divide_up(plan.pixels, tile.m) * channel_tiles);
   plan.vectorised = (pass.out_c | pass.first | pass.image | pass.row | pass.column) % 4 == 0 &&
                     address(y) % (4 * y_bytes) == 0 && address(epilogue.residual) % 8 == 0 &&
-                    address(epilogue.residual_fp32) % 16 == 0 &&
+                    address(epilogue.residual_fp32) % 16 == 0 && address(epilogue.next) % 8 == 0 &&
                     (address(epilogue.scale) | address(epilogue.shift)) % 16 == 0;
   return plan;
 }

@@ -16,11 +16,11 @@
 /// of the convolution that reads x from memory: the same bits.
 ///
 /// Fused: random words, noise, its addition, two activations, batch norm, padding, patches, and the
-/// epilogue. Never written: noise, and x unless it is asked for (then once, in single precision,
-/// without the margin).
+/// epilogue. Never written: noise, and x unless it is asked for (then once, in bf16, without
+/// the margin).
 ///
 /// Bytes of a block: 4 of the prefix for each element, of margins too, and all of the weights, from
-/// the L2 cache; y to memory, and 4 for each element of x if it is asked for. For 16 mma a warp
+/// the L2 cache; y to memory, and 2 for each element of x if it is asked for. For 16 mma a warp
 /// takes 2 KB from shared memory and 1 KB of weights.
 ///
 /// Computed, not measured, for 32 x 32 pixels, 16 to 160 channels, 3 x 3, in thousands of clocks of
@@ -100,7 +100,7 @@ template <class S, class Transform>
 __device__ __forceinline__ void make_input(const NoisyConvPlan& plan, const Tile& tile,
                                            const NoisyInput& input, const NoiseRow& row,
                                            const float* prefix, SharedStorage<S>& shared,
-                                           float* x) {
+                                           std::uint16_t* x) {
   const int quad = static_cast<int>(threadIdx.x) % S::quads;
   const NoisyScaling& scaling = input.scaling;
   const bool scales = scaling.scale != nullptr;
@@ -131,7 +131,7 @@ __device__ __forceinline__ void make_input(const NoisyConvPlan& plan, const Tile
       }
       bits = make_uint2(ptx::to_bf16x2(y[0], y[1]), ptx::to_bf16x2(y[2], y[3]));
       if (x != nullptr && i >= 0 && i < side && j >= 0 && j < side)
-        store(x + tile.row * image + std::int64_t{block} * 4, y);
+        *reinterpret_cast<uint2*>(x + tile.row * image + std::int64_t{block} * 4) = bits;
     }
     store_shared(
         reinterpret_cast<uint2*>(shared.x + swizzled<S::chunks>(p, quad / 2) + quad % 2 * 4), bits);
@@ -227,7 +227,8 @@ template <class S, class Transform, class Output>
 __global__ void __launch_bounds__(threads, 2)
     noisy_conv2d_kernel(NoisyConvPlan plan, NoisyInput input, const NoiseRow* __restrict__ rows,
                         const float* __restrict__ prefix, const uint4* __restrict__ weight,
-                        ConvEpilogue epilogue, Output* __restrict__ y, float* __restrict__ x) {
+                        ConvEpilogue epilogue, Output* __restrict__ y,
+                        std::uint16_t* __restrict__ x) {
   auto& shared = shared_storage<SharedStorage<S>>();
   const Tile tile(plan);
   make_input<S, Transform>(plan, tile, input, rows[tile.row], prefix, shared, x);
@@ -269,7 +270,7 @@ struct Request {
   const std::uint16_t* weight;
   const ConvEpilogue& epilogue;
   Output* y;
-  float* x;
+  std::uint16_t* x;
 
   template <class S, class Transform>
   void run() const {
@@ -299,7 +300,8 @@ struct Request {
 template <class Output>
 void noisy_conv2d(void* stream, const Conv2dShape& shape, const NoisyInput& input,
                   const NoiseRow* rows, std::int64_t row_count, const float* prefix,
-                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y, float* x) {
+                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y,
+                  std::uint16_t* x) {
   const NoisyConvPlan plan =
       NoisyConvPlan::make(shape, input, row_count, prefix, weight, epilogue, y, x);
   if (plan.blocks == 0) return;
@@ -314,10 +316,10 @@ void noisy_conv2d(void* stream, const Conv2dShape& shape, const NoisyInput& inpu
 
 template void noisy_conv2d(void*, const Conv2dShape&, const NoisyInput&, const NoiseRow*,
                            std::int64_t, const float*, const std::uint16_t*, const ConvEpilogue&,
-                           std::uint16_t*, float*);
+                           std::uint16_t*, std::uint16_t*);
 template void noisy_conv2d(void*, const Conv2dShape&, const NoisyInput&, const NoiseRow*,
                            std::int64_t, const float*, const std::uint16_t*, const ConvEpilogue&,
-                           float*, float*);
+                           float*, std::uint16_t*);
 
 namespace {
 
@@ -339,8 +341,8 @@ class PackedNoisyConv2d : public NoisyConv2d {
                    static_cast<int>(shape.out_c), weight, weight_.data());
   }
 
-  void run(const NoiseParams& noise, const NoiseRow* rows, const float* prefix, float* y,
-           float* x) const override {
+  void run(const NoiseParams& noise, const NoiseRow* rows, const float* prefix, std::uint16_t* y,
+           std::uint16_t* x) const override {
     const NoisyInput input = {noise, {in_scale_.data(), in_shift_.data(), in_activation_}};
     const ConvEpilogue epilogue = {
         .scale = scale_.data(), .shift = shift_.data(), .activation = activation_};

@@ -36,7 +36,7 @@ struct NoisyConvPlan {
   static NoisyConvPlan make(const Conv2dShape& shape, const NoisyInput& input,
                             std::int64_t row_count, const float* prefix,
                             const std::uint16_t* weight, const ConvEpilogue& epilogue,
-                            const void* y, const float* x);
+                            const void* y, const std::uint16_t* x);
 };
 
 // What NoisyConv2d does (kernels/noisy_convolution.hpp), for a batch of row_count whatever the
@@ -57,7 +57,7 @@ template <class Output>
 void noisy_conv2d(void* stream, const Conv2dShape& shape, const NoisyInput& input,
                   const NoiseRow* rows, std::int64_t row_count, const float* prefix,
                   const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y,
-                  float* x = nullptr);
+                  std::uint16_t* x = nullptr);
 std::unique_ptr<NoisyConv2d> prepare_noisy_conv2d(void* stream, const Conv2dShape& shape,
                                                   const float* weight, const NoisyScaling& scaling,
                                                   const Conv2dEpilogue& epilogue);
@@ -68,7 +68,7 @@ template <class Output>
 void noisy_conv2d(void* stream, const Conv2dShape& shape, const NoisyInput& input,
                   const NoiseRow* rows, std::int64_t row_count, const float* prefix,
                   const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y,
-                  float* x = nullptr);
+                  std::uint16_t* x = nullptr);
 std::unique_ptr<NoisyConv2d> prepare_noisy_conv2d(void* stream, const Conv2dShape& shape,
                                                   const float* weight, const NoisyScaling& scaling,
                                                   const Conv2dEpilogue& epilogue);

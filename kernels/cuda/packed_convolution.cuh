@@ -50,21 +50,29 @@ class FilledChannels {
 template <class Element>
 class PackedConvolution {
  public:
-  /// weight: OIHW in device memory, read in the stream.
-  PackedConvolution(cudaStream_t stream, std::vector<ConvPass> passes, const float* weight)
+  /// weight: OIHW in device memory, read in the stream. `fills`: x will come in single precision,
+  /// with as many channels as there are; else as Element, in whole chunks.
+  PackedConvolution(cudaStream_t stream, std::vector<ConvPass> passes, const float* weight,
+                    bool fills = true)
       : stream_(stream),
         passes_(std::move(passes)),
         weight_(stream, passes_.back().weight_first + passes_.back().weight_size()),
-        filled_(stream, passes_[0].batch * passes_[0].in_h * passes_[0].in_w, passes_[0].channels) {
+        filled_(stream, fills ? passes_[0].batch * passes_[0].in_h * passes_[0].in_w : 0,
+                passes_[0].channels) {
     pack_weight(stream, passes_, weight, weight_.data());
   }
 
-  /// Runs follow each other in the stream.
-  void run(const float* x, const ConvEpilogue& epilogue, float* y) const {
-    const Element* const filled = filled_.of(x);
+  /// Runs follow each other in the stream. X: float or Element.
+  template <class X, class Output>
+  void run(const X* x, const ConvEpilogue& epilogue, Output* y) const {
+    const Element* operand = nullptr;
+    if constexpr (std::is_same_v<X, Element> && !std::is_same_v<X, float>)
+      operand = x;
+    else
+      operand = filled_.of(x);
     for (const ConvPass& pass : passes_) {
       const ConvTile tile = choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c);
-      conv2d_gemm(stream_, pass, tile, filled, weight_.data(), epilogue, y);
+      conv2d_gemm(stream_, pass, tile, operand, weight_.data(), epilogue, y);
     }
   }
 

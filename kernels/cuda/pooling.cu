@@ -6,8 +6,10 @@
 ///
 /// as defined in kernels/pooling.hpp, with the processor's order of every sum: the same bits.
 ///
-/// Layouts: NHWC, dense, of any alignment. Where all numbers of channels are multiples of 4 and
-/// tensors are aligned to 16 bytes, a thread has a vector of 4 channels, else one channel.
+/// Layouts: NHWC, dense, of any alignment, in single precision; what the global average and the
+/// shortcut read, and the shortcut's result, also in bf16, calculated with in single precision.
+/// Where all numbers of channels are multiples of 4 and tensors are aligned to 16 bytes, a thread
+/// has a vector of 4 channels, else one channel.
 ///
 /// Work: of the global average, a block has 32 vectors and a thread to each of 8 lanes of pixels,
 /// which are summed in shared memory; of its gradient, 2048 vectors of one image. Of a shortcut, a
@@ -17,10 +19,10 @@
 /// tensors without the added channels.
 ///
 /// Bytes: every tensor is read once and written once, which is the least: global average 4 per
-/// element of x, its gradient 4 per element of dx (dy comes from the caches); shortcut 4 per
-/// element of x that a window covers and 4 per element of y; its gradient 4 and 4 (dy from the
-/// caches where windows are larger than a pixel); sum 12 per element. Operations: one addition per
-/// element read.
+/// element of x (2 in bf16), its gradient 4 per element of dx (dy comes from the caches); shortcut
+/// 4 per element of x that a window covers and 4 per element of y (2 and 2 in bf16); its gradient 4
+/// and 4 (dy from the caches where windows are larger than a pixel); sum 12 per element.
+/// Operations: one addition per element read.
 ///
 ///   kernel                    registers sm_80, sm_90   (nvcc --resource-usage; none spilt)
 ///   global average            32, 36                   and 4096 bytes of shared memory
@@ -31,6 +33,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pooling.hpp"
+#include "kernels/cuda/ptx/convert.cuh"
 #include "kernels/pooling_arguments.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
@@ -52,6 +55,26 @@ struct Vector {
     }
     return result;
   }
+  __device__ __forceinline__ static Vector load(const std::uint16_t* from) {
+    Vector result;
+    if constexpr (width == 4) {
+      const uint2 bits = *reinterpret_cast<const uint2*>(from);
+      result.value[0] = __uint_as_float(bits.x << 16);
+      result.value[1] = __uint_as_float(bits.x & 0xffff0000u);
+      result.value[2] = __uint_as_float(bits.y << 16);
+      result.value[3] = __uint_as_float(bits.y & 0xffff0000u);
+    } else {
+      result.value[0] = __uint_as_float(std::uint32_t{*from} << 16);
+    }
+    return result;
+  }
+  __device__ __forceinline__ void store(std::uint16_t* to) const {
+    if constexpr (width == 4)
+      *reinterpret_cast<uint2*>(to) =
+          make_uint2(ptx::to_bf16x2(value[0], value[1]), ptx::to_bf16x2(value[2], value[3]));
+    else
+      *to = static_cast<std::uint16_t>(ptx::to_bf16x2(value[0], 0.0f));
+  }
   __device__ __forceinline__ void store(float* to) const {
     if constexpr (width == 4)
       *reinterpret_cast<float4*>(to) = make_float4(value[0], value[1], value[2], value[3]);
@@ -71,9 +94,9 @@ struct PoolStorage {
   Vector<width> sums[Grid::block_threads];
 };
 
-template <int width>
+template <int width, class T>
 __global__ void __launch_bounds__(Grid::block_threads)
-    global_average_kernel(GlobalPoolShape shape, const float* x, float* y) {
+    global_average_kernel(GlobalPoolShape shape, const T* x, float* y) {
   auto& shared = shared_storage<PoolStorage<width>>();
   const int thread = static_cast<int>(threadIdx.x), lane = thread / Grid::pool_vectors;
   const std::int64_t first =
@@ -82,7 +105,7 @@ __global__ void __launch_bounds__(Grid::block_threads)
   const std::int64_t n = first / shape.channels, c = first % shape.channels;
   Vector<width> sum;
   if (exists) {
-    const float* const image = x + n * shape.pixels * shape.channels + c;
+    const T* const image = x + n * shape.pixels * shape.channels + c;
 #pragma unroll 4
     for (std::int64_t p = lane; p < shape.pixels; p += pool_lanes)
       sum.add(Vector<width>::load(image + p * shape.channels));
@@ -139,12 +162,12 @@ struct Shortcut {
   }
 };
 
-template <int width>
+template <int width, class T>
 __global__ void __launch_bounds__(Grid::shortcut_threads)
-    shortcut_kernel(Shortcut s, const float* x, float* y) {
+    shortcut_kernel(Shortcut s, const T* x, T* y) {
   const int n = static_cast<int>(blockIdx.x) / s.out_h, p = static_cast<int>(blockIdx.x) % s.out_h;
-  const float* const image = x + std::int64_t{n} * s.in_h * s.in_w * s.in_c;
-  float* const row = y + std::int64_t{blockIdx.x} * s.out_w * s.out_c;
+  const T* const image = x + std::int64_t{n} * s.in_h * s.in_w * s.in_c;
+  T* const row = y + std::int64_t{blockIdx.x} * s.out_w * s.out_c;
   const int vectors = s.out_c / width;
   for (int i = static_cast<int>(threadIdx.x); i < s.out_w * vectors; i += Grid::shortcut_threads) {
     const int q = i / vectors, c = i % vectors * width - s.before;
@@ -202,14 +225,17 @@ void run(const Grid& grid, Start start) {
 
 }  // namespace
 
-void global_average_pool(void* stream, const GlobalPoolShape& shape, const float* x, float* y) {
+template <class T>
+void global_average_pool(void* stream, const GlobalPoolShape& shape, const T* x, float* y) {
   const Grid grid = Grid::global(shape, x, y);
   run(grid, [&]<int width>() {
-    launch<global_average_kernel<width>>(grid.blocks, Grid::block_threads,
-                                         sizeof(PoolStorage<width>),
-                                         static_cast<cudaStream_t>(stream), shape, x, y);
+    launch<global_average_kernel<width, T>>(grid.blocks, Grid::block_threads,
+                                            sizeof(PoolStorage<width>),
+                                            static_cast<cudaStream_t>(stream), shape, x, y);
   });
 }
+template void global_average_pool(void*, const GlobalPoolShape&, const float*, float*);
+template void global_average_pool(void*, const GlobalPoolShape&, const std::uint16_t*, float*);
 
 void global_average_pool_backward(void* stream, const GlobalPoolShape& shape, const float* dy,
                                   float* dx) {
@@ -222,13 +248,16 @@ void global_average_pool_backward(void* stream, const GlobalPoolShape& shape, co
   });
 }
 
-void shortcut_forward(void* stream, const ShortcutShape& shape, const float* x, float* y) {
+template <class T>
+void shortcut_forward(void* stream, const ShortcutShape& shape, const T* x, T* y) {
   const Grid grid = Grid::shortcut(shape, x, y);
   run(grid, [&]<int width>() {
-    launch<shortcut_kernel<width>>(grid.blocks, Grid::shortcut_threads, 0,
-                                   static_cast<cudaStream_t>(stream), Shortcut(shape), x, y);
+    launch<shortcut_kernel<width, T>>(grid.blocks, Grid::shortcut_threads, 0,
+                                      static_cast<cudaStream_t>(stream), Shortcut(shape), x, y);
   });
 }
+template void shortcut_forward(void*, const ShortcutShape&, const float*, float*);
+template void shortcut_forward(void*, const ShortcutShape&, const std::uint16_t*, std::uint16_t*);
 
 void shortcut_backward(void* stream, const ShortcutShape& shape, const float* dy, float* dx) {
   const Grid grid = Grid::shortcut_backward(shape, dy, dx);

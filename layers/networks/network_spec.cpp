@@ -9,8 +9,6 @@
 #include "layers/networks/mnist_cnn.hpp"
 #include "layers/networks/resnet.hpp"
 #include "layers/networks/wide_resnet.hpp"
-#include "layers/normalise.hpp"
-#include "layers/standardise.hpp"
 
 namespace pixeldp::layers {
 namespace {
@@ -34,10 +32,6 @@ const Architecture& architecture_of(const NetworkSpec& spec) {
     if (architecture.name == spec.architecture) return architecture;
   fail_usage("unknown architecture '{}': this build offers {}", spec.architecture,
              fmt::join(architecture_names(), ", "));
-}
-
-bool normalises(const NetworkSpec& spec) {
-  return !spec.input_mean.empty() || !spec.input_deviation.empty();
 }
 
 void check_sizes(const NetworkSpec& spec) {
@@ -81,8 +75,8 @@ const std::vector<std::string>& architecture_names() {
 
 void check_network_spec(const NetworkSpec& spec) {
   check_sizes(spec);
-  if (normalises(spec)) check_normalisation(spec);
-  if (normalises(spec) && spec.standardise) {
+  if (spec.normalises()) check_normalisation(spec);
+  if (spec.normalises() && spec.standardise) {
     fail_usage(
         "images are standardised by their own mean and deviation or normalised by given ones, not "
         "both");
@@ -92,17 +86,7 @@ void check_network_spec(const NetworkSpec& spec) {
 
 Network make_network(const NetworkSpec& spec, std::uint64_t seed) {
   check_network_spec(spec);
-  Network net = architecture_of(spec).make(spec, seed);
-  net.architecture = spec.architecture;
-  net.input = {1, spec.height, spec.width, spec.channels};
-  if (normalises(spec)) {
-    auto& layers = net.prefix.empty() ? net.body : net.prefix;
-    layers.insert(layers.begin(),
-                  std::make_unique<Normalise>("normalise", spec.input_mean, spec.input_deviation));
-  }
-  if (spec.standardise)
-    net.prefix.insert(net.prefix.begin(), std::make_unique<Standardise>("standardise"));
-  return net;
+  return architecture_of(spec).make(spec, seed);
 }
 
 }  // namespace pixeldp::layers

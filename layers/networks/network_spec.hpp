@@ -36,6 +36,7 @@ struct NetworkSpec {
   /// (layers/standardise.hpp). Excludes the former.
   bool standardise = false;
 
+  bool normalises() const { return !input_mean.empty() || !input_deviation.empty(); }
   bool operator==(const NetworkSpec&) const = default;
 };
 

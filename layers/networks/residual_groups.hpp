@@ -16,20 +16,16 @@ struct ResidualGroups {
   /// is no such network, or it cannot take the images, or its noise.
   ResidualGroups(const NetworkSpec& spec, std::int64_t more, std::int64_t widened);
 
-  /// Calls block(name, in_c, out_c, stride) for each block in turn: "layer1.0", "layer1.1", ...
+  /// Calls block(name, out_c, stride) for each block in turn: "layer1.0", "layer1.1", ...
   template <class Block>
   void for_each(Block block) const {
-    std::int64_t in_c = first_channels;
     for (std::int64_t g = 0; g < groups; ++g) {
-      const std::int64_t out_c = (first_channels << g) * widening;
       for (std::int64_t b = 0; b < blocks; ++b) {
-        const std::int64_t stride = b == 0 && g > 0 ? 2 : 1;
-        block("layer" + std::to_string(g + 1) + "." + std::to_string(b), in_c, out_c, stride);
-        in_c = out_c;
+        block("layer" + std::to_string(g + 1) + "." + std::to_string(b),
+              (first_channels << g) * widening, b == 0 && g > 0 ? 2 : 1);
       }
     }
   }
-  std::int64_t last_channels() const { return (first_channels << (groups - 1)) * widening; }
 };
 
 }  // namespace pixeldp::layers

@@ -6,7 +6,7 @@ namespace pixeldp::layers {
 
 /// The residual network for small images of He et al., "Deep residual learning", 2015, with the
 /// names that are usual in PyTorch: 3x3 convolution to 16 channels and batch normalisation; three
-/// groups of (depth - 2) / 6 BasicBlocks with 16, 32 and 64 channels; mean over the pixels; dense
+/// groups of (depth - 2) / 6 basic blocks with 16, 32 and 64 channels; mean over the pixels; dense
 /// ("linear") to the classes. The noise lies in the image or between the first convolution and its
 /// batch normalisation.
 Network make_resnet(const NetworkSpec& spec, std::uint64_t seed);

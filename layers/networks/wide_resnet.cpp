@@ -2,9 +2,8 @@
 
 #include "engine/error.hpp"
 #include "layers/global_pool.hpp"
-#include "layers/initialise.hpp"
 #include "layers/networks/residual_groups.hpp"
-#include "layers/residual_unit.hpp"
+#include "layers/networks/residual_unit.hpp"
 
 namespace pixeldp::layers {
 
@@ -24,47 +23,19 @@ Network make_wide_resnet(const NetworkSpec& spec, std::uint64_t seed) {
   constexpr double usual_slope = 0.1;
   const auto leaky =
       kernels::Activation::leaky_relu(static_cast<float>(spec.slope.value_or(usual_slope)));
-  constexpr auto none = kernels::Activation::identity();
-  const ResidualGroups groups = groups_of(spec);
-  const bool before_noise = spec.noise_after_layers == 1;
-  const bool activation_moves = before_noise && spec.noise_before_activation;
-  Initialiser initialise(seed);
-
-  Network net;
-  net.noise.activation = activation_moves ? leaky : none;
-  auto conv = std::make_unique<Conv2d>(
-      "conv1", Conv2d::Options{
-                   .in_c = spec.channels,
-                   .out_c = ResidualGroups::first_channels,
-                   .activation = activation_moves ? none : leaky,
-                   .precision = before_noise ? kernels::Precision::fp32 : spec.training_precision});
-  initialise.convolution(*conv, before_noise && spec.rescale_prefix);
-  (before_noise ? net.prefix : net.body).push_back(std::move(conv));
-
+  NetworkBuilder net(spec, seed);
+  Value x = net.start();
+  x = net.convolution_and_noise(1, "conv1", x,
+                                {.out_c = ResidualGroups::first_channels, .activation = leaky});
   bool first = true;
-  groups.for_each(
-      [&](const std::string& name, std::int64_t in_c, std::int64_t out_c, std::int64_t stride) {
-        auto unit = std::make_unique<ResidualUnit>(
-            name, ResidualUnit::Options{.in_c = in_c,
-                                        .out_c = out_c,
-                                        .stride = stride,
-                                        .activation = leaky,
-                                        .activate_shortcut = std::exchange(first, false),
-                                        .precision = spec.training_precision});
-        initialise.convolution(unit->conv1());
-        initialise.convolution(unit->conv2());
-        net.body.push_back(std::move(unit));
-      });
-  const std::int64_t features = groups.last_channels();
-  net.body.push_back(std::make_unique<BatchNorm>(
-      "bn", BatchNorm::Options{.channels = features, .activation = leaky}));
-  net.body.push_back(std::make_unique<GlobalAveragePool>("pool"));
-  net.head = std::make_unique<Dense>("fc", Dense::Options{.in = features,
-                                                          .out = spec.classes,
-                                                          .activation = none,
-                                                          .precision = spec.training_precision});
-  initialise.dense(*net.head);
-  return net;
+  groups_of(spec).for_each([&](const std::string& name, std::int64_t out_c, std::int64_t stride) {
+    x = residual_unit(net, name, x, out_c, stride, leaky, std::exchange(first, false));
+  });
+  x = net.append<BatchNorm>({x}, "bn",
+                            BatchNorm::Options{.channels = net.shape(x)[3], .activation = leaky});
+  x = net.append<GlobalAveragePool>({x}, "pool");
+  net.dense("fc", x, spec.classes, kernels::Activation::identity());
+  return std::move(net).finish();
 }
 
 }  // namespace pixeldp::layers

@@ -17,6 +17,7 @@ namespace pixeldp::kernels::emulated {
 namespace {
 
 using Bits = std::uint16_t;
+using reference::to_bf16;
 
 using reference::same, reference::with_padding;
 
@@ -37,11 +38,6 @@ const std::vector<Conv2dShape> shapes = {
     same(1, 9, 8, 3, 12, 3, 2),
     same(2, 5, 5, 5, 5, 2, 1),
     same(1, 6, 6, 12, 1, 4, 2)};
-
-Bits to_bf16(float value) {  // of numbers
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<Bits>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
 
 std::vector<Bits> to_bf16(const std::vector<float>& values) {
   std::vector<Bits> result;
@@ -217,6 +213,52 @@ TEST_CASE("scale, shift, residual and activation") {
     ending.shift = {};
     ending.residual = reference::integers(x_size(s), 100, 8);
     CHECK(problem.backward_data_is_exact<Bits>(conv_tiles[2], ending));
+  }
+}
+
+TEST_CASE("what follows y is written beside it or in its place, from y before it is rounded") {
+  for (const Conv2dShape& s : {same(2, 5, 5, 8, 24, 3, 1), same(2, 5, 5, 8, 10, 3, 1)}) {
+    const Problem problem(s);
+    const Ending ending{reference::reals(s.out_c, 4), reference::reals(s.out_c, 5),
+                        reference::integers(y_size(s), 100, 6), Activation::relu()};
+    const auto next_scale = reference::reals(s.out_c, 7), next_shift = reference::reals(s.out_c, 8);
+    const auto y = ending.apply(reference::conv2d_forward(s, problem.x, problem.weight), s.out_c);
+    std::vector<float> next;
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const std::size_t o = i % static_cast<std::size_t>(s.out_c);
+      const float value = next_scale[o] * y[i] + next_shift[o];
+      next.push_back(value > 0.0f ? value : 0.25f * value);
+    }
+    const auto passes = forward_pass<Bits>(s);
+    const DeviceArray<Bits> x(filled<Bits>(s.in_c, problem.x)),
+        weight(pack<Bits>(passes, problem.weight)), residual(to_bf16(ending.residual));
+    const DeviceArray<float> scale(ending.scale), shift(ending.shift), a(next_scale), b(next_shift);
+    for (const ConvTile& tile : conv_tiles) {
+      for (const std::size_t skip : {0, 1}) {
+        for (const bool with_y : {true, false}) {
+          CAPTURE(tile.n);
+          CAPTURE(skip);
+          CAPTURE(with_y);
+          const DeviceArray<Bits> to(framed(std::vector<Bits>(y.size()), skip)),
+              after(framed(std::vector<Bits>(y.size()), skip));
+          conv2d_gemm(nullptr, passes[0], tile, x.data(), weight.data(),
+                      {.scale = scale.data(),
+                       .shift = shift.data(),
+                       .residual = residual.data(),
+                       .activation = ending.activation,
+                       .next_scale = a.data(),
+                       .next_shift = b.data(),
+                       .next_activation = Activation::leaky_relu(0.25f),
+                       .next = after.data() + margin + skip},
+                      with_y ? to.data() + margin + skip : static_cast<Bits*>(nullptr));
+          CHECK(after.values() == framed(to_bf16(next), skip));
+          CHECK(to.values() == framed(with_y ? to_bf16(y) : std::vector<Bits>(y.size()), skip));
+        }
+      }
+    }
+    CHECK_FAILS(conv2d_gemm(nullptr, passes[0], conv_tiles[0], x.data(), weight.data(),
+                            {.next = residual.data()}, static_cast<Bits*>(nullptr)),
+                "no scale or no shift");
   }
 }
 

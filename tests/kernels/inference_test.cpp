@@ -55,6 +55,7 @@ InferencePlan residual_plan() {
   InferencePlan plan(8 * 8 * in);
   const int a = plan.add({.kind = Kind::scaling,
                           .name = "bn",
+                          .inputs = {0},
                           .activation = {0.1f},
                           .outputs = in,
                           .scale = reference::reals(in, 1),
@@ -62,12 +63,12 @@ InferencePlan residual_plan() {
   const int around =
       plan.add({.kind = Kind::shortcut,
                 .name = "around",
-                .input = a,
+                .inputs = {a},
                 .shortcut_shape = {
                     .batch = 1, .in_h = 8, .in_w = 8, .in_c = in, .out_c = out, .stride = 2}});
   const int b = plan.add({.kind = Kind::convolution,
                           .name = "conv1",
-                          .input = a,
+                          .inputs = {a},
                           .activation = {0.1f},
                           .convolution = reference::same(1, 8, 8, in, out, 3, 2),
                           .weight = reference::reals(out * in * 9, 3),
@@ -75,14 +76,13 @@ InferencePlan residual_plan() {
                           .shift = reference::reals(out, 5)});
   const int c = plan.add({.kind = Kind::convolution,
                           .name = "conv2",
-                          .input = b,
-                          .residual = around,
+                          .inputs = {b, around},
                           .convolution = reference::same(1, 4, 4, out, out, 3, 1),
                           .weight = reference::reals(out * out * 9, 6)});
-  const int d = plan.add({.kind = Kind::pool, .name = "pool", .input = c, .outputs = out});
+  const int d = plan.add({.kind = Kind::pool, .name = "pool", .inputs = {c}, .outputs = out});
   plan.add({.kind = Kind::dense,
             .name = "fc",
-            .input = d,
+            .inputs = {d},
             .activation = {0.0f},
             .outputs = 33,
             .weight = reference::reals(33 * out, 7),
@@ -115,6 +115,7 @@ TEST_CASE("sums of 8-bit products are exact: convolutions and dense layers of in
     const auto weight = full_integers(shape.weight_size(), taps, 1);
     plan.add({.kind = Kind::convolution,
               .name = "conv",
+              .inputs = {0},
               .activation = {0.5f},
               .convolution = shape,
               .weight = weight,
@@ -134,6 +135,7 @@ TEST_CASE("sums of 8-bit products are exact: convolutions and dense layers of in
   InferencePlan plan(1024);
   plan.add({.kind = Kind::dense,
             .name = "fc",
+            .inputs = {0},
             .outputs = 2,
             .weight = std::vector<float>(2048, 127.0f)});
   const auto inference = kernels::prepare_inference(plan, Precision::int8, std::vector{1.0f});
@@ -245,6 +247,7 @@ TEST_CASE("what cannot be rounded to 8 bits is refused, by the name of the layer
   InferencePlan long_sums(70000);
   long_sums.add({.kind = Kind::dense,
                  .name = "wide",
+                 .inputs = {0},
                  .outputs = 1,
                  .weight = std::vector<float>(70000, 1.0f)});
   CHECK_THROWS_WITH_AS(
@@ -252,7 +255,7 @@ TEST_CASE("what cannot be rounded to 8 bits is refused, by the name of the layer
       doctest::Contains("32 bits"), Error);
   CHECK_THROWS_AS((void)plan.add({.kind = Kind::dense,
                                   .name = "misfit",
-                                  .input = 1,
+                                  .inputs = {1},
                                   .outputs = 2,
                                   .weight = std::vector<float>(20, 1.0f)}),
                   Error);

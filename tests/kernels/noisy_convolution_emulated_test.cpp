@@ -20,11 +20,7 @@ namespace pixeldp::kernels::emulated {
 namespace {
 
 using Bits = std::uint16_t;
-
-Bits to_bf16(float value) {  // of numbers
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<Bits>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
+using reference::to_bf16;
 
 template <class Output>
 Output to_output(float value) {
@@ -93,7 +89,7 @@ struct Problem {
   template <class Output>
   struct Result {
     std::vector<Output> y;
-    std::vector<float> x;
+    std::vector<Bits> x;
     bool operator==(const Result&) const = default;
   };
 
@@ -104,7 +100,7 @@ struct Problem {
     std::vector<Bits> added;
     for (const float value : residual) added.push_back(to_bf16(value));
     const DeviceArray<Bits> e(added), packed(weight.size());
-    const DeviceArray<float> x(framed(std::vector<float>(as_size(row_count() * row_size()))));
+    const DeviceArray<Bits> x(framed(std::vector<Bits>(as_size(row_count() * row_size()))));
     const DeviceArray<Output> y(framed(std::vector<Output>(as_size(row_count() * y_size()))));
     pack_fragments(nullptr, static_cast<int>(shape.in_c), static_cast<int>(shape.kernel_h),
                    static_cast<int>(shape.out_c), w.data(), packed.data());
@@ -145,7 +141,8 @@ struct Problem {
     }
     Result<Output> result;
     for (const float value : y) result.y.push_back(to_output<Output>(value));
-    return {framed(result.y), framed(x.values())};
+    for (const float value : x.values()) result.x.push_back(to_bf16(value));
+    return {framed(result.y), framed(result.x)};
   }
 
   template <class Output>
@@ -208,7 +205,7 @@ TEST_CASE("noise inside the convolution: a row depends on no other, and x is not
     CHECK(std::equal(
         alone.y.begin() + margin, alone.y.end() - margin,
         expected.y.begin() + static_cast<std::ptrdiff_t>(margin + r * as_size(all.y_size()))));
-    CHECK(alone.x == framed(std::vector<float>(as_size(all.row_size()))));
+    CHECK(alone.x == framed(std::vector<Bits>(as_size(all.row_size()))));
   }
 }
 
@@ -216,13 +213,13 @@ TEST_CASE("noise inside the convolution, prepared: it keeps weights and channels
   Problem problem(shapes[0]);
   problem.complete();
   problem.residual.clear();
-  const auto expected = problem.run<float>();
-  const auto without_frame = [](const std::vector<float>& frame) {
-    return std::vector<float>(frame.begin() + margin, frame.end() - margin);
+  const auto expected = problem.run<Bits>();
+  const auto without_frame = [](const std::vector<Bits>& frame) {
+    return std::vector<Bits>(frame.begin() + margin, frame.end() - margin);
   };
   const DeviceArray<NoiseRow> rows(problem.rows);
-  const DeviceArray<float> prefix(problem.prefix),
-      x(as_size(problem.row_count() * problem.row_size())),
+  const DeviceArray<float> prefix(problem.prefix);
+  const DeviceArray<Bits> x(as_size(problem.row_count() * problem.row_size())),
       y(as_size(problem.row_count() * problem.y_size()));
   std::unique_ptr<NoisyConv2d> prepared;
   {

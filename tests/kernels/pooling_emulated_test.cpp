@@ -1,9 +1,12 @@
+#include <cmath>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
+#include "kernels/cuda/scaling.hpp"
 #include "tests/kernels/batch_norm_run.cuh"
+#include "tests/reference/values.hpp"
 
 namespace pixeldp::kernels::emulated {
 namespace {
@@ -40,6 +43,79 @@ TEST_CASE("emulated pooling of reals has the processor's bits") {
   ShortcutCase shortcut = ShortcutCase::integers({2, 9, 9, 8, 16, 3, ShortcutKind::average});
   shortcut.x = reference::reals(2 * 9 * 9 * 8, 1), shortcut.dy = reference::reals(2 * 9 * 16, 2);
   check(shortcut, 0);
+}
+
+TEST_CASE("emulated pooling, shortcuts and scalings in bf16 are those in fp32, rounded") {
+  using Half = std::uint16_t;
+  const auto halves = [](const std::vector<float>& values) {
+    std::vector<Half> result;
+    for (const float value : values) result.push_back(reference::to_bf16(value));
+    return result;
+  };
+  for (const std::size_t offset : {0, 1}) {
+    CAPTURE(offset);
+    const auto moved = [&](std::vector<Half> values) {
+      values.insert(values.begin(), offset, Half{});
+      return values;
+    };
+    const auto result = [&](const DeviceArray<Half>& array) {
+      const auto all = array.values();
+      return std::vector<Half>(all.begin() + static_cast<std::ptrdiff_t>(offset), all.end());
+    };
+    for (const GlobalPoolShape& s : global_pool_shapes) {
+      GlobalPoolCase c = GlobalPoolCase::integers(s);
+      for (float& value : c.x) value = std::fmod(value, 256.0f);  // which bf16 has
+      const DeviceArray<Half> x(moved(halves(c.x)));
+      run_on_processor(c);
+      const DeviceArray<float> y(c.y.size());
+      global_average_pool(nullptr, s, x.data() + offset, y.data());
+      CHECK(y.values() == c.y);
+    }
+    for (const ShortcutShape& s : shortcut_shapes) {
+      ShortcutCase c = ShortcutCase::integers(s);
+      for (float& value : c.x) value = std::fmod(value, 256.0f);
+      const DeviceArray<Half> x(moved(halves(c.x)));
+      run_on_processor(c);
+      const DeviceArray<Half> y(moved(std::vector<Half>(c.y.size())));
+      shortcut_forward(nullptr, s, x.data() + offset, y.data() + offset);
+      CHECK(result(y) == halves(c.y));
+    }
+    for (const std::int64_t channels : {1, 7, 40}) {
+      const std::int64_t pixels = 300;
+      const auto integers = [&](std::uint64_t seed) {
+        auto values = reference::integers(pixels * channels, 255, seed);
+        return values;
+      };
+      const auto values = integers(1), added = integers(2), scales = reference::reals(channels, 3),
+                 shifts = reference::reals(channels, 4);
+      std::vector<float> scaled, sums;
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const std::size_t o = i % static_cast<std::size_t>(channels);
+        const float value = scales[o] * values[i] + shifts[o], sum = values[i] + added[i];
+        scaled.push_back(value > 0.0f ? value : 0.25f * value);
+        sums.push_back(sum > 0.0f ? sum : 0.25f * sum);
+      }
+      const DeviceArray<float> x(values), r(added), scale(scales), shift(shifts), y(values.size());
+      const DeviceArray<Half> x16(halves(values)), r16(halves(added)), y16(values.size());
+      const ScalingParams params{pixels, channels, scale.data(), shift.data(), {0.25f}};
+      const float* const none = nullptr;
+      const Half* const none16 = nullptr;
+      scale_values(nullptr, params, x.data(), none, y.data());
+      CHECK(y.values() == scaled);
+      scale_values(nullptr, params, x.data(), none, y16.data());
+      CHECK(y16.values() == halves(scaled));
+      scale_values(nullptr, params, x16.data(), none16, y.data());
+      CHECK(y.values() == scaled);
+      scale_values(nullptr, params, x16.data(), r16.data(), y16.data());
+      CHECK(y16.values() == halves(sums));
+      scale_values(nullptr, params, x.data(), r.data(), y.data());
+      CHECK(y.values() == sums);
+    }
+  }
+  CHECK(scaling_blocks({.pixels = 0, .channels = 3}) == 0);
+  CHECK(scaling_blocks({.pixels = 1025, .channels = 1}) == 2);
+  CHECK_THROWS_AS(scaling_blocks({.pixels = 1, .channels = 0}), Error);
+  CHECK_THROWS_AS(scaling_blocks({.pixels = std::int64_t{1} << 60, .channels = 1}), Error);
 }
 
 TEST_CASE("the blocks of pooling") {

@@ -1,19 +1,23 @@
 #include <cmath>
 #include <functional>
+#include <map>
+#include <string>
 #include <tuple>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "kernels/loss.hpp"
-#include "layers/basic_block.hpp"
+#include "layers/add.hpp"
+#include "layers/batch_norm.hpp"
 #include "layers/conv2d.hpp"
 #include "layers/dense.hpp"
 #include "layers/global_pool.hpp"
-#include "layers/networks/network_spec.hpp"
+#include "layers/networks/residual_unit.hpp"
 #include "layers/normalise.hpp"
-#include "layers/residual_unit.hpp"
+#include "layers/shortcut.hpp"
 #include "layers/standardise.hpp"
+#include "layers/training_pass.hpp"
 #include "tests/reference/values.hpp"
 
 using namespace pixeldp;
@@ -59,32 +63,46 @@ void check_gradient(std::span<float> x, std::span<const float> gradient,
   CHECK(compared * 2 >= tried);
 }
 
+void randomise(const std::vector<Parameter*>& parameters,
+               const std::vector<LayerBuffer*>& buffers) {
+  for (Parameter* p : parameters) p->value = random_tensor(p->value.shape(), 2);
+  for (LayerBuffer* b : buffers) {
+    if (!b->saved) continue;  // a constant
+    b->value = random_tensor(b->value.shape(), 5);
+    for (float& value : b->value.values()) value = std::abs(value) + 0.1f;
+  }
+}
+
 /// The objective sum(c * y) of a layer, for fixed random c.
 class LayerObjective {
  public:
   LayerObjective(Layer& layer, const Shape& input, Mode mode)
-      : layer_(layer), x(random_tensor(input, 1)) {
-    for (Parameter* p : layer.parameters()) p->value = random_tensor(p->value.shape(), 2);
-    for (LayerBuffer* b : layer.buffers()) {
-      if (!b->saved) continue;  // a constant
-      b->value = random_tensor(b->value.shape(), 5);
-      for (float& value : b->value.values()) value = std::abs(value) + 0.1f;
+      : layer_(layer), pass_{stream_, mode} {
+    for (std::size_t i = 0; i < layer.operands(); ++i) {
+      x.push_back(random_tensor(input, 1 + i));
+      dx.emplace_back();
     }
-    saved_.mode = mode;
-    layer.forward(stream_, x, y_, saved_);
+    randomise(layer.parameters(), layer.buffers());
+    forward();
     c_ = random_tensor(y_.shape(), 3);
   }
 
   void backward() {
-    layer_.forward(stream_, x, y_, saved_);
+    forward();
     Tensor dy = c_.clone();
-    layer_.backward(stream_, x, y_, saved_, dy, &dx);
+    std::vector<Tensor*> to;
+    for (Tensor& gradient : dx) to.push_back(&gradient);
+    layer_.backward(pass_, inputs(), y_, saved_, dy, to);
+    if (!layer_.uses_up_gradient())
+      CHECK(std::equal(dy.values().begin(), dy.values().end(), c_.values().begin()));
+    if (layer_.gradient_in_place())
+      for (Tensor& gradient : dx) gradient = dy.clone();
   }
 
   /// `kinks` where the signs of y tell them.
   Evaluation operator()(bool kinks = true) {
     Evaluation e;
-    layer_.forward(stream_, x, y_, saved_);
+    forward();
     for (std::int64_t i = 0; i < y_.size(); ++i) {
       e.objective += double{c_.data()[i]} * double{y_.data()[i]};
       if (kinks) e.signs.push_back(y_.data()[i] > 0.0f);
@@ -93,13 +111,21 @@ class LayerObjective {
   }
 
  private:
+  std::vector<const Tensor*> inputs() const {
+    std::vector<const Tensor*> all;
+    for (const Tensor& input : x) all.push_back(&input);
+    return all;
+  }
+  void forward() { layer_.forward(pass_, inputs(), y_, saved_); }
+
   Stream stream_;
   Layer& layer_;
+  Pass pass_;
   Saved saved_;
   Tensor y_, c_;
 
  public:
-  Tensor x, dx;
+  std::vector<Tensor> x, dx;
 };
 
 /// Coordinate by coordinate: for layers whose kinks all show in their output, or that have none.
@@ -107,7 +133,8 @@ void check_layer(Layer& layer, const Shape& input, Mode mode = Mode::training, b
   LayerObjective objective(layer, input, mode);
   objective.backward();
   const auto evaluate = [&] { return objective(kinks); };
-  check_gradient(objective.x.values(), objective.dx.values(), evaluate);
+  for (std::size_t i = 0; i < objective.x.size(); ++i)
+    check_gradient(objective.x[i].values(), objective.dx[i].values(), evaluate);
   for (Parameter* p : layer.parameters()) {
     CAPTURE(p->name);
     if (mode == Mode::training)
@@ -135,16 +162,68 @@ void check_along(std::span<float> x, std::span<const float> gradient,
   CHECK(difference == doctest::Approx(norm).epsilon(0.01));
 }
 
-void check_layer_along(Layer& layer, const Shape& input, Mode mode) {
-  LayerObjective objective(layer, input, mode);
+/// The objective sum(c * logits) of a network, for fixed random c.
+class NetworkObjective {
+ public:
+  NetworkObjective(Network& network, Mode mode) : network_(network), pass_(network), mode_(mode) {
+    randomise(network.parameters(), network.buffers());
+    images = random_tensor(network.input().with_rows(rows), 1);
+    for (std::int64_t i = 0; i < rows; ++i) noise_rows_.push_back({i, 0, 0});
+    c_ = random_tensor({rows, network.classes()}, 3);
+  }
+
+  double operator()() {
+    const Tensor& logits =
+        pass_.forward(stream_, mode_, images, {.tag = StreamTag::training, .rows = noise_rows_});
+    double sum = 0.0;
+    for (std::int64_t i = 0; i < logits.size(); ++i)
+      sum += double{c_.data()[i]} * double{logits.data()[i]};
+    return sum;
+  }
+  void backward() {
+    (*this)();
+    pass_.backward(stream_, images, c_, &dimages);
+  }
+
+  Tensor images, dimages;
+
+ private:
+  static constexpr std::int64_t rows = 3;
+
+  Stream stream_;
+  Network& network_;
+  TrainingPass pass_;
+  Mode mode_;
+  std::vector<kernels::NoiseRow> noise_rows_;
+  Tensor c_;
+};
+
+/// A network that is little more than one unit: Unit is (builder, x) -> y.
+template <class Unit>
+Network network_around(std::int64_t channels, Unit unit) {
+  NetworkBuilder net({.height = 4, .width = 6, .channels = channels, .noise_after_layers = 0}, 1);
+  Value x = unit(net, net.start());
+  x = net.append<GlobalAveragePool>({x}, "pool");
+  net.dense("head", x, 5, kernels::Activation::identity());
+  return std::move(net).finish();
+}
+
+void check_network(Network network, Mode mode, bool smooth) {
+  NetworkObjective objective(network, mode);
   objective.backward();
-  const auto evaluate = [&] { return objective().objective; };
-  const Tensor gradient = objective.dx.clone();
-  check_along(objective.x.values(), gradient.values(), evaluate);
-  for (Parameter* p : layer.parameters()) {
+  const auto evaluate = [&] { return objective(); };
+  const auto check = [&](std::span<float> x, std::span<const float> gradient) {
+    if (smooth)
+      check_gradient(x, gradient, [&] { return Evaluation{objective(), {}}; });
+    else
+      check_along(x, gradient, evaluate);
+  };
+  const Tensor gradient = objective.dimages.clone();
+  check(objective.images.values(), gradient.values());
+  for (Parameter* p : network.parameters()) {
     CAPTURE(p->name);
     if (mode == Mode::training)
-      check_along(p->value.values(), p->gradient.values(), evaluate);
+      check(p->value.values(), p->gradient.values());
     else
       CHECK(p->gradient.empty());
   }
@@ -181,32 +260,76 @@ TEST_CASE("finite differences confirm the backward of normalisations and pooling
   }
 }
 
+TEST_CASE("finite differences confirm the backward of sums and shortcuts") {
+  for (const auto activation :
+       {kernels::Activation::identity(), kernels::Activation::leaky_relu(0.1f)}) {
+    Add add("add", activation);
+    check_layer(add, {2, 3, 4, 2});
+  }
+  for (const auto kind : {kernels::ShortcutKind::average, kernels::ShortcutKind::subsample}) {
+    Shortcut shortcut("shortcut", {.in_c = 4, .out_c = 8, .stride = 2, .kind = kind});
+    check_layer(shortcut, {2, 4, 6, 4});
+  }
+}
+
 TEST_CASE("finite differences confirm the backward of residual units, in both modes") {
   using kernels::Activation;
   for (const Mode mode : {Mode::training, Mode::inference}) {
-    for (const auto& [in_c, out_c, stride] :
-         {std::tuple{4, 4, 1}, std::tuple{4, 6, 1}, std::tuple{4, 8, 2}}) {
+    for (const auto& [out_c, stride] : {std::tuple{4, 1}, std::tuple{6, 1}, std::tuple{8, 2}}) {
       CAPTURE(out_c);
       CAPTURE(stride);
-      BasicBlock block("block", {.in_c = in_c, .out_c = out_c, .stride = stride});
-      check_layer_along(block, {3, 4, 6, in_c}, mode);
+      check_network(
+          network_around(4, [&](NetworkBuilder& net,
+                                Value x) { return basic_block(net, "block", x, out_c, stride); }),
+          mode, false);
       for (const bool activate_shortcut : {false, true}) {
         CAPTURE(activate_shortcut);
         // Without activations there are no kinks, and every coordinate can be compared.
-        ResidualUnit smooth("unit", {.in_c = in_c,
-                                     .out_c = out_c,
-                                     .stride = stride,
-                                     .activation = Activation::identity(),
-                                     .activate_shortcut = activate_shortcut});
-        check_layer(smooth, {3, 4, 6, in_c}, mode, false);
-        ResidualUnit unit("unit", {.in_c = in_c,
-                                   .out_c = out_c,
-                                   .stride = stride,
-                                   .activation = Activation::leaky_relu(0.1f),
-                                   .activate_shortcut = activate_shortcut});
-        check_layer_along(unit, {3, 4, 6, in_c}, mode);
+        for (const float slope : {1.0f, 0.1f}) {
+          check_network(network_around(4,
+                                       [&](NetworkBuilder& net, Value x) {
+                                         return residual_unit(net, "unit", x, out_c, stride,
+                                                              Activation::leaky_relu(slope),
+                                                              activate_shortcut);
+                                       }),
+                        mode, slope == 1.0f);
+        }
       }
     }
+  }
+}
+
+TEST_CASE("a value that is used three times gets the sum of its gradients") {
+  using kernels::Activation;
+  // x + (x + x), each sum with an activation that changes what it is given.
+  Network network = network_around(2, [](NetworkBuilder& net, Value x) {
+    const Value twice = net.append<Add>({x, x}, "twice", Activation::leaky_relu(0.5f));
+    return net.append<Add>({x, twice}, "thrice", Activation::leaky_relu(0.25f));
+  });
+  check_network(std::move(network), Mode::training, false);
+}
+
+TEST_CASE("a frozen parameter gets no gradient, and the others the same as without it") {
+  const auto gradients = [](const std::string& frozen) {
+    Network network = network_around(4, [](NetworkBuilder& net, Value x) {
+      return residual_unit(net, "unit", x, 4, 1, kernels::Activation::relu(), true);
+    });
+    for (Parameter* p : network.parameters()) p->frozen = p->name.starts_with(frozen);
+    NetworkObjective objective(network, Mode::training);
+    objective.backward();
+    std::map<std::string, std::vector<float>> all;
+    for (const Parameter* p : network.parameters()) {
+      CHECK(p->gradient.empty() == p->frozen);
+      if (!p->frozen) all[p->name] = {p->gradient.values().begin(), p->gradient.values().end()};
+    }
+    return all;
+  };
+  const auto everything = gradients("nothing");
+  for (const char* frozen : {"unit.bn1", "unit.conv1", "unit", "head"}) {
+    CAPTURE(frozen);
+    const auto rest = gradients(frozen);
+    CHECK(rest.size() < everything.size());
+    for (const auto& [name, values] : rest) CHECK(values == everything.at(name));
   }
 }
 
@@ -221,13 +344,13 @@ TEST_CASE("finite differences confirm the backward of the whole network, through
                                   .noise_before_activation = before_activation,
                                   .rescale_prefix = true},
                                  7);
-      net.noise.distribution = kernels::NoiseDistribution::gaussian;
-      net.noise.scale = 0.2;
+      net.noise->distribution = kernels::NoiseDistribution::gaussian;
+      net.noise->scale = 0.2;
       TrainingPass pass(net);
       Tensor images = random_tensor({3, 8, 8, 1}, 4);
       const std::vector<std::int32_t> labels = {1, 9, 4};
       const std::vector<kernels::NoiseRow> rows = {{0, 10, 0}, {1, 11, 0}, {2, 12, 5}};
-      const Noise::Draws draws{.seed = 3, .tag = StreamTag::training, .factor = 0.5f, .rows = rows};
+      const NoiseDraws draws{.seed = 3, .tag = StreamTag::training, .factor = 0.5f, .rows = rows};
 
       const auto evaluate = [&] {
         const Tensor& logits = pass.forward(stream, Mode::training, images, draws);

@@ -4,9 +4,13 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
+#include "layers/add.hpp"
 #include "layers/conv2d.hpp"
+#include "layers/global_pool.hpp"
 #include "layers/networks/network_spec.hpp"
+#include "layers/training_pass.hpp"
 #include "tests/reference/values.hpp"
+#include "tests/throws_error.hpp"
 
 using namespace pixeldp;
 using namespace pixeldp::layers;
@@ -14,7 +18,7 @@ using namespace pixeldp::layers;
 TEST_CASE("the MNIST CNN has the shapes and the parameters of the paper") {
   const Network net = make_network({}, 1);
   CHECK(net.noise_shape(2) == Shape{2, 14, 14, 32});
-  CHECK(net.feature_shape(2) == Shape{2, 1024});
+  CHECK(net.head->options().in == 1024);
   CHECK(net.parameter_count() == 25 * 32 + 25 * 32 * 64 + 3136 * 1024 + 1024 + 1024 * 10 + 10);
   std::vector<std::string> names;
   for (const Parameter* p : net.parameters()) names.push_back(p->name);
@@ -28,10 +32,10 @@ TEST_CASE("the position of the noise moves layers and activations, not parameter
         make_network({.noise_after_layers = position, .noise_before_activation = true}, 1);
     const Network after =
         make_network({.noise_after_layers = position, .noise_before_activation = false}, 1);
-    CHECK(before.prefix.size() == static_cast<std::size_t>(position));
-    CHECK(before.body.size() == static_cast<std::size_t>(3 - position));
-    CHECK(before.noise.activation.is_identity() == (position == 0));
-    CHECK(after.noise.activation.is_identity());
+    CHECK(before.prefix_size() == static_cast<std::size_t>(position));
+    CHECK(before.graph.nodes().size() == 5);
+    CHECK(before.noise->activation().is_identity() == (position == 0));
+    CHECK(after.noise->activation().is_identity());
     CHECK(before.parameter_count() == after.parameter_count());
   }
   CHECK_THROWS_AS(make_network({.noise_after_layers = 3}, 1), Error);
@@ -51,8 +55,8 @@ TEST_CASE(
     for (const bool before_activation : {true, false}) {
       Network net = make_network(
           {.noise_after_layers = position, .noise_before_activation = before_activation}, 1);
-      net.noise.distribution = kernels::NoiseDistribution::laplace;
-      net.noise.scale = 0.0;
+      net.noise->distribution = kernels::NoiseDistribution::laplace;
+      net.noise->scale = 0.0;
       TrainingPass pass(net);
       const Tensor& out = pass.forward(stream, Mode::training, images,
                                        {.seed = 1, .tag = StreamTag::training, .rows = rows});
@@ -88,7 +92,54 @@ TEST_CASE(
 
 TEST_CASE("layers refuse inputs that do not fit, by name") {
   Conv2d conv("stem", {.in_c = 3, .out_c = 4, .kernel = 3, .stride = 1, .activation = {}});
-  CHECK_THROWS_WITH_AS(conv.output_shape({1, 8, 8, 1}), doctest::Contains("stem"), Error);
+  const Shape grey{1, 8, 8, 1}, eleven{1, 11};
+  CHECK_FAILS(conv.output_shape({&grey, 1}), "stem");
   Dense dense("head", {.in = 10, .out = 2, .activation = {}});
-  CHECK_THROWS_WITH_AS(dense.output_shape({1, 11}), doctest::Contains("head"), Error);
+  CHECK_FAILS(dense.output_shape({&eleven, 1}), "head");
+}
+
+TEST_CASE("a graph refuses nodes that cannot be evaluated, and stays as it was") {
+  Graph graph({1, 8, 8, 3});
+  const auto add = [&](std::vector<Value> inputs) {
+    return graph.add(std::make_unique<Add>("sum", kernels::Activation::relu()), std::move(inputs));
+  };
+  CHECK_FAILS(add({0}), "layer sum reads 2 values, not 1");
+  CHECK_FAILS(add({0, 1}), "layer sum reads value 1, which is not there yet");
+  CHECK_FAILS(add({-1, 0}), "value -1");
+  const Value pooled = graph.add(std::make_unique<GlobalAveragePool>("pool"), {0});
+  CHECK_FAILS(add({0, pooled}), "layer sum adds values of one shape, not 1x8x8x3 and 1x3");
+  CHECK(graph.result() == 1);
+  CHECK(add({0, 0}) == 2);
+  CHECK(graph.shape(2) == Shape{1, 8, 8, 3});
+}
+
+TEST_CASE(
+    "what is lowered must have one noise, that hides all before it, and end in a dense layer") {
+  const auto refused = [](auto append, const char* part) {
+    Network net;
+    net.graph = Graph({1, 4, 4, 1});
+    append(net.graph);
+    CHECK_FAILS(lower(Stream(), net), part);
+  };
+  const auto noise = [](Graph& g, Value x) {
+    return g.add(std::make_unique<Noise>("noise", kernels::Activation::identity()), {x});
+  };
+  const auto head = [](Graph& g, Value x) {
+    return g.add(
+        std::make_unique<Dense>("fc", Dense::Options{.in = 16, .out = 2, .activation = {}}), {x});
+  };
+  const auto sum = [](Graph& g, Value x, Value y) {
+    return g.add(std::make_unique<Add>("sum", kernels::Activation::identity()), {x, y});
+  };
+  refused([&](Graph& g) { head(g, 0); }, "one noise step, not 0");
+  refused([&](Graph& g) { head(g, noise(g, noise(g, 0))); }, "one noise step, not 2");
+  refused([&](Graph& g) { head(g, sum(g, noise(g, 0), 0)); },
+          "layer sum reads what lies before the noise");
+  refused([&](Graph& g) { noise(g, 0); }, "layer noise is no dense layer");
+  refused(
+      [&](Graph& g) {
+        sum(g, 0, 0);
+        head(g, noise(g, 0));
+      },
+      "layer noise does not read what is calculated last before it");
 }

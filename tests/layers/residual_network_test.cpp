@@ -9,9 +9,11 @@
 #include "engine/error.hpp"
 #include "kernels/convolution.hpp"
 #include "kernels/dense.hpp"
+#include "kernels/device_plan.hpp"
 #include "kernels/loss.hpp"
 #include "kernels/sgd.hpp"
 #include "layers/conv2d.hpp"
+#include "layers/training_pass.hpp"
 #include "tests/layers/made_network.hpp"
 #include "tests/throws_error.hpp"
 
@@ -41,28 +43,40 @@ std::vector<float> copy(const Tensor& tensor) {
   return {tensor.values().begin(), tensor.values().end()};
 }
 
-/// The features before the head, layer by layer as the network is prepared for certification.
-std::vector<float> prepared_features(const Stream& stream, const Network& net, Tensor x,
-                                     kernels::Precision precision) {
-  x = x.to(stream, stream.device());
-  for (const auto* chain : {&net.prefix, &net.body}) {
-    for (const auto& layer : *chain) {
-      Tensor y(layer->output_shape(x.shape()), stream.device());
-      layer->prepare(stream, x.shape(), precision)->run(x.data(), y.data());
-      x = std::move(y);
-    }
-    if (chain == &net.prefix) {
-      const auto rows = plain_rows(x.rows());
-      Buffer<kernels::NoiseRow> on_device(stream.device(), x.rows());
-      on_device.upload(stream, rows);
-      Tensor y;
-      net.noise.forward(
-          stream, {.tag = StreamTag::training, .rows = {on_device.data(), rows.size()}}, x, y);
-      stream.synchronize();
-      x = std::move(y);
-    }
+/// The features before the head, as the network is lowered for certification; on a processor by
+/// kernels::Inference, elsewhere step by step.
+std::vector<float> lowered_features(const Stream& stream, const Network& net, const Tensor& images,
+                                    kernels::Precision precision) {
+  const kernels::NetworkPlan plan = lower(Stream(), net);
+  const std::int64_t count = images.rows();
+  const auto rows = plain_rows(count);
+  const kernels::NoiseParams noise = plan.noise(0, StreamTag::training);
+  const Device device = stream.device();
+  Buffer<kernels::NoiseRow> device_rows(device, count);
+  device_rows.upload(stream, rows);
+  const Tensor x = images.to(stream, device);
+  Tensor clean({count, plan.noise_size()}, device), features({count, plan.features()}, device);
+  if (device.kind == DeviceKind::cpu) {
+    const auto prefix = kernels::prepare_inference(plan.prefix, precision);
+    const auto body = kernels::prepare_inference(plan.body, precision);
+    const Memory workspace(
+        {}, static_cast<std::size_t>(std::max(prefix->workspace_size(), body->workspace_size())));
+    Tensor noisy(clean.shape());
+    prefix->run(count, x.data(), clean.data(), workspace.data());
+    kernels::add_noise(stream, noise, rows.data(), count, plan.noise_size(), clean.data(),
+                       noisy.data());
+    body->run(count, noisy.data(), features.data(), workspace.data());
+  } else {
+    using kernels::DeviceSchedule;
+    const auto prefix = prepare_device_plan(
+        stream, plan.prefix, DeviceSchedule::make(plan.prefix, count, kernels::Precision::fp32));
+    const auto body = prepare_device_plan(stream, plan.body,
+                                          DeviceSchedule::make(plan.body, count, precision, true));
+    prefix->run(x.data(), clean.data());
+    body->run({noise, device_rows.data()}, clean.data(), features.data());
+    stream.synchronize();
   }
-  return copy(x.to(stream, Device()));
+  return copy(features.to(stream, Device()));
 }
 
 double largest_of(const std::vector<float>& values) {
@@ -100,7 +114,7 @@ TEST_CASE("residual networks have the parameters of the papers") {
   CHECK(resnet(56).parameter_count() == 853018);  // 0.85 M
   const Network net = resnet(20);
   CHECK(net.noise_shape(2) == Shape{2, 32, 32, 16});
-  CHECK(net.feature_shape(2) == Shape{2, 64});
+  CHECK(net.head->options().in == 64);
   CHECK(net.parameters()[0]->name == "conv1.weight");
   CHECK(net.parameters().back()->name == "linear.bias");
   CHECK(net.buffers()[0]->name == "bn1.running_mean");
@@ -111,26 +125,21 @@ TEST_CASE("the position of the noise moves layers and activations, not parameter
   for (const std::string& architecture : architectures) {
     const Network in_image = make_network(small_resnet_spec(architecture, 0), 1);
     const Network after_first = make_network(small_resnet_spec(architecture, 1), 1);
-    CHECK(in_image.prefix.empty());
-    CHECK(after_first.prefix.size() == 1);
+    CHECK(in_image.prefix().empty());
+    CHECK(after_first.prefix_size() == 1);
     CHECK(in_image.parameter_count() == after_first.parameter_count());
-    CHECK(in_image.noise.activation.is_identity());
+    CHECK(in_image.noise->activation().is_identity());
   }
   const Network wide = make_network(small_resnet_spec("wide-resnet", 1), 1);
-  CHECK(wide.noise.activation == kernels::Activation::leaky_relu(0.1f));
+  CHECK(wide.noise->activation() == kernels::Activation::leaky_relu(0.1f));
   NetworkSpec other = small_resnet_spec("wide-resnet");
   other.slope = 0.0;
-  CHECK(make_network(other, 1).noise.activation == kernels::Activation::relu());
+  CHECK(make_network(other, 1).noise->activation() == kernels::Activation::relu());
   // And all the others.
   const auto activations = [](const Network& net, float slope) {
-    kernels::InferencePlan plan(net.noise_shape(1).row_size());
-    Shape shape = net.noise_shape(1);
-    int value = 0, count = 0;
-    for (const auto& layer : net.body) {
-      value = layer->plan(plan, value, shape);
-      shape = layer->output_shape(shape);
-    }
-    for (const kernels::InferenceStep& step : plan.steps) {
+    int count = 0;
+    const kernels::NetworkPlan plan = lower(Stream(), net);
+    for (const kernels::InferenceStep& step : plan.body.steps) {
       count += !step.activation.is_identity();
       CHECK((step.activation.is_identity() || step.activation.slope == slope));
     }
@@ -197,8 +206,7 @@ TEST_CASE("prepared with its normalisations folded, a network is the one in infe
         TrainingPass pass(net);
         const auto logits = copy(pass.forward(stream, Mode::inference, images,
                                               {.tag = StreamTag::training, .rows = rows}));
-        const auto features =
-            prepared_features(stream, net, images.clone(), kernels::Precision::fp32);
+        const auto features = lowered_features(stream, net, images, kernels::Precision::fp32);
         std::vector<float> folded(5 * 10);
         kernels::dense_forward(stream, {5, net.head->options().in, 10}, kernels::Precision::fp32,
                                features.data(), net.head->weight().value.data(),
@@ -209,8 +217,7 @@ TEST_CASE("prepared with its normalisations folded, a network is the one in infe
         Tensor others = random_images({5, 8, 8, 3}, 77);
         for (const std::int64_t i : {0, 3})
           std::copy_n(images.row(i), images.shape().row_size(), others.row(i));
-        const auto beside =
-            prepared_features(stream, net, std::move(others), kernels::Precision::fp32);
+        const auto beside = lowered_features(stream, net, others, kernels::Precision::fp32);
         const std::int64_t width = net.head->options().in;
         for (const std::int64_t i : {0, 1, 3}) {
           CHECK((i == 1) != std::equal(features.begin() + i * width,
@@ -247,7 +254,7 @@ TEST_CASE("inference leaves the running statistics alone, training moves them by
 
   // The first normalisation sees the activated first convolution.
   std::vector<float> x(4 * 64 * 16);
-  const auto* conv = dynamic_cast<const Conv2d*>(net.prefix[0].get());
+  const auto* conv = dynamic_cast<const Conv2d*>(net.prefix()[0].layer.get());
   kernels::conv2d_forward(stream, conv->kernel_shape(images.shape()), kernels::Precision::fp32,
                           images.data(), conv->weight().value.data(), x.data());
   double mean = 0.0;
@@ -262,7 +269,7 @@ TEST_CASE("the gradient in the image does not depend on whether parameters have 
   TrainingPass pass(net);
   Tensor images = random_images({2, 8, 8, 3}, 4);
   const auto rows = plain_rows(2);
-  const Noise::Draws draws{.tag = StreamTag::training, .rows = rows};
+  const NoiseDraws draws{.tag = StreamTag::training, .rows = rows};
   const Tensor c = random_images({2, 10}, 5);
   const auto objective = [&] {
     const Tensor& logits = pass.forward(stream, Mode::inference, images, draws);
@@ -295,17 +302,15 @@ TEST_CASE("the emulated device prepares the same networks, up to rounding to bf1
     Network net = make_network(small_resnet_spec(architecture), 3);
     unsettle_normalisations(net);
     const Tensor images = random_images({3, 8, 8, 3}, 4);
-    const auto expected =
-        prepared_features(Stream(), net, images.clone(), kernels::Precision::fp32);
-    const ParametersOn on_device(emulated, net, emulated.device());
-    const auto single = prepared_features(emulated, net, images.clone(), kernels::Precision::fp32);
+    const auto expected = lowered_features(Stream(), net, images, kernels::Precision::fp32);
+    const auto single = lowered_features(emulated, net, images, kernels::Precision::fp32);
     CHECK(largest_difference(single, expected) < 1e-5 * largest_of(expected));
-    const auto rounded = prepared_features(emulated, net, images.clone(), kernels::Precision::bf16);
+    const auto rounded = lowered_features(emulated, net, images, kernels::Precision::bf16);
     CHECK(largest_difference(rounded, expected) < 2e-2 * largest_of(expected));
     // A row's result does not depend on its neighbours here either.
     Tensor one(Shape{1, 8, 8, 3});
     std::copy_n(images.row(2), one.size(), one.data());
-    const auto alone = prepared_features(emulated, net, std::move(one), kernels::Precision::bf16);
+    const auto alone = lowered_features(emulated, net, one, kernels::Precision::bf16);
     CHECK(std::equal(alone.begin(), alone.end(), rounded.end() - std::ssize(alone)));
   }
 }
@@ -317,8 +322,8 @@ std::map<std::string, std::vector<float>> after_one_step(const std::string& arch
                                                          const Stream& stream) {
   NetworkSpec spec = small_resnet_spec(architecture);
   Network net = make_network(spec, 3);
-  net.noise.distribution = kernels::NoiseDistribution::gaussian;
-  net.noise.scale = 0.1;
+  net.noise->distribution = kernels::NoiseDistribution::gaussian;
+  net.noise->scale = 0.1;
   net.move_to(stream, stream.device());
   const Device device = stream.device();
   const Tensor images = random_images({4, 8, 8, 3}, 4).to(stream, device);

@@ -56,7 +56,7 @@ TEST_CASE("an imported model holds the file's tensors, and survives a model file
     const auto values = file.tensors.at("module." + tensor->name).to_floats();
     CHECK(std::equal(values.begin(), values.end(), tensor->value.values().begin()));
   }
-  CHECK(read.network.prefix[0]->name() == "normalise");
+  CHECK(read.network.prefix()[0].layer->name() == "normalise");
   CHECK_FAILS(check_certifiable(read), "no noise");
 }
 
@@ -215,8 +215,8 @@ TEST_CASE(
     CHECK(c.sensitivity == 1.0);
     CHECK(!c.construction);
     CHECK(!read.noise_at_certification);
-    CHECK(read.network.prefix.empty());
-    CHECK(read.network.body[0]->name() == "normalise");
+    CHECK(read.network.prefix().empty());
+    CHECK(read.network.graph.nodes()[1].layer->name() == "normalise");
     check_certifiable(read);
     const SafetensorsFile file = read_safetensors(folder / "m");
     for (const char* key : {"construction_bound", "epsilon", "delta"})

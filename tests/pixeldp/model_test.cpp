@@ -44,8 +44,8 @@ TEST_CASE("a model file gives back the model") {
   CHECK(read.form == SensitivityForm::faithful);
   CHECK(read.calibration.sensitivity == model.calibration.sensitivity);
   CHECK(read.calibration.noise_scale == model.calibration.noise_scale);
-  CHECK(read.network.noise.scale == 0.25);
-  CHECK(read.network.noise.distribution == kernels::NoiseDistribution::gaussian);
+  CHECK(read.network.noise->scale == 0.25);
+  CHECK(read.network.noise->distribution == kernels::NoiseDistribution::gaussian);
   for (std::size_t i = 0; i < model.network.parameters().size(); ++i) {
     const auto a = model.network.parameters()[i]->value.values(),
                b = read.network.parameters()[i]->value.values();
@@ -109,7 +109,7 @@ TEST_CASE("standardised images multiply the sensitivity, and are in the model's 
     return network_sensitivity(m.network, m.calibration.attack_norm, m.calibration.mechanism,
                                m.form);
   };
-  const auto values = static_cast<double>(model.network.input.row_size());
+  const auto values = static_cast<double>(model.network.input().row_size());
   Model plain = small_model();
   const std::size_t weights = model.network.parameters().size();
   for (std::size_t i = 0; i < weights; ++i)
@@ -122,7 +122,7 @@ TEST_CASE("standardised images multiply the sensitivity, and are in the model's 
   save_model(folder / "m", model);
   const Model read = load_model(folder / "m");
   CHECK(read.spec == model.spec);
-  CHECK(read.network.prefix[0]->name() == "standardise");
+  CHECK(read.network.prefix()[0].layer->name() == "standardise");
   check_certifiable(read);
 
   // A sensitivity that knows nothing of it is refused.

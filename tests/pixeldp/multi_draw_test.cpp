@@ -11,11 +11,13 @@
 
 #include "engine/error.hpp"
 #include "kernels/draw_statistics.hpp"
+#include "layers/training_pass.hpp"
 #include "pixeldp/device_rows.hpp"
 #include "tests/layers/made_network.hpp"
 #include "tests/reference/values.hpp"
 
 using namespace pixeldp;
+using kernels::Fusion;
 
 namespace {
 
@@ -24,8 +26,8 @@ namespace {
 layers::Network small_network(int noise_after_layers = 1) {
   layers::Network net =
       layers::make_network({.height = 8, .width = 8, .noise_after_layers = noise_after_layers}, 5);
-  net.noise.distribution = kernels::NoiseDistribution::gaussian;
-  net.noise.scale = 0.7;
+  net.noise->distribution = kernels::NoiseDistribution::gaussian;
+  net.noise->scale = 0.7;
   return net;
 }
 
@@ -121,7 +123,7 @@ TEST_CASE("seed, stream tag and image id change the noise") {
 TEST_CASE("every draw of a network without noise is the plain network") {
   for (const int position : {0, 1, 2}) {
     layers::Network net = small_network(position);
-    net.noise.scale = 0.0;
+    net.noise->scale = 0.0;
     Tensor images(Shape{1, 8, 8, 1});
     const auto pixels = pixels_of(3);
     std::copy(pixels.begin(), pixels.end(), images.data());
@@ -179,8 +181,8 @@ layers::Network small_wide_resnet(int position, std::int64_t height = 8, std::in
   spec.height = height, spec.width = width;
   layers::Network net = layers::make_network(spec, 5);
   tests::unsettle_normalisations(net);
-  net.noise.distribution = kernels::NoiseDistribution::gaussian;
-  net.noise.scale = 0.3;
+  net.noise->distribution = kernels::NoiseDistribution::gaussian;
+  net.noise->scale = 0.3;
   return net;
 }
 
@@ -227,7 +229,7 @@ TEST_CASE("a wide residual network's statistics do not depend on the work around
 TEST_CASE("a wide residual network without noise is the plain network in inference mode") {
   for (const int position : {0, 1}) {
     layers::Network net = small_wide_resnet(position);
-    net.noise.scale = 0.0;
+    net.noise->scale = 0.0;
     Tensor images(Shape{1, 8, 8, 3});
     const auto pixels = reference::reals(images.size(), 100 + 3);
     std::copy(pixels.begin(), pixels.end(), images.data());
@@ -273,30 +275,31 @@ TEST_CASE("the GPU kernels count what the processor counts, of a wide residual n
 
 TEST_CASE("noise inside a wide residual network's first unit counts what the layers do in turn") {
   const Stream emulated(Device::parse("emulated"));
+  const auto fused = [&](const kernels::NetworkPlan& network, Fusion fusion) {
+    const DeviceNetwork device(emulated, network, 4, fusion);
+    return device.body->schedule().launches.front().step.has_value();
+  };
   const auto check = [&](const layers::Network& net, std::int64_t pixel_count) {
-    const layers::ParametersOn on_device(emulated, net, emulated.device());
-    REQUIRE(DeviceNetwork(emulated, net, 4, Fusion::allowed).noisy);
-    REQUIRE_FALSE(DeviceNetwork(emulated, net, 4, Fusion::none).noisy);
+    const kernels::NetworkPlan network = lower(Stream(), net);
+    REQUIRE(fused(network, Fusion::allowed));
+    REQUIRE_FALSE(fused(network, Fusion::none));
     const DrawPlan plan{.seed = 3, .first_draw = 5, .draws = 3};
     const auto run = [&](Fusion fusion) {
-      return run_wide(*make_device_draw_loop(emulated, net, 4, fusion), {4, 9}, plan, pixel_count);
+      return run_wide(*make_device_draw_loop(emulated, network, 4, fusion), {4, 9}, plan,
+                      pixel_count);
     };
-    const Results fused = run(Fusion::allowed), layered = run(Fusion::none);
-    REQUIRE(fused.size() == 2);
-    for (const auto& [image, statistics] : fused) check_equal(statistics, layered.at(image));
+    const Results at_once = run(Fusion::allowed), layered = run(Fusion::none);
+    REQUIRE(at_once.size() == 2);
+    for (const auto& [image, statistics] : at_once) check_equal(statistics, layered.at(image));
   };
   layers::Network small = small_wide_resnet(1);
   check(small, 8 * 8);
-  small.noise.distribution = kernels::NoiseDistribution::laplace;
+  small.noise->distribution = kernels::NoiseDistribution::laplace;
   check(small, 8 * 8);
   check(small_wide_resnet(1, 16, 20), 16 * 20);  // more than one square of the kernel
 
-  // Noise in the image has no such kernel, and a processor has none at all.
-  const layers::Network in_image = small_wide_resnet(0);
-  const layers::ParametersOn on_device(emulated, in_image, emulated.device());
-  CHECK_FALSE(DeviceNetwork(emulated, in_image, 4, Fusion::allowed).noisy);
-  CHECK_FALSE(
-      small.body[0]->prepare_noisy(Stream(), small.noise_shape(4), kernels::Precision::bf16));
+  // Noise in the image has no such kernel.
+  CHECK_FALSE(fused(lower(Stream(), small_wide_resnet(0)), Fusion::allowed));
 }
 
 TEST_CASE("a consumer may stop the run; exceptions pass through; absurd plans are refused") {

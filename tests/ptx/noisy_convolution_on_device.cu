@@ -14,8 +14,8 @@ NoisyConvResult run(const NoisyConvCase& problem) {
   const auto pixels = problem.rows.size() * static_cast<std::size_t>(s.in_h * s.in_w);
   const std::size_t y_size = pixels * static_cast<std::size_t>(s.out_c);
   const DeviceArray<std::uint16_t> residual(problem.residual), packed(problem.weight.size()),
-      y16(y_size);
-  const DeviceArray<float> y(y_size), x(pixels * static_cast<std::size_t>(s.in_c));
+      y16(y_size), x(pixels * static_cast<std::size_t>(s.in_c));
+  const DeviceArray<float> y(y_size);
   pack_fragments(nullptr, static_cast<int>(s.in_c), static_cast<int>(s.kernel_h),
                  static_cast<int>(s.out_c), weight.data(), packed.data());
   NoisyInput input = problem.input;
@@ -31,7 +31,7 @@ NoisyConvResult run(const NoisyConvCase& problem) {
                y.data());
   noisy_conv2d(nullptr, s, input, rows.data(), count, prefix.data(), packed.data(), epilogue,
                y16.data(), x.data());
-  return {y.values(), x.values(), y16.values()};
+  return {y.values(), y16.values(), x.values()};
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

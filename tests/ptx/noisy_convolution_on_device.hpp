@@ -20,8 +20,8 @@ struct NoisyConvCase {
 };
 
 struct NoisyConvResult {
-  std::vector<float> y, x;
-  std::vector<std::uint16_t> y16;
+  std::vector<float> y;
+  std::vector<std::uint16_t> y16, x;
 };
 
 namespace cuda {

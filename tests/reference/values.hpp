@@ -53,6 +53,12 @@ inline std::vector<float> awkward_values(std::size_t count) {
   return values;
 }
 
+/// A number rounded to bf16 (to nearest, ties to even), as its bits.
+inline std::uint16_t to_bf16(float number) {
+  const auto bits = std::bit_cast<std::uint32_t>(number);
+  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 /// Bits, with everything that is not a number made the one that GPUs make.
 inline std::vector<std::uint32_t> bits(const std::vector<float>& values) {
   std::vector<std::uint32_t> result;

@@ -96,7 +96,7 @@ TEST_CASE(
        {"baseline", "l0.1", "l0.3", "standardised-baseline", "standardised-l0.1"}) {
     const TrainingConfig config = read(folder / "cifar-10-small" / (row + ".yaml"));
     const layers::Network network = layers::make_network(config.network, config.seed);
-    CHECK(network.input.row_size() == 3072);
+    CHECK(network.input().row_size() == 3072);
     CHECK(network.classes() == 10);
   }
 }

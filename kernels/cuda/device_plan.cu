@@ -1,0 +1,252 @@
+/// The launches of a schedule (kernels/device_schedule.hpp), one after the other in the stream: for
+/// each the kernel that does it, with its weights packed and its values in the plan's workspace.
+#include <functional>
+#include <utility>
+
+#include "kernels/cuda/device_plan.hpp"
+#include "kernels/cuda/fragments.hpp"
+#include "kernels/cuda/noise.hpp"
+#include "kernels/cuda/noisy_convolution.hpp"
+#include "kernels/cuda/packed_convolution.cuh"
+#include "kernels/cuda/pooling.hpp"
+#include "kernels/cuda/prepared.hpp"
+#include "kernels/cuda/scaling.hpp"
+#include "kernels/cuda/standardise.hpp"
+#include "kernels/dense.hpp"
+
+namespace pixeldp::kernels::PIXELDP_DEVICE {
+namespace {
+
+using Kind = InferenceStep::Kind;
+using Half = std::uint16_t;
+
+/// What a run is given.
+struct Run {
+  const DevicePlan::Draws* draws;  // null: none
+  const float* x;
+  float* y;
+};
+
+class ScheduledPlan : public DevicePlan {
+ public:
+  ScheduledPlan(void* stream, const InferencePlan& plan, const std::vector<StepWeights>& weights,
+                DeviceSchedule schedule)
+      : stream_(stream),
+        schedule_(std::move(schedule)),
+        result_(static_cast<int>(plan.steps.size())),
+        workspace_(static_cast<cudaStream_t>(stream), schedule_.workspace) {
+    for (const DeviceSchedule::Launch& launch : schedule_.launches)
+      work_.push_back(prepare(plan, weights, launch));
+  }
+
+  const DeviceSchedule& schedule() const override { return schedule_; }
+  void run(const float* x, float* y) const override { run_all({nullptr, x, y}); }
+  void run(const Draws& draws, const float* prefixes, float* y) const override {
+    run_all({&draws, prefixes, y});
+  }
+
+ private:
+  using Work = std::function<void(const Run&)>;
+
+  void run_all(const Run& run) const {
+    for (const Work& work : work_) work(run);
+  }
+
+  const DeviceSchedule::Value& value(int number) const {
+    return schedule_.values[static_cast<std::size_t>(number)];
+  }
+  /// Where a value lies in a run; null where it is not written.
+  void* address(int number, const Run& run) const {
+    if (number == 0 && !schedule_.noisy) return const_cast<float*>(run.x);
+    if (!value(number).written) return nullptr;
+    return number == result_ ? static_cast<void*>(run.y) : workspace_.data() + value(number).at;
+  }
+  template <class T>
+  T* at(int number, const Run& run) const {
+    return static_cast<T*>(address(number, run));
+  }
+
+  Work prepare(const InferencePlan& plan, const std::vector<StepWeights>& weights,
+               const DeviceSchedule::Launch& launch) {
+    if (!launch.step) return noise();
+    const InferenceStep& step = plan.steps[*launch.step];
+    const int made = static_cast<int>(*launch.step) + 1;
+    if (launch.noise) return noisy_convolution(plan, weights, launch);
+    switch (step.kind) {
+      case Kind::convolution:
+        return product(step.convolution, plan, weights, launch);
+      case Kind::dense:
+        return product(
+            as_convolution({.rows = 1, .in = value(step.input()).size, .out = step.outputs}), plan,
+            weights, launch);
+      case Kind::scaling:
+      case Kind::addition:
+        return scaling(step, weights[*launch.step], made);
+      case Kind::shortcut:
+        return shortcut(step, made);
+      case Kind::pool:
+        return pool(step, made);
+      case Kind::standardise:
+        return [this, input = step.input(), made, rows = schedule_.rows](const Run& run) {
+          standardise(stream_, rows, value(input).size, at<float>(input, run),
+                      at<float>(made, run));
+        };
+      case Kind::noise:
+        break;  // refused by the schedule
+    }
+    return {};
+  }
+
+  Work noise() {
+    return [this](const Run& run) {
+      float* const noised = result_ == 0 ? run.y : at<float>(0, run);
+      add_noise(stream_, run.draws->noise, run.draws->rows, schedule_.rows, value(0).size, run.x,
+                noised);
+    };
+  }
+
+  Work noisy_convolution(const InferencePlan& plan, const std::vector<StepWeights>& weights,
+                         const DeviceSchedule::Launch& launch) {
+    const InferenceStep& step = plan.steps[*launch.step];
+    const StepWeights& own = weights[*launch.step];
+    Conv2dShape shape = step.convolution;
+    shape.batch = schedule_.rows;
+    NoisyScaling before;
+    if (launch.before)
+      before = {weights[*launch.before].scale, weights[*launch.before].shift,
+                plan.steps[*launch.before].activation};
+    const std::shared_ptr<NoisyConv2d> prepared = prepare_noisy_conv2d(
+        stream_, shape, own.weight, before,
+        {.activation = step.activation, .scale = own.scale, .shift = own.shift});
+    const int made = static_cast<int>(*launch.step) + 1;
+    const bool writes_read = launch.before && value(1).written;
+    return [this, prepared, made, writes_read](const Run& run) {
+      prepared->run(run.draws->noise, run.draws->rows, run.x, at<Half>(made, run),
+                    writes_read ? at<Half>(1, run) : nullptr);
+    };
+  }
+
+  /// What the epilogue of a product reads, kept in device memory.
+  struct Channels {
+    StreamCopy scale, shift, next_scale, next_shift;
+
+    Channels(void* stream, const StepWeights& own, const StepWeights& after, std::int64_t count)
+        : scale(stream, own.scale, count),
+          shift(stream, own.shift, count),
+          next_scale(stream, after.scale, count),
+          next_shift(stream, after.shift, count) {}
+  };
+
+  Work product(Conv2dShape shape, const InferencePlan& plan,
+               const std::vector<StepWeights>& weights, const DeviceSchedule::Launch& launch) {
+    const InferenceStep& step = plan.steps[*launch.step];
+    const StepWeights& own = weights[*launch.step];
+    const int made = static_cast<int>(*launch.step) + 1;
+    shape.batch = schedule_.rows;
+    const int input = step.input(), residual = step.has_residual() ? step.residual() : -1;
+    if (schedule_.precision == Precision::fp32) {
+      const std::shared_ptr<Prepared> prepared = prepare_conv2d(stream_, shape, own.weight,
+                                                                {.activation = step.activation,
+                                                                 .scale = own.scale,
+                                                                 .shift = own.shift,
+                                                                 .residual = residual >= 0},
+                                                                Precision::fp32);
+      return [this, prepared, input, residual, made](const Run& run) {
+        prepared->run(at<float>(input, run), at<float>(made, run),
+                      residual >= 0 ? at<float>(residual, run) : nullptr);
+      };
+    }
+    const auto packed = std::make_shared<PackedConvolution<Half>>(
+        static_cast<cudaStream_t>(stream_), std::vector{ConvPass::forward(shape, chunk_of<Half>)},
+        own.weight, !value(input).bf16);
+    const auto channels = std::make_shared<Channels>(
+        stream_, own, launch.after ? weights[*launch.after] : StepWeights(), shape.out_c);
+    const int next = launch.after ? static_cast<int>(*launch.after) + 1 : 0;
+    const auto next_activation =
+        launch.after ? plan.steps[*launch.after].activation : Activation::identity();
+    return [this, packed, channels, activation = step.activation, next_activation, input, residual,
+            made, next](const Run& run) {
+      ConvEpilogue epilogue{.scale = channels->scale.data(),
+                            .shift = channels->shift.data(),
+                            .activation = activation};
+      if (residual >= 0 && value(residual).bf16)
+        epilogue.residual = at<Half>(residual, run);
+      else if (residual >= 0)
+        epilogue.residual_fp32 = at<float>(residual, run);
+      if (next > 0) {
+        epilogue.next_scale = channels->next_scale.data();
+        epilogue.next_shift = channels->next_shift.data();
+        epilogue.next_activation = next_activation;
+        epilogue.next = at<Half>(next, run);
+      }
+      const auto write = [&](auto* y) {
+        if (value(input).bf16)
+          packed->run(at<Half>(input, run), epilogue, y);
+        else
+          packed->run(at<float>(input, run), epilogue, y);
+      };
+      value(made).bf16 ? write(at<Half>(made, run)) : write(at<float>(made, run));
+    };
+  }
+
+  Work scaling(const InferenceStep& step, const StepWeights& own, int made) {
+    const int input = step.input(), residual = step.has_residual() ? step.residual() : -1;
+    const std::int64_t channels = step.outputs;
+    const ScalingParams params{.pixels = schedule_.rows * value(input).size / channels,
+                               .channels = channels,
+                               .activation = step.activation};
+    const auto scale = std::make_shared<StreamCopy>(stream_, own.scale, channels);
+    const auto shift = std::make_shared<StreamCopy>(stream_, own.shift, channels);
+    return [this, params, scale, shift, input, residual, made](const Run& run) {
+      ScalingParams p = params;
+      p.scale = scale->data(), p.shift = shift->data();
+      const auto from = [&](auto* x) {
+        using T = std::remove_const_t<std::remove_pointer_t<decltype(x)>>;
+        const T* const added = residual >= 0 ? at<T>(residual, run) : nullptr;
+        if (value(made).bf16)
+          scale_values(stream_, p, x, added, at<Half>(made, run));
+        else
+          scale_values(stream_, p, x, added, at<float>(made, run));
+      };
+      value(input).bf16 ? from(at<const Half>(input, run)) : from(at<const float>(input, run));
+    };
+  }
+
+  Work shortcut(const InferenceStep& step, int made) {
+    ShortcutShape shape = step.shortcut_shape;
+    shape.batch = schedule_.rows;
+    return [this, shape, input = step.input(), made](const Run& run) {
+      if (value(input).bf16)
+        shortcut_forward(stream_, shape, at<const Half>(input, run), at<Half>(made, run));
+      else
+        shortcut_forward(stream_, shape, at<const float>(input, run), at<float>(made, run));
+    };
+  }
+
+  Work pool(const InferenceStep& step, int made) {
+    const int input = step.input();
+    const GlobalPoolShape shape{schedule_.rows, value(input).size / step.outputs, step.outputs};
+    return [this, shape, input, made](const Run& run) {
+      if (value(input).bf16)
+        global_average_pool(stream_, shape, at<const Half>(input, run), at<float>(made, run));
+      else
+        global_average_pool(stream_, shape, at<const float>(input, run), at<float>(made, run));
+    };
+  }
+
+  void* stream_;
+  DeviceSchedule schedule_;
+  int result_;
+  StreamScratch<std::byte> workspace_;
+  std::vector<Work> work_;
+};
+
+}  // namespace
+
+std::unique_ptr<DevicePlan> prepare_device_plan(void* stream, const InferencePlan& plan,
+                                                const std::vector<StepWeights>& weights,
+                                                DeviceSchedule schedule) {
+  return std::make_unique<ScheduledPlan>(stream, plan, weights, std::move(schedule));
+}
+
+}  // namespace pixeldp::kernels::PIXELDP_DEVICE

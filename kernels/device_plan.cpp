@@ -1,0 +1,61 @@
+#include "kernels/device_plan.hpp"
+
+#include "engine/buffer.hpp"
+#include "kernels/cuda/device_plan.hpp"
+
+namespace pixeldp::kernels {
+namespace {
+
+using Kind = InferenceStep::Kind;
+
+/// Host values in device memory; null where there are none.
+class OnDevice {
+ public:
+  OnDevice(const Stream& stream, const std::vector<float>& values)
+      : buffer_(stream.device(), std::ssize(values)) {
+    buffer_.upload(stream, values);
+  }
+  const float* data() const { return buffer_.size() > 0 ? buffer_.data() : nullptr; }
+
+ private:
+  Buffer<float> buffer_;
+};
+
+}  // namespace
+
+std::unique_ptr<DevicePlan> prepare_device_plan(const Stream& stream, const InferencePlan& plan,
+                                                DeviceSchedule schedule) {
+  std::vector<OnDevice> memory;
+  std::vector<StepWeights> weights;
+  for (const InferenceStep& step : plan.steps) {
+    const auto upload = [&](const std::vector<float>& values) {
+      return memory.emplace_back(stream, values).data();
+    };
+    weights.push_back({upload(step.weight), upload(step.scale), upload(step.shift)});
+  }
+  return prepare_device_plan(stream, plan, weights, std::move(schedule));
+}
+
+std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const NetworkPlan& network) {
+  const auto& steps = network.body.steps;
+  if (steps.size() != 2 || steps[0].kind != Kind::convolution || steps[1].kind != Kind::dense)
+    return nullptr;
+  const InferenceStep &conv = steps[0], &dense = steps[1];
+  if (conv.has_residual() || !conv.scale.empty() || !conv.shift.empty() ||
+      conv.activation != Activation::relu() || dense.activation != Activation::relu())
+    return nullptr;
+  const MultiDrawNetwork shape{
+      .conv = conv.convolution, .hidden = dense.outputs, .classes = network.classes};
+  if (!multi_draw_supported(stream.device(), shape)) return nullptr;
+  const OnDevice conv_weight(stream, conv.weight), dense_weight(stream, dense.weight),
+      dense_bias(stream, dense.shift), head(stream, network.head_weight),
+      head_bias(stream, network.head_bias);
+  return prepare_multi_draw(stream, shape,
+                            {.conv = conv_weight.data(),
+                             .dense = dense_weight.data(),
+                             .dense_bias = dense_bias.data(),
+                             .head = head.data(),
+                             .head_bias = head_bias.data()});
+}
+
+}  // namespace pixeldp::kernels

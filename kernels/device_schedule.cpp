@@ -1,0 +1,185 @@
+#include "kernels/device_schedule.hpp"
+
+#include <algorithm>
+
+#include "engine/error.hpp"
+#include "kernels/cuda/convolution_gemm.hpp"
+#include "kernels/cuda/noisy_convolution.hpp"
+#include "kernels/placement.hpp"
+
+namespace pixeldp::kernels {
+namespace {
+
+using Kind = InferenceStep::Kind;
+
+class Scheduler {
+ public:
+  Scheduler(const InferencePlan& plan, DeviceSchedule& schedule, Fusion fusion)
+      : plan_(plan), s_(schedule), done_(plan.steps.size(), false) {
+    for (const std::int64_t size : plan.sizes) s_.values.push_back({.size = size});
+    if (s_.noisy) noise(fusion);
+    for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+      if (done_[i]) continue;
+      if (plan.steps[i].kind == Kind::noise)
+        fail("layer {}: noise is drawn between two plans", plan.steps[i].name);
+      if (s_.precision != Precision::fp32 && plan.steps[i].kind == Kind::standardise)
+        fail("layer {}: images are standardised in fp32 only", plan.steps[i].name);
+      launch({.step = i});
+    }
+    choose_precisions();
+    place();
+  }
+
+ private:
+  bool in_bf16() const { return s_.precision == Precision::bf16; }
+  std::int64_t result() const { return std::ssize(plan_.steps); }
+
+  /// One kernel for the noise, perhaps a scaling that alone reads it, and a convolution; or the
+  /// noise by itself.
+  void noise(Fusion fusion) {
+    const auto& steps = plan_.steps;
+    if (fusion == Fusion::allowed && in_bf16() && !steps.empty() && plan_.readers(0) == 1) {
+      const bool scales = steps[0].kind == Kind::scaling && steps[0].input() == 0;
+      const int read = scales ? 1 : 0;
+      for (std::size_t i = scales ? 1 : 0; i < steps.size(); ++i) {
+        if (steps[i].kind != Kind::convolution || steps[i].input() != read ||
+            steps[i].has_residual() || !NoisyConvPlan::supports(steps[i].convolution))
+          continue;
+        DeviceSchedule::Launch fused{.step = i, .noise = true};
+        if (scales) fused.before = 0, done_[0] = true;
+        done_[i] = true;
+        s_.launches.push_back(fused);
+        // Where others read the scaled noise too, the kernel writes it.
+        if (scales) s_.values[1].written = plan_.readers(1) > 1;
+        write(static_cast<int>(i) + 1);
+        return;
+      }
+    }
+    s_.launches.push_back({.noise = true});
+    write(0);
+  }
+
+  void write(int value) { s_.values[static_cast<std::size_t>(value)].written = true; }
+
+  void launch(DeviceSchedule::Launch launch) {
+    const std::size_t i = *launch.step;
+    const int made = static_cast<int>(i) + 1;
+    done_[i] = true;
+    if (in_bf16() && plan_.steps[i].multiplies()) {
+      // The first scaling that reads what is made; others read it from memory.
+      for (std::size_t k = i + 1; k < plan_.steps.size(); ++k) {
+        const InferenceStep& step = plan_.steps[k];
+        if (step.kind != Kind::scaling || step.input() != made || made_last(k) ||
+            step.outputs != plan_.steps[i].outputs || !fills_chunks(step.outputs))
+          continue;
+        launch.after = k;
+        done_[k] = true;
+        write(static_cast<int>(k) + 1);
+        break;
+      }
+    }
+    s_.launches.push_back(launch);
+    if (!launch.after || plan_.readers(made) > 1) write(made);
+  }
+  /// Whether the tensor cores can read so many channels as they lie.
+  static bool fills_chunks(std::int64_t channels) {
+    return channels % chunk_of<std::uint16_t> == 0;
+  }
+  bool made_last(std::size_t step) const { return std::cmp_equal(step + 1, result()); }
+
+  void choose_precisions() {
+    if (!in_bf16()) return;
+    for (std::size_t v = 0; v < s_.values.size(); ++v) s_.values[v].bf16 = true;
+    // Noise by itself is added in fp32. What the tensor cores read comes in chunks of channels.
+    s_.values[0].bf16 = false;
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      const InferenceStep& step = plan_.steps[i];
+      DeviceSchedule::Value& made = s_.values[i + 1];
+      switch (step.kind) {
+        case Kind::convolution:
+        case Kind::dense:
+        case Kind::scaling:
+          made.bf16 = fills_chunks(step.outputs);
+          break;
+        case Kind::shortcut:
+          made.bf16 = s_.values[static_cast<std::size_t>(step.input())].bf16;
+          break;
+        case Kind::addition:
+          made.bf16 = s_.values[static_cast<std::size_t>(step.input())].bf16;
+          if (made.bf16 != s_.values[static_cast<std::size_t>(step.residual())].bf16)
+            fail("layer {} adds values of different precisions", step.name);
+          break;
+        case Kind::pool:
+        case Kind::standardise:
+        case Kind::noise:
+          made.bf16 = false;
+          break;
+      }
+    }
+    if (!plan_.steps.empty() && plan_.steps.back().kind == Kind::shortcut)
+      fail("layer {}: a shortcut cannot be the last", plan_.steps.back().name);
+    s_.values.back().bf16 = false;
+  }
+
+  /// Of each value from the launch that writes it to the last that reads it.
+  void place() {
+    Placement placement;
+    const auto launch_of = [&](std::size_t step) {
+      for (std::size_t l = 0; l < s_.launches.size(); ++l) {
+        const DeviceSchedule::Launch& launch = s_.launches[l];
+        if (launch.step == step || launch.before == step || launch.after == step) return l;
+      }
+      fail("step {} of a plan has no launch", plan_.steps[step].name);
+    };
+    for (std::size_t v = 0; v < s_.values.size(); ++v) {
+      DeviceSchedule::Value& value = s_.values[v];
+      const bool elsewhere = std::cmp_equal(v, result()) || (v == 0 && !s_.noisy);
+      if (!value.written || elsewhere) continue;
+      const std::size_t first = v == 0 ? 0 : launch_of(v - 1);
+      std::size_t last = first;
+      for (std::size_t i = 0; i < plan_.steps.size(); ++i)
+        if (std::ranges::find(plan_.steps[i].inputs, static_cast<int>(v)) !=
+            plan_.steps[i].inputs.end())
+          last = std::max(last, launch_of(i));
+      value.at = placement.take(s_.rows * value.bytes(), first, last);
+    }
+    s_.workspace = placement.size();
+  }
+
+  const InferencePlan& plan_;
+  DeviceSchedule& s_;
+  std::vector<bool> done_;
+};
+
+}  // namespace
+
+DeviceSchedule DeviceSchedule::make(const InferencePlan& plan, std::int64_t rows,
+                                    Precision precision, bool noisy, Fusion fusion) {
+  if (precision != Precision::fp32 && precision != Precision::bf16)
+    fail("devices calculate plans in fp32 or bf16");
+  DeviceSchedule schedule{.rows = rows, .precision = precision, .noisy = noisy};
+  Scheduler(plan, schedule, fusion);
+  return schedule;
+}
+
+std::int64_t DeviceSchedule::bytes_per_row(const InferencePlan& plan) const {
+  std::int64_t bytes = 0;
+  const auto touch = [&](int value) { bytes += values[static_cast<std::size_t>(value)].bytes(); };
+  const auto write = [&](std::size_t step) {
+    if (values[step + 1].written) touch(static_cast<int>(step) + 1);
+  };
+  for (const Launch& launch : launches) {
+    if (!launch.step) {
+      touch(0);
+      continue;
+    }
+    if (!launch.noise)
+      for (const int input : plan.steps[*launch.step].inputs) touch(input);
+    if (launch.before) write(*launch.before);
+    write(*launch.step);
+    if (launch.after) write(*launch.after);
+  }
+  return bytes;
+}
+
+}  // namespace pixeldp::kernels

@@ -1,0 +1,64 @@
+#include "layers/networks/network_builder.hpp"
+
+#include "engine/error.hpp"
+#include "layers/normalise.hpp"
+#include "layers/standardise.hpp"
+
+namespace pixeldp::layers {
+
+NetworkBuilder::NetworkBuilder(const NetworkSpec& spec, std::uint64_t seed)
+    : spec_(spec), initialise_(seed) {
+  network_.architecture = spec.architecture;
+  network_.graph = Graph({1, spec.height, spec.width, spec.channels});
+}
+
+Value NetworkBuilder::start() {
+  Value x = 0;
+  if (spec_.standardise) x = append<Standardise>({x}, "standardise");
+  if (spec_.noise_after_layers == 0) x = noise(x, kernels::Activation::identity());
+  if (spec_.normalises())
+    x = append<Normalise>({x}, "normalise", spec_.input_mean, spec_.input_deviation);
+  return x;
+}
+
+Value NetworkBuilder::noise(Value x, kernels::Activation activation) {
+  auto layer = std::make_unique<Noise>("noise", activation);
+  network_.noise = layer.get();
+  return network_.graph.add(std::move(layer), {x});
+}
+
+Value NetworkBuilder::convolution(std::string name, Value x, Conv2d::Options options) {
+  const bool before_noise = !network_.noise;
+  options.in_c = shape(x)[3];
+  options.precision = before_noise ? kernels::Precision::fp32 : spec_.training_precision;
+  auto layer = std::make_unique<Conv2d>(std::move(name), options);
+  initialise_.convolution(*layer, before_noise && spec_.rescale_prefix);
+  return network_.graph.add(std::move(layer), {x});
+}
+
+Value NetworkBuilder::convolution_and_noise(int layer, std::string name, Value x,
+                                            Conv2d::Options options) {
+  if (layer != spec_.noise_after_layers) return convolution(std::move(name), x, options);
+  auto after_noise = kernels::Activation::identity();
+  if (spec_.noise_before_activation) std::swap(options.activation, after_noise);
+  return noise(convolution(std::move(name), x, options), after_noise);
+}
+
+Value NetworkBuilder::dense(std::string name, Value x, std::int64_t out,
+                            kernels::Activation activation) {
+  auto layer = std::make_unique<Dense>(std::move(name),
+                                       Dense::Options{.in = shape(x).row_size(),
+                                                      .out = out,
+                                                      .activation = activation,
+                                                      .precision = spec_.training_precision});
+  initialise_.dense(*layer);
+  network_.head = layer.get();
+  return network_.graph.add(std::move(layer), {x});
+}
+
+Network NetworkBuilder::finish() && {
+  if (!network_.noise) fail("{} has no place for its noise", network_.architecture);
+  return std::move(network_);
+}
+
+}  // namespace pixeldp::layers

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "layers/conv2d.hpp"
+#include "layers/initialise.hpp"
+#include "layers/networks/network_spec.hpp"
+
+namespace pixeldp::layers {
+
+/// What functions that build networks append nodes with. Layers are initialised in the order in
+/// which they are appended; before the noise they are trained in fp32, after it as the
+/// specification says.
+class NetworkBuilder {
+ public:
+  NetworkBuilder(const NetworkSpec& spec, std::uint64_t seed);
+
+  const Shape& shape(Value x) const { return network_.graph.shape(x); }
+
+  /// The image: standardised or normalised where the specification says so, and with the noise
+  /// where that lies in the image.
+  Value start();
+  /// A convolution of whatever shape x has.
+  Value convolution(std::string name, Value x, Conv2d::Options options);
+  /// The same as layer number `layer`, counted from 1: where the noise lies behind that, it
+  /// follows, before or after the activation.
+  Value convolution_and_noise(int layer, std::string name, Value x, Conv2d::Options options);
+  Value dense(std::string name, Value x, std::int64_t out, kernels::Activation activation);
+  /// Any other layer, for what it reads.
+  template <class L, class... Arguments>
+  Value append(std::vector<Value> x, Arguments&&... arguments) {
+    return network_.graph.add(std::make_unique<L>(std::forward<Arguments>(arguments)...),
+                              std::move(x));
+  }
+
+  /// The head is the dense layer appended last.
+  Network finish() &&;
+
+ private:
+  Value noise(Value x, kernels::Activation activation);
+
+  NetworkSpec spec_;
+  Initialiser initialise_;
+  Network network_;
+};
+
+}  // namespace pixeldp::layers
