@@ -1,0 +1,63 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "engine/buffer.hpp"
+#include "engine/tensor.hpp"
+#include "kernels/device_plan.hpp"
+#include "tests/layers/made_network.hpp"
+
+/// Whole plans as nvcc compiled their kernels, against the emulated ones.
+namespace pixeldp {
+namespace {
+
+using kernels::DeviceSchedule, kernels::Fusion, kernels::Precision;
+
+std::vector<float> features(const Stream& stream, const kernels::NetworkPlan& network,
+                            Fusion fusion) {
+  constexpr std::int64_t rows = 3;
+  const std::vector<kernels::NoiseRow> draws = {{1, 4, 7}, {0, 9, 7}, {1, 4, 8}};
+  Buffer<kernels::NoiseRow> device_draws(stream.device(), rows);
+  device_draws.upload(stream, draws);
+  const auto values = reference::reals(2 * network.noise_size(), 3);
+  Tensor prefixes(Shape{2, network.noise_size()});
+  std::ranges::copy(values, prefixes.data());
+  const Tensor given = prefixes.to(stream, stream.device());
+  Tensor result(Shape{rows, network.features()}, stream.device());
+  const auto plan =
+      prepare_device_plan(stream, network.body,
+                          DeviceSchedule::make(network.body, rows, Precision::bf16, true, fusion));
+  plan->run({network.noise(3, StreamTag::estimation), device_draws.data()}, given.data(),
+            result.data());
+  const Tensor on_host = result.to(stream, Device());
+  return {on_host.values().begin(), on_host.values().end()};
+}
+
+TEST_CASE("a compiled plan of a residual network calculates what the emulated one does") {
+  const Stream cuda(Device::parse("cuda")), emulated(Device::parse("emulated"));
+  for (const char* architecture : {"wide-resnet", "resnet"}) {
+    CAPTURE(architecture);
+    layers::Network net = layers::make_network(tests::small_resnet_spec(architecture), 5);
+    tests::unsettle_normalisations(net);
+    net.noise->distribution = kernels::NoiseDistribution::gaussian;
+    net.noise->scale = 0.3;
+    const kernels::NetworkPlan network = lower(Stream(), net);
+    for (const Fusion fusion : {Fusion::allowed, Fusion::none}) {
+      const auto compiled = features(cuda, network, fusion),
+                 expected = features(emulated, network, fusion);
+      double largest = 0.0, difference = 0.0;
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        largest = std::max(largest, std::abs(double{expected[i]}));
+        difference = std::max(difference, std::abs(double{expected[i]} - double{compiled[i]}));
+      }
+      CHECK(largest > 0.1);
+      // The order of sums within an mma is the hardware's: a value may be rounded to the next bf16.
+      CHECK(difference < 1e-2 * largest);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pixeldp
