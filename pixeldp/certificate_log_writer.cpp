@@ -6,8 +6,10 @@
 
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "engine/notice.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "pixeldp/certificate_log_check.hpp"
+#include "pixeldp/recertification.hpp"
 
 namespace pixeldp {
 namespace {
@@ -58,7 +60,9 @@ bool holds_anything(const std::filesystem::path& path) {
 
 std::string CertificateLogHeader::difference(const CertificateLogHeader& other) const {
   const Json mine = to_json(*this);
-  const Json theirs = to_json(other);
+  Json theirs = to_json(other);
+  if (same_but_for_rounding(calibration.sensitivity, other.calibration.sensitivity))
+    theirs["sensitivity"] = mine["sensitivity"];
   std::string text;
   for (const auto& [key, value] : mine.items()) {
     if (value != theirs[key]) {
@@ -106,16 +110,27 @@ CertificateLogWriter CertificateLogWriter::resume(const std::filesystem::path& p
     std::filesystem::resize_file(path, 0);
     return create(path, header);
   }
-  const CertificateLog log = parse_certificate_log(text, path.string());
+  CertificateLog log = parse_certificate_log(text, path.string());
   if (const std::string difference = log.header.difference(header); !difference.empty()) {
     fail(
         "{}: the log cannot be continued, it was made under other conditions (the log's first, "
         "yours second):\n{}",
         path.string(), difference);
   }
-  CertificateLogWriter writer(path, header);
+  const double before = log.header.calibration.sensitivity, now = header.calibration.sensitivity;
+  if (before < now) {
+    derive_radii(log, path.string());
+    log = with_sensitivity(std::move(log), now);
+    write_file_atomically(path, text_of(log));
+    notice(
+        "{}: its sensitivity {} gives way to {}, which this processor computes; its radii rest on "
+        "the larger now",
+        path.string(), before, now);
+  } else if (last + 1 < text.size()) {
+    std::filesystem::resize_file(path, last + 1);
+  }
+  CertificateLogWriter writer(path, log.header);
   for (const CertificateRecord& record : log.records) writer.images_.insert(record.image);
-  if (last + 1 < text.size()) std::filesystem::resize_file(path, last + 1);
   writer.open(std::ios::app);
   return writer;
 }
