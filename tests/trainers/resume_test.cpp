@@ -22,6 +22,22 @@ TEST_CASE_FIXTURE(Fixture, "divergence is named, with the step and what to chang
   CHECK(train(wild, {.output = folder / "run", .resume = true}).steps == 24);
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "a projection that diverges is named with its tensor, and the advice works") {
+  ConfigNode wild = config(12);
+  wild.set("training.learning_rate_changes=[{step: 5, rate: 1e10}]");
+  wild.set("training.checkpoint_every=4");
+  for (const bool resume : {false, true}) {
+    CHECK_FAILS(train(wild, {.output = folder / "run", .resume = resume}),
+                "the Parseval projection of conv1.weight diverges with a step of 0.05 (before loop "
+                "1 of 2 ");
+    CHECK_FAILS(train(wild, {.output = folder / "run", .resume = true}),
+                "with --resume, which goes on from the checkpoint of step 4");
+  }
+  wild.set("training.learning_rate_changes=");
+  CHECK(train(wild, {.output = folder / "run", .resume = true}).steps == 12);
+}
+
 namespace {
 
 /// Diverges in step `wild`, whose learning rate is absurd.
