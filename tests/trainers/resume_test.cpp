@@ -133,6 +133,19 @@ TEST_CASE_FIXTURE(Fixture, "a finished run that is resumed reports what it repor
   CHECK(load_model(path).quantisation == std::nullopt);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a number that is written otherwise is the same setting") {
+  train(config(8), {.output = folder / "run"});
+  ConfigNode same = config(12);
+  same.set("noise.construction_bound=0.10");
+  same.set("noise.attack_norm='2'");
+  same.set("training.momentum=9e-1");
+  CHECK(train(same, {.output = folder / "run", .resume = true}).steps == 12);
+  same.set("noise.construction_bound=0.11");
+  CHECK_FAILS(
+      train(same, {.output = folder / "run", .resume = true}),
+      "'noise.construction_bound: 0.10' where this one has 'noise.construction_bound: 0.11'");
+}
+
 TEST_CASE_FIXTURE(Fixture, "more steps than a finished run has are added to it") {
   ConfigNode longer = config(16);
   train(config(8), {.output = folder / "run"});
