@@ -1,6 +1,6 @@
-#include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,7 +17,8 @@ namespace {
 
 struct ImportOptions {
   std::string file, output, name, dataset;
-  layers::NetworkSpec spec = {.height = 32, .width = 32};
+  layers::NetworkSpec spec;
+  std::optional<std::int64_t> height, width;
   double pixel_shift = 0.0;
   NoiseArguments noise;
   bool json = false;
@@ -41,9 +42,10 @@ void print_pixels(const Model& model) {
 }
 
 void run(const ImportOptions& o) {
-  const auto sets = dataset_names();
-  if (std::find(sets.begin(), sets.end(), o.dataset) == sets.end())
-    fail_usage("unknown data set '{}': use one of {}", o.dataset, fmt::join(sets, ", "));
+  const ImageForm form = image_form(o.dataset);
+  layers::NetworkSpec spec = o.spec;
+  spec.height = o.height.value_or(form.height);
+  spec.width = o.width.value_or(form.width);
   const std::filesystem::path folder = o.output, path = folder / "model.safetensors";
   if (std::filesystem::exists(path)) {
     fail("{} already holds a model: choose another --output", folder.string());
@@ -53,9 +55,9 @@ void run(const ImportOptions& o) {
                                    {.name = name,
                                     .dataset = o.dataset,
                                     .pixel_shift = o.pixel_shift,
-                                    .spec = o.spec,
+                                    .spec = spec,
                                     .noise = o.noise.noise()});
-  check_images_fit(model, o.dataset, image_form(o.dataset));
+  check_images_fit(model, o.dataset, form);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) fail("cannot create the folder {}: {}", folder.string(), error.message());
@@ -83,7 +85,7 @@ void run(const ImportOptions& o) {
       fmt::print("without noise: 'pixeldp certify {}' measures its accuracy\n", folder.string());
     } else {
       fmt::print("noise             {}\n", noise_text(model.calibration));
-      fmt::print("'pixeldp certify {} --certificate exact' certifies it\n", folder.string());
+      fmt::print("'pixeldp certify {}' certifies it\n", folder.string());
     }
   }
 }
@@ -105,8 +107,8 @@ void add_import(CLI::App& program) {
   command->add_option("--slope", o->spec.slope,
                       "Of the leaky ReLUs of a wide-resnet (default: 0.1)");
   command->add_option("--dataset", o->dataset, "Data set that it was trained on")->required();
-  command->add_option("--image-height", o->spec.height, "Of its images")->capture_default_str();
-  command->add_option("--image-width", o->spec.width, "Of its images")->capture_default_str();
+  command->add_option("--image-height", o->height, "Of its images (default: the data set's)");
+  command->add_option("--image-width", o->width, "Of its images (default: the data set's)");
   command
       ->add_option("--mean", o->spec.input_mean,
                    "Means of the channels that its images are normalised by, pixels from 0 to 1 "

@@ -1,7 +1,6 @@
 #include "pixeldp/report/report.hpp"
 
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 #include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
+#include "engine/io/file.hpp"
 #include "pixeldp/conditions.hpp"
 #include "pixeldp/metrics.hpp"
 
@@ -29,14 +29,6 @@ struct ReportOptions {
   std::optional<std::string> directory;
   bool json = false;
 };
-
-void write_file(const fs::path& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text << std::flush;
-  if (!file) {
-    fail("{}: cannot write the report; is the folder there, and room on the disk?", path.string());
-  }
-}
 
 void print_json(const std::vector<report::Run>& runs, const ReportOptions& options,
                 const fs::path& csv) {
@@ -79,8 +71,9 @@ void run_report(const ReportOptions& options) {
   for (std::size_t i = 0; i < runs.size(); ++i)
     warn_if_cut_short(runs[i].log, (options.folders[i] / "certificates.jsonl").string());
   report::find_images(runs, options.directory);
-  write_file(options.output, report::report_page(runs, options.image, csv.filename().string()));
-  write_file(csv, report::report_csv(runs));
+  write_file_atomically(options.output,
+                        report::report_page(runs, options.image, csv.filename().string()));
+  write_file_atomically(csv, report::report_csv(runs));
   if (options.json) {
     print_json(runs, options, csv);
     return;

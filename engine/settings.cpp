@@ -59,6 +59,22 @@ std::string Setting::default_text() const {
   return text.empty() ? otherwise : text;
 }
 
+bool Setting::same(std::string_view a, std::string_view b) const {
+  const auto node = [&](std::string_view text) {
+    return ConfigNode::parse(fmt::format("value: {}", text), key);
+  };
+  const ConfigNode one = node(a), other = node(b);
+  const auto same_text = [&] { return one.get_string("value") == other.get_string("value"); };
+  return std::visit(
+      Overloaded{
+          [&](const Number&) { return one.get_number("value") == other.get_number("value"); },
+          [&](const Integer&) { return one.get_integer("value") == other.get_integer("value"); },
+          [&](const Flag&) { return one.get_bool("value") == other.get_bool("value"); },
+          [&](const Text&) { return same_text(); }, [&](const Choice&) { return same_text(); },
+          [&](const List&) { return a == b; }},
+      type);
+}
+
 Settings::Settings(const ConfigNode& root, std::span<const Setting> declared)
     : root_(root), declared_(declared) {
   std::vector<std::string> known;

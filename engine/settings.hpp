@@ -2,6 +2,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -51,6 +52,8 @@ struct Setting {
   std::string range_text() const;
   /// "0.9" or what `otherwise` says; empty: it must be given.
   std::string default_text() const;
+  /// Whether two texts of a value (ConfigNode::text_of) say the same: 0.1 and 0.10 are one number.
+  bool same(std::string_view a, std::string_view b) const;
 };
 
 /// A configuration, read by its declarations. A key may be declared several times, for conditions

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include "engine/device.hpp"
 
@@ -40,8 +42,10 @@ inline constexpr std::uint64_t no_bad_loop = ~std::uint64_t{0};
 void parseval_project(const Stream& stream, const ParsevalParams& params, float* weight,
                       std::uint64_t* bad_loop);
 
-/// Throws the Error of a projection that diverged, where the status word names a loop.
-void check_bad_loop(std::uint64_t bad_loop, const ParsevalParams& params);
+/// What became of the projection of a tensor of that name, in words: nothing, unless the status
+/// word names a loop.
+std::string divergence_text(std::uint64_t bad_loop, const ParsevalParams& params,
+                            std::string_view tensor);
 
 /// Throws the Error that parseval_project promises on every device.
 void check_parseval_arguments(const ParsevalParams& params);

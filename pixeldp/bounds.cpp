@@ -110,8 +110,8 @@ ScoreBounds score_bounds(const ScoreStatistics& statistics, ScoreType type, Boun
 
   const auto classes = static_cast<std::size_t>(statistics.classes());
   const std::uint64_t draws = statistics.draws;
-  const double failure =
-      kernels::one_sided_failure(alpha, statistics.classes(), selection == Selection::same_draws);
+  const double failure = kernels::one_sided_failure(
+      alpha, statistics.classes(), selection == Selection::same_draws, type == ScoreType::softmax);
 
   ScoreBounds bounds{std::vector<double>(classes), std::vector<double>(classes)};
   for (std::size_t c = 0; c < classes; ++c) {

@@ -49,7 +49,8 @@ enum class Selection {
 /// same_draws: the label is chosen by looking at the draws, so all 2K one-sided bounds are made to
 /// hold together, each at alpha / (2K) (Bonferroni). separate_draws: the label is fixed beforehand;
 /// its lower bound holds at alpha / 2 and the upper bound of its true strongest competitor, which
-/// no draw chooses, at alpha / 2, whatever K.
+/// no draw chooses, at alpha / 2, whatever K. Two classes that share the votes have half as many
+/// bounds, since the lower one of either is the upper one of the other: each holds at twice that.
 ///
 /// argmax scores are the vote frequencies, softmax scores the mean softmax outputs. The rounding of
 /// the fixed-point sums is added to the half-widths. Clopper-Pearson needs argmax scores. Throws a

@@ -1,5 +1,6 @@
 #include "pixeldp/calibration.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -79,6 +80,11 @@ void Calibration::check() const {
   require(positive(noise_scale), "noise scale", noise_scale, "finite and above 0");
   require(positive(sensitivity), "sensitivity", sensitivity,
           "finite and above 0: without a recorded sensitivity nothing can be certified");
+}
+
+bool same_but_for_rounding(double sensitivity, double other) {
+  constexpr double rounding = 1e-9;
+  return std::abs(sensitivity - other) <= rounding * std::max(sensitivity, other);
 }
 
 double noise_scale_for(Mechanism mechanism, double construction_bound, double epsilon, double delta,

@@ -44,6 +44,10 @@ struct Calibration {
   void check() const;
 };
 
+/// Whether two sensitivities of the same weights differ by no more than two processors round: both
+/// are upper bounds then, and the larger one holds for both.
+bool same_but_for_rounding(double sensitivity, double other);
+
 /// sqrt(2 ln(1.25/delta)) * sensitivity * L / epsilon for Gaussian, sensitivity * L / epsilon for
 /// Laplace (Lecuyer et al. 2019, section III): the noise that makes the pre-noise part (epsilon,
 /// delta)-DP for attacks up to L. Rounded up to a float, the type in which the noise kernel takes

@@ -32,7 +32,9 @@ struct CertificateLogHeader {
   std::uint64_t selection_draws = 0;  ///< draws per image that chose the label; 0: the same draws
   std::uint64_t seed = 0;
 
-  /// Names and both values of the fields that differ, one per line; empty when equal.
+  /// Names and both values of the fields that differ, one per line; empty when equal. Two
+  /// sensitivities that differ by the rounding of two processors are no difference, for one log can
+  /// be made to rest on the larger (with_sensitivity).
   std::string difference(const CertificateLogHeader& other) const;
 };
 
@@ -66,9 +68,14 @@ class CertificateLogWriter {
                                      const CertificateLogHeader& header);
   /// Continues a log, cutting off an incomplete last line; a file without a complete first line is
   /// started anew. Throws an Error that lists the differences when its header is not the given one.
+  /// Where the log's sensitivity is the smaller by the rounding of two processors, the log is first
+  /// replaced by one with the given sensitivity and radii derived by it; where it is the larger, it
+  /// stays in force.
   static CertificateLogWriter resume(const std::filesystem::path& path,
                                      const CertificateLogHeader& header);
 
+  /// What the certificates to append rest on.
+  const CertificateLogHeader& header() const { return header_; }
   /// Whether the log holds the image already.
   bool contains(std::int64_t image) const { return images_.contains(image); }
   /// Writes the statistics that the log's score type keeps. Throws an Error when the record

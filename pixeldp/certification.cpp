@@ -83,15 +83,15 @@ std::int64_t useful_micro_batch(const layers::Network& network, const Certificat
 CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
                                      const Dataset& dataset, const CertificationOptions& o,
                                      const std::filesystem::path& path) {
-  const Calibration calibration = check(model, dataset, o);
-  const bool noisy = calibration.mechanism != Mechanism::none;
+  const Calibration measured = check(model, dataset, o);
+  const bool noisy = measured.mechanism != Mechanism::none;
   const std::uint32_t draws = noisy ? o.draws : 1, selection_draws = noisy ? o.selection_draws : 0;
   const CertificateLogHeader header{
       .model_sha256 = model_sha256,
       .dataset = dataset.name,
       .dataset_sha256 = dataset.sha256,
       .split = dataset.split,
-      .calibration = calibration,
+      .calibration = measured,
       .noise_at_certification = model.noise_at_certification,
       .options = o.certificate,
       .precision = std::string(name(precision_on(o.device, o.precision))),
@@ -107,6 +107,7 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
   std::map<std::int64_t, CertificateRecord> done;
   CertificateLogWriter log = resuming ? CertificateLogWriter::resume(path, header)
                                       : CertificateLogWriter::create(path, header);
+  const Calibration calibration = log.header().calibration;  // of all of its certificates
   if (resuming) {
     for (CertificateRecord& record : read_certificate_log(path).records)
       done[record.image] = std::move(record);
@@ -119,7 +120,7 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
   ProgressBar progress("certify " + model.name, o.images.count(), "images");
   const auto start = std::chrono::steady_clock::now();
   CertificationSummary summary;
-  summary.header = header;
+  summary.header = log.header();
   std::int64_t certified = 0;  // of todo
 
   for (std::size_t begin = 0; begin < todo.size(); begin += block) {

@@ -1,8 +1,10 @@
 #include "pixeldp/merge.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "engine/error.hpp"
+#include "pixeldp/recertification.hpp"
 
 namespace pixeldp {
 namespace {
@@ -16,19 +18,34 @@ struct Found {
   std::string place() const { return fmt::format("{}:{}", part->source, index + 2); }
 };
 
-}  // namespace
-
-MergedLog merge_logs(std::span<const LogPart> parts) {
-  if (parts.empty()) fail("there are no certificate logs to merge");
+/// The parts under one header.
+std::vector<LogPart> under_one_header(std::span<const LogPart> parts) {
   const LogPart& model = parts.front();
-  MergedLog merged;
-  merged.log.header = model.log.header;
-  std::map<std::int64_t, Found> by_image;
+  double sensitivity = 0.0;
   for (const LogPart& part : parts) {
     if (const auto difference = model.log.header.difference(part.log.header); !difference.empty()) {
       fail("{} and {} cannot be merged, they were made under other conditions (in this order):\n{}",
            model.source, part.source, difference);
     }
+    sensitivity = std::max(sensitivity, part.log.header.calibration.sensitivity);
+  }
+  std::vector<LogPart> alike(parts.begin(), parts.end());
+  for (LogPart& part : alike)
+    if (part.log.header.calibration.sensitivity < sensitivity)
+      part.log = with_sensitivity(std::move(part.log), sensitivity);
+  return alike;
+}
+
+}  // namespace
+
+MergedLog merge_logs(std::span<const LogPart> given) {
+  if (given.empty()) fail("there are no certificate logs to merge");
+  const std::vector<LogPart> parts = under_one_header(given);
+  const LogPart& model = parts.front();
+  MergedLog merged;
+  merged.log.header = model.log.header;
+  std::map<std::int64_t, Found> by_image;
+  for (const LogPart& part : parts) {
     for (std::size_t index = 0; index < part.log.records.size(); ++index) {
       const Found found{&part, index};
       const auto [at, is_new] = by_image.emplace(found.record().image, found);

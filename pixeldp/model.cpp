@@ -325,6 +325,20 @@ Model load_model(const std::filesystem::path& path, Scales scales) {
   return model;
 }
 
+namespace {
+
+/// What the measured sensitivity is a property of, for messages.
+std::string subject_before_noise(const layers::Network& network) {
+  std::vector<std::string> names;
+  for (const auto& layer : network.prefix)
+    for (const layers::Parameter* parameter : layer->parameters()) names.push_back(parameter->name);
+  if (names.empty()) return "what stands before its noise has";
+  return fmt::format("its {} before the noise, {}, {}", names.size() == 1 ? "tensor" : "tensors",
+                     fmt::join(names, ", "), names.size() == 1 ? "has" : "have");
+}
+
+}  // namespace
+
 Calibration check_certifiable(const Model& model) {
   Calibration c = model.calibration;
   if (c.mechanism == Mechanism::none) {
@@ -343,14 +357,11 @@ Calibration check_certifiable(const Model& model) {
   c.check();
   const double measured =
       network_sensitivity(model.network, c.attack_norm, c.mechanism, model.form);
-  // Only so much may differ as the rounding of the same computation on another processor.
-  constexpr double rounding = 1e-9;
-  if (c.sensitivity < measured * (1.0 - rounding)) {
+  if (c.sensitivity < measured && !same_but_for_rounding(c.sensitivity, measured)) {
     fail(
-        "model '{}' records a sensitivity of {}, but its parameters have {}: they were changed "
-        "after it was "
+        "model '{}' records a sensitivity of {}, but {} {}: the file was changed after it was "
         "measured; train or save the model anew",
-        model.name, c.sensitivity, measured);
+        model.name, c.sensitivity, subject_before_noise(model.network), measured);
   }
   c.sensitivity = std::max(c.sensitivity, measured);
   return c;

@@ -23,6 +23,12 @@ CertificateLog recertified(CertificateLog log, const CertificateOptions& options
   return log;
 }
 
+CertificateLog with_sensitivity(CertificateLog log, double sensitivity) {
+  log.header.calibration.sensitivity = sensitivity;
+  const CertificateOptions options = log.header.options;
+  return recertified(std::move(log), options);
+}
+
 double largest_possible_radius(const CertificateLogHeader& header, int classes) {
   if (header.calibration.mechanism == Mechanism::none) return 0.0;
   return best_certificate(

@@ -14,6 +14,9 @@ Certificate certify(const CertificateLogHeader& header, const CertificateRecord&
 /// The same counts under another bound, certificate or failure probability; the score type stays.
 CertificateLog recertified(CertificateLog log, const CertificateOptions& options);
 
+/// The same counts under a sensitivity that is the larger by the rounding of another processor.
+CertificateLog with_sensitivity(CertificateLog log, double sensitivity);
+
 /// The most that the header's draws can prove by its rules, whatever the network: the radius of an
 /// image on whose label all draws agree. 0 without noise.
 double largest_possible_radius(const CertificateLogHeader& header, int classes);

@@ -42,7 +42,7 @@ std::vector<std::string> continue_from(const Checkpoint& checkpoint, ConfigNode&
   };
   for (const Setting& setting : training_settings()) {
     const auto there = theirs.text_of(setting.key), here = root.text_of(setting.key);
-    if (there == here) continue;
+    if (there == here || (there && here && setting.same(*there, *here))) continue;
     if (!setting.changeable) {
       fail(
           "{}: this checkpoint belongs to another configuration, with '{}: {}' where this one has "

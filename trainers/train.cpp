@@ -161,27 +161,28 @@ void Trainer::step(const TrainingBatch& batch) {
   state_.interval_images += config_.batch;
 }
 
-/// Throws an Error unless the next step's loss is finite.
+/// Throws an Error unless the weights were projected and the next step's loss is finite.
 void Trainer::check_parameters() {
-  step_->check_projection();
   TrainingBatch batch;
   batch_source().prepare(state_.step, batch);
-  if (!std::isfinite(step_->loss(state_.step, batch))) fail_diverged();
+  if (!step_->projection_fault().empty() || !std::isfinite(step_->loss(state_.step, batch)))
+    fail_diverged();
 }
 
 void Trainer::fail_diverged() const {
+  const std::string fault = step_->projection_fault();
+  const std::string what = fault.empty() ? "the loss is not finite" : fault;
   if (started_at_ == state_.step) {
     fail(
-        "the loss is not finite at step {}, where {} begins: its training had diverged; remove the "
-        "file and train anew at a lower rate",
-        state_.step, file("checkpoint.safetensors").string());
+        "{} at step {}, where {} begins: its training had diverged; remove the file and train anew "
+        "at a lower rate",
+        what, state_.step, file("checkpoint.safetensors").string());
   }
   const double rate = learning_rate_at(config_, std::max<std::int64_t>(state_.step - 1, 0));
   fail(
-      "the loss is not finite at step {}: training diverged at a learning rate of {}; lower "
-      "training.learning_rate or training.learning_rate_changes and train again with --resume, "
-      "which {}",
-      state_.step, rate,
+      "{} at step {}: training diverged at a learning rate of {}; lower training.learning_rate or "
+      "training.learning_rate_changes and train again with --resume, which {}",
+      what, state_.step, rate,
       saved_at_ ? fmt::format("goes on from the checkpoint of step {}", *saved_at_)
                 : "starts anew, for there is no checkpoint yet");
 }

@@ -1,6 +1,7 @@
 #include "trainers/training_step.hpp"
 
 #include <cmath>
+#include <limits>
 
 #include "kernels/sgd.hpp"
 #include "layers/conv2d.hpp"
@@ -19,8 +20,8 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
       rows_(stream.device(), config.batch),
       labels_(stream.device(), config.batch),
       loss_(stream.device(), 1),
-      bad_loop_(stream.device(), 1) {
-  bad_loop_.upload(stream_, {{kernels::no_bad_loop}});
+      bad_loops_(stream.device(), std::ssize(network.prefix)) {
+  bad_loops_.upload(stream_, std::vector(network.prefix.size(), kernels::no_bad_loop));
 }
 
 kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch& batch) {
@@ -43,9 +44,10 @@ kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch
 
 kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& batch,
                                       std::vector<Tensor>& velocity) {
-  const kernels::LossResult result = forward(step, batch);
+  kernels::LossResult result = forward(step, batch);
+  // Of the step before, which has had a forward pass to finish.
+  if (!projection_fault().empty()) result.loss = std::numeric_limits<double>::quiet_NaN();
   if (!std::isfinite(result.loss)) return result;
-  check_projection();  // of the step before, which has had a forward pass to finish
   pass_.backward(stream_, images_, dlogits_);
   optimise(step, velocity);
   control_sensitivity();
@@ -81,12 +83,18 @@ void TrainingStep::optimise(std::int64_t step, std::vector<Tensor>& velocity) {
   kernels::sgd_steps(stream_, steps);
 }
 
-void TrainingStep::check_projection() const {
-  if (config_.control != SensitivityControl::parseval) return;
-  std::uint64_t bad_loop = kernels::no_bad_loop;
-  bad_loop_.download(stream_, {&bad_loop, 1});
-  kernels::check_bad_loop(bad_loop,
-                          {.step = config_.parseval_step, .loops = config_.parseval_loops});
+std::string TrainingStep::projection_fault() const {
+  if (config_.control != SensitivityControl::parseval) return {};
+  std::vector<std::uint64_t> bad_loops(network_.prefix.size());
+  bad_loops_.download(stream_, bad_loops);
+  for (std::size_t i = 0; i < bad_loops.size(); ++i) {
+    auto* const conv = dynamic_cast<layers::Conv2d*>(network_.prefix[i].get());
+    if (!conv || bad_loops[i] == kernels::no_bad_loop) continue;
+    return kernels::divergence_text(
+        bad_loops[i], {.step = config_.parseval_step, .loops = config_.parseval_loops},
+        conv->weight().name);
+  }
+  return {};
 }
 
 void TrainingStep::control_sensitivity() {
@@ -99,7 +107,7 @@ void TrainingStep::control_sensitivity() {
     const ConvGeometry geometry = conv_geometry(*conv, network_.graph.shape(prefix[i].inputs[0]));
     if (config_.control == SensitivityControl::parseval) {
       kernels::parseval_project(stream_, parseval_params(geometry), weight.data(),
-                                bad_loop_.data());
+                                bad_loops_.data() + i);
     } else {
       Tensor on_host = weight.to(stream_, Device());
       // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.

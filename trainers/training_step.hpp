@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "kernels/loss.hpp"
@@ -22,8 +23,8 @@ class TrainingStep {
 
   /// Step number `step` on a batch of the configured size. `velocity` is the optimiser's momentum:
   /// one entry per parameter, in the memory of the device. Where the loss is not finite, training
-  /// has diverged, and the parameters stay as they are. Throws an Error, before the parameters
-  /// change, when the projection of the step before has diverged.
+  /// has diverged, and the parameters stay as they are. It is NaN where the projection of the step
+  /// before has diverged.
   kernels::LossResult run(std::int64_t step, const TrainingBatch& batch,
                           std::vector<Tensor>& velocity);
 
@@ -31,8 +32,8 @@ class TrainingStep {
   /// they are.
   double loss(std::int64_t step, const TrainingBatch& batch);
 
-  /// Throws the Error of a projection that diverged in the last step.
-  void check_projection() const;
+  /// What is wrong with the projections of the last step, or nothing.
+  std::string projection_fault() const;
 
   /// Holds the sensitivity of the layers before the noise as configured: a part of run().
   void control_sensitivity();
@@ -51,7 +52,7 @@ class TrainingStep {
   Buffer<kernels::NoiseRow> rows_;
   Buffer<std::int32_t> labels_;
   Buffer<kernels::LossResult> loss_;
-  Buffer<std::uint64_t> bad_loop_;
+  Buffer<std::uint64_t> bad_loops_;  // of the layers before the noise
 };
 
 }  // namespace pixeldp

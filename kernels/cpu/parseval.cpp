@@ -19,12 +19,13 @@ void check_parseval_arguments(const ParsevalParams& p) {
                p.step, p.loops);
 }
 
-void check_bad_loop(std::uint64_t bad_loop, const ParsevalParams& p) {
-  if (bad_loop == no_bad_loop) return;
-  fail(
-      "Parseval projection: before loop {} of {} a squared singular value is beyond {:.4g}, and a "
-      "step of {} diverges; take a smaller step or learning rate",
-      bad_loop + 1, p.loops, 1.0 + 2.0 / p.step, p.step);
+std::string divergence_text(std::uint64_t bad_loop, const ParsevalParams& p,
+                            std::string_view tensor) {
+  if (bad_loop == no_bad_loop) return {};
+  return fmt::format(
+      "the Parseval projection of {} diverges with a step of {} (before loop {} of {} a squared "
+      "singular value is beyond {:.4g})",
+      tensor, p.step, bad_loop + 1, p.loops, 1.0 + 2.0 / p.step);
 }
 
 }  // namespace pixeldp::kernels

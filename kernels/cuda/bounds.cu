@@ -153,7 +153,8 @@ __global__ void __launch_bounds__(block_threads, 1)
     const bool same_draws = counted.selected == nullptr;
     const std::int64_t label = same_draws ? counts.top_label() : counted.selected[image];
     if (label >= 0 && label < params.classes && counts.consistent()) {
-      const double failure = one_sided_failure(params.alpha, params.classes, same_draws);
+      const double failure =
+          one_sided_failure(params.alpha, params.classes, same_draws, params.softmax);
       const ScoreInterval bounds = counts.bounds_around(label, params.bound, failure);
       result.prediction = label;
       result.lower = device_lower(bounds.lower);

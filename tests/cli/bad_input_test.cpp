@@ -188,7 +188,8 @@ TEST_CASE("pictures and data sets of another size than the network's are refused
       "whose noise an import would leave out");
   const std::string import =
       "import run/weights.safetensors --architecture wide-resnet --depth 10 --width 1 --output x ";
-  place.refused(import + "--dataset mnist", "takes 32x32x3");
+  place.refused(import + "--dataset mnist",
+                "images of 28x28x1 in 10 classes, but model 'weights' takes 28x28x3");
   place.refused(import + "--dataset cifar-10 --image-height 28", "takes 28x32x3");
   place.done(import + "--dataset cifar-10");
 }

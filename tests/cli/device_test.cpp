@@ -9,8 +9,7 @@
 #include "engine/io/safetensors.hpp"
 #include "kernels/draw_statistics.hpp"
 #include "pixeldp/certificate_log.hpp"
-#include "tests/cli/program.hpp"
-#include "tests/made_mnist.hpp"
+#include "tests/cli/made_workplace.hpp"
 
 namespace pixeldp::tests {
 namespace {
@@ -24,12 +23,8 @@ std::vector<std::string> other_devices() {
   return names;
 }
 
-struct Workplace {
-  TemporaryFolder folder;
-  Workplace() {
-    write_made_mnist(folder / "", 64, 8);
-    write_file_atomically(folder / "made.yaml", made_mnist_config(folder / "", 2));
-  }
+struct Workplace : MadeWorkplace {
+  Workplace() : MadeWorkplace(2, 64, 8) {}
   void run(const std::string& arguments) const {
     CAPTURE(arguments);
     // Like a GPU, the emulated device has memory of its own, and does nothing before it must.

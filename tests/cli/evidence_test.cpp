@@ -75,6 +75,18 @@ TEST_CASE("no command prints a radius that its counts do not prove") {
   CHECK(!std::filesystem::exists(place.folder / "again"));
   CHECK(text_of(path) == edited);
 
+  // A log of a processor that measured the sensitivity smaller by rounding goes on, by the larger.
+  const std::string name = "\"sensitivity\":";
+  const std::size_t number = whole.find(name) + name.size(), end = whole.find(',', number);
+  const double measured = std::stod(whole.substr(number, end - number));
+  std::string rounded = whole.substr(0, whole.rfind("{\"image\":"));
+  rounded.replace(number, end - number, fmt::format("{}", measured * (1 - 1e-12)));
+  write_file_atomically(path, rounded);
+  const Outcome resumed = place.run("certify run --draws 50 --images 0:20 --resume" + place.data());
+  CHECK_MESSAGE(resumed.status == 0, resumed.errors);
+  CHECK(resumed.errors.find("gives way to") != std::string::npos);
+  CHECK(text_of(path) == whole);
+
   // A configuration that is not the one it was trained with.
   write_file_atomically(path, whole);
   REQUIRE(place.run("report run --output page.html").status == 0);

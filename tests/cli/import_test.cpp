@@ -1,9 +1,7 @@
 #include <nlohmann/json.hpp>
 
-#include "engine/io/safetensors.hpp"
-#include "tests/cli/program.hpp"
-#include "tests/layers/made_network.hpp"
-#include "tests/made_mnist.hpp"
+#include "tests/cli/foreign_weights.hpp"
+#include "tests/cli/made_workplace.hpp"
 
 using namespace pixeldp;
 using namespace pixeldp::tests;
@@ -12,24 +10,13 @@ using nlohmann::json;
 namespace {
 
 /// Made-up images, and weights of a small ResNet for them under PyTorch's names.
-struct Workplace {
-  TemporaryFolder folder;
-  Workplace() {
-    write_made_mnist(folder.path());
-    layers::Network net = layers::make_network({.architecture = "resnet", .depth = 8}, 7);
-    unsettle_normalisations(net);
-    SafetensorsFile file;
-    for (const layers::NamedTensor* tensor : net.saved_tensors())
-      file.tensors["module." + tensor->name] =
-          SafeTensor::from_floats(tensor->shape, tensor->value.values());
-    write_safetensors(folder / "foreign.safetensors", file);
-  }
-  Outcome run(const std::string& arguments) const { return run_program(arguments, folder.path()); }
+struct Workplace : MadeWorkplace {
+  Workplace() { write_safetensors(folder / "foreign.safetensors", foreign_weights("module.")); }
 };
 
 const std::string import_foreign =
-    "import foreign.safetensors --architecture resnet --depth 8 --image-height 28 --image-width 28 "
-    "--dataset mnist --mean 0.13 --std 0.31 ";
+    "import foreign.safetensors --architecture resnet --depth 8 --dataset mnist --mean 0.13 --std "
+    "0.31 ";
 
 }  // namespace
 
@@ -39,12 +26,11 @@ TEST_CASE("foreign weights are imported, evaluated and never certified") {
   REQUIRE_MESSAGE(imported.status == 0, imported.errors);
   CHECK(json::parse(imported.output)["name"] == "foreign");
   CHECK(json::parse(imported.output)["classes"] == 10);
-  const std::string data = " --data '" + place.folder.path().string() + "'";
-  const Outcome evaluated = place.run("certify run --draws 50 --json" + data);
+  const Outcome evaluated = place.run("certify run --draws 50 --json" + place.data());
   REQUIRE_MESSAGE(evaluated.status == 0, evaluated.errors);
   CHECK(json::parse(evaluated.output)["new_draws"] == 32);  // without noise one draw tells all
   CHECK(json::parse(evaluated.output)["mean_radius"] == 0.0);
-  CHECK(place.run("predict run test:3" + data).status == 0);
+  CHECK(place.run("predict run test:3" + place.data()).status == 0);
 
   const std::string model = text_of(place.folder / "run" / "model.safetensors");
   const Outcome again = place.run(import_foreign + "--output run");
@@ -56,12 +42,7 @@ TEST_CASE("foreign weights are imported, evaluated and never certified") {
 TEST_CASE("a head of another number of classes than the data set's is refused at import") {
   const Workplace place;
   for (const std::int64_t classes : {5, 100}) {
-    layers::Network net =
-        layers::make_network({.architecture = "resnet", .classes = classes, .depth = 8}, 7);
-    SafetensorsFile file;
-    for (const layers::NamedTensor* tensor : net.saved_tensors())
-      file.tensors[tensor->name] = SafeTensor::from_floats(tensor->shape, tensor->value.values());
-    write_safetensors(place.folder / "foreign.safetensors", file);
+    write_safetensors(place.folder / "foreign.safetensors", foreign_weights("", classes));
     const Outcome outcome = place.run(import_foreign + "--output x");
     CHECK(outcome.status == 1);
     CHECK_MESSAGE(outcome.errors.find("data set mnist has 10 classes") != std::string::npos,
@@ -93,6 +74,7 @@ TEST_CASE("an import that cannot be is refused by name, and writes nothing") {
   refused("--unknown", 2, "--unknown");
   refused("--noise gaussian", 2, "go together");
   refused("--noise gaussian --sigma -1", 2, "noise scale of -1");
+  refused("--image-height 32", 1, "data set mnist has images of 28x28x1 in 10 classes");
   instead("nowhere.safetensors --architecture resnet --depth 8 --dataset mnist", 1, "nowhere");
   instead("foreign.safetensors --architecture resnet --depth 14 --dataset mnist", 1, "layer1.1.");
   instead("foreign.safetensors --architecture resnet --depth 9 --dataset mnist", 2, "depth 9");

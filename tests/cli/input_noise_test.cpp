@@ -1,12 +1,9 @@
-#include <cstdlib>
-
 #include <nlohmann/json.hpp>
 
-#include "engine/io/safetensors.hpp"
 #include "pixeldp/certificate_log.hpp"
-#include "tests/cli/program.hpp"
-#include "tests/layers/made_network.hpp"
-#include "tests/made_mnist.hpp"
+#include "tests/cli/foreign_weights.hpp"
+#include "tests/cli/made_workplace.hpp"
+#include "tests/real_data.hpp"
 
 using namespace pixeldp;
 using namespace pixeldp::tests;
@@ -15,29 +12,16 @@ using nlohmann::json;
 namespace {
 
 /// Made-up images, and weights of a small ResNet for them as Cohen et al. save them.
-struct Workplace {
-  TemporaryFolder folder;
-  std::string data = " --data '" + folder.path().string() + "' ";
-
-  Workplace() {
-    write_made_mnist(folder.path(), 16, 8);
-    layers::Network net = layers::make_network({.architecture = "resnet", .depth = 8}, 7);
-    unsettle_normalisations(net);
-    SafetensorsFile file;
-    for (const layers::NamedTensor* tensor : net.saved_tensors())
-      file.tensors["1.module." + tensor->name] =
-          SafeTensor::from_floats(tensor->shape, tensor->value.values());
+struct Workplace : MadeWorkplace {
+  Workplace() : MadeWorkplace(2, 16, 8) {
+    SafetensorsFile file = foreign_weights("1.module.");
     file.tensors["0.means"] = SafeTensor::from_floats({1}, std::vector<float>{0.13f});
     file.tensors["0.sds"] = SafeTensor::from_floats({1}, std::vector<float>{0.31f});
     write_safetensors(folder / "foreign.safetensors", file);
   }
-  Outcome run(const std::string& arguments) const { return run_program(arguments, folder.path()); }
   void import_to(const std::string& options) const {
-    const Outcome outcome =
-        run("import foreign.safetensors --architecture resnet --depth 8 --image-height 28 "
-            "--image-width 28 --dataset mnist --output " +
-            options);
-    REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
+    done("import foreign.safetensors --architecture resnet --depth 8 --dataset mnist --output " +
+         options);
   }
   CertificateLog log(const std::string& name) const {
     return read_certificate_log(folder / name / "certificates.jsonl");
@@ -57,7 +41,7 @@ TEST_CASE("noise given at import and noise given at certification are the same n
   const std::string noise = " --noise gaussian --sigma 0.12 ";
   place.import_to("smoothed" + noise);
   place.import_to("plain");
-  const std::string certify = " --certificate exact --draws 40 --json" + place.data;
+  const std::string certify = " --certificate exact --draws 40 --json" + place.data();
   const Outcome own = place.run("certify smoothed" + certify);
   REQUIRE_MESSAGE(own.status == 0, own.errors);
   CHECK(json::parse(own.output)["noise_at_certification"] == false);
@@ -93,7 +77,7 @@ TEST_CASE("noise given at import and noise given at certification are the same n
       "recertify plain/certificates.jsonl --certificate pixeldp --output again.jsonl --json");
   CHECK_MESSAGE(again.status == 0, again.errors);
   CHECK(place.run("report smoothed plain --output page.html").status == 0);
-  const std::string predict = " test:3 --draws 40 --certificate exact --json" + place.data;
+  const std::string predict = " test:3 --draws 40 --certificate exact --json" + place.data();
   const Outcome one = place.run("predict smoothed" + predict);
   const Outcome other = place.run("predict plain" + predict + noise);
   REQUIRE_MESSAGE(one.status == 0, one.errors);
@@ -105,7 +89,7 @@ TEST_CASE("noise given at import and noise given at certification are the same n
 TEST_CASE("Laplace noise in the image is certified in the 1-norm") {
   const Workplace place;
   place.import_to("run --noise laplace --sigma 0.05");
-  const Outcome outcome = place.run("certify run --draws 40 --certificate exact" + place.data);
+  const Outcome outcome = place.run("certify run --draws 40 --certificate exact" + place.data());
   REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
   const Calibration c = place.log("run").header.calibration;
   CHECK(c.mechanism == Mechanism::laplace);
@@ -127,7 +111,7 @@ TEST_CASE("noise that makes no sense is refused") {
   for (const std::string command : {"certify ", "predict "}) {
     const std::string image = command == "predict " ? " test:0 " : "";
     const auto with = [&](const std::string& run, const std::string& options) {
-      return command + run + image + place.data + options;
+      return command + run + image + place.data() + " " + options;
     };
     refused(with("smoothed", "--noise gaussian --sigma 0.12"), "noise of its own");
     refused(with("plain", "--noise gaussian"), "go together");
@@ -141,16 +125,11 @@ TEST_CASE("noise that makes no sense is refused") {
 }
 
 TEST_CASE("ResNet-20 for CIFAR-10 with noise certifies beyond .15") {
-  const char* data = std::getenv("PIXELDP_DATA");
-  const std::filesystem::path root = data ? data : "";
-  const auto weights = root / "models/resnet_cifar10/resnet20-12fca82f.safetensors";
-  if (!data || !std::filesystem::exists(weights) || !std::filesystem::exists(root / "cifar-10")) {
-    MESSAGE("skipped: $PIXELDP_DATA holds no CIFAR-10, or not the model");
-    return;
-  }
+  const auto data = real_data({"cifar-10", resnet20});
+  if (!data) return;
   const TemporaryFolder folder;
   const Outcome imported = run_program(
-      "import '" + weights.string() +
+      "import '" + (*data / resnet20).string() +
           "' --architecture resnet --depth 20 --dataset cifar-10 --mean .485,.456,.406 --std "
           ".229,.224,.225 --noise gaussian --sigma 0.12 --output run",
       folder.path());

@@ -10,8 +10,9 @@ namespace pixeldp::tests {
 /// A made-up data set of 28x28 pictures and a configuration to train on it, made.yaml.
 struct MadeWorkplace {
   TemporaryFolder folder;
-  explicit MadeWorkplace(int steps = 24) {
-    write_made_mnist(folder.path());
+  explicit MadeWorkplace(int steps = 24, std::uint32_t train_images = 256,
+                         std::uint32_t test_images = 32) {
+    write_made_mnist(folder.path(), train_images, test_images);
     write_file_atomically(folder / "made.yaml", made_mnist_config(folder.path(), steps));
   }
   Outcome run(const std::string& arguments, const std::string& prefix = "") const {

@@ -58,8 +58,8 @@ TEST_CASE("radius says when no counts of that many draws could certify") {
   CHECK(few.status == 0);
   CHECK(few.output.find("radius      0") != std::string::npos);
   CHECK(few.output.find("even 5 of 5 reach only") != std::string::npos);
-  CHECK(few.output.find("take at least 7 draws") != std::string::npos);  // (0.05 / 4)^(1/7) > 1/2
-  CHECK(run("--counts 7,0 --certificate exact").output.find("can never") == std::string::npos);
+  CHECK(few.output.find("take at least 6 draws") != std::string::npos);  // (0.05 / 2)^(1/6) > 1/2
+  CHECK(run("--counts 6,0 --certificate exact").output.find("can never") == std::string::npos);
   const tests::Outcome even = run("--counts 150,150");
   CHECK(even.output.find("radius      0") != std::string::npos);
   CHECK(even.output.find("even") == std::string::npos);

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "tests/cli/program.hpp"
+#include "tests/real_data.hpp"
 
 /// The sequence of commands in the README, run from top to bottom on a short schedule.
 
@@ -55,13 +56,7 @@ std::string shortened(const std::string& command) {
 TEST_CASE("the README's commands run as written, from top to bottom") {
   const std::vector<std::string> commands = readme_commands();
   REQUIRE(commands.size() > 8);
-  const char* data = std::getenv("PIXELDP_DATA");
-  for (const char* needed :
-       {"mnist/t10k-images-idx3-ubyte.gz", "models/resnet_cifar10/resnet20-12fca82f.safetensors"}) {
-    if (data && fs::exists(fs::path(data) / needed)) continue;
-    MESSAGE("skipped: it takes PIXELDP_DATA, a folder with ", std::string(needed));
-    return;
-  }
+  if (!real_data({"mnist/t10k-images-idx3-ubyte.gz", resnet20})) return;
   // What a clone has, without what earlier runs left in it.
   const TemporaryFolder clone;
   for (const char* name : {"configs", "docs"})

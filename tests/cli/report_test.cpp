@@ -1,9 +1,11 @@
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 
 #include "tests/cli/program.hpp"
 #include "tests/pixeldp/made_run.hpp"
@@ -51,6 +53,29 @@ TEST_CASE("pixeldp report writes the page and its numbers") {
   CHECK(run["others"][0]["certificate"] == "exact");
   CHECK(run["others"][0]["mean_radius"] > run["mean_radius"]);
   CHECK(tests::text_of(folder / "page.html").find(": image 3,") != std::string::npos);
+}
+
+TEST_CASE("a page that cannot be written whole leaves the one before as it was") {
+  TemporaryFolder folder;
+  tests::write_made_run(folder / "run", {.images = 3});
+  REQUIRE(report(folder.path(), "run --output page.html").status == 0);
+  const std::string page = tests::text_of(folder / "page.html");
+  // As on a full disk: a limit that the program inherits, within the page.
+  rlimit old{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &old) == 0);
+  rlimit tight = old;
+  tight.rlim_cur = page.size() / 2;
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &tight) == 0);
+  const Outcome outcome = report(folder.path(), "run --output page.html --image 1");
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &old) == 0);
+  std::signal(SIGXFSZ, handler);
+  CHECK(outcome.status == 1);
+  CHECK_MESSAGE(outcome.errors.find("cannot write 'page.html'") != std::string::npos,
+                outcome.errors);
+  CHECK(tests::text_of(folder / "page.html") == page);
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    CHECK(entry.path().extension() != ".tmp");
 }
 
 TEST_CASE("pixeldp report fails with the documented status") {

@@ -38,6 +38,25 @@ ConfigNode parse(std::string_view text) { return ConfigNode::parse(text, "c.yaml
 
 }  // namespace
 
+TEST_CASE("two texts of a setting are the same where their values are") {
+  const Setting number{.key = "x", .type = Setting::Number{}, .meaning = "."};
+  CHECK(number.same("0.1", "0.10"));
+  CHECK(number.same("1e-1", "+0.1"));
+  CHECK(!number.same("0.1", "0.11"));
+  const Setting integer{.key = "x", .type = Setting::Integer{}, .meaning = "."};
+  CHECK(integer.same("7", "+7"));
+  CHECK(!integer.same("7", "70"));
+  const Setting text{.key = "x", .type = Setting::Text{}, .meaning = "."};
+  CHECK(text.same("a", "'a'"));
+  CHECK(!text.same("0.1", "0.10"));
+  const Setting choice{.key = "x", .type = Setting::Choice{{"1", "2"}}, .meaning = "."};
+  CHECK(choice.same("2", "\"2\""));
+  CHECK(!choice.same("1", "2"));
+  const Setting flag{.key = "x", .type = Setting::Flag{}, .meaning = "."};
+  CHECK(flag.same("true", "true"));
+  CHECK(!flag.same("true", "false"));
+}
+
 TEST_CASE("settings are read as they are declared") {
   const ConfigNode root = parse(
       "title: x\nnoise: {kind: laplace}\nsteps: 3\nchanges: [{step: 2, rate: 0.5}]\nfast: false\n");

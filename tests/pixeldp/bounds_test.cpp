@@ -126,6 +126,30 @@ TEST_CASE("half-widths of Hoeffding and of empirical Bernstein") {
   }
 }
 
+TEST_CASE("of two classes that share the votes, each bound is the other class's as well") {
+  const ScoreStatistics s = votes({270, 30});
+  for (const auto& [selection, failure] :
+       {std::pair{Selection::same_draws, 0.04}, std::pair{Selection::separate_draws, 0.08}}) {
+    const ScoreBounds exact =
+        score_bounds(s, ScoreType::argmax, Bound::clopper_pearson, 0.08, selection);
+    CHECK(exact.lower[0] == doctest::Approx(clopper_pearson_lower(270, 300, failure)));
+    CHECK(exact.upper[1] == doctest::Approx(1 - exact.lower[0]).epsilon(1e-12));
+    for (const Bound bound : {Bound::hoeffding, Bound::empirical_bernstein}) {
+      const ScoreBounds bounds = score_bounds(s, ScoreType::argmax, bound, 0.08, selection);
+      CHECK(bounds.upper[1] == doctest::Approx(1 - bounds.lower[0]).epsilon(1e-12));
+    }
+    CHECK(score_bounds(s, ScoreType::argmax, Bound::hoeffding, 0.08, selection).lower[0] ==
+          doctest::Approx(0.9 - hoeffding_half_width(300, failure)));
+  }
+  // Softmax outputs in floats add up to 1 only nearly.
+  ScoreStatistics soft;
+  soft.draws = 300;
+  soft.sums = {std::uint64_t{270} << 32, std::uint64_t{30} << 32};
+  soft.squares = soft.sums;
+  CHECK(score_bounds(soft, ScoreType::softmax, Bound::hoeffding, 0.08, Selection::separate_draws)
+            .lower[0] == doctest::Approx(0.9 - hoeffding_half_width(300, 0.04)));
+}
+
 TEST_CASE("each prediction's bounds use the failure probability of its selection") {
   const ScoreStatistics s = votes({200, 70, 20, 10});
   const ScoreBounds same =

@@ -35,11 +35,11 @@ TEST_CASE("radii and shares of alpha are rounded down among denormal numbers too
         certified_radius(CertificateKind::exact, gaussian(scale, 2.0), 0.999, 0.001);
     CHECK(of_quotient / smallest <= size * units / 2);
     // alpha / (2 K) in units of the smallest number, where doubles divide exactly.
-    const double share = kernels::one_sided_failure(scale, 10, true);
+    const double share = kernels::one_sided_failure(scale, 10, true, false);
     CHECK(share / smallest <= units / 20.0);
-    CHECK(kernels::one_sided_failure(scale * 1000, 10, true) / smallest > units * 50.0 - 4);
+    CHECK(kernels::one_sided_failure(scale * 1000, 10, true, false) / smallest > units * 50.0 - 4);
   }
-  CHECK(kernels::one_sided_failure(0.05, 10, true) > 0.0025 * (1 - 1e-14));
+  CHECK(kernels::one_sided_failure(0.05, 10, true, false) > 0.0025 * (1 - 1e-14));
 }
 
 TEST_CASE("the best that draws can do, and the least number of them that certifies") {

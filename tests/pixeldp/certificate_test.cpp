@@ -353,6 +353,18 @@ TEST_CASE("certify takes the top label, or the one selected on separate draws") 
   CHECK(certify(votes({5, 9, 9}), c, options).prediction == 1);
 }
 
+TEST_CASE("two classes with a label chosen beforehand have the radii of Cohen et al.") {
+  CertificateOptions options;
+  options.alpha = 0.001;
+  const auto radius = [&](std::uint64_t draws, double sigma) {
+    return certify(votes({draws, 0}), noise(Mechanism::gaussian, sigma), options, 0).radius;
+  };
+  // sigma Phi^-1(alpha^(1/n))
+  CHECK(radius(14, 0.5) == doctest::Approx(0.140364).epsilon(1e-5));
+  CHECK(radius(10, 0.5) == doctest::Approx(0.001488).epsilon(1e-3));
+  CHECK(radius(100000, 0.25) == doctest::Approx(0.952864).epsilon(1e-6));
+}
+
 TEST_CASE("the runner-up's bound is the largest over all labels and at most 1 - lower") {
   const Calibration c = noise(Mechanism::gaussian, 1.0);
   CertificateOptions options;

@@ -144,7 +144,7 @@ TEST_CASE("argmax certificates fail no more often than alpha allows") {
 
 TEST_CASE("the failure probability is used, not wasted") {
   // Two labels that tie: the certificate is wrong whenever it says anything, and Clopper-Pearson
-  // spends nearly all of alpha / 2 for the label chosen beforehand.
+  // spends nearly all of alpha, since bounds of two labels fail together.
   Experiment e;
   e.outcomes = multinomial({0.5, 0.5});
   e.selection = Selection::separate_draws;
@@ -153,11 +153,12 @@ TEST_CASE("the failure probability is used, not wasted") {
   e.repetitions = 4000;
   const Result tie = run(e);
   CHECK(tie.failures == tie.certified);
-  CHECK(tie.failures > 0.07);
-  CHECK(tie.failures <= 0.1 + 3.8 * std::sqrt(0.1 * 0.9 / e.repetitions));
-  // On the same draws either label can be the one that is wrongly certified, each at alpha / 4.
+  CHECK(tie.failures > 0.17);
+  CHECK(tie.failures <= most_failures(e));
+  // On the same draws either label can be the one that is wrongly certified, each at alpha / 2.
   e.selection = Selection::same_draws;
-  CHECK(run(e).failures > 0.07);
+  CHECK(run(e).failures > 0.17);
+  CHECK(run(e).failures <= most_failures(e));
 }
 
 TEST_CASE("certified radii are a good part of the true ones") {

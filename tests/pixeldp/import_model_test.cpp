@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 
 #include "engine/io/dataset.hpp"
@@ -10,6 +9,7 @@
 #include "pixeldp/multi_draw.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 #include "tests/layers/made_network.hpp"
+#include "tests/real_data.hpp"
 #include "tests/temporary_folder.hpp"
 #include "tests/throws_error.hpp"
 
@@ -303,13 +303,8 @@ TEST_CASE("normalising images before the noise multiplies the sensitivity, after
 }
 
 TEST_CASE("ResNet-20 for CIFAR-10 classifies just as many test images as it is known to") {
-  const char* data = std::getenv("PIXELDP_DATA");
-  const std::filesystem::path root = data ? data : "";
-  const auto weights = root / "models/resnet_cifar10/resnet20-12fca82f.safetensors";
-  if (!data || !std::filesystem::exists(weights) || !std::filesystem::exists(root / "cifar-10")) {
-    MESSAGE("skipped: $PIXELDP_DATA holds no CIFAR-10, or not the model");
-    return;
-  }
+  const auto data = tests::real_data({"cifar-10", tests::resnet20});
+  if (!data) return;
   ImportOptions o{.name = "resnet20", .dataset = "cifar-10", .spec = {}};
   o.spec = {.architecture = "resnet",
             .height = 32,
@@ -317,8 +312,9 @@ TEST_CASE("ResNet-20 for CIFAR-10 classifies just as many test images as it is k
             .depth = 20,
             .input_mean = {0.485, 0.456, 0.406},
             .input_deviation = {0.229, 0.224, 0.225}};
+  const auto weights = *data / tests::resnet20;
   const Model model = import_model(read_safetensors(weights), weights.string(), o);
-  const Dataset test = load_dataset("cifar-10", "test", root / "cifar-10");
+  const Dataset test = load_dataset("cifar-10", "test", *data / "cifar-10");
   std::int64_t correct = 0;
   MultiDrawPredictor(Stream(), model.network)
       .run(

@@ -2,6 +2,7 @@
 
 #include <initializer_list>
 
+#include "pixeldp/recertification.hpp"
 #include "tests/pixeldp/made_run.hpp"
 #include "tests/temporary_folder.hpp"
 #include "tests/text_of.hpp"
@@ -79,6 +80,23 @@ TEST_CASE("parts that do not belong together are refused with what differs, and 
   CHECK(merge_logs(parts).log.records.size() == 5);
   changed.statistics.votes.push_back(0);
   CHECK_FAILS(merge_logs(parts), "b:4: 11 classes, but 10 in a:2");
+}
+
+TEST_CASE("parts of processors that round a sensitivity differently are merged under the largest") {
+  MadeParts here, there;
+  there.header.calibration.sensitivity = 1.0 + 4e-10;
+  for (CertificateRecord& record : there.records)
+    record.radius = certify(there.header, record).radius;
+  const std::string expected = there.written({0, 1, 2, 3, 4});
+  const LogPart a = here.part("a", {0, 1, 3}), b = there.part("b", {2, 3, 4});
+  for (const auto& parts : {std::vector{a, b}, std::vector{b, a}}) {
+    const MergedLog merged = merge_logs(parts);
+    CHECK(written(merged.log) == expected);
+    CHECK(merged.repeated == 1);
+  }
+  there.header.calibration.sensitivity = 1.0 + 1e-8;
+  CHECK_FAILS(merge_logs(std::vector{a, there.part("b", {2})}),
+              "\nsensitivity: 1.0 and 1.00000001");
 }
 
 TEST_CASE("a second header in a log is called that, and a torn last line is reported") {

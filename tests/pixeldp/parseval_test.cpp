@@ -20,7 +20,8 @@ void parseval_project(std::vector<float>& weight, std::int64_t rows, std::int64_
   const kernels::ParsevalParams params = {rows, cols, scale, step, loops};
   std::uint64_t bad_loop = kernels::no_bad_loop;
   kernels::parseval_project(Stream(), params, weight.data(), &bad_loop);
-  kernels::check_bad_loop(bad_loop, params);
+  const std::string fault = kernels::divergence_text(bad_loop, params, "the weight");
+  if (!fault.empty()) fail("{}", fault);
 }
 
 std::vector<float> random_weight(std::int64_t size, unsigned seed) {

@@ -74,6 +74,71 @@ TEST_CASE("a header that was changed no longer fits the radii") {
   }
 }
 
+TEST_CASE(
+    "a log is continued on a processor whose sensitivity differs by rounding, with the larger") {
+  MadeRun made{.kind = CertificateKind::exact, .skill = 3, .images = 6};
+  const LogFile log(made);
+  const std::string text = tests::text_of(log.path);
+  CertificateLogHeader header = tests::made_header(made);
+  const auto resumed = [&](double sensitivity) {
+    header.calibration.sensitivity = sensitivity;
+    return CertificateLogWriter::resume(log.path, header).header().calibration.sensitivity;
+  };
+  std::mt19937_64 random(9);
+  const CertificateRecord more = tests::made_record(made, header, 6, random);
+
+  // The log's is the larger one: nothing changes.
+  CHECK(resumed(1.0 - 1e-12) == 1.0);
+  CHECK(tests::text_of(log.path) == text);
+
+  const CertificateLog before = read_certificate_log(log.path);
+  const double larger = 1.0 + 4e-10;
+  CHECK(resumed(larger) == larger);
+  const CertificateLog after = read_certificate_log(log.path);
+  CHECK(after.header.calibration.sensitivity == larger);
+  bool smaller = false;
+  for (std::size_t i = 0; i < 6; ++i) {
+    CHECK(after.records[i].statistics.votes == before.records[i].statistics.votes);
+    CHECK(after.records[i].radius <= before.records[i].radius);
+    smaller |= after.records[i].radius < before.records[i].radius;
+  }
+  CHECK(smaller);
+  // The first processor goes on with it, and whoever reads it agrees.
+  header.calibration.sensitivity = 1.0;
+  CertificateLogWriter writer = CertificateLogWriter::resume(log.path, header);
+  CertificateRecord last = more;
+  last.radius = certify(writer.header(), last).radius;
+  writer.append(last);
+  CHECK(read_certificate_log(log.path).records.size() == 7);
+  CHECK(read_certificate_log(log.path).header.calibration.sensitivity == larger);
+
+  // Beyond rounding the weights are others.
+  for (const double other : {1.0 - 1e-8, 1.0 + 1e-8})
+    CHECK_FAILS(resumed(other), fmt::format("sensitivity: {} and {}", larger, other));
+  // A radius that was never proved is not made good by the way.
+  log.edit_radius(4, "0.9");
+  const std::string edited = tests::text_of(log.path);
+  CHECK_FAILS(resumed(larger + 1e-10), "certificates.jsonl:4: image 2: the radius is 0.9");
+  CHECK(tests::text_of(log.path) == edited);
+}
+
+TEST_CASE("a header's numbers are compared as numbers, however they are written") {
+  const MadeRun made{.images = 2};
+  const LogFile log(made);
+  std::string text = tests::text_of(log.path);
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+           {"\"alpha\":0.05,", "\"alpha\":0.050,"},
+           {"\"epsilon\":1.0,", "\"epsilon\":1,"},
+           {"\"construction_bound\":0.1,", "\"construction_bound\":1e-1,"}}) {
+    const auto at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    text.replace(at, from.size(), to);
+  }
+  std::ofstream(log.path) << text;
+  CHECK_NOTHROW(CertificateLogWriter::resume(log.path, tests::made_header(made)));
+  CHECK(tests::text_of(log.path) == text);
+}
+
 TEST_CASE("the same counts under other rules give what those rules would have given") {
   for (const ScoreType scores : {ScoreType::argmax, ScoreType::softmax})
     for (const std::uint64_t selection_draws : {0, 50}) {

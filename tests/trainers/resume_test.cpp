@@ -22,6 +22,22 @@ TEST_CASE_FIXTURE(Fixture, "divergence is named, with the step and what to chang
   CHECK(train(wild, {.output = folder / "run", .resume = true}).steps == 24);
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "a projection that diverges is named with its tensor, and the advice works") {
+  ConfigNode wild = config(12);
+  wild.set("training.learning_rate_changes=[{step: 5, rate: 1e10}]");
+  wild.set("training.checkpoint_every=4");
+  for (const bool resume : {false, true}) {
+    CHECK_FAILS(train(wild, {.output = folder / "run", .resume = resume}),
+                "the Parseval projection of conv1.weight diverges with a step of 0.05 (before loop "
+                "1 of 2 ");
+    CHECK_FAILS(train(wild, {.output = folder / "run", .resume = true}),
+                "with --resume, which goes on from the checkpoint of step 4");
+  }
+  wild.set("training.learning_rate_changes=");
+  CHECK(train(wild, {.output = folder / "run", .resume = true}).steps == 12);
+}
+
 namespace {
 
 /// Diverges in step `wild`, whose learning rate is absurd.
@@ -115,6 +131,19 @@ TEST_CASE_FIXTURE(Fixture, "a finished run that is resumed reports what it repor
   std::filesystem::remove(path);
   train(config(8), {.output = folder / "run", .resume = true});
   CHECK(load_model(path).quantisation == std::nullopt);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a number that is written otherwise is the same setting") {
+  train(config(8), {.output = folder / "run"});
+  ConfigNode same = config(12);
+  same.set("noise.construction_bound=0.10");
+  same.set("noise.attack_norm='2'");
+  same.set("training.momentum=9e-1");
+  CHECK(train(same, {.output = folder / "run", .resume = true}).steps == 12);
+  same.set("noise.construction_bound=0.11");
+  CHECK_FAILS(
+      train(same, {.output = folder / "run", .resume = true}),
+      "'noise.construction_bound: 0.10' where this one has 'noise.construction_bound: 0.11'");
 }
 
 TEST_CASE_FIXTURE(Fixture, "more steps than a finished run has are added to it") {

@@ -1,0 +1,113 @@
+#include "pixeldp/certificate_log_check.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "engine/error.hpp"
+
+namespace pixeldp {
+namespace {
+
+using Wide = unsigned __int128;
+
+constexpr std::string_view precisions[] = {unrecorded_precision, "fp32", "bf16", "int8"};
+
+bool is_sha256(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+/// Softmax scores are rounded to 2^-32 each and sum to 1 up to float rounding: sums that stray
+/// further than a thousandth were not made by draws.
+bool sums_match(const std::vector<std::uint64_t>& sums, std::uint64_t draws) {
+  Wide total = 0;
+  for (const std::uint64_t sum : sums) total += sum;
+  const Wide expected = Wide{draws} << 32;
+  return (total > expected ? total - expected : expected - total) <= expected / 1000;
+}
+
+}  // namespace
+
+std::optional<std::string> fault(const CertificateLogHeader& header) {
+  if (!is_sha256(header.model_sha256)) return "model_sha256 must be 64 hexadecimal digits";
+  if (header.dataset.empty()) return "dataset is empty";
+  if (!is_sha256(header.dataset_sha256)) return "dataset_sha256 must be 64 hexadecimal digits";
+  if (header.split != "train" && header.split != "test") {
+    return fmt::format("split must be train or test, but is '{}'", header.split);
+  }
+  const Calibration& calibration = header.calibration;
+  const Construction construction = calibration.construction.value_or(Construction());
+  for (const double value : {construction.bound, construction.epsilon, construction.delta,
+                             calibration.noise_scale, calibration.sensitivity}) {
+    if (!std::isfinite(value) || value < 0) return "a value of the calibration is out of range";
+  }
+  if (header.noise_at_certification && calibration.mechanism == Mechanism::none)
+    return "noise_at_certification is true, but the mechanism is none";
+  try {
+    calibration.check();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  if (!(header.options.alpha > 0 && header.options.alpha < 1)) {
+    return fmt::format("alpha must lie between 0 and 1, but is {}", header.options.alpha);
+  }
+  if (std::ranges::find(precisions, header.precision) == std::end(precisions))
+    return fmt::format("precision '{}' is unknown", header.precision);
+  if (header.draws == 0) return "draws is 0";
+  return std::nullopt;
+}
+
+std::optional<std::string> fault(const CertificateLogHeader& header,
+                                 const CertificateRecord& record) {
+  const ScoreStatistics& statistics = record.statistics;
+  const ScoreType scores = header.options.scores;
+  if (record.image < 0) return fmt::format("image {} is negative", record.image);
+  if (statistics.draws == 0) return "draws is 0";
+  std::size_t classes = 0;
+  if (scores == ScoreType::argmax) {
+    classes = statistics.votes.size();
+    Wide total = 0;
+    for (const std::uint64_t votes : statistics.votes) total += votes;
+    if (total != statistics.draws) {
+      return fmt::format("the counts do not sum to the {} draws", statistics.draws);
+    }
+  } else {
+    classes = statistics.sums.size();
+    if (statistics.squares.size() != classes) {
+      return fmt::format("{} sums, but {} squares", classes, statistics.squares.size());
+    }
+    for (std::size_t i = 0; i < classes; ++i) {
+      if (statistics.squares[i] > statistics.sums[i]) {
+        return fmt::format("the sum of squares of class {} exceeds its sum", i);
+      }
+    }
+    if (!sums_match(statistics.sums, statistics.draws)) {
+      return fmt::format("the sums do not match the {} draws", statistics.draws);
+    }
+  }
+  // What is said of the log says the header's number.
+  if (statistics.draws != header.draws || record.selection_draws != header.selection_draws) {
+    return fmt::format("draws and selection_draws are {} and {}, but the header says {} and {}",
+                       statistics.draws, record.selection_draws, header.draws,
+                       header.selection_draws);
+  }
+  if (record.label < 0 || std::cmp_greater_equal(record.label, classes)) {
+    return fmt::format("label {} is not one of the {} classes", record.label, classes);
+  }
+  if (record.prediction < 0 || std::cmp_greater_equal(record.prediction, classes)) {
+    return fmt::format("prediction {} is not one of the {} classes", record.prediction, classes);
+  }
+  if (record.selection_draws == 0 && record.prediction != statistics.top_label(scores)) {
+    return fmt::format("prediction {} is not the label with the highest score, {}",
+                       record.prediction, statistics.top_label(scores));
+  }
+  if (!std::isfinite(record.radius) || record.radius < 0) {
+    return fmt::format("radius {} is not a finite number from 0 up", record.radius);
+  }
+  if (record.radius > 0 && header.calibration.mechanism == Mechanism::none) {
+    return fmt::format("radius {}, but without noise nothing can be certified", record.radius);
+  }
+  return std::nullopt;
+}
+
+}  // namespace pixeldp

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "pixeldp/certificate_log.hpp"
+
+namespace pixeldp {
+
+// What a certificate log may hold: its reader and its writer refuse the same.
+
+/// The precision of logs that do not say.
+inline constexpr const char* unrecorded_precision = "unrecorded";
+
+/// What is wrong with a header, or nothing.
+std::optional<std::string> fault(const CertificateLogHeader& header);
+
+/// What is wrong with a record under its header, or nothing.
+std::optional<std::string> fault(const CertificateLogHeader& header,
+                                 const CertificateRecord& record);
+
+}  // namespace pixeldp

@@ -1,0 +1,251 @@
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/error.hpp"
+#include "engine/io/file.hpp"
+#include "pixeldp/certificate_log.hpp"
+#include "pixeldp/certificate_log_check.hpp"
+#include "pixeldp/recertification.hpp"
+
+namespace pixeldp {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A record of a thousand classes takes some 40 kB; a line beyond this is not a record.
+constexpr std::size_t longest_line = std::size_t{16} << 20;
+// A line is an object of numbers, strings and flat lists.
+constexpr int deepest_nesting = 2;
+
+/// Where a line stands, for messages.
+struct Place {
+  std::string_view source;
+  std::size_t line = 0;
+
+  template <typename... Args>
+  [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) const {
+    pixeldp::fail("{}:{}: {}", source, line, fmt::format(format, std::forward<Args>(args)...));
+  }
+};
+
+/// The object on one line, whose keys are taken one by one.
+class Fields {
+ public:
+  Fields(const Place& place, std::string_view line) : place_(place) {
+    if (line.size() > longest_line) {
+      place.fail("the line holds {} bytes, more than a record can", line.size());
+    }
+    std::set<std::string> keys;
+    const auto check = [&](int depth, Json::parse_event_t event, Json& value) {
+      using Event = Json::parse_event_t;
+      if (depth >= deepest_nesting && (event == Event::object_start || event == Event::array_start))
+        place.fail("lists are nested deeper than in any record");
+      if (event == Event::key && depth == 1 && !keys.insert(value.get<std::string>()).second)
+        place.fail("the key {} appears twice", value.dump());
+      return true;
+    };
+    try {
+      object_ = Json::parse(line, check);
+    } catch (const Json::exception& error) {
+      place.fail("the line is not JSON: {}", error.what());
+    }
+    if (!object_.is_object()) place.fail("the line is not a JSON object");
+  }
+
+  std::string text(const char* key) {
+    const Json& value = take(key);
+    if (!value.is_string()) place_.fail("{} must be a string, but is {}", key, shown(value));
+    return value.get<std::string>();
+  }
+  /// Of a key that older logs have not.
+  std::string text(const char* key, const char* missing) {
+    return holds(key) ? text(key) : missing;
+  }
+  double number(const char* key) {
+    const Json& value = take(key);
+    if (!value.is_number()) place_.fail("{} must be a number, but is {}", key, shown(value));
+    return value.get<double>();
+  }
+  /// Of a key that is null where there is no such number.
+  std::optional<double> number_or_null(const char* key) {
+    if (!object_.contains(key) || !object_[key].is_null()) return number(key);
+    take(key);
+    return std::nullopt;
+  }
+  /// Of a key that older logs have not.
+  bool boolean(const char* key, bool missing) {
+    if (!object_.contains(key)) return missing;
+    const Json& value = take(key);
+    if (!value.is_boolean()) place_.fail("{} must be true or false, but is {}", key, shown(value));
+    return value.get<bool>();
+  }
+  /// The parser reads an integer beyond 64 bits as a double, so that it is refused here.
+  std::uint64_t count(const char* key) { return count(key, take(key)); }
+  std::vector<std::uint64_t> counts(const char* key) {
+    const Json& list = take(key);
+    if (!list.is_array()) place_.fail("{} must be a list, but is {}", key, shown(list));
+    std::vector<std::uint64_t> values;
+    values.reserve(list.size());
+    for (const Json& value : list) values.push_back(count(key, value));
+    return values;
+  }
+  template <typename Integer>
+  Integer index(const char* key) {
+    const std::uint64_t value = count(key);
+    if (!std::in_range<Integer>(value)) place_.fail("{} is {}, out of range", key, value);
+    return static_cast<Integer>(value);
+  }
+  /// A value of an enumeration, by the parser of its names.
+  template <typename Parse>
+  auto named(const char* key, Parse parse) {
+    try {
+      return parse(text(key));
+    } catch (const Error& error) {
+      place_.fail("{}: {}", key, error.what());
+    }
+  }
+  bool holds(const char* key) const { return object_.contains(key); }
+  /// Refuses what was not taken: a key that this version does not know may change the meaning.
+  void finish() const {
+    for (const auto& [key, value] : object_.items()) {
+      if (!taken_.contains(key)) {
+        place_.fail("unknown key {}: was the log written by a newer version?", Json(key).dump());
+      }
+    }
+  }
+
+ private:
+  const Json& take(const char* key) {
+    const auto found = object_.find(key);
+    if (found == object_.end()) place_.fail("{} is missing", key);
+    taken_.insert(key);
+    return *found;
+  }
+  std::uint64_t count(const char* key, const Json& value) const {
+    if (!value.is_number_unsigned()) {
+      place_.fail("{} must hold integers from 0 to 2^64 - 1, but holds {}", key, shown(value));
+    }
+    return value.get<std::uint64_t>();
+  }
+  static std::string shown(const Json& value) {
+    const std::string text = value.dump();
+    return text.size() <= 60 ? text : text.substr(0, 60) + "...";
+  }
+
+  const Place& place_;
+  Json object_;
+  std::set<std::string> taken_;
+};
+
+/// All three numbers, or three times null. Logs of models without noise used to hold numbers that
+/// said nothing.
+std::optional<Construction> parse_construction(Fields& fields, Mechanism mechanism,
+                                               const Place& place) {
+  const auto epsilon = fields.number_or_null("epsilon");
+  const auto delta = fields.number_or_null("delta");
+  const auto bound = fields.number_or_null("construction_bound");
+  if (epsilon.has_value() != bound.has_value() || delta.has_value() != bound.has_value())
+    place.fail("epsilon, delta and construction_bound must all be numbers or all be null");
+  if (!bound || mechanism == Mechanism::none) return std::nullopt;
+  return Construction{.bound = *bound, .epsilon = *epsilon, .delta = *delta};
+}
+
+CertificateLogHeader parse_header(std::string_view line, const Place& place) {
+  Fields fields(place, line);
+  const std::uint64_t version = fields.count("format_version");
+  if (version != CertificateLogHeader::format_version) {
+    place.fail("the log has format version {}, this program reads version {}", version,
+               CertificateLogHeader::format_version);
+  }
+  CertificateLogHeader header;
+  header.model_sha256 = fields.text("model_sha256");
+  header.dataset = fields.text("dataset");
+  header.dataset_sha256 = fields.text("dataset_sha256");
+  header.split = fields.text("split");
+  header.calibration.mechanism = fields.named("mechanism", parse_mechanism);
+  header.calibration.noise_scale = fields.number("noise_scale");
+  header.noise_at_certification = fields.boolean("noise_at_certification", false);
+  header.calibration.construction = parse_construction(fields, header.calibration.mechanism, place);
+  header.calibration.attack_norm = fields.named("attack_norm", parse_attack_norm);
+  header.calibration.sensitivity = fields.number("sensitivity");
+  header.options.scores = fields.named("score_type", parse_score_type);
+  header.options.bound = fields.named("bound", parse_bound);
+  header.options.kind = fields.named("certificate", parse_certificate_kind);
+  header.options.alpha = fields.number("alpha");
+  header.precision = fields.text("precision", unrecorded_precision);
+  header.seed = fields.count("seed");
+  header.draws = fields.count("draws");
+  header.selection_draws = fields.count("selection_draws");
+  fields.finish();
+  if (const auto text = fault(header)) place.fail("{}", *text);
+  return header;
+}
+
+CertificateRecord parse_record(const CertificateLogHeader& header, std::string_view line,
+                               const Place& place) {
+  Fields fields(place, line);
+  if (fields.holds("format_version")) {
+    place.fail(
+        "a second header: logs are joined by 'pixeldp merge LOG... --output LOG', not by putting "
+        "one after the other");
+  }
+  CertificateRecord record;
+  record.image = fields.index<std::int64_t>("image");
+  record.label = fields.index<int>("label");
+  record.prediction = fields.index<int>("prediction");
+  record.selection_draws = fields.count("selection_draws");
+  record.statistics.draws = fields.count("draws");
+  if (header.options.scores == ScoreType::argmax) {
+    record.statistics.votes = fields.counts("counts");
+  } else {
+    record.statistics.sums = fields.counts("sums");
+    record.statistics.squares = fields.counts("squares");
+  }
+  record.radius = fields.number("radius");
+  fields.finish();
+  if (const auto text = fault(header, record)) place.fail("{}", *text);
+  return record;
+}
+
+}  // namespace
+
+CertificateLog parse_certificate_log(std::string_view text, std::string_view source) {
+  CertificateLog log;
+  std::unordered_map<std::int64_t, std::size_t> line_of_image;
+  Place place{source, 0};
+  for (std::size_t end; (end = text.find('\n')) != std::string_view::npos;
+       text.remove_prefix(end + 1)) {
+    const std::string_view line = text.substr(0, end);
+    if (++place.line == 1) {
+      log.header = parse_header(line, place);
+      continue;
+    }
+    CertificateRecord record = parse_record(log.header, line, place);
+    const auto [first, is_new] = line_of_image.emplace(record.image, place.line);
+    if (!is_new) place.fail("image {} is on line {} already", record.image, first->second);
+    if (!log.records.empty() &&
+        log.records.front().statistics.classes() != record.statistics.classes()) {
+      place.fail("{} classes, but the lines before have {}", record.statistics.classes(),
+                 log.records.front().statistics.classes());
+    }
+    log.records.push_back(std::move(record));
+  }
+  if (place.line == 0) {
+    fail("{}: the certificate log is {}: its first line, the header, is missing", source,
+         text.empty() ? "empty" : "cut short");
+  }
+  log.cut_short = !text.empty();
+  return log;
+}
+
+CertificateLog read_certificate_log(const std::filesystem::path& path) {
+  CertificateLog log = parse_certificate_log(as_text(read_file(path)), path.string());
+  derive_radii(log, path.string());
+  return log;
+}
+
+}  // namespace pixeldp
