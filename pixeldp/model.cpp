@@ -330,8 +330,9 @@ namespace {
 /// What the measured sensitivity is a property of, for messages.
 std::string subject_before_noise(const layers::Network& network) {
   std::vector<std::string> names;
-  for (const auto& layer : network.prefix)
-    for (const layers::Parameter* parameter : layer->parameters()) names.push_back(parameter->name);
+  for (const layers::Graph::Node& node : network.prefix())
+    for (const layers::Parameter* parameter : node.layer->parameters())
+      names.push_back(parameter->name);
   if (names.empty()) return "what stands before its noise has";
   return fmt::format("its {} before the noise, {}, {}", names.size() == 1 ? "tensor" : "tensors",
                      fmt::join(names, ", "), names.size() == 1 ? "has" : "have");

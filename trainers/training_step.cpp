@@ -20,8 +20,8 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
       rows_(stream.device(), config.batch),
       labels_(stream.device(), config.batch),
       loss_(stream.device(), 1),
-      bad_loops_(stream.device(), std::ssize(network.prefix)) {
-  bad_loops_.upload(stream_, std::vector(network.prefix.size(), kernels::no_bad_loop));
+      bad_loops_(stream.device(), std::ssize(network.prefix())) {
+  bad_loops_.upload(stream_, std::vector(network.prefix_size(), kernels::no_bad_loop));
 }
 
 kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch& batch) {
@@ -85,10 +85,10 @@ void TrainingStep::optimise(std::int64_t step, std::vector<Tensor>& velocity) {
 
 std::string TrainingStep::projection_fault() const {
   if (config_.control != SensitivityControl::parseval) return {};
-  std::vector<std::uint64_t> bad_loops(network_.prefix.size());
+  std::vector<std::uint64_t> bad_loops(network_.prefix_size());
   bad_loops_.download(stream_, bad_loops);
   for (std::size_t i = 0; i < bad_loops.size(); ++i) {
-    auto* const conv = dynamic_cast<layers::Conv2d*>(network_.prefix[i].get());
+    auto* const conv = dynamic_cast<layers::Conv2d*>(network_.prefix()[i].layer.get());
     if (!conv || bad_loops[i] == kernels::no_bad_loop) continue;
     return kernels::divergence_text(
         bad_loops[i], {.step = config_.parseval_step, .loops = config_.parseval_loops},
