@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(block_threads)
 
 void read_repeatedly(void* stream, int blocks, const float* data, std::int64_t count, int passes,
                      float* sum) {
-  on::launch<read_kernel>(blocks, block_threads, 0, static_cast<on::cudaStream_t>(stream),
+  on::launch<read_kernel>(blocks, block_threads, 0, static_cast<cudaStream_t>(stream),
                           reinterpret_cast<const float4*>(data), count / 4, passes, sum);
 }
 

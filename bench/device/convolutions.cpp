@@ -1,10 +1,9 @@
-#include <optional>
-
 #include <fmt/format.h>
 
 #include "bench/device/on_device.hpp"
 #include "bench/device/rivals.hpp"
 #include "bench/device/session.hpp"
+#include "engine/error.hpp"
 
 namespace pixeldp::bench {
 namespace {
@@ -28,43 +27,63 @@ std::vector<Conv2dShape> shapes(std::int64_t batch, CaseSize size) {
   return {};
 }
 
-/// cuDNN's best algorithm, or why there is none.
-struct CudnnBest {
-  std::optional<Work> work;
-  std::string obstacle;
-};
-
-CudnnBest cudnn_best(Session& session, Inputs& inputs, ConvDirection direction,
-                     const Conv2dShape& shape) {
-  const Rival rival = cudnn_convolution(inputs, direction, shape);
-  if (!rival.obstacle.empty()) return {{}, rival.obstacle};
-  try {
-    return {best_algorithm(session.watch(), rival), ""};
-  } catch (const std::exception& error) {
-    return {{}, error.what()};
+/// How fast cuDNN's best algorithm is where it is, or why there is none.
+class Cudnn {
+ public:
+  Cudnn(Session& session, ConvDirection direction, const Conv2dShape& shape)
+      : watch_(session.watch()), inputs_(session.stream()) {
+    attempt([&] {
+      const Rival rival = cudnn_convolution(inputs_, direction, shape);
+      obstacle_ = rival.obstacle;
+      if (obstacle_.empty()) best_ = best_algorithm(watch_, rival);
+    });
   }
-}
+
+  /// How many times as fast as it something is that took so long.
+  Share share(Cache cache, double seconds, double operations) {
+    Share found;
+    if (best_)
+      attempt([&] {
+        const Timing theirs = watch_.time(cache, best_);
+        found = {
+            theirs.median() / seconds,
+            fmt::format("cuDNN's best algorithm: {:.1f} TFLOP/s{}", theirs.rate(operations).median,
+                        theirs.invalid.empty() ? "" : ", INVALID: " + theirs.invalid)};
+      });
+    if (!found.value) found.of = "cuDNN: " + obstacle_;
+    return found;
+  }
+
+ private:
+  /// What fails there is no reason to lose a line of ours.
+  template <class F>
+  void attempt(const F& work) {
+    try {
+      work();
+    } catch (const Error& error) {
+      obstacle_ = error.what();
+    }
+  }
+
+  Stopwatch& watch_;
+  Inputs inputs_;
+  Work best_;
+  std::string obstacle_;
+};
 
 void measure(Session& session, const KernelCase& own, ConvDirection direction,
              const Conv2dShape& shape) {
   Inputs inputs(session.stream());
   const Work work = own.prepare(inputs);
-  const CudnnBest cudnn = cudnn_best(session, inputs, direction, shape);
+  Cudnn cudnn(session, direction, shape);
   const double operations = 1e-12 * own.operations;
   for (const Cache cache : caches) {
     const std::string what = fmt::format("{}, {}", own.name, name(cache));
     const Timing timing = session.watch().time(cache, work);
     session.line(what, timing, operations, "TFLOP/s",
                  share_of(own, timing.median(), session.ceilings().rates()));
-    Share to_cudnn = {{}, "cuDNN: " + cudnn.obstacle};
-    if (cudnn.work) {
-      const Timing theirs = session.watch().time(cache, *cudnn.work);
-      to_cudnn = {
-          theirs.median() / timing.median(),
-          fmt::format("cuDNN's best algorithm: {:.1f} TFLOP/s{}", theirs.rate(operations).median,
-                      theirs.invalid.empty() ? "" : ", INVALID: " + theirs.invalid)};
-    }
-    session.line(what, timing, operations, "TFLOP/s", to_cudnn);
+    session.line(what, timing, operations, "TFLOP/s",
+                 cudnn.share(cache, timing.median(), operations));
   }
 }
 

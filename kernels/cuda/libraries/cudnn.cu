@@ -164,6 +164,7 @@ class Operation {
   }
 
   bool supported() const { return supported_; }
+  std::size_t workspace() const { return bytes_; }
 
   /// The result's tensor is written. False where cuDNN finds no kernel after all.
   bool run(std::uint16_t* x, std::uint16_t* weight, std::uint16_t* y) const {
@@ -336,7 +337,9 @@ bool convolve_bf16(void* stream, ConvDirection direction, const Conv2dShape& sha
   if (!cudnn_takes(shape) || !available()) return false;
   const Operation& operation =
       handles().of(static_cast<cudaStream_t>(stream)).operation(direction, shape, algorithm);
-  return operation.supported() && operation.run(x, weight, y);
+  constexpr std::size_t most_workspace = std::size_t{1} << 30;
+  return operation.supported() && operation.workspace() <= most_workspace &&
+         operation.run(x, weight, y);
 }
 
 void release(void* stream) {

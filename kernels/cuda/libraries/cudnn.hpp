@@ -33,7 +33,8 @@ bool conv2d_backward_weight(void* stream, const Conv2dShape& shape, const float*
 int algorithm_count(ConvDirection direction);
 /// One of these convolutions by algorithm `algorithm`, from 0, alone, with all tensors in bf16 and
 /// the weight as weight_to_bf16 leaves it; the third of x, weight and y that is no operand, or its
-/// gradient, is written. For measurements: results may differ from run to run.
+/// gradient, is written. For measurements: results may differ from run to run. Algorithms that want
+/// more than 1 GiB of workspace are refused.
 bool convolve_bf16(void* stream, ConvDirection direction, const Conv2dShape& shape, int algorithm,
                    std::uint16_t* x, std::uint16_t* weight, std::uint16_t* y);
 
