@@ -158,7 +158,7 @@ def kernels_of_build(build, source):
 
 
 def cases_of_build(build):
-    """What bench/cuda/kernel_cases.cpp tells."""
+    """The cases of bench/cuda/kernel_cases.cpp with their launches."""
     program = pathlib.Path(build) / "bench/bench_kernel_cases"
     if not program.exists():
         raise ValueError(f"there is no {program}: build the target bench_kernel_cases, with nvcc")

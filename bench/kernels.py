@@ -21,13 +21,13 @@ import occupancy
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def counted(build, interpreter, index):
+def counted(build, interpreter, name):
     """symbol -> what the interpreter counted in one case."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         runtime = pathlib.Path(interpreter) / "libptxrun_cudart.so"
         environment = {**os.environ, "LD_PRELOAD": str(runtime), "PTXRUN_STATS": file.name}
-        subprocess.run([pathlib.Path(build) / "bench/bench_kernel_cases", "--run", str(index)], env=environment,
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run([pathlib.Path(build) / "bench/bench", "device", "--run", name], env=environment, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return {kernel["symbol"]: kernel for kernel in json.load(file)["kernels"]}
 
 
@@ -73,8 +73,8 @@ def value_at(tree, path):
 def table(build, interpreter):
     kernels = {(kernel.symbol, kernel.arch): kernel for kernel in cubin.kernels_of_build(build, ROOT)}
     report = []
-    for index, case in enumerate(cubin.cases_of_build(build)):
-        work_done = work(case, counted(build, interpreter, index) if interpreter else {})
+    for case in cubin.cases_of_build(build):
+        work_done = work(case, counted(build, interpreter, case["name"]) if interpreter else {})
         entry = {"name": case["name"], "unit": case["unit"], "operations": case["operations"], "bytes": case["bytes"],
                  "counted": work_done, "launches": [], "computed_not_measured": {}}
         for launch in case["launches"]:
@@ -155,7 +155,7 @@ def size(extent):
 
 def main():
     parser = argparse.ArgumentParser(description="The table of the CUDA kernels")
-    parser.add_argument("build", help="a build folder with bench_kernel_cases")
+    parser.add_argument("build", help="a build folder with bench and bench_kernel_cases")
     parser.add_argument("--ptxrun", default=os.environ.get("PTXRUN"), help="build folder of a PTX interpreter")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()

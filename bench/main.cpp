@@ -1,11 +1,14 @@
 // All measurements: each line against the alternative it names, timed in turns in the same run.
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "bench/compare.hpp"
+#include "bench/device/command.hpp"
 #include "bench/parts.hpp"
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
@@ -29,6 +32,23 @@ const std::vector<Part> parts = {
     {"curve", "draws per second by the number of draws and of images", bench::curve},
     {"training", "a training step with and without noise layer and projection", bench::training},
     {"pytorch", "draws of both networks against PyTorch's, where it is installed", bench::pytorch}};
+
+void add_compare(CLI::App& app, int& status) {
+  CLI::App* command = app.add_subcommand(
+      "compare", fmt::format("Compares two reports of --json, line by line: FASTER, SLOWER, SAME "
+                             "(within {:g} %) or AMBIGUOUS (too scattered to tell)",
+                             100.0 * bench::tolerated_change));
+  struct Arguments {
+    std::string before, after;
+    bool json = false;
+  };
+  const auto a = std::make_shared<Arguments>();
+  command->add_option("OLD", a->before, "What bench --json printed")->required();
+  command->add_option("NEW", a->after, "The same, later or elsewhere")->required();
+  command->add_flag("--json", a->json, "Print one JSON object");
+  command->footer("Exit status 1: a line is slower.");
+  command->callback([a, &status] { status = bench::compare_files(a->before, a->after, a->json); });
+}
 
 }  // namespace
 
@@ -59,12 +79,16 @@ int main(int argc, char** argv) {
   number("--threads", options.threads, "Of the comparison with PyTorch, on both sides", 1024);
   app.add_option("parts", chosen, "What to measure (default: everything)")
       ->check(CLI::IsMember(names));
-  CLI11_PARSE(app, argc, argv);
-  if (list) {
-    for (const Part& part : parts) fmt::print("{:<12} {}\n", part.name, part.about);
-    return 0;
-  }
+  int status = 0;
+  bench::add_device(app, options.source_folder, status);
+  add_compare(app, status);
   try {
+    CLI11_PARSE(app, argc, argv);
+    if (!app.get_subcommands().empty()) return status;
+    if (list) {
+      for (const Part& part : parts) fmt::print("{:<12} {}\n", part.name, part.about);
+      return 0;
+    }
     bench::Report report(json);
     for (const Part& part : parts) {
       if (!chosen.empty() && std::ranges::find(chosen, part.name) == chosen.end()) continue;
@@ -74,6 +98,6 @@ int main(int argc, char** argv) {
     report.finish();
   } catch (const Error& error) {
     fmt::print(stderr, "bench: {}\n", error.what());
-    return 1;
+    return static_cast<int>(error.kind());
   }
 }

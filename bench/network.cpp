@@ -20,17 +20,23 @@ layers::Network noisy_network(const layers::NetworkSpec& spec) {
 
 layers::NetworkSpec mnist_cnn_spec() { return {.rescale_prefix = true}; }
 
-layers::NetworkSpec wide_resnet_spec(const Options& options) {
+layers::NetworkSpec wide_resnet_spec(std::int64_t depth, std::int64_t widening) {
   return {.architecture = "wide-resnet",
           .height = 32,
           .width = 32,
           .channels = 3,
-          .depth = options.depth,
-          .widening = options.widening};
+          .depth = depth,
+          .widening = widening};
+}
+layers::NetworkSpec wide_resnet_spec(const Options& options) {
+  return wide_resnet_spec(options.depth, options.widening);
 }
 
+std::string wide_resnet_name(std::int64_t depth, std::int64_t widening) {
+  return fmt::format("WRN-{}-{}", depth, widening);
+}
 std::string wide_resnet_name(const Options& options) {
-  return fmt::format("WRN-{}-{}", options.depth, options.widening);
+  return wide_resnet_name(options.depth, options.widening);
 }
 
 std::vector<Precision> precisions() {

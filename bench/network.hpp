@@ -18,8 +18,10 @@ layers::Network noisy_network(const layers::NetworkSpec& spec);
 
 layers::NetworkSpec mnist_cnn_spec();
 /// For images of 32 x 32 x 3.
+layers::NetworkSpec wide_resnet_spec(std::int64_t depth, std::int64_t widening);
 layers::NetworkSpec wide_resnet_spec(const Options& options);
 /// Such as "WRN-28-10".
+std::string wide_resnet_name(std::int64_t depth, std::int64_t widening);
 std::string wide_resnet_name(const Options& options);
 
 /// Those of fp32, bf16 and int8 that this processor has.

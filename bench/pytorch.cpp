@@ -111,7 +111,7 @@ class Comparison {
                     turns.speedup(0, i),
                     fmt::format("PyTorch {}, {}: {:.1f} draws/s",
                                 worker_.about()->at("torch").get<std::string>(), ways[i - 1],
-                                turns.rate(i))});
+                                turns.rate(i).median)});
   }
 
  private:

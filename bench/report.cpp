@@ -1,5 +1,6 @@
 #include "bench/report.hpp"
 
+#include <cmath>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -24,8 +25,14 @@ std::vector<std::string> instruction_sets() {
 }
 
 bool met(const Line& line, const Target& target) {
-  const double value = target.of == Target::Of::rate ? line.rate : line.ratio;
+  const double value =
+      target.of == Target::Of::rate ? line.rate.median : line.ratio.value_or(std::nan(""));
   return target.bound == Target::Bound::at_least ? value >= target.value : value <= target.value;
+}
+
+/// As many places as there is something to see.
+std::string figures(double value) {
+  return fmt::format("{:.{}f}", value, value >= 1000 ? 0 : value >= 10 ? 1 : value >= 0.1 ? 3 : 6);
 }
 
 const char* name(Target::Of of) { return of == Target::Of::rate ? "rate" : "ratio"; }
@@ -35,19 +42,22 @@ const char* sign(Target::Bound bound) { return bound == Target::Bound::at_least 
 
 Report::Report(bool json) : json_(json) {
   const std::vector<std::string> sets = instruction_sets();
-  report_ = {{"processor", cpu_model()},
-             {"threads", thread_count()},
-             {"instruction_sets", sets},
-             {"lines", nlohmann::json::array()},
-             {"notes", nlohmann::json::array()}};
+  report_ = {{"processor", cpu_model()},         {"threads", thread_count()},
+             {"instruction_sets", sets},         {"lines", nlohmann::json::array()},
+             {"notes", nlohmann::json::array()}, {"failed", nlohmann::json::array()}};
   if (json_) return;
   fmt::print("{}; {} threads; {}\n", cpu_model(), thread_count(), fmt::join(sets, ", "));
+}
+
+void Report::about(const std::string& name, const nlohmann::json& value, std::string_view text) {
+  report_[name] = value;
+  if (!json_) fmt::print("{}\n", text);
 }
 
 void Report::part(std::string_view name) {
   part_ = name;
   if (json_) return;
-  fmt::print("\n{:<56} {:>10} {:<8} {:>7}  {}\n", part_, "rate", "", "ratio", "to");
+  fmt::print("\n{:<72} {:>10} {:<8} {:>7}  {}\n", part_, "rate", "", "ratio", "to");
   std::fflush(stdout);
 }
 
@@ -70,14 +80,19 @@ void Report::line(const Line& line) {
   }
   report_["lines"].push_back({{"part", part_},
                               {"what", line.what},
-                              {"rate", line.rate},
+                              {"rate", line.rate.median},
+                              {"low", line.rate.low},
+                              {"high", line.rate.high},
                               {"unit", line.unit},
-                              {"ratio", line.ratio},
+                              {"ratio", nlohmann::json(nullptr)},
                               {"to", line.to},
-                              {"targets", targets}});
+                              {"targets", targets},
+                              {"invalid", line.invalid}});
+  if (line.ratio) report_["lines"].back()["ratio"] = *line.ratio;
   if (json_) return;
-  fmt::print("{:<56} {:>10.1f} {:<8} {:>7.3f}  {}{}\n", line.what, line.rate, line.unit, line.ratio,
-             line.to, text);
+  fmt::print("{:<72} {:>10} {:<8} {:>7}  {}{}{}\n", line.what, figures(line.rate.median), line.unit,
+             line.ratio ? fmt::format("{:.3f}", *line.ratio) : "", line.to, text,
+             line.invalid.empty() ? "" : fmt::format("  [INVALID: {}]", line.invalid));
   std::fflush(stdout);
 }
 
@@ -88,14 +103,24 @@ void Report::note(std::string_view text) {
   std::fflush(stdout);
 }
 
+void Report::failed(std::string_view what, std::string_view error) {
+  ++failures_;
+  report_["failed"].push_back({{"part", part_}, {"what", what}, {"error", error}});
+  if (json_) return;
+  fmt::print("{:<72} FAILED: {}\n", what, error);
+  std::fflush(stdout);
+}
+
 void Report::finish() {
   report_["targets"] = {{"met", met_}, {"missed", missed_}};
   if (json_) {
     fmt::print("{}\n", report_.dump());
     return;
   }
-  fmt::print("\n{} of {} targets met\n", met_, met_ + static_cast<int>(missed_.size()));
+  if (const int targets = met_ + static_cast<int>(missed_.size()); targets > 0)
+    fmt::print("\n{} of {} targets met\n", met_, targets);
   for (const std::string& missed : missed_) fmt::print("missed: {}\n", missed);
+  if (failures_ > 0) fmt::print("\n{} FAILED\n", failures_);
 }
 
 }  // namespace pixeldp::bench

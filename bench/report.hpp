@@ -1,10 +1,13 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "bench/rate.hpp"
 
 namespace pixeldp::bench {
 
@@ -24,29 +27,35 @@ struct Target {
 /// One measurement, and what it was compared with in the same run.
 struct Line {
   std::string what;
-  double rate = 0.0;
+  Rate rate;
   std::string unit;
-  double ratio = 0.0;
-  std::string to;  ///< what the ratio is to
+  std::optional<double> ratio;
+  std::string to;  ///< what the ratio is to, or why there is none
   std::vector<Target> targets = {};
+  std::string invalid = {};  ///< why the rate tells nothing
 };
 
 /// Prints lines as they come, or all of them as one JSON object at the end. Says first what the
-/// machine is, and last how many targets were met.
+/// machine is, and last how many targets were met and what failed.
 class Report {
  public:
   explicit Report(bool json);
+  /// Adds to what the machine is.
+  void about(const std::string& name, const nlohmann::json& value, std::string_view text);
   /// What follows belongs to this part.
   void part(std::string_view name);
   void line(const Line& line);
   /// In place of lines, why there are none.
   void note(std::string_view text);
+  /// In place of the line of that name, what went wrong.
+  void failed(std::string_view what, std::string_view error);
+  bool anything_failed() const { return failures_ > 0; }
   void finish();
 
  private:
   bool json_;
   std::string part_;
-  int met_ = 0;
+  int met_ = 0, failures_ = 0;
   std::vector<std::string> missed_;
   nlohmann::json report_;
 };

@@ -1,12 +1,13 @@
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <vector>
 
 #include <omp.h>
+
+#include "bench/rate.hpp"
 
 namespace pixeldp::bench {
 
@@ -16,13 +17,6 @@ double seconds(const F& f) {
   const auto start = std::chrono::steady_clock::now();
   f();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-/// The middle one; of an even number the upper of the two.
-inline double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 /// Several things timed in turns, each once per turn, so that whatever else the machine does meets
@@ -43,8 +37,8 @@ class Turns {
   }
 
   std::size_t size() const { return times_.size(); }
-  /// Items per second of a thing, by its median turn.
-  double rate(std::size_t thing) const { return 1.0 / median(times_[thing]); }
+  /// Items per second of a thing.
+  Rate rate(std::size_t thing) const { return rate_of(times_[thing]); }
   /// Seconds of one thing over seconds of another: the median of the turns' ratios.
   double ratio(std::size_t thing, std::size_t other) const {
     std::vector<double> ratios;

@@ -1,22 +1,16 @@
-#include <filesystem>
-#include <random>
-#include <vector>
+#include <string>
 
 #include <fmt/format.h>
 
 #include "bench/parts.hpp"
 #include "bench/timing.hpp"
-#include "pixeldp/model.hpp"
-#include "trainers/training_step.hpp"
+#include "bench/training_steps.hpp"
 
 namespace pixeldp::bench {
 namespace {
 
 TrainingConfig configuration(const Options& options, const char* file) {
-  const auto path = std::filesystem::path(options.source_folder) / "configs" / file;
-  TrainingConfig config = read_training_config(ConfigNode::load(path));
-  if (options.batch > 0) config.batch = options.batch;
-  return config;
+  return training_config(options.source_folder, file, options.batch);
 }
 
 TrainingConfig without_noise(TrainingConfig config) {
@@ -25,67 +19,27 @@ TrainingConfig without_noise(TrainingConfig config) {
   return config;
 }
 
-/// A network in training on one batch of random images.
-class Training {
+/// A network in training, and its noise layer.
+class Training : public TrainingSteps {
  public:
   explicit Training(const TrainingConfig& config)
-      : config_(config),
-        network_(layers::make_network(config.network, config.seed)),
-        step_(Stream(), config_, network_),
-        noise_shape_(network_.noise_shape(config.batch)),
+      : TrainingSteps(Stream(), config),
+        noise_shape_(network().noise_shape(config.batch)),
         clean_(noise_shape_),
-        noisy_(noise_shape_) {
-    apply_calibration(config.calibration, network_);
-    for (const layers::Parameter* parameter : network_.parameters())
-      velocity_.emplace_back(parameter->value.shape());
-    batch_.images = Tensor(network_.input().with_rows(config.batch));
-  }
-  Training(const Training&) = delete;
-  Training& operator=(const Training&) = delete;
+        noisy_(noise_shape_) {}
 
-  /// Seconds per step.
-  double step() {
-    next_batch();
-    return seconds([&] { step_.run(done_++, batch_, velocity_); });
-  }
-  /// Of the noise layer's forward pass alone, which also activates.
+  /// Seconds of the noise layer's forward pass alone, which also activates.
   double noise() {
     const Stream stream;
-    const layers::Pass pass{.stream = stream, .draws = {.seed = 1, .rows = batch_.rows}};
+    const layers::Pass pass{.stream = stream, .draws = {.seed = 1, .rows = batch().rows}};
     const Tensor* const x = &clean_;
     layers::Saved nothing;
-    return seconds([&] { network_.noise->forward(pass, {&x, 1}, noisy_, nothing); });
-  }
-  /// Of the projection alone.
-  double projection() {
-    return seconds([&] { step_.control_sensitivity(); });
+    return seconds([&] { network().noise->forward(pass, {&x, 1}, noisy_, nothing); });
   }
 
  private:
-  /// Random, and never the same twice, so that there is nothing to be learnt by heart.
-  void next_batch() {
-    std::mt19937 random(static_cast<std::uint32_t>(done_));
-    std::uniform_real_distribution<float> pixel(-0.5f, 0.5f);
-    std::uniform_int_distribution<std::int32_t> label(0, network_.classes() - 1);
-    for (float& value : batch_.images.values()) value = pixel(random);
-    batch_.rows.clear();
-    batch_.labels.clear();
-    for (std::int64_t i = 0; i < config_.batch; ++i) {
-      batch_.rows.push_back({.source = i,
-                             .image = static_cast<std::uint32_t>(i),
-                             .draw = static_cast<std::uint32_t>(done_)});
-      batch_.labels.push_back(label(random));
-    }
-  }
-
-  TrainingConfig config_;
-  layers::Network network_;
-  TrainingStep step_;
   Shape noise_shape_;
   Tensor clean_, noisy_;
-  std::vector<Tensor> velocity_;
-  TrainingBatch batch_;
-  std::int64_t done_ = 0;
 };
 
 void measure(const Options& options, const char* file, const std::string& name, Report& report) {
@@ -98,7 +52,7 @@ void measure(const Options& options, const char* file, const std::string& name, 
       {[&] { return with.step(); }, [&] { return without.step(); }, [&] { return with.noise(); },
        [&] { return without.noise(); }, [&] { return with.projection(); }});
   const std::string what = fmt::format("{}, training step of {} images", name, config.batch);
-  const double rate = turns.rate(0) * static_cast<double>(config.batch);
+  const Rate rate = turns.rate(0) * static_cast<double>(config.batch);
   report.line({what,
                rate,
                "images/s",

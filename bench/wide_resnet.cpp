@@ -67,7 +67,7 @@ Convolution at_best_batch(const kernels::Conv2dShape& shape) {
   const Turns turns(5, things);
   std::size_t best = 0;
   for (std::size_t i = 1; i < turns.size(); ++i)
-    if (turns.rate(i) > turns.rate(best)) best = i;
+    if (turns.rate(i).median > turns.rate(best).median) best = i;
   return candidates[best];
 }
 

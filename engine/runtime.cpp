@@ -14,6 +14,9 @@ namespace {
 class HostRuntime : public Runtime {
  public:
   std::vector<std::string> devices() const override { return {cpu_model()}; }
+  Properties properties(int) const override {
+    return {.name = cpu_model(), .memory_bytes = memory().total};
+  }
   void use(int) const override {}
 
   void* create_stream() const override { return nullptr; }
@@ -44,6 +47,12 @@ class HostRuntime : public Runtime {
   void* end_capture(void*) const override { fail("a processor has no graphs"); }
   void launch_graph(void*, void*) const override { fail("a processor has no graphs"); }
   void destroy_graph(void*) const noexcept override {}
+
+  void* create_event() const override { fail("a processor has no events"); }
+  void destroy_event(void*) const noexcept override {}
+  void record_event(void*, void*) const override { fail("a processor has no events"); }
+  void wait_for_event(void*) const override { fail("a processor has no events"); }
+  double seconds_between(void*, void*) const override { fail("a processor has no events"); }
 };
 
 std::array<const Runtime*, 3>& runtimes() {

@@ -18,11 +18,22 @@ class Runtime {
     std::size_t free = 0, total = 0;  ///< bytes
   };
   enum class Direction { to_device, to_host, within_device };
+  /// What a device says of itself; 0 where it does not say.
+  struct Properties {
+    std::string name;
+    int architecture = 0;  ///< ten times the compute capability
+    int multiprocessors = 0;
+    std::size_t memory_bytes = 0, l2_bytes = 0;
+    double clock = 0.0;             ///< Hz, the highest
+    double memory_bandwidth = 0.0;  ///< bytes/s, by clock and width of the memory's bus
+  };
 
   virtual ~Runtime() = default;
 
   /// One line for each device of the kind, by index. Throws an Error that says why there is none.
   virtual std::vector<std::string> devices() const = 0;
+  /// Throws an Error where there is no device `index`.
+  virtual Properties properties(int index) const = 0;
   /// Makes the calling thread work with device `index`. Throws an Error where there is none such,
   /// or where it cannot run this program's kernels.
   virtual void use(int index) const = 0;
@@ -49,6 +60,13 @@ class Runtime {
   virtual void* end_capture(void* stream) const = 0;
   virtual void launch_graph(void* graph, void* stream) const = 0;
   virtual void destroy_graph(void* graph) const noexcept = 0;
+
+  /// Moments in the work of streams: engine/event.hpp.
+  virtual void* create_event() const = 0;
+  virtual void destroy_event(void* event) const noexcept = 0;
+  virtual void record_event(void* event, void* stream) const = 0;
+  virtual void wait_for_event(void* event) const = 0;
+  virtual double seconds_between(void* start, void* end) const = 0;
 };
 
 /// Throws the Error of `bytes` that a device could not give, and how to do with less.

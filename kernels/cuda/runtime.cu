@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string>
 
-#include "kernels/cuda/check.cuh"
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/device_event.cuh"
 #include "kernels/cuda/libraries/training.hpp"
 #include "kernels/cuda/runtime.hpp"
 
@@ -25,11 +25,23 @@ int device_count() {
                     error == cudaSuccess ? "none was found" : cudaGetErrorString(error)));
 }
 
+DeviceEvent& event_of(void* event) { return *static_cast<DeviceEvent*>(event); }
+
 cudaDeviceProp properties_of(int index) {
   cudaDeviceProp properties;
   check_call(cudaGetDeviceProperties(&properties, index), "asking a device for its properties");
   return properties;
 }
+
+#ifndef PIXELDP_EMULATED
+/// 0 where the device does not say.
+double attribute(cudaDeviceAttr which, int index) {
+  int value = 0;
+  if (cudaDeviceGetAttribute(&value, which, index) == cudaSuccess) return value;
+  cudaGetLastError();
+  return 0.0;
+}
+#endif
 
 class DeviceRuntime : public Runtime {
  public:
@@ -43,6 +55,23 @@ class DeviceRuntime : public Runtime {
                       std::to_string(p.totalGlobalMem >> 20) + " MiB");
     }
     return lines;
+  }
+
+  Properties properties(int index) const override {
+    if (const int count = device_count(); index >= count) check_gpu(index, count, "", 0);
+    const cudaDeviceProp p = properties_of(index);
+    Properties found = {.name = p.name,
+                        .architecture = 10 * p.major + p.minor,
+                        .multiprocessors = p.multiProcessorCount,
+                        .memory_bytes = p.totalGlobalMem,
+                        .l2_bytes = static_cast<std::size_t>(p.l2CacheSize)};
+#ifndef PIXELDP_EMULATED  // which has neither
+    constexpr double khz = 1e3, transfers_per_clock = 2.0, bits_per_byte = 8.0;
+    found.clock = khz * attribute(cudaDevAttrClockRate, index);
+    found.memory_bandwidth = khz * attribute(cudaDevAttrMemoryClockRate, index) *
+                             transfers_per_clock * p.memoryBusWidth / bits_per_byte;
+#endif
+    return found;
   }
 
   void use(int index) const override {
@@ -132,6 +161,16 @@ class DeviceRuntime : public Runtime {
   }
   void destroy_graph(void* graph) const noexcept override {
     cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+  }
+
+  void* create_event() const override { return new DeviceEvent(); }
+  void destroy_event(void* event) const noexcept override { delete &event_of(event); }
+  void record_event(void* event, void* stream) const override {
+    event_of(event).record(native(stream));
+  }
+  void wait_for_event(void* event) const override { event_of(event).wait(); }
+  double seconds_between(void* start, void* end) const override {
+    return 1e-3 * static_cast<double>(event_of(end).since(event_of(start)));
   }
 };
 

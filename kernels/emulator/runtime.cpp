@@ -209,6 +209,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->minor = settings().architecture % 10;
   properties->warpSize = Block::warp_lanes;
   properties->maxThreadsPerBlock = Block::max_threads;
+  cudaDeviceGetAttribute(&properties->l2CacheSize, cudaDevAttrL2CacheSize, device);
   return cudaDeviceGetAttribute(&properties->multiProcessorCount, cudaDevAttrMultiProcessorCount,
                                 device);
 }

@@ -56,6 +56,7 @@ struct cudaDeviceProp {
   std::size_t sharedMemPerBlockOptin;
   int major, minor;
   int multiProcessorCount;
+  int l2CacheSize;
   int warpSize;
   int maxThreadsPerBlock;
 };

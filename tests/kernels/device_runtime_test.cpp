@@ -1,9 +1,13 @@
+#include <chrono>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "engine/buffer.hpp"
+#include "engine/event.hpp"
 #include "engine/graph.hpp"
+#include "engine/runtime.hpp"
 #include "engine/tensor.hpp"
 #include "kernels/cuda/runtime.hpp"
 #include "kernels/elementwise.hpp"
@@ -52,6 +56,28 @@ TEST_CASE("device memory starts at zero, and none is left behind") {
     CHECK(emulator::device_memory().live_allocations() == before + 1);
   }
   CHECK(emulator::device_memory().live_allocations() == before);
+}
+
+TEST_CASE("events tell how long the work between them took; a processor has none") {
+  const Stream stream(emulated);
+  const Event start(stream);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  const Event end(stream);
+  end.wait();
+  CHECK(end.since(start) >= 0.005);
+  CHECK(end.since(start) < 60.0);
+  CHECK(start.since(end) == -end.since(start));
+  CHECK_FAILS(Event(Stream()), "a processor has no events");
+}
+
+TEST_CASE("a device tells its properties") {
+  const Runtime::Properties p = runtime(DeviceKind::emulated).properties(0);
+  CHECK(p.name.starts_with("emulated sm_"));
+  CHECK(p.architecture >= kernels::oldest_architecture);
+  CHECK(p.multiprocessors > 0);
+  CHECK(p.l2_bytes == std::size_t{40} << 20);
+  CHECK(p.memory_bytes == emulator::settings().memory);
+  CHECK_FAILS(runtime(DeviceKind::emulated).properties(7), "7");
 }
 
 TEST_CASE("too little device memory is said with the size asked for and the size free") {

@@ -1,15 +1,20 @@
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include "kernels/cuda/libraries/convolution_choice.hpp"
 #include "kernels/cuda/libraries/cublas.hpp"
 #include "kernels/cuda/libraries/cudnn.hpp"
 #include "kernels/cuda/libraries/library.hpp"
+#include "tests/engine/made_files.hpp"
 #include "tests/reference/convolution.hpp"
 #include "tests/reference/values.hpp"
 #include "tests/throws_error.hpp"
@@ -31,6 +36,27 @@ std::vector<float> product(const Gemm& g, const std::vector<float>& a,
       c.push_back(sum);
     }
   return c;
+}
+
+TEST_CASE("a library is looked for where a variable says, and as Python lays it out") {
+  namespace fs = std::filesystem;
+  const fs::path top = fs::temp_directory_path() / fmt::format("pixeldp-libraries-{}", getpid());
+  const auto make = [&](const fs::path& folder) {
+    fs::create_directories(top / folder);
+    std::ofstream(top / folder / "libx.so.1") << "no library";
+    return (top / folder / "libx.so.1").string();
+  };
+  const std::string second = make("nvidia/cudnn/lib"), first = make("nvidia/cublas/lib"),
+                    own = make("own"), toolkit = make("toolkit/lib64");
+  {
+    const std::string named = fmt::format("{0}/missing:{0}/nvidia::{0}/own", top.string());
+    const Environment folders("PIXELDP_LIBRARIES", named.c_str());
+    const Environment cuda_home("CUDA_HOME", (top / "toolkit").c_str());
+    CHECK(library_files("libx.so.1") == std::vector{first, second, own, toolkit});
+    CHECK(library_files("liby.so.1").empty());
+    CHECK_FALSE(Library("libx.so.1", "no_such_function"));
+  }
+  fs::remove_all(top);
 }
 
 TEST_CASE("a dense layer and its gradients are these matrix products") {

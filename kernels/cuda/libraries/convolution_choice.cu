@@ -4,6 +4,7 @@
 #include <mutex>
 #include <tuple>
 
+#include "kernels/cuda/device_event.cuh"
 #include "kernels/cuda/libraries/convolution_choice.hpp"
 #include "kernels/cuda/libraries/stream_handles.cuh"
 
@@ -12,33 +13,11 @@ namespace {
 
 using Choice = std::tuple<int, ConvDirection, Conv2dShape>;
 
-class Event {
- public:
-  Event() { check_call(cudaEventCreate(&event_), "making an event"); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-
-  void record(cudaStream_t stream) {
-    check_call(cudaEventRecord(event_, stream), "recording an event");
-  }
-  void wait() const { check_call(cudaEventSynchronize(event_), "waiting for an event"); }
-  /// Milliseconds; both must have happened.
-  float since(const Event& start) const {
-    float milliseconds = 0.0f;
-    check_call(cudaEventElapsedTime(&milliseconds, start.event_, event_), "asking for a time");
-    return milliseconds;
-  }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
 /// Milliseconds of each of several runs, given to the stream without waiting between them, as they
 /// will be; none where run() does nothing.
 std::vector<float> times_of(cudaStream_t stream, const std::function<bool()>& run) {
   constexpr std::size_t warm_up = 2, counted = 7;
-  Event before[warm_up + counted + 1];
+  DeviceEvent before[warm_up + counted + 1];
   before[0].record(stream);
   for (std::size_t i = 0; i < warm_up + counted; ++i) {
     if (!run()) return {};

@@ -14,6 +14,8 @@
 /// for the changes of precision.
 ///
 /// The library is not linked: a machine without it runs the same program (available()).
+#include <tuple>
+
 #include "kernels/cuda/libraries/cudnn.hpp"
 #include "kernels/cuda/libraries/stream_handles.cuh"
 #include "kernels/cuda/stream_scratch.cuh"
@@ -23,7 +25,6 @@
 #include <cudnn.h>
 
 #include "kernels/cuda/bf16_layouts.hpp"
-#include "kernels/cuda/libraries/convolution_choice.hpp"
 #include "kernels/cuda/libraries/library.hpp"
 
 #define PIXELDP_TEXT_OF(name) #name
@@ -123,37 +124,47 @@ struct Descriptors {
   }
 };
 
-constexpr auto forward_algorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
-constexpr auto data_algorithm = CUDNN_CONVOLUTION_BWD_DATA_ALGO_1;
-constexpr auto weight_algorithm = CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
+/// The deterministic one that takes channels-last bf16 to the tensor cores.
+int own_choice(ConvDirection direction) {
+  switch (direction) {
+    case ConvDirection::forward:
+      return CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
+    case ConvDirection::backward_data:
+      return CUDNN_CONVOLUTION_BWD_DATA_ALGO_1;
+    case ConvDirection::backward_weight:
+      return CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
+  }
+  return -1;
+}
 
 /// One of the three, all of whose tensors are x, weight and y or their gradients, in bf16.
 class Operation {
  public:
   Operation(cudnnHandle_t handle, cudaStream_t stream, ConvDirection direction,
-            const Conv2dShape& shape)
-      : stream_(stream), direction_(direction), handle_(handle) {
+            const Conv2dShape& shape, int algorithm)
+      : stream_(stream), direction_(direction), algorithm_(algorithm), handle_(handle) {
     const Functions& f = functions();
     cudnnStatus_t status = CUDNN_STATUS_NOT_SUPPORTED;
     if (!d_.set(shape)) return;
     switch (direction) {
       case ConvDirection::forward:
         status = f.cudnnGetConvolutionForwardWorkspaceSize(handle_, d_.x, d_.weight, d_.convolution,
-                                                           d_.y, forward_algorithm, &bytes_);
+                                                           d_.y, forward_algorithm(), &bytes_);
         break;
       case ConvDirection::backward_data:
         status = f.cudnnGetConvolutionBackwardDataWorkspaceSize(
-            handle_, d_.weight, d_.y, d_.convolution, d_.x, data_algorithm, &bytes_);
+            handle_, d_.weight, d_.y, d_.convolution, d_.x, data_algorithm(), &bytes_);
         break;
       case ConvDirection::backward_weight:
         status = f.cudnnGetConvolutionBackwardFilterWorkspaceSize(
-            handle_, d_.x, d_.y, d_.convolution, d_.weight, weight_algorithm, &bytes_);
+            handle_, d_.x, d_.y, d_.convolution, d_.weight, weight_algorithm(), &bytes_);
         break;
     }
     supported_ = status == CUDNN_STATUS_SUCCESS;
   }
 
   bool supported() const { return supported_; }
+  std::size_t workspace() const { return bytes_; }
 
   /// The result's tensor is written. False where cuDNN finds no kernel after all.
   bool run(std::uint16_t* x, std::uint16_t* weight, std::uint16_t* y) const {
@@ -163,19 +174,19 @@ class Operation {
     cudnnStatus_t status = CUDNN_STATUS_NOT_SUPPORTED;
     switch (direction_) {
       case ConvDirection::forward:
-        status =
-            f.cudnnConvolutionForward(handle_, &one, d_.x, x, d_.weight, weight, d_.convolution,
-                                      forward_algorithm, workspace.data(), bytes_, &zero, d_.y, y);
+        status = f.cudnnConvolutionForward(handle_, &one, d_.x, x, d_.weight, weight,
+                                           d_.convolution, forward_algorithm(), workspace.data(),
+                                           bytes_, &zero, d_.y, y);
         break;
       case ConvDirection::backward_data:
         status = f.cudnnConvolutionBackwardData(handle_, &one, d_.weight, weight, d_.y, y,
-                                                d_.convolution, data_algorithm, workspace.data(),
+                                                d_.convolution, data_algorithm(), workspace.data(),
                                                 bytes_, &zero, d_.x, x);
         break;
       case ConvDirection::backward_weight:
         status = f.cudnnConvolutionBackwardFilter(handle_, &one, d_.x, x, d_.y, y, d_.convolution,
-                                                  weight_algorithm, workspace.data(), bytes_, &zero,
-                                                  d_.weight, weight);
+                                                  weight_algorithm(), workspace.data(), bytes_,
+                                                  &zero, d_.weight, weight);
         break;
     }
     if (status == CUDNN_STATUS_NOT_SUPPORTED) return false;
@@ -184,8 +195,19 @@ class Operation {
   }
 
  private:
+  cudnnConvolutionFwdAlgo_t forward_algorithm() const {
+    return static_cast<cudnnConvolutionFwdAlgo_t>(algorithm_);
+  }
+  cudnnConvolutionBwdDataAlgo_t data_algorithm() const {
+    return static_cast<cudnnConvolutionBwdDataAlgo_t>(algorithm_);
+  }
+  cudnnConvolutionBwdFilterAlgo_t weight_algorithm() const {
+    return static_cast<cudnnConvolutionBwdFilterAlgo_t>(algorithm_);
+  }
+
   cudaStream_t stream_;
   ConvDirection direction_;
+  int algorithm_;
   cudnnHandle_t handle_;
   Descriptors d_;
   std::size_t bytes_ = 0;
@@ -212,17 +234,17 @@ class Handle {
   Handle& operator=(const Handle&) = delete;
 
   /// Made once: asking for the size of the workspace may take longer than a small convolution.
-  const Operation& operation(ConvDirection direction, const Conv2dShape& shape) {
-    std::unique_ptr<Operation>& operation = operations_[{direction, shape}];
+  const Operation& operation(ConvDirection direction, const Conv2dShape& shape, int algorithm) {
+    std::unique_ptr<Operation>& operation = operations_[{direction, shape, algorithm}];
     if (operation == nullptr)
-      operation = std::make_unique<Operation>(handle_, stream_, direction, shape);
+      operation = std::make_unique<Operation>(handle_, stream_, direction, shape, algorithm);
     return *operation;
   }
 
  private:
   cudaStream_t stream_;
   cudnnHandle_t handle_ = nullptr;
-  std::map<std::pair<ConvDirection, Conv2dShape>, std::unique_ptr<Operation>> operations_;
+  std::map<std::tuple<ConvDirection, Conv2dShape, int>, std::unique_ptr<Operation>> operations_;
 };
 
 /// Never destroyed: at the end of the program the driver may be gone before.
@@ -250,8 +272,9 @@ template <class Prepare, class Finish>
 bool convolve(void* stream, ConvDirection direction, const Conv2dShape& shape,
               const Prepare& prepare, const Finish& finish) {
   if (!cudnn_takes(shape) || !available()) return false;
-  const Operation& operation =
-      handles().of(static_cast<cudaStream_t>(stream)).operation(direction, shape);
+  const Operation& operation = handles()
+                                   .of(static_cast<cudaStream_t>(stream))
+                                   .operation(direction, shape, own_choice(direction));
   if (!operation.supported()) return false;
   const Rounded16 tensors(stream, shape);
   prepare(tensors);
@@ -297,6 +320,28 @@ bool conv2d_backward_weight(void* stream, const Conv2dShape& shape, const float*
       [&](const Rounded16& t) { weight_from_bf16(stream, shape, t.weight.data(), dweight); });
 }
 
+int algorithm_count(ConvDirection direction) {
+  switch (direction) {
+    case ConvDirection::forward:
+      return CUDNN_CONVOLUTION_FWD_ALGO_COUNT;
+    case ConvDirection::backward_data:
+      return CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT;
+    case ConvDirection::backward_weight:
+      return CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT;
+  }
+  return 0;
+}
+
+bool convolve_bf16(void* stream, ConvDirection direction, const Conv2dShape& shape, int algorithm,
+                   std::uint16_t* x, std::uint16_t* weight, std::uint16_t* y) {
+  if (!cudnn_takes(shape) || !available()) return false;
+  const Operation& operation =
+      handles().of(static_cast<cudaStream_t>(stream)).operation(direction, shape, algorithm);
+  constexpr std::size_t most_workspace = std::size_t{1} << 30;
+  return operation.supported() && operation.workspace() <= most_workspace &&
+         operation.run(x, weight, y);
+}
+
 void release(void* stream) {
   if (available()) handles().drop(static_cast<cudaStream_t>(stream));
 }
@@ -314,6 +359,11 @@ bool conv2d_backward_data(void*, const Conv2dShape&, const float*, const float*,
   return false;
 }
 bool conv2d_backward_weight(void*, const Conv2dShape&, const float*, const float*, float*) {
+  return false;
+}
+int algorithm_count(ConvDirection) { return 0; }
+bool convolve_bf16(void*, ConvDirection, const Conv2dShape&, int, std::uint16_t*, std::uint16_t*,
+                   std::uint16_t*) {
   return false;
 }
 void release(void*) {}

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+
 #include "kernels/convolution.hpp"
+#include "kernels/cuda/libraries/convolution_choice.hpp"
 
 namespace pixeldp::kernels {
 
@@ -25,6 +28,15 @@ bool conv2d_backward_data(void* stream, const Conv2dShape& shape, const float* d
                           const float* weight, float* dx);
 bool conv2d_backward_weight(void* stream, const Conv2dShape& shape, const float* x, const float* dy,
                             float* dweight);
+
+/// How many algorithms cuDNN has for a direction, whether or not they are deterministic.
+int algorithm_count(ConvDirection direction);
+/// One of these convolutions by algorithm `algorithm`, from 0, alone, with all tensors in bf16 and
+/// the weight as weight_to_bf16 leaves it; the third of x, weight and y that is no operand, or its
+/// gradient, is written. For measurements: results may differ from run to run. Algorithms that want
+/// more than 1 GiB of workspace are refused.
+bool convolve_bf16(void* stream, ConvDirection direction, const Conv2dShape& shape, int algorithm,
+                   std::uint16_t* x, std::uint16_t* weight, std::uint16_t* y);
 
 /// Frees what is kept for a stream: before the stream is destroyed, and never while it works.
 void release(void* stream);

@@ -1,13 +1,23 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+#include <vector>
+
 namespace pixeldp::kernels {
+
+/// Where `file` lies, in order, in the folders that the environment variable PIXELDP_LIBRARIES
+/// names, separated by colons, and in their */lib, as Python packages lay them out (the folder
+/// `nvidia` beside PyTorch); then in the toolkit of CUDA_HOME, or /usr/local/cuda.
+std::vector<std::string> library_files(std::string_view file);
 
 /// A shared library that the program can do without: looked for when it is first needed, never
 /// unloaded.
 class Library {
  public:
   /// What the program is linked with already (or has preloaded) is taken where it has the function
-  /// `probe`; else `file` is loaded, as the system finds it.
+  /// `probe`; else `file` is loaded, as the system finds it (beside the program's own libraries,
+  /// too); else the first of library_files() that can be.
   Library(const char* file, const char* probe);
 
   explicit operator bool() const { return handle_ != nullptr; }

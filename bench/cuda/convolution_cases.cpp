@@ -1,0 +1,208 @@
+#include <fmt/format.h>
+
+#include "bench/cuda/layer_cases.hpp"
+#include "engine/error.hpp"
+#include "kernels/cuda/bf16_layouts.hpp"
+#include "kernels/cuda/convolution.hpp"
+#include "kernels/cuda/convolution_direct.hpp"
+#include "kernels/cuda/convolution_gemm.hpp"
+#include "kernels/cuda/convolution_weight.hpp"
+
+// Compiled for GPUs and for the emulator, whose namespace PIXELDP_DEVICE names.
+namespace pixeldp::bench::PIXELDP_DEVICE {
+namespace {
+
+namespace on = kernels::PIXELDP_DEVICE;
+using namespace kernels;
+
+std::string name(const Conv2dShape& s) {
+  return fmt::format("{}x{}x{}x{}, {} kernels {}x{}, stride {}", s.batch, s.in_h, s.in_w, s.in_c,
+                     s.out_c, s.kernel_h, s.kernel_w, s.stride);
+}
+
+struct Sizes {
+  std::int64_t x, y, weight;
+  explicit Sizes(const Conv2dShape& s)
+      : x(s.batch * s.in_h * s.in_w * s.in_c),
+        y(s.batch * s.out_h() * s.out_w() * s.out_c),
+        weight(s.weight_size()) {}
+};
+
+double operations(const Conv2dShape& s) { return 2.0 * product({s.batch, s.multiply_adds()}); }
+
+/// Operands in bf16 or, Element = float, in tf32.
+template <class Element>
+const char* const unit_of = sizeof(Element) == 2 ? "bf16" : "tf32";
+
+template <class Element, class Output>
+KernelCase forward(const Conv2dShape& s) {
+  const Sizes size(s);
+  return {fmt::format("convolution {}, {} to {}", name(s), unit_of<Element>,
+                      sizeof(Output) == 2 ? "bf16" : "fp32"),
+          unit_of<Element>, operations(s),
+          static_cast<double>(size.x + size.weight) * sizeof(Element) +
+              static_cast<double>(size.y) * sizeof(Output),
+          [=](Inputs& in) -> Work {
+            const ConvTile tile = choose_conv_tile(s.batch * s.out_h() * s.out_w(), s.out_c);
+            const auto* x = in.random<Element>(size.x);
+            const auto* weight = in.random<Element>(size.weight);
+            auto* y = in.zeros<Output>(size.y);
+            return [=, stream = in.stream().native()] {
+              on::conv2d_gemm(stream, ConvPass::forward(s, chunk_of<Element>), tile, x, weight, {},
+                              y);
+            };
+          }};
+}
+
+/// The second convolution of a residual unit, with the sum and the next unit's batch norm in its
+/// epilogue.
+KernelCase end_of_unit(const Conv2dShape& s) {
+  const Sizes size(s);
+  using Element = std::uint16_t;
+  return {"end of a residual unit, " + name(s), "bf16", operations(s),
+          2.0 * static_cast<double>(size.x + size.weight + 3 * size.y), [=](Inputs& in) -> Work {
+            const ConvTile tile = choose_conv_tile(s.batch * s.out_h() * s.out_w(), s.out_c);
+            const auto* x = in.random<Element>(size.x);
+            const auto* weight = in.random<Element>(size.weight);
+            auto* y = in.zeros<Element>(size.y);
+            const ConvEpilogue epilogue{.residual = in.random<Element>(size.y),
+                                        .next_scale = in.random<float>(s.out_c),
+                                        .next_shift = in.random<float>(s.out_c),
+                                        .next_activation = Activation::leaky_relu(0.1f),
+                                        .next = in.zeros<Element>(size.y)};
+            return [=, stream = in.stream().native()] {
+              on::conv2d_gemm(stream, ConvPass::forward(s, chunk_of<Element>), tile, x, weight,
+                              epilogue, y);
+            };
+          }};
+}
+
+KernelCase data_gradient(const Conv2dShape& s) {
+  const Sizes size(s);
+  using Element = std::uint16_t;
+  return {"gradient in x, " + name(s), "bf16", operations(s),
+          2.0 * static_cast<double>(size.x + size.weight + size.y), [=](Inputs& in) -> Work {
+            const auto* dy = in.random<Element>(size.y);
+            const auto* weight = in.random<Element>(size.weight);
+            auto* dx = in.zeros<Element>(size.x);
+            return [=, stream = in.stream().native()] {
+              for (const ConvPass& pass : ConvPass::backward_data(s, chunk_of<Element>)) {
+                const ConvTile tile =
+                    choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c);
+                on::conv2d_gemm(stream, pass, tile, dy, weight, {}, dx);
+              }
+            };
+          }};
+}
+
+template <class Element>
+KernelCase weight_gradient(const Conv2dShape& s) {
+  const Sizes size(s);
+  return {fmt::format("gradient in the weight, {}, {}", name(s), unit_of<Element>),
+          unit_of<Element>, operations(s),
+          static_cast<double>(size.x + size.y) * sizeof(Element) +
+              4.0 * static_cast<double>(size.weight),
+          [=](Inputs& in) -> Work {
+            const ConvWeightPlan plan = ConvWeightPlan::make(s, chunk_of<Element>);
+            const auto* x = in.random<Element>(size.x);
+            const auto* dy = in.random<Element>(size.y);
+            auto* workspace = in.zeros<float>(plan.workspace_size());
+            auto* dweight = in.zeros<float>(size.weight);
+            return [=, stream = in.stream().native()] {
+              on::conv2d_gemm_backward_weight(stream, s, x, dy, workspace, dweight);
+            };
+          }};
+}
+
+KernelCase direct(const Conv2dShape& s) {
+  const Sizes size(s);
+  return {"direct convolution " + name(s), "fp32", operations(s),
+          4.0 * static_cast<double>(size.x + size.weight + size.y), [=](Inputs& in) -> Work {
+            const auto* x = in.random<float>(size.x);
+            const auto* weight = in.random<float>(size.weight);
+            auto* y = in.zeros<float>(size.y);
+            return [=, stream = in.stream().native()] {
+              on::conv2d_direct(stream, s, Activation::identity(), x, weight, nullptr, y);
+            };
+          }};
+}
+
+/// The largest tensor, and the weight, on their way to and from a library with operands in bf16.
+KernelCase to_library(const Conv2dShape& s) {
+  const Sizes size(s);
+  return {"to and from bf16, " + name(s), "mixed", 0.0,
+          12.0 * static_cast<double>(size.x + size.weight), [=](Inputs& in) -> Work {
+            auto* x = in.random<float>(size.x);
+            auto* x16 = in.zeros<std::uint16_t>(size.x);
+            auto* weight = in.random<float>(size.weight);
+            auto* weight16 = in.zeros<std::uint16_t>(size.weight);
+            return [=, stream = in.stream().native()] {
+              on::to_bf16(stream, size.x, x, x16);
+              on::from_bf16(stream, size.x, x16, x);
+              on::weight_to_bf16(stream, s, weight, weight16);
+              on::weight_from_bf16(stream, s, weight16, weight);
+            };
+          }};
+}
+
+/// With the rounding of x and of the weight to bf16.
+KernelCase dense(const DenseShape& s) {
+  return {fmt::format("dense layer {} x {} to {}, with rounding", s.rows, s.in, s.out), "bf16",
+          2.0 * product({s.rows, s.in, s.out}),
+          4.0 * (product({s.rows, s.in}) + product({s.in, s.out}) + product({s.rows, s.out})),
+          [=](Inputs& in) -> Work {
+            const auto* x = in.random<float>(s.rows * s.in);
+            const auto* weight = in.random<float>(s.in * s.out);
+            const auto* bias = in.random<float>(s.out);
+            auto* y = in.zeros<float>(s.rows * s.out);
+            return [=, stream = in.stream().native()] {
+              on::dense_forward(stream, s, Precision::bf16, x, weight, bias, y);
+            };
+          }};
+}
+
+}  // namespace
+
+KernelCase convolution_case(ConvDirection direction, const Conv2dShape& shape) {
+  using Bf16 = std::uint16_t;
+  switch (direction) {
+    case ConvDirection::forward:
+      return forward<Bf16, Bf16>(shape);
+    case ConvDirection::backward_data:
+      return data_gradient(shape);
+    case ConvDirection::backward_weight:
+      return weight_gradient<Bf16>(shape);
+  }
+  fail("no such direction of a convolution");
+}
+
+std::vector<KernelCase> convolution_cases(CaseSize size) {
+  const bool full = size == CaseSize::full;
+  const Conv2dShape mnist = full ? square_convolution(512, 14, 32, 64, 5, 2)
+                                 : square_convolution(1, 6, 16, 32, 3, 2),
+                    narrow = full ? square_convolution(16, 32, 160, 160, 3, 1)
+                                  : square_convolution(1, 4, 16, 16, 3, 1),
+                    wide = full ? square_convolution(16, 8, 640, 640, 3, 1)
+                                : square_convolution(1, 2, 32, 32, 3, 1),
+                    grey = full ? square_convolution(512, 28, 1, 32, 5, 2)
+                                : square_convolution(1, 6, 1, 8, 3, 2),
+                    colour = full ? square_convolution(4, 299, 3, 32, 3, 2)
+                                  : square_convolution(1, 9, 3, 8, 3, 2);
+  using Bf16 = std::uint16_t;
+  return {direct(grey),
+          direct(colour),
+          forward<Bf16, Bf16>(mnist),
+          forward<Bf16, Bf16>(narrow),
+          forward<Bf16, Bf16>(wide),
+          forward<Bf16, float>(narrow),
+          forward<float, float>(narrow),
+          end_of_unit(narrow),
+          data_gradient(narrow),
+          weight_gradient<Bf16>(narrow),
+          weight_gradient<float>(narrow),
+          weight_gradient<Bf16>(mnist),
+          to_library(narrow),
+          dense(full ? DenseShape{512, 3136, 1024} : DenseShape{2, 64, 16})};
+}
+
+}  // namespace pixeldp::bench::PIXELDP_DEVICE

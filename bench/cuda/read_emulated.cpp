@@ -1,0 +1,1 @@
+#include "bench/cuda/read.cu"

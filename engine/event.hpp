@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+
+#include "engine/device.hpp"
+
+namespace pixeldp {
+
+/// The moment at which all work that a stream has been given so far is done. Not on processors.
+class Event {
+ public:
+  explicit Event(const Stream& stream);
+  /// Waits until it has come.
+  void wait() const;
+  /// Seconds from `start`, a moment of the same device. Both must have come.
+  double since(const Event& start) const;
+
+ private:
+  Stream stream_;
+  std::shared_ptr<void> event_;
+};
+
+}  // namespace pixeldp

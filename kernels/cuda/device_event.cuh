@@ -1,0 +1,30 @@
+#pragma once
+
+#include "kernels/cuda/check.cuh"
+
+namespace pixeldp::kernels::PIXELDP_DEVICE {
+
+/// A moment in the work of a stream.
+class DeviceEvent {
+ public:
+  DeviceEvent() { check_call(cudaEventCreate(&event_), "making an event"); }
+  ~DeviceEvent() { cudaEventDestroy(event_); }
+  DeviceEvent(const DeviceEvent&) = delete;
+  DeviceEvent& operator=(const DeviceEvent&) = delete;
+
+  void record(cudaStream_t stream) {
+    check_call(cudaEventRecord(event_, stream), "recording an event");
+  }
+  void wait() const { check_call(cudaEventSynchronize(event_), "waiting for an event"); }
+  /// Milliseconds; both must have happened.
+  float since(const DeviceEvent& start) const {
+    float milliseconds = 0.0f;
+    check_call(cudaEventElapsedTime(&milliseconds, start.event_, event_), "asking for a time");
+    return milliseconds;
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+}  // namespace pixeldp::kernels::PIXELDP_DEVICE
