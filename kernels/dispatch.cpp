@@ -18,6 +18,7 @@
 #include "kernels/cuda/runtime.hpp"
 #include "kernels/cuda/sgd.hpp"
 #include "kernels/cuda/standardise.hpp"
+#include "kernels/device_runtimes.hpp"
 #include "kernels/draw_statistics.hpp"
 #include "kernels/multi_draw.hpp"
 #include "kernels/noise.hpp"
@@ -49,15 +50,18 @@
 
 namespace pixeldp::kernels {
 
-/// Tells the engine what memory and streams of GPUs are, when the program starts. This file is part
-/// of every program that uses an operation.
-[[maybe_unused]] const bool runtimes_are_known = [] {
+void register_device_runtimes() {
 #ifdef PIXELDP_WITH_CUDA
   register_runtime(DeviceKind::cuda, cuda::device_runtime());
 #endif
 #ifdef PIXELDP_WITH_EMULATOR
   register_runtime(DeviceKind::emulated, emulated::device_runtime());
 #endif
+}
+
+/// When the program starts. This file is part of every program that uses an operation.
+[[maybe_unused]] const bool runtimes_are_known = [] {
+  register_device_runtimes();
   return true;
 }();
 
