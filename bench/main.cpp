@@ -10,6 +10,7 @@
 #include "bench/compare.hpp"
 #include "bench/device/command.hpp"
 #include "bench/parts.hpp"
+#include "bench/votes.hpp"
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
 #include "engine/threads.hpp"
@@ -50,6 +51,21 @@ void add_compare(CLI::App& app, int& status) {
   command->callback([a, &status] { status = bench::compare_files(a->before, a->after, a->json); });
 }
 
+void add_votes(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "votes", "How far two certificate logs of the same images and draws agree, vote by vote");
+  struct Arguments {
+    std::string log, other;
+    bool json = false;
+  };
+  const auto a = std::make_shared<Arguments>();
+  command->add_option("LOG", a->log, "What certify wrote")->required();
+  command->add_option("OTHER", a->other, "The same from another device or in another precision")
+      ->required();
+  command->add_flag("--json", a->json, "Print one JSON object");
+  command->callback([a] { bench::compare_votes(a->log, a->other, a->json); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -82,6 +98,7 @@ int main(int argc, char** argv) {
   int status = 0;
   bench::add_device(app, options.source_folder, status);
   add_compare(app, status);
+  add_votes(app);
   try {
     CLI11_PARSE(app, argc, argv);
     if (!app.get_subcommands().empty()) return status;

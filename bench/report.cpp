@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "engine/device.hpp"
+#include "engine/io/file.hpp"
 
 namespace pixeldp::bench {
 namespace {
@@ -109,6 +110,10 @@ void Report::failed(std::string_view what, std::string_view error) {
   if (json_) return;
   fmt::print("{:<72} FAILED: {}\n", what, error);
   std::fflush(stdout);
+}
+
+void Report::save(const std::filesystem::path& path) const {
+  write_file_atomically(path, report_.dump() + "\n");
 }
 
 void Report::finish() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,8 @@ class Report {
   void failed(std::string_view what, std::string_view error);
   bool anything_failed() const { return failures_ > 0; }
   void finish();
+  /// Writes what there is so far as one JSON object, all or nothing.
+  void save(const std::filesystem::path& path) const;
 
  private:
   bool json_;

@@ -31,7 +31,7 @@ pack() {
     }
   done
   stage=$(mktemp -d)
-  trap 'rm -rf "$stage"' EXIT
+  trap "rm -rf '$stage'" EXIT
   XZ_OPT=-0 scripts/bundle.sh "$stage/bundle.tar.xz" >/dev/null
   mkdir "$stage/$name"
   tar -C "$stage/$name" --strip-components 1 -xJf "$stage/bundle.tar.xz"
@@ -81,6 +81,9 @@ system() {
   "$here/bin/pixeldp" info
   if command -v nvidia-smi >/dev/null; then nvidia-smi -q -d CLOCK,POWER,ECC,PERFORMANCE || true; fi
 }
+measure() {  # NAME PART...: a table here, and JSON in OUT
+  "$here/bin/bench" device --device "$device" $quick --output "$out/$1.json" "${@:2}"
+}
 on_gpu() {  # PROGRAM...: what cannot run on `emulated`
   [ "$device" != emulated ] || { absent "the device is emulated"; return; }
   "$@"
@@ -95,7 +98,7 @@ sanitizer() {  # TOOL
 certify() {  # NAME DEVICE IMAGES DRAWS [OPTION...]
   local name=$1
   rm -f "$out/$name.jsonl"
-  "$here/bin/pixeldp" certify "$here/model" --data "$here/data" --device "$2" --images "0:$3" --draws "$4" \
+  "$here/bin/pixeldp" certify "$here/model" --data "$here/data/mnist" --device "$2" --images "0:$3" --draws "$4" \
     --output "$out/$name.jsonl" "${@:5}"
 }
 compare_with_emulated() {
@@ -109,16 +112,21 @@ compare_with_processor() {
 }
 pytorch() {
   "$python" -c 'import torch' 2>/dev/null || { absent "$python has no PyTorch"; return; }
-  "$python" "$here/bench/pytorch.py" --device "$device" --against "$out/bench.json"
+  on_gpu "$python" "$here/bench/pytorch.py" --device cuda $quick --against "$out/networks.json"
 }
-# The five kernels that take the most time, as a profiler sees them: tensor pipe, L2 and DRAM, issue slots, stalls.
+# The kernels that take the most time, as a profiler sees them: tensor pipe, L2 and DRAM, issue slots, stalls.
 profile() {
-  local program case
+  local program name
   program=$(command -v ncu || compgen -G '/usr/local/cuda*/bin/ncu' | head -n 1) || { absent "ncu is not here"; return; }
-  while read -r case; do
+  for name in '320 draws of 32 images, from noise to statistics' \
+    'end of a residual unit, 16x32x32x160, 160 kernels 3x3, stride 1' \
+    'noise inside the 64x32x32x16, 160 kernels 3x3, stride 1' \
+    'gradient in the weight, 16x32x32x160, 160 kernels 3x3, stride 1, bf16' \
+    'Gaussian noise, 512 rows of 6272'; do
     on_gpu "$program" --section SpeedOfLight --section WarpStateStats --section SchedulerStats \
-      --section MemoryWorkloadAnalysis --launch-count 3 "$here/bin/bench" device --device "$device" --run "$case"
-  done <"$here/hottest"
+      --section MemoryWorkloadAnalysis --launch-count 3 \
+      "$here/bin/bench" device --device "$device" --run "$name" || return
+  done
 }
 
 run() {
@@ -135,19 +143,19 @@ run() {
   done
   [ -n "$out" ] || usage
   mkdir -p "$out"
-  here=$(cd "$(dirname "$0")" && pwd) out=$(cd "$out" && pwd) python=${PYTHON:-python3}
+  case $0 in */*) here=$(cd "${0%/*}" && pwd) ;; *) here=$PWD ;; esac
+  out=$(cd "$out" && pwd) python=${PYTHON:-python3}
   [ -x "$here/bin/pixeldp" ] || {
     echo "error: no bin/pixeldp beside $0: unpack what '$0 pack' makes, and start first_light.sh there" >&2
     exit 1
   }
   images=10000 draws=500 few_images=200 few_draws=64
   [ -z "$quick" ] || images=4 draws=20 few_images=2 few_draws=20
-  local bench=("$here/bin/bench" device --device "$device" $quick)
-  export out device here python images draws few_images few_draws
-  export -f absent system on_gpu sanitizer certify compare_with_emulated compare_with_processor pytorch profile
+  export out device here python quick images draws few_images few_draws
+  export -f absent system measure on_gpu sanitizer certify compare_with_emulated compare_with_processor pytorch profile
 
   step info 10 system
-  step ceilings 30 "${bench[@]}" --json "$out/ceilings.json" ceilings
+  step ceilings 40 measure ceilings ceilings
   step parity-kernels 90 on_gpu "$here/bin/test_ptx" --no-intro
   step parity-program 60 "$here/bin/test_cli" -tc="every device*" --no-intro
   step memcheck 50 sanitizer memcheck
@@ -155,7 +163,9 @@ run() {
   step certify 40 certify all "$device" $images $draws
   step certify-processor 60 compare_with_processor
   step certify-emulated 60 compare_with_emulated
-  step bench 120 "${bench[@]}" --json "$out/bench.json"
+  step networks 120 measure networks draws training
+  step convolutions 60 measure convolutions convolutions
+  step kernels 60 measure kernels kernels
   step pytorch 90 pytorch
   step profile 60 profile
 

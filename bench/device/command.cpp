@@ -29,7 +29,7 @@ const std::vector<Part> parts = {
     {"training", "training steps", training_on_device}};
 
 struct Arguments {
-  std::string device = "cuda", run;
+  std::string device = "cuda", run, output;
   int samples = 15, repetitions = 1;
   bool json = false, list = false, quick = false;
   std::vector<std::string> chosen;
@@ -72,8 +72,9 @@ void describe(const Device& device, Report& report) {
                   megabytes(p.memory_bytes), megabytes(p.l2_bytes)));
 }
 
-int measure(const DeviceOptions& options, const std::vector<std::string>& chosen, bool json) {
-  Report report(json);
+int measure(const DeviceOptions& options, const Arguments& a) {
+  const std::vector<std::string>& chosen = a.chosen;
+  Report report(a.json);
   describe(options.device, report);
   Session session(options, report);
   for (const Part& part : parts) {
@@ -82,6 +83,7 @@ int measure(const DeviceOptions& options, const std::vector<std::string>& chosen
     if (options.device.kind == DeviceKind::emulated)
       report.note("emulated on the processor, smallest shapes: these times say nothing of a GPU");
     session.attempt(part.name, [&] { part.run(session); });
+    if (!a.output.empty()) report.save(a.output);
   }
   report.finish();
   return report.anything_failed() ? 1 : 0;
@@ -101,6 +103,7 @@ void add_device(CLI::App& program, const std::string& source_folder, int& status
       ->check(CLI::Range(3, 1000))
       ->capture_default_str();
   command->add_flag("--json", a->json, "Print one JSON object");
+  command->add_option("--output", a->output, "Also write the JSON object to this file, part by part");
   command->add_flag("--list", a->list, "Name the parts, and the kernel cases that --run takes");
   command->add_option("--run", a->run, "Only do the work of this kernel case, for a profiler");
   command->add_option("--repetitions", a->repetitions, "Of --run")
@@ -121,7 +124,7 @@ void add_device(CLI::App& program, const std::string& source_folder, int& status
                                    source_folder};
     if (a->list) return list_everything(options);
     if (!a->run.empty()) return run_case(options, a->run, a->repetitions);
-    status = measure(options, a->chosen, a->json);
+    status = measure(options, *a);
   });
 }
 
