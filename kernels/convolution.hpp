@@ -55,7 +55,7 @@ void conv2d_backward_data(const Stream& stream, const Conv2dShape& shape, Precis
 void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, Precision precision,
                             const float* x, const float* dy, float* dweight);
 
-/// What becomes of the sums of a prepared convolution before they are written:
+/// The epilogue of a prepared convolution, applied to its sums before they are written:
 ///
 ///   y[n, p, q, o] = activation(scale[o] * sum + shift[o] + residual[n, p, q, o])
 ///

@@ -49,8 +49,8 @@ struct MultiDrawParams {
 ///
 /// A draw with a logit that is not finite adds nothing; *bad_row, no_bad_row before, becomes the
 /// lowest such row, where row i * draws + (d - first_draw) is draw d of image i. Throws an Error
-/// for noise that add_noise refuses, draws whose numbers do not fit 32 bits, prefixes that lie
-/// crooked, and more than 65535 images.
+/// for noise that add_noise refuses, draws whose numbers do not fit 32 bits, prefixes that
+/// are not aligned, and more than 65535 images.
 class MultiDraw {
  public:
   virtual ~MultiDraw() = default;

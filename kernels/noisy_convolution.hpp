@@ -29,7 +29,7 @@ struct NoisyScaling {
 /// out_c] and x, where not null, which gets what the convolution takes, [batch, in_h, in_w, in_c].
 /// All in device memory, aligned to 16 bytes, none of them overlapping. Runs follow each other in
 /// the stream that this was prepared for, which outlives it; a run returns before the work is done,
-/// and throws an Error for noise that add_noise refuses and arrays that lie crooked.
+/// and throws an Error for noise that add_noise refuses and arrays that are not aligned.
 class NoisyConv2d {
  public:
   virtual ~NoisyConv2d() = default;

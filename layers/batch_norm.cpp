@@ -6,9 +6,10 @@
 namespace pixeldp::layers {
 namespace {
 
-// What is saved: of a pass in training mode, or of one in inference mode.
+// What is saved: of a pass in training mode, or of one in inference mode, whose zeros no other pass
+// writes to.
 enum : std::size_t { mean, invstd, workspace, training_tensors };
-enum : std::size_t { scale, shift, zeros, inference_tensors };
+enum : std::size_t { scale, shift, zeros = training_tensors, inference_tensors };
 
 }  // namespace
 

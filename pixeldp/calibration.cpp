@@ -70,11 +70,16 @@ void Calibration::check() const {
     require(std::isfinite(bound) && bound >= 0.0, "construction bound", bound,
             "finite and not negative");
     require(positive(epsilon), "epsilon", epsilon, "finite and above 0");
-    if (mechanism == Mechanism::gaussian) {
-      require(epsilon <= 1.0, "epsilon", epsilon, "at most 1 for Gaussian noise");
-      require(delta > 0.0 && delta < 1.0, "delta", delta, "between 0 and 1 for Gaussian noise");
-    } else {
-      require(delta >= 0.0 && delta < 1.0, "delta", delta, "at least 0 and below 1");
+    switch (mechanism) {
+      case Mechanism::none:
+        break;
+      case Mechanism::gaussian:
+        require(epsilon <= 1.0, "epsilon", epsilon, "at most 1 for Gaussian noise");
+        require(delta > 0.0 && delta < 1.0, "delta", delta, "between 0 and 1 for Gaussian noise");
+        break;
+      case Mechanism::laplace:
+        require(delta >= 0.0 && delta < 1.0, "delta", delta, "at least 0 and below 1");
+        break;
     }
   }
   require(positive(noise_scale), "noise scale", noise_scale, "finite and above 0");
@@ -99,7 +104,13 @@ double noise_scale_for(Mechanism mechanism, double construction_bound, double ep
   if (!positive(sensitivity))
     fail_usage("sensitivity {} is out of range: it must be finite and above 0", sensitivity);
   const double laplace = sensitivity * construction_bound / epsilon;
-  if (mechanism == Mechanism::laplace) return float_above(laplace);
+  switch (mechanism) {
+    case Mechanism::none:  // refused above
+    case Mechanism::gaussian:
+      break;
+    case Mechanism::laplace:
+      return float_above(laplace);
+  }
   if (epsilon > 1.0)
     fail_usage("epsilon {} is out of range: the Gaussian mechanism needs at most 1", epsilon);
   if (!(delta > 0.0 && delta < 1.0))

@@ -11,11 +11,31 @@ namespace {
 
 kernels::RadiusRule radius_rule(CertificateKind kind, Mechanism mechanism) {
   using kernels::RadiusRule;
-  const bool exact = kind == CertificateKind::exact;
-  if (mechanism == Mechanism::laplace)
-    return exact ? RadiusRule::laplace_exact : RadiusRule::laplace;
-  if (exact) return RadiusRule::gaussian_exact;
-  return kind == CertificateKind::pixeldp ? RadiusRule::gaussian : RadiusRule::gaussian_grid;
+  switch (mechanism) {
+    case Mechanism::none:
+      break;
+    case Mechanism::gaussian:
+      switch (kind) {
+        case CertificateKind::exact:
+          return RadiusRule::gaussian_exact;
+        case CertificateKind::pixeldp:
+          return RadiusRule::gaussian;
+        case CertificateKind::pixeldp_grid:
+          return RadiusRule::gaussian_grid;
+      }
+      break;
+    case Mechanism::laplace:
+      switch (kind) {
+        case CertificateKind::exact:
+          return RadiusRule::laplace_exact;
+        case CertificateKind::pixeldp:
+        case CertificateKind::pixeldp_grid:  // the original's Laplace form has no grid
+          return RadiusRule::laplace;
+      }
+      break;
+  }
+  fail("no radius follows from the certificate {} and the mechanism {}", static_cast<int>(kind),
+       static_cast<int>(mechanism));
 }
 
 /// Noise scale / sensitivity: a denormal quotient is rounded down.

@@ -76,8 +76,6 @@ class CertificateLogWriter {
 
   /// What the certificates to append rest on.
   const CertificateLogHeader& header() const { return header_; }
-  /// Whether the log holds the image already.
-  bool contains(std::int64_t image) const { return images_.contains(image); }
   /// Writes the statistics that the log's score type keeps. Throws an Error when the record
   /// contradicts itself or the header, when its image is in the log already, and when the line
   /// could not be written (for example a full disk).

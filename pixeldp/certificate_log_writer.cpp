@@ -136,7 +136,7 @@ CertificateLogWriter CertificateLogWriter::resume(const std::filesystem::path& p
 }
 
 void CertificateLogWriter::append(const CertificateRecord& record) {
-  if (contains(record.image)) {
+  if (images_.contains(record.image)) {
     fail("{}: image {} is in the certificate log already", path_.string(), record.image);
   }
   write_line(certificate_line(header_, record));

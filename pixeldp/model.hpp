@@ -49,8 +49,8 @@ bool is_model(const SafetensorsFile& file);
 /// Atomically.
 void save_model(const std::filesystem::path& path, const Model& model);
 
-/// What becomes of damaged scales for int8 in a model's file: an Error, or, where they will be made
-/// anew, none.
+/// What is done about damaged scales for int8 in a model's file: an Error, or, where they will be
+/// made anew, none.
 enum class Scales { read, mend };
 
 /// Throws an Error that names the file and the tensor or metadata key that is missing or does not

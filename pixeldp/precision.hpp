@@ -34,7 +34,7 @@ std::string_view name(kernels::Precision precision);
 kernels::Precision parse_precision(std::string_view text);
 
 /// The one that was chosen, or the device's own: fp32 on processors, bf16 on all else. Throws an
-/// Error where the device has it not: few processors have bf16, other devices have bf16 only.
+/// Error where the device does not have it: few processors have bf16, other devices have bf16 only.
 kernels::Precision precision_on(const Device& device,
                                 std::optional<kernels::Precision> chosen = {});
 

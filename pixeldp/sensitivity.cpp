@@ -31,8 +31,15 @@ void check_weight(std::span<const float> weight, std::int64_t size) {
 std::size_t index_of(AttackNorm norm) { return static_cast<std::size_t>(norm); }
 
 std::size_t index_of(Mechanism mechanism) {
-  if (mechanism == Mechanism::none) fail("sensitivity: a layer without noise has none");
-  return mechanism == Mechanism::laplace ? one : two;
+  switch (mechanism) {
+    case Mechanism::none:
+      break;
+    case Mechanism::gaussian:
+      return two;
+    case Mechanism::laplace:
+      return one;
+  }
+  fail("sensitivity: a layer without noise has none");
 }
 
 // Sums of the absolute values, sums of the squares and largest value of a slice of the weight.

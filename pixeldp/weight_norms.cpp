@@ -39,8 +39,18 @@ void normalise(std::span<float> weight, const ConvGeometry& g, std::int64_t slic
 }  // namespace
 
 void normalise_columns(std::span<float> weight, const ConvGeometry& geometry, Mechanism mechanism) {
-  if (mechanism == Mechanism::none) fail("normalisation: a layer without noise needs none");
-  normalise(weight, geometry, geometry.in_c, mechanism == Mechanism::gaussian,
+  const auto by_2_norm = [&] {
+    switch (mechanism) {
+      case Mechanism::none:
+        break;
+      case Mechanism::gaussian:
+        return true;
+      case Mechanism::laplace:
+        return false;
+    }
+    fail("normalisation: a layer without noise needs none");
+  };
+  normalise(weight, geometry, geometry.in_c, by_2_norm(),
             [](std::int64_t, std::int64_t i) { return i; });
 }
 

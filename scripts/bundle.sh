@@ -4,6 +4,7 @@
 # with the glibc of the machine that builds it, or a newer one; make it on Debian 12 to need no more than 2.36.
 #
 #   scripts/bundle.sh [FILE.tar.xz]      (default: build/pixeldp-VERSION-linux-x86_64.tar.xz)
+#   scripts/bundle.sh FOLDER/            not packed, in a folder that is not there yet
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,10 +12,15 @@ cd "$(dirname "$0")/.."
 cmake --build build
 version=$(sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' build/CMakeCache.txt)
 name=pixeldp-$version-linux-x86_64
-file=$(realpath "${1:-build/$name.tar.xz}")
-stage=$(mktemp -d)
-trap 'rm -rf "$stage"' EXIT
-folder=$stage/$name
+if [[ ${1:-} == */ ]]; then
+  file='' folder=$(realpath -m "$1")
+  [ ! -e "$folder" ] || { echo "error: $folder is there already" >&2; exit 1; }
+else
+  file=$(realpath -m "${1:-build/$name.tar.xz}")
+  stage=$(mktemp -d)
+  trap 'rm -rf "$stage"' EXIT
+  folder=$stage/$name
+fi
 
 cmake --install build --component bundle --prefix "$folder" --strip >/dev/null
 cp -r configs README.md LICENSE "$folder"
@@ -34,6 +40,7 @@ done
 
 # The newest version of glibc that anything in the bundle asks for.
 needed=$(objdump -T "$folder"/bin/* "$folder"/lib/* | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -n 1)
+[ -n "$file" ] || { echo "$folder: needs glibc ${needed#GLIBC_}"; exit 0; }
 tar -C "$stage" --owner=0 --group=0 --sort=name -cJf "$file.part" "$name"
 mv "$file.part" "$file"
 echo "$file: $(du -h --apparent-size "$file" | cut -f1), needs glibc ${needed#GLIBC_}"

@@ -13,7 +13,7 @@ struct Augmentation {
   bool mirror = false;
 };
 
-/// What becomes of one image: output pixel (row, column) is input pixel (row + down, column +
+/// How one image is placed: output pixel (row, column) is input pixel (row + down, column +
 /// right), black outside the image, and then mirrored or not.
 struct Placement {
   std::int64_t down = 0, right = 0;

@@ -154,10 +154,13 @@ void add_noise_of(const NoiseParams& params, const NoiseSpan& span) {
 
 template <class V>
 void add_noise(const NoiseParams& params, const NoiseSpan& span) {
-  if (params.distribution == NoiseDistribution::gaussian)
-    add_noise_of<V, GaussianTransform>(params, span);
-  else
-    add_noise_of<V, LaplaceTransform>(params, span);
+  switch (params.distribution) {
+    case NoiseDistribution::none:  // which never comes here
+    case NoiseDistribution::gaussian:
+      return add_noise_of<V, GaussianTransform>(params, span);
+    case NoiseDistribution::laplace:
+      return add_noise_of<V, LaplaceTransform>(params, span);
+  }
 }
 
 }  // namespace pixeldp::kernels::cpu

@@ -173,14 +173,14 @@ void Product::run(std::int64_t rows, const void* x, const ProductResult& result,
                      .weight = weight_.data(),
                      .groups = groups_,
                      .start = start_.data(),
-                     .finish = {.outputs = row_.out_c,
-                                .scale = scale_.data(),
-                                .shift = shift_.data(),
-                                .slope = result.activation.slope,
-                                .residual = result.residual,
-                                .to = result.kind,
-                                .target = result.target}};
-  ProductFinish& finish = sweep.finish;
+                     .epilogue = {.outputs = row_.out_c,
+                                  .scale = scale_.data(),
+                                  .shift = shift_.data(),
+                                  .slope = result.activation.slope,
+                                  .residual = result.residual,
+                                  .to = result.kind,
+                                  .target = result.target}};
+  ProductEpilogue& epilogue = sweep.epilogue;
   for (std::int64_t first = 0; first < rows; first += images_) {
     const std::int64_t count = std::min(images_, rows - first);
     const auto* const from = static_cast<const std::byte*>(x) + first * row_bytes;
@@ -192,11 +192,11 @@ void Product::run(std::int64_t rows, const void* x, const ProductResult& result,
     sweep.count = count * row_.out_h() * row_.out_w();
     sweep_(sweep);
     const std::int64_t made = count * outputs;
-    if (finish.residual)
-      finish.residual = static_cast<const std::byte*>(finish.residual) + made * real_bytes;
-    if (finish.target.real)
-      finish.target.real = static_cast<std::byte*>(finish.target.real) + made * real_bytes;
-    if (finish.target.bytes) finish.target.bytes += made;
+    if (epilogue.residual)
+      epilogue.residual = static_cast<const std::byte*>(epilogue.residual) + made * real_bytes;
+    if (epilogue.target.real)
+      epilogue.target.real = static_cast<std::byte*>(epilogue.target.real) + made * real_bytes;
+    if (epilogue.target.bytes) epilogue.target.bytes += made;
   }
 }
 

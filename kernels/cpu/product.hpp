@@ -12,7 +12,7 @@
 
 namespace pixeldp::kernels::cpu {
 
-/// What becomes of the sums of a Product, and where they go (ProductFinish tells the formula).
+/// The epilogue of a Product, and where its results go (ProductEpilogue tells the formula).
 struct ProductResult {
   Activation activation = Activation::identity();
   Real kind = Real::fp32;          ///< of target and residual

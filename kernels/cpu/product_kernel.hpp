@@ -63,9 +63,9 @@ template <class V>
 }
 
 template <class V, bool real, bool bytes, class To, class Sum>
-[[gnu::always_inline]] inline void finish_outputs(const ProductFinish& f, std::int64_t first,
-                                                  std::int64_t at, std::int64_t count,
-                                                  const Sum* sums) {
+[[gnu::always_inline]] inline void write_outputs(const ProductEpilogue& f, std::int64_t first,
+                                                 std::int64_t at, std::int64_t count,
+                                                 const Sum* sums) {
   To* const to = real ? static_cast<To*>(f.target.real) + at : nullptr;
   std::uint8_t* const byte = bytes ? f.target.bytes + at : nullptr;
   const float* const scale = f.scale + first;
@@ -91,17 +91,17 @@ template <class V, bool real, bool bytes, class To, class Sum>
 
 /// `live` positions from `position` on, the groups' outputs from `first` on.
 template <class V, int groups, bool real, bool bytes, class To, class Sum>
-[[gnu::always_inline]] inline void finish_tile(const ProductFinish& f, std::int64_t position,
-                                               std::int64_t live, std::int64_t first,
-                                               const Sum* sums) {
+[[gnu::always_inline]] inline void write_tile(const ProductEpilogue& f, std::int64_t position,
+                                              std::int64_t live, std::int64_t first,
+                                              const Sum* sums) {
   constexpr std::int64_t width = groups * group_outputs;
   const std::int64_t left = f.outputs - first;
   for (std::int64_t p = 0; p < live; ++p) {
     const std::int64_t at = (position + p) * f.outputs + first;
     if (left >= width)
-      finish_outputs<V, real, bytes, To>(f, first, at, width, sums + p * width);
+      write_outputs<V, real, bytes, To>(f, first, at, width, sums + p * width);
     else
-      finish_outputs<V, real, bytes, To>(f, first, at, left, sums + p * width);
+      write_outputs<V, real, bytes, To>(f, first, at, left, sums + p * width);
   }
 }
 
@@ -222,11 +222,11 @@ void tile(const ProductSweep& s, std::int64_t position, std::int64_t group) {
     for (int v = 0; v < vectors; ++v)
       __builtin_memcpy(memory + (p * vectors + v) * V::lanes, &sums[p][v], sizeof(Sums));
   for_target(
-      s.finish.target, [&]<bool real, bool bytes>() __attribute__((always_inline)) {
-        if (s.finish.to == Real::fp32)
-          finish_tile<V, groups, real, bytes, float>(s.finish, position, live, first, memory);
+      s.epilogue.target, [&]<bool real, bool bytes>() __attribute__((always_inline)) {
+        if (s.epilogue.to == Real::fp32)
+          write_tile<V, groups, real, bytes, float>(s.epilogue, position, live, first, memory);
         else
-          finish_tile<V, groups, real, bytes, Half>(s.finish, position, live, first, memory);
+          write_tile<V, groups, real, bytes, Half>(s.epilogue, position, live, first, memory);
       });
 }
 

@@ -10,9 +10,9 @@ namespace pixeldp::kernels::cpu {
 /// so many, the last one filled up: 32-bit sums of one group are 64 bytes.
 inline constexpr std::int64_t group_outputs = 16;
 
-/// What becomes of sums, and where they go: position p's outputs lie at p * outputs of target and
-/// residual.
-struct ProductFinish {
+/// The epilogue of a product, and where its results go: position p's outputs lie at p * outputs of
+/// target and residual.
+struct ProductEpilogue {
   std::int64_t outputs = 0;
   const float* scale = nullptr;  ///< of sums of integers; whole groups
   const float* shift = nullptr;  ///< whole groups
@@ -49,7 +49,7 @@ struct ProductSweep {
   std::int64_t groups = 0;
   /// int8: [first row, row past the last, output], whole groups, for all rows 0 ... `rows`.
   const std::int32_t* start = nullptr;
-  ProductFinish finish;
+  ProductEpilogue epilogue;
 };
 
 using SweepFunction = void (*)(const ProductSweep& sweep);

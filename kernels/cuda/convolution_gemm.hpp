@@ -19,7 +19,7 @@ namespace pixeldp::kernels {
 template <class Element>
 inline constexpr int chunk_of = 16 / sizeof(Element);
 
-/// What becomes of a sum before it is written:
+/// What is done to a sum before it is written:
 ///
 ///   y = activation(fma(sum, scale[o], shift[o]) + residual)
 ///

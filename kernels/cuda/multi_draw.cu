@@ -494,10 +494,13 @@ class PackedMultiDraw : public MultiDraw {
     const auto counts = [](std::uint64_t* values) { return reinterpret_cast<Count*>(values); };
     const Totals totals = {{counts(votes), counts(sums), counts(squares)}, counts(bad_row)};
     // Without noise any transform does: scale 0 leaves the prefix as it is, up to the sign of zero.
-    if (params.noise.distribution == NoiseDistribution::laplace)
-      start<LaplaceTransform>(grid, work, weights, totals);
-    else
-      start<GaussianTransform>(grid, work, weights, totals);
+    switch (params.noise.distribution) {
+      case NoiseDistribution::none:
+      case NoiseDistribution::gaussian:
+        return start<GaussianTransform>(grid, work, weights, totals);
+      case NoiseDistribution::laplace:
+        return start<LaplaceTransform>(grid, work, weights, totals);
+    }
   }
 
  private:

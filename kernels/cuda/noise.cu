@@ -105,12 +105,15 @@ void add_noise(void* stream, const NoiseParams& params, const NoiseRow* rows,
   if (row_count == 0 || elements == 0) return;
   const NoiseGrid grid = NoiseGrid::plan(row_count, elements, prefix, y);
   const Request request = {stream, params, grid, rows, row_count, elements, prefix, y};
-  if (params.scale == 0.0f || params.distribution == NoiseDistribution::none)
-    request.run<NoNoise>();
-  else if (params.distribution == NoiseDistribution::gaussian)
-    request.run<GaussianTransform>();
-  else
-    request.run<LaplaceTransform>();
+  if (params.scale == 0.0f) return request.run<NoNoise>();
+  switch (params.distribution) {
+    case NoiseDistribution::none:
+      return request.run<NoNoise>();
+    case NoiseDistribution::gaussian:
+      return request.run<GaussianTransform>();
+    case NoiseDistribution::laplace:
+      return request.run<LaplaceTransform>();
+  }
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -159,7 +159,7 @@ struct Products {
 #pragma unroll
         for (int step = 0; step < S::steps; ++step) {
           const Piece now[n] = {pieces[0], pieces[1]};
-          // Packed are [r, step, s]; the order of the sum is (r, s, step), conv2d_bf16's.
+          // Packed are [r, step, s]; the order of the sum is (r, s, step), conv2d_gemm's.
           const bool last = s + 1 == S::kernel && step + 1 == S::steps;
           const int to = last                  ? (r + 1) * S::steps * S::kernel
                          : step + 1 < S::steps ? (r * S::steps + step + 1) * S::kernel + s
@@ -179,7 +179,7 @@ struct Products {
   }
 };
 
-/// What becomes of 16 channels. Even lanes give their neighbours what they have of the second eight
+/// The epilogue of 16 channels. Even lanes give their neighbours what they have of the second eight
 /// channels, and get what those have of the first: then everybody has four channels in a row.
 struct Ending {
   int channel, column;  // of this lane's four channels, and of its first pixel
@@ -281,10 +281,13 @@ struct Request {
   template <class S>
   void run() const {
     // Without noise any transform does: scale 0 leaves the prefix as it is, up to the sign of zero.
-    if (input.noise.distribution == NoiseDistribution::laplace)
-      run<S, LaplaceTransform>();
-    else
-      run<S, GaussianTransform>();
+    switch (input.noise.distribution) {
+      case NoiseDistribution::none:
+      case NoiseDistribution::gaussian:
+        return run<S, GaussianTransform>();
+      case NoiseDistribution::laplace:
+        return run<S, LaplaceTransform>();
+    }
   }
   template <int in_c>
   void run(std::int64_t kernel) const {

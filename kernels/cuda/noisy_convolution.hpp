@@ -47,7 +47,7 @@ struct NoisyConvPlan {
 // aligned to 16 bytes; scale and shift of the input of any alignment. `stream` is a cudaStream_t
 // (of the emulator in the second case). Returns before the work is done.
 //
-// A row depends on no other row. The sums have the order of conv2d_bf16, so that y has the bits of
+// A row depends on no other row. The sums have the order of conv2d_gemm, so that y has the bits of
 // add_noise and the layers after it, one by one.
 //
 // prepare_noisy_conv2d is kernels::prepare_noisy_conv2d with such a stream.

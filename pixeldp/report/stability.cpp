@@ -22,7 +22,13 @@ struct Privacy {
 Privacy privacy(const Calibration& calibration, double attack, double lower, double upper) {
   const double shift = calibration.sensitivity * attack / calibration.noise_scale;
   if (shift == 0) return {};
-  if (calibration.mechanism == Mechanism::laplace) return {shift, 0.0};
+  switch (calibration.mechanism) {
+    case Mechanism::none:  // has no certificates
+    case Mechanism::gaussian:
+      break;
+    case Mechanism::laplace:
+      return {shift, 0.0};
+  }
   constexpr int steps = 4000;
   Privacy best{1.0, 1.0};
   for (int i = 1; i <= steps; ++i) {
@@ -39,7 +45,13 @@ Privacy privacy(const Calibration& calibration, double attack, double lower, dou
 
 /// The least expected score under an attack that shifts the noise by `shift` of its scales.
 double exact_lowest(Mechanism mechanism, double shift, double p) {
-  if (mechanism == Mechanism::gaussian) return normal_cdf(normal_quantile_lower(p) - shift);
+  switch (mechanism) {
+    case Mechanism::none:  // has no certificates
+    case Mechanism::gaussian:
+      return normal_cdf(normal_quantile_lower(p) - shift);
+    case Mechanism::laplace:
+      break;
+  }
   if (p < 0.5) return std::exp(-shift) * p;
   const double right = 1 - std::exp(shift) * (1 - p);
   return right >= 0.5 ? right : std::exp(-shift) / (4 * (1 - p));

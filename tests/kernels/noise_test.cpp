@@ -382,6 +382,8 @@ TEST_CASE("impossible requests are refused") {
   CHECK_THROWS_AS(call(infinity, 0, 0), Error);
   CHECK_THROWS_AS(call(1.0f, -1, 1), Error);
   CHECK_THROWS_AS(call(1.0f, 1, -1), Error);
+  const auto unknown = params_of(static_cast<NoiseDistribution>(7), 1.0f);
+  CHECK_THROWS_AS(add_noise(Stream(), unknown, &row, 1, 1, &x, &x), Error);
   CHECK_THROWS_AS(call(1.0f, 0, (std::int64_t{4} << 32) + 1), Error);
   CHECK_NOTHROW(call(1.0f, 0, std::int64_t{4} << 32));
 }

@@ -295,6 +295,27 @@ TEST_CASE("the gradient in the image does not depend on whether parameters have 
   CHECK((moved(1e-3) - moved(-1e-3)) / 2e-3 == doctest::Approx(norm).epsilon(0.01));
 }
 
+TEST_CASE("a pass in inference mode after one in training mode has the gradients of a fresh one") {
+  const Stream stream;
+  for (const std::string& architecture : architectures) {
+    Network net = make_network(small_resnet_spec(architecture), 3);
+    unsettle_normalisations(net);
+    const Tensor images = random_images({2, 8, 8, 3}, 4), c = random_images({2, 10}, 5);
+    const auto rows = plain_rows(2);
+    const NoiseDraws draws{.tag = StreamTag::training, .rows = rows};
+    TrainingPass used(net), fresh(net);
+    Tensor ignored, after, expected;
+    used.forward(stream, Mode::training, images, draws);
+    used.backward(stream, images, c, &ignored);
+    used.forward(stream, Mode::inference, images, draws);
+    used.backward(stream, images, c, &after);
+    fresh.forward(stream, Mode::inference, images, draws);
+    fresh.backward(stream, images, c, &expected);
+    CHECK(copy(after) == copy(expected));
+    CHECK(copy(after) != copy(ignored));
+  }
+}
+
 TEST_CASE("the emulated device prepares the same networks, up to rounding to bf16") {
   const Stream emulated(Device::parse("emulated"));
   for (const std::string& architecture : architectures) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <limits>
 #include <random>
+#include <set>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -98,8 +99,6 @@ TEST_CASE("A log reads back as it was written") {
     CertificateRecord record = argmax_record(7, 0.1 + 0.2);
     record.statistics.sums = {1, 2, 3};  // not part of an argmax log
     writer.append(record);
-    CHECK(writer.contains(7));
-    CHECK_FALSE(writer.contains(8));
     const CertificateLog log = parse_certificate_log(read(path), "log");
     CHECK(log.header.difference(argmax_header()) == "");
     REQUIRE(log.records.size() == 1);
@@ -192,14 +191,17 @@ TEST_CASE("A log that was cut anywhere keeps its complete lines and can be conti
     const auto lines = static_cast<std::size_t>(
         std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(length), '\n'));
     write(path, text.substr(0, length));
+    std::set<std::int64_t> there;
     if (lines == 0) {
       CHECK_THROWS_AS(read_certificate_log(path), Error);
     } else {
-      CHECK(read_certificate_log(path).records.size() == lines - 1);
+      for (const CertificateRecord& record : read_certificate_log(path).records)
+        there.insert(record.image);
+      CHECK(there.size() == lines - 1);
     }
     CertificateLogWriter writer = CertificateLogWriter::resume(path, header);
     for (const std::int64_t image : {0, 1, 5}) {
-      if (!writer.contains(image)) writer.append(argmax_record(image));
+      if (!there.contains(image)) writer.append(argmax_record(image));
     }
     CHECK(read(path) == text);
   }
