@@ -215,7 +215,8 @@ def device_line(what, part, way, device, samples, make):
     line = {"part": part, "what": f"{what}, PyTorch {way}", "name": what, "invalid": ""}
     try:
         torch.manual_seed(1)
-        torch.compiler.reset()
+        if way == "compiled":
+            torch.compiler.reset()
         run = make(way)
         for _ in range(3):
             run()
