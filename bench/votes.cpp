@@ -49,7 +49,8 @@ void compare_votes(const std::string& log, const std::string& other, bool json) 
     return;
   }
   fmt::print(
-      "{} of {} votes differ ({:.2g} %), in {} of {} images; {} predictions differ; radii differ by "
+      "{} of {} votes differ ({:.2g} %), in {} of {} images; {} predictions differ; radii differ "
+      "by "
       "up to {:.3g}\n",
       d.votes, d.draws, 100.0 * static_cast<double>(d.votes) / static_cast<double>(d.draws),
       d.differing, d.images, d.predictions, d.radius);

@@ -103,7 +103,8 @@ void add_device(CLI::App& program, const std::string& source_folder, int& status
       ->check(CLI::Range(3, 1000))
       ->capture_default_str();
   command->add_flag("--json", a->json, "Print one JSON object");
-  command->add_option("--output", a->output, "Also write the JSON object to this file, part by part");
+  command->add_option("--output", a->output,
+                      "Also write the JSON object to this file, part by part");
   command->add_flag("--list", a->list, "Name the parts, and the kernel cases that --run takes");
   command->add_option("--run", a->run, "Only do the work of this kernel case, for a profiler");
   command->add_option("--repetitions", a->repetitions, "Of --run")
