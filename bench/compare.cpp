@@ -51,6 +51,11 @@ json report_of(const std::string& path) {
   }
 }
 
+std::string machine_of(const json& report) {
+  if (report.contains("device")) return report["device"].value("model", "?");
+  return report.value("processor", "?");
+}
+
 json as_json(const Comparison& found) {
   json lines = json::array();
   for (const ComparedLine& line : found.lines)
@@ -61,7 +66,10 @@ json as_json(const Comparison& found) {
                      {"after", line.after},
                      {"change", name(line.change)},
                      {"why", line.why}});
-  return {{"lines", lines}, {"only_before", found.only_before}, {"only_after", found.only_after}};
+  return {{"lines", lines},
+          {"only_before", found.only_before},
+          {"only_after", found.only_after},
+          {"failed", found.failed}};
 }
 
 void print(const Comparison& found) {
@@ -77,6 +85,7 @@ void print(const Comparison& found) {
   }
   for (const std::string& line : found.only_before) fmt::print("only in the old file: {}\n", line);
   for (const std::string& line : found.only_after) fmt::print("only in the new file: {}\n", line);
+  for (const std::string& line : found.failed) fmt::print("FAILED in the new file: {}\n", line);
   for (const Change change : {Change::faster, Change::slower, Change::same, Change::ambiguous})
     fmt::print("{}{} {}", change == Change::faster ? "\n" : ", ",
                counts[static_cast<std::size_t>(change)], name(change));
@@ -135,6 +144,10 @@ Comparison compare(const json& before, const json& after) {
   }
   for (const Key& key : new_lines.order)
     if (!old_lines.by_key.contains(key)) found.only_after.push_back(text(key));
+  for (const json& line : after.value("failed", json::array()))
+    found.failed.push_back(fmt::format("{}: {}: {}", line.at("part").get<std::string>(),
+                                       line.at("what").get<std::string>(),
+                                       line.at("error").get<std::string>()));
   return found;
 }
 
@@ -146,11 +159,14 @@ int compare_files(const std::string& before, const std::string& after, bool json
   } catch (const json::exception& error) {
     fail("{} and {}: not both are what bench --json printed: {}", before, after, error.what());
   }
+  if (found.lines.empty()) fail("{} and {} have no line in common", before, after);
   if (json_wanted)
     fmt::print("{}\n", as_json(found).dump());
   else
     print(found);
-  return found.slower() ? 1 : 0;
+  if (const std::string was = machine_of(old_report), is = machine_of(new_report); was != is)
+    fmt::print(stderr, "bench: these are different machines: {} and {}\n", was, is);
+  return found.slower() || !found.failed.empty() ? 1 : 0;
 }
 
 }  // namespace pixeldp::bench

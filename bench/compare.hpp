@@ -33,6 +33,7 @@ struct ComparedLine {
 struct Comparison {
   std::vector<ComparedLine> lines = {};
   std::vector<std::string> only_before = {}, only_after = {};
+  std::vector<std::string> failed = {};  ///< lines that failed in the new report
 
   bool slower() const;
 };
@@ -42,7 +43,8 @@ struct Comparison {
 Comparison compare(const nlohmann::json& before, const nlohmann::json& after);
 
 /// Prints what `bench compare` says of two files, as a table or as one JSON object. Returns its
-/// exit status: 1 where a line is slower. Throws an Error for files that are no reports.
+/// exit status: 1 where a line is slower, or failed in the new report. Throws an Error for files
+/// that are no reports.
 int compare_files(const std::string& before, const std::string& after, bool json);
 
 }  // namespace pixeldp::bench

@@ -264,8 +264,8 @@ def measure_device(o):
     if not o.json:
         print(f"PyTorch {torch.__version__} on {name}; the ratio is that of bench device to it")
     lines = []
-    for part, what, make in device_works(o.device, o.quick):
-        for way in ("eager", "compiled"):
+    for way in ("eager", "compiled"):  # compiling takes long: what needs none comes first
+        for part, what, make in device_works(o.device, o.quick):
             line = device_line(what, part, way, o.device, o.repetitions, make)
             if "rate" in line and what in ours:
                 line |= {"bench_device": ours[what], "ratio": ours[what] / line["rate"]}
@@ -274,10 +274,12 @@ def measure_device(o):
                 result = f"{line['rate']:12.1f} {line['unit']}" if "rate" in line else "FAILED: " + line["failed"]
                 ratio = f"  {line['ratio']:6.2f}" if "ratio" in line else ""
                 print(f"{line['what']:<62} {result}{ratio}", flush=True)
+    failed = [line for line in lines if "failed" in line]
     if o.json:
         print(json.dumps({"device": name, "torch": torch.__version__,
-                          "lines": [line for line in lines if "rate" in line],
-                          "failed": [line for line in lines if "failed" in line]}))
+                          "lines": [line for line in lines if "rate" in line], "failed": failed}))
+    if failed:
+        sys.exit(1)
 
 
 def main():

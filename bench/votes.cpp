@@ -12,6 +12,10 @@
 namespace pixeldp::bench {
 
 VoteDifference difference(const CertificateLog& log, const CertificateLog& other) {
+  CertificateLogHeader header = other.header;
+  header.precision = log.header.precision;
+  if (const std::string differences = log.header.difference(header); !differences.empty())
+    fail("the logs are not of the same draws:\n{}", differences);
   std::map<std::int64_t, const CertificateRecord*> others;
   for (const CertificateRecord& record : other.records) others[record.image] = &record;
   VoteDifference found;
@@ -33,6 +37,7 @@ VoteDifference difference(const CertificateLog& log, const CertificateLog& other
     found.radius = std::max(found.radius, std::abs(a.radius - b.radius));
   }
   if (found.images == 0) fail("the logs have no image in common");
+  found.only_one = std::ssize(log.records) + std::ssize(other.records) - 2 * found.images;
   return found;
 }
 
@@ -40,6 +45,7 @@ void compare_votes(const std::string& log, const std::string& other, bool json) 
   const VoteDifference d = difference(read_certificate_log(log), read_certificate_log(other));
   if (json) {
     const nlohmann::json report = {{"images", d.images},
+                                   {"images_in_one_log_only", d.only_one},
                                    {"draws", d.draws},
                                    {"votes_that_differ", d.votes},
                                    {"images_that_differ", d.differing},
@@ -48,6 +54,7 @@ void compare_votes(const std::string& log, const std::string& other, bool json) 
     fmt::print("{}\n", report.dump());
     return;
   }
+  if (d.only_one > 0) fmt::print("{} images are in one of the logs only\n", d.only_one);
   fmt::print(
       "{} of {} votes differ ({:.2g} %), in {} of {} images; {} predictions differ; radii differ "
       "by "

@@ -11,6 +11,7 @@ namespace pixeldp::bench {
 /// precisions.
 struct VoteDifference {
   std::int64_t images = 0;       ///< in both logs
+  std::int64_t only_one = 0;     ///< in one of them
   std::uint64_t draws = 0;       ///< of all of them
   std::uint64_t votes = 0;       ///< draws that voted otherwise, at the least
   std::int64_t differing = 0;    ///< images whose votes differ
@@ -18,7 +19,8 @@ struct VoteDifference {
   double radius = 0.0;           ///< the most that a radius differs
 };
 
-/// Throws an Error for logs without votes, of different draws, or without a common image.
+/// Throws an Error for logs without votes, whose headers differ in more than the precision, or
+/// without a common image.
 VoteDifference difference(const CertificateLog& log, const CertificateLog& other);
 
 /// Prints the difference of two files.

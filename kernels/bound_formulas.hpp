@@ -121,9 +121,17 @@ struct ScoreInterval {
 /// Both sides of a bound by the mean, that is any but Clopper-Pearson.
 PIXELDP_HOST_DEVICE inline ScoreInterval mean_bounds(MeanBound bound, const MeanAndVariance& m,
                                                      std::uint64_t draws, double failure) {
-  const double half_width = bound == MeanBound::hoeffding
-                                ? hoeffding_half_width(draws, failure)
-                                : empirical_bernstein_half_width(draws, m.variance, failure);
+  double half_width = 1.0;  // which says nothing
+  switch (bound) {
+    case MeanBound::hoeffding:
+      half_width = hoeffding_half_width(draws, failure);
+      break;
+    case MeanBound::empirical_bernstein:
+      half_width = empirical_bernstein_half_width(draws, m.variance, failure);
+      break;
+    case MeanBound::clopper_pearson:
+      break;
+  }
   return {std::max(0.0, m.mean_low - half_width - bound_ulps),
           std::min(1.0, m.mean_high + half_width + bound_ulps)};
 }

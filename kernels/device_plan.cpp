@@ -33,7 +33,9 @@ std::unique_ptr<DevicePlan> prepare_device_plan(const Stream& stream, const Infe
     };
     weights.push_back({upload(step.weight), upload(step.scale), upload(step.shift)});
   }
-  return prepare_device_plan(stream, plan, weights, std::move(schedule));
+  auto prepared = prepare_device_plan(stream, plan, weights, std::move(schedule));
+  stream.synchronize();  // the weights are packed: what was uploaded may go
+  return prepared;
 }
 
 std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const NetworkPlan& network) {
@@ -41,7 +43,7 @@ std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const Networ
   if (steps.size() != 2 || steps[0].kind != Kind::convolution || steps[1].kind != Kind::dense)
     return nullptr;
   const InferenceStep &conv = steps[0], &dense = steps[1];
-  if (conv.has_residual() || !conv.scale.empty() || !conv.shift.empty() ||
+  if (conv.has_residual() || !conv.scale.empty() || !conv.shift.empty() || dense.input() != 1 ||
       conv.activation != Activation::relu() || dense.activation != Activation::relu())
     return nullptr;
   const MultiDrawNetwork shape{

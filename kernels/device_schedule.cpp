@@ -42,8 +42,10 @@ class Scheduler {
       const bool scales = steps[0].kind == Kind::scaling && steps[0].input() == 0;
       const int read = scales ? 1 : 0;
       for (std::size_t i = scales ? 1 : 0; i < steps.size(); ++i) {
-        if (steps[i].kind != Kind::convolution || steps[i].input() != read ||
-            steps[i].has_residual() || !NoisyConvPlan::supports(steps[i].convolution))
+        // The kernel writes bf16, and results are in fp32.
+        if (steps[i].kind != Kind::convolution || steps[i].input() != read || made_last(i) ||
+            steps[i].has_residual() || !NoisyConvPlan::supports(steps[i].convolution) ||
+            (scales && steps[0].outputs != steps[i].convolution.in_c))
           continue;
         DeviceSchedule::Launch fused{.step = i, .noise = true};
         if (scales) fused.before = 0, done_[0] = true;
@@ -103,6 +105,9 @@ class Scheduler {
           break;
         case Kind::shortcut:
           made.bf16 = s_.values[static_cast<std::size_t>(step.input())].bf16;
+          if (made.bf16 && !fills_chunks(step.outputs))
+            fail("layer {}: devices make {} channels of values in bf16 only by eights", step.name,
+                 step.outputs);
           break;
         case Kind::addition:
           made.bf16 = s_.values[static_cast<std::size_t>(step.input())].bf16;
@@ -157,9 +162,16 @@ DeviceSchedule DeviceSchedule::make(const InferencePlan& plan, std::int64_t rows
                                     Precision precision, bool noisy, Fusion fusion) {
   if (precision != Precision::fp32 && precision != Precision::bf16)
     fail("devices calculate plans in fp32 or bf16");
+  if (plan.steps.empty() && !noisy) fail("a plan without steps and without noise makes nothing");
   DeviceSchedule schedule{.rows = rows, .precision = precision, .noisy = noisy};
   Scheduler(plan, schedule, fusion);
   return schedule;
+}
+
+void DeviceSchedule::check_run(bool with_draws) const {
+  if (with_draws == noisy) return;
+  if (noisy) fail("a plan that follows the noise takes draws");
+  fail("a plan that does not follow the noise takes no draws");
 }
 
 std::int64_t DeviceSchedule::bytes_per_row(const InferencePlan& plan) const {

@@ -15,8 +15,9 @@ enum class Fusion { allowed, none };
 /// precision each value lies in memory, and where. It follows from the arguments alone.
 ///
 /// With Precision::bf16 operands of products are in bf16, and so is what lies between launches,
-/// sums of residual units included; sums within a launch are in fp32. What a plan reads, and its
-/// result, are in fp32. With Precision::fp32 everything is.
+/// sums of residual units included, where its channels come by eights; sums within a launch are in
+/// fp32. What a plan reads, means over pixels, and the result are in fp32. With Precision::fp32
+/// everything is.
 struct DeviceSchedule {
   struct Value {
     std::int64_t size = 0;  ///< elements of a row
@@ -29,10 +30,10 @@ struct DeviceSchedule {
   struct Launch {
     /// Of the plan; none: the noise by itself.
     std::optional<std::size_t> step = {};
-    /// The noise, and perhaps a scaling of it, made inside a convolution.
+    /// The noise by itself, or made inside a convolution, perhaps with a scaling of it.
     bool noise = false;
     std::optional<std::size_t> before = {};
-    /// A scaling that alone or among others reads what a convolution makes, made in its epilogue.
+    /// A scaling that alone or among others reads what a product makes, made in its epilogue.
     std::optional<std::size_t> after = {};
   };
 
@@ -47,6 +48,9 @@ struct DeviceSchedule {
   /// precisions that devices have not.
   static DeviceSchedule make(const InferencePlan& plan, std::int64_t rows, Precision precision,
                              bool noisy = false, Fusion fusion = Fusion::allowed);
+
+  /// Throws an Error for a run with draws of a plan that takes none, or without of one that does.
+  void check_run(bool with_draws) const;
 
   /// What the launches read and write of values, per row, each as often as a launch touches it; not
   /// the weights, and not the prefix, which rows share.

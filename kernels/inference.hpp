@@ -36,8 +36,10 @@ struct InferenceStep {
   Activation activation = {};         ///< of the first four, and of noise
   Conv2dShape convolution = {};       ///< of a convolution
   ShortcutShape shortcut_shape = {};  ///< of a shortcut
-  std::int64_t outputs = 0;           ///< of a dense layer; for others the last axis
-  std::vector<float> weight = {}, scale = {}, shift = {};  ///< empty scale: 1, empty shift: 0
+  /// Of a dense layer, and the channels of all that knows such; else all values of a row.
+  std::int64_t outputs = 0;
+  /// Of a scaling both scale and shift; of a product perhaps both, or a shift. Empty: 1 and 0.
+  std::vector<float> weight = {}, scale = {}, shift = {};
   NoiseDistribution distribution = NoiseDistribution::none;
   float noise_scale = 0.0f;
 

@@ -23,6 +23,7 @@ int InferencePlan::add(InferenceStep step) {
       out = c.out_h() * c.out_w() * c.out_c;
       break;
     case Kind::dense:
+      if (step.outputs < 1) fail("step {} of a plan makes no value", step.name);
       expected = static_cast<std::int64_t>(step.weight.size()) / step.outputs;
       out = step.outputs;
       break;
@@ -46,6 +47,18 @@ int InferencePlan::add(InferenceStep step) {
   const bool by_channel = step.kind == Kind::pool || step.kind == Kind::scaling;
   if (by_channel && (step.outputs < 1 || in % step.outputs != 0))
     fail("step {} of a plan takes {} channels, not rows of {} values", step.name, step.outputs, in);
+  // Of scale and shift a product may have none, and none or the latter alone.
+  const bool scales = step.kind == Kind::scaling;
+  const auto fits = [&](const std::vector<float>& values, bool must) {
+    return std::ssize(values) == step.outputs || (values.empty() && !must);
+  };
+  if ((scales || step.multiplies()) &&
+      (!fits(step.scale, scales) || !fits(step.shift, scales || !step.scale.empty())))
+    fail("step {} of a plan has {} outputs, but {} scales and {} shifts", step.name, step.outputs,
+         step.scale.size(), step.shift.size());
+  if (step.kind == Kind::convolution && std::ssize(step.weight) != c.weight_size())
+    fail("step {} of a plan has {} weights, not {}", step.name, step.weight.size(),
+         c.weight_size());
   if (in != expected)
     fail("step {} of a plan takes rows of {} values, not {}", step.name, expected, in);
   if (step.has_residual() && sizes.at(static_cast<std::size_t>(step.residual())) != out)

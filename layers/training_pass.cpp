@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/error.hpp"
 #include "kernels/pooling.hpp"
 
 namespace pixeldp::layers {
@@ -40,8 +41,8 @@ std::vector<bool> TrainingPass::values_with_gradient(const Pass& pass, bool of_i
   return wanted;
 }
 
-/// Memory of that size that nobody uses.
-int TrainingPass::take(const Shape& shape, Device device) {
+/// Memory of that size that nobody uses. (The shape may be that of memory which moves here.)
+int TrainingPass::take(Shape shape, Device device) {
   auto found = std::ranges::find_if(memory_, [&](const Memory& m) {
     return m.users == 0 && m.tensor.size() == shape.size() && m.tensor.device() == device;
   });
@@ -90,6 +91,7 @@ void TrainingPass::backward(const Stream& stream, const Tensor& images, const Te
   const Pass pass{stream, mode_};
   const std::vector<bool> wanted = values_with_gradient(pass, dimages != nullptr);
   gradients_.assign(nodes.size() + 1, none);
+  for (Memory& memory : memory_) memory.users = 0;
   gradients_.back() = take(dlogits.shape(), stream.device());
   tensor(gradients_.back()).copy_from(stream, dlogits);
 
@@ -120,7 +122,10 @@ void TrainingPass::backward(const Stream& stream, const Tensor& images, const Te
       if (made[k] != none) contribute(stream, inputs[k], made[k]);
   }
   const int of_images = std::exchange(gradients_[0], none);
-  if (dimages) *dimages = tensor(of_images).to(stream, stream.device());
+  if (!dimages) return;
+  if (of_images == none) fail("the logits do not depend on the images");
+  dimages->resize(images.shape(), stream.device());
+  dimages->copy_from(stream, tensor(of_images));
   release(of_images);
 }
 

@@ -31,7 +31,7 @@ class TrainingPass {
 
   std::vector<const Tensor*> inputs_of(std::size_t node, const Tensor& images) const;
   std::vector<bool> values_with_gradient(const Pass& pass, bool of_images) const;
-  int take(const Shape& shape, Device device);
+  int take(Shape shape, Device device);
   void release(int memory);
   Tensor& tensor(int memory) { return memory_[static_cast<std::size_t>(memory)].tensor; }
   int own(const Stream& stream, int memory);

@@ -34,8 +34,10 @@ NormTable layer_norms(const Stream& stream, const layers::Layer& layer, const Sh
   if (const auto* normalise = dynamic_cast<const layers::Normalise*>(&layer))
     return scaled(identity_norms(input.row_size()), normalise->largest_scale(stream));
   if (dynamic_cast<const layers::Standardise*>(&layer)) return standardise_norms(input.row_size());
-  fail("the sensitivity of layer {} is not known: only convolutions may stand before the noise",
-       layer.name());
+  fail(
+      "the sensitivity of layer {} is not known: convolutions, and what is done to images, may "
+      "stand before the noise",
+      layer.name());
 }
 
 }  // namespace
@@ -66,6 +68,8 @@ double network_sensitivity(const layers::Network& network, AttackNorm attack_nor
     const NormTable next = layer_norms(stream, layer, input, form);
     norms = i == 0 ? next : compose(norms, next);
   }
+  if (network.graph.nodes()[prefix.size()].inputs[0] != static_cast<layers::Value>(prefix.size()))
+    fail("the sensitivity is not known: the noise does not read what stands last before it");
   return sensitivity_of(norms, attack_norm, mechanism);
 }
 

@@ -21,9 +21,10 @@ usage() {
 
 pack() {
   [ $# -le 1 ] || usage
+  local file=${1:+$(realpath -m "$1")}
   cd "$(dirname "$0")/.."
-  local file data=${PIXELDP_DATA:-data} stage name=pixeldp-first-light
-  file=$(realpath -m "${1:-build/first-light.tar.xz}")
+  file=${file:-$PWD/build/first-light.tar.xz}
+  local data=${PIXELDP_DATA:-data} stage program name=pixeldp-first-light
   for part in images-idx3 labels-idx1; do
     compgen -G "$data/mnist/t10k-$part-ubyte*" >/dev/null || {
       echo "error: $data/mnist has no t10k-$part-ubyte: PIXELDP_DATA names the folder that holds mnist/" >&2
@@ -33,6 +34,12 @@ pack() {
   stage=$(mktemp -d)
   trap "rm -rf '$stage'" EXIT
   scripts/bundle.sh "$stage/$name/" >/dev/null
+  for program in pixeldp bench test_cli test_ptx; do
+    [ -x "$stage/$name/bin/$program" ] || {
+      echo "error: build/ has no $program: it takes 'cmake --preset default', the CUDA Toolkit and doctest" >&2
+      exit 1
+    }
+  done
   cp scripts/first_light.sh "$stage/$name"
   mkdir -p "$stage/$name/data/mnist"
   cp "$data"/mnist/t10k-* "$stage/$name/data/mnist"
@@ -46,27 +53,50 @@ pack() {
 }
 
 # step NAME LIMIT_S COMMAND...: OUT/NAME.log and OUT/NAME.status, whose first word tells how it ended:
-#   passed, failed, slow (ran past its own limit), cut (no time was left: a second run takes it again), absent.
+#   passed, failed, slow (ran past its own limit), and what another run takes again: absent (something it needs is not
+#   here), cut (no time was left).
 names=()
+child=
 step() {
-  local name=$1 limit=$2 left=$((seconds - SECONDS)) begin=$SECONDS status=0
+  local name=$1 limit=$2 left=$((seconds - SECONDS)) begin=$SECONDS status=0 most how took
   shift 2
   names+=("$name")
-  if [ -e "$out/$name.status" ] && ! grep -q '^cut' "$out/$name.status"; then return; fi
+  if [ -s "$out/$name.status" ] && ! grep -Eq '^(cut|absent)' "$out/$name.status"; then return; fi
   if [ $left -lt 5 ]; then
-    echo "cut 0 not started" >"$out/$name.status"
+    tell "$name" "cut 0 not started"
     return
   fi
-  echo "== $name (at most $((limit < left ? limit : left)) s)"
-  timeout -k 5 $((limit < left ? limit : left)) bash -euo pipefail -c '"$@"' bash "$@" >"$out/$name.log" 2>&1 \
-    </dev/null || status=$?
-  local how=failed took=$((SECONDS - begin))
+  most=$((limit < left ? limit : left))
+  echo "== $name (at most $most s)"
+  timeout -k 5 $most bash -euo pipefail -c '"$@"' bash "$@" >"$out/$name.log" 2>&1 </dev/null &
+  child=$!
+  wait "$child" || status=$?
+  end_child
+  took=$((SECONDS - begin)) how=failed
   case $status in
     0) how=passed ;;
     77) how=absent ;;
-    124 | 137) how=$([ $limit -le $left ] && echo slow || echo cut) ;;
+    124 | 137) [ $took -lt $most ] || how=$([ "$limit" -le $left ] && echo slow || echo cut) ;;
   esac
-  echo "$how $took $(grep -v '^ *$' "$out/$name.log" | tail -n 1 | cut -c 1-100)" >"$out/$name.status"
+  tell "$name" "$how $took $(grep -av '^ *$' "$out/$name.log" | tail -n 1 | cut -c 1-140)"
+}
+tell() { echo "$2" >"$out/$1.status.part" && mv "$out/$1.status.part" "$out/$1.status"; }
+
+# What a step leaves behind would share the GPU with all that come after it. (timeout leads a process group of its own.)
+end_child() {
+  local i
+  for i in 1 2 3 4 5; do
+    kill -TERM -- "-$child" 2>/dev/null || break
+    sleep 1
+  done
+  kill -KILL -- "-$child" 2>/dev/null || true
+  child=
+}
+interrupted() {
+  trap - INT TERM HUP
+  [ -z "$child" ] || end_child
+  echo "interrupted: the same again goes on" >&2
+  exit 130
 }
 
 absent() {
@@ -104,52 +134,74 @@ compare_with_emulated() {
   certify few "$device" "$few_images" "$few_draws"
   "$here/bin/bench" votes "$out/few-emulated.jsonl" "$out/few.jsonl"
 }
-compare_with_processor() {
-  certify all-cpu cpu "$images" "$draws"
+compare_with_processor() {  # as many images as a few cores can do, of those that the device did
+  certify all-cpu cpu "$cpu_images" "$draws"
   "$here/bin/bench" votes "$out/all-cpu.jsonl" "$out/all.jsonl"
 }
 pytorch() {
   "$python" -c 'import torch' 2>/dev/null || { absent "$python has no PyTorch"; return; }
-  on_gpu "$python" "$here/bench/pytorch.py" --device cuda $quick --against "$out/networks.json"
+  local against=()
+  [ ! -s "$out/networks.json" ] || against=(--against "$out/networks.json")
+  on_gpu "$python" "$here/bench/pytorch.py" --device cuda $quick "${against[@]}"
 }
 # The kernels that take the most time, as a profiler sees them: tensor pipe, L2 and DRAM, issue slots, stalls.
 profile() {
-  local program name
+  local program name status=0
   program=$(command -v ncu || compgen -G '/usr/local/cuda*/bin/ncu' | head -n 1) || { absent "ncu is not here"; return; }
   for name in '320 draws of 32 images, from noise to statistics' \
     'end of a residual unit, 16x32x32x160, 160 kernels 3x3, stride 1' \
     'noise inside the 64x32x32x16, 160 kernels 3x3, stride 1' \
     'gradient in the weight, 16x32x32x160, 160 kernels 3x3, stride 1, bf16' \
     'Gaussian noise, 512 rows of 6272'; do
-    on_gpu "$program" --section SpeedOfLight --section WarpStateStats --section SchedulerStats \
-      --section MemoryWorkloadAnalysis --launch-count 3 \
-      "$here/bin/bench" device --device "$device" --run "$name" || return
+    on_gpu "$program" --section SpeedOfLight --section ComputeWorkloadAnalysis --section MemoryWorkloadAnalysis \
+      --section SchedulerStats --section WarpStateStats --launch-count 4 \
+      "$here/bin/bench" device --device "$device" --run "$name" || status=$?
   done
+  return $status
 }
 
 run() {
   out= device=cuda seconds=480 quick=
   while [ $# -gt 0 ]; do
     case $1 in
-      --device) device=${2:?} && shift ;;
-      --seconds) seconds=${2:?} && shift ;;
+      --device | --seconds)
+        [ $# -gt 1 ] || usage
+        [ "$1" = --device ] && device=$2 || seconds=$2
+        shift
+        ;;
       --quick) quick=--quick ;;
       -*) usage ;;
       *) [ -z "$out" ] && out=$1 || usage ;;
     esac
     shift
   done
-  [ -n "$out" ] || usage
-  mkdir -p "$out"
+  [ -n "$out" ] && [[ $seconds =~ ^[1-9][0-9]*$ ]] && [[ $device =~ ^(cuda(:[0-9]+)?|emulated)$ ]] || usage
   case $0 in */*) here=$(cd "${0%/*}" && pwd) ;; *) here=$PWD ;; esac
-  out=$(cd "$out" && pwd) python=${PYTHON:-python3}
   [ -x "$here/bin/pixeldp" ] || {
     echo "error: no bin/pixeldp beside $0: unpack what '$0 pack' makes, and start first_light.sh there" >&2
     exit 1
   }
-  images=10000 draws=500 few_images=200 few_draws=64
-  [ -z "$quick" ] || images=4 draws=20 few_images=2 few_draws=20
-  export out device here python quick images draws few_images few_draws
+  "$here/bin/pixeldp" --version >/dev/null || { echo "error: the program does not start on this machine" >&2; exit 1; }
+  case $device in
+    cuda:*) export CUDA_VISIBLE_DEVICES=${device#cuda:} device=cuda ;;  # for PyTorch and the tests too
+  esac
+  mkdir -p "$out"
+  out=$(cd "$out" && pwd) python=${PYTHON:-python3}
+  # Results of another device, or of the smallest shapes, must not pass for these.
+  local this="$device $quick ${CUDA_VISIBLE_DEVICES:-} $(command -v nvidia-smi >/dev/null && nvidia-smi -L || true)"
+  [ -s "$out/run" ] || echo "$this" >"$out/run"
+  [ "$(cat "$out/run")" = "$this" ] || {
+    echo "error: $out holds the results of another run ($(cat "$out/run")): give a new folder" >&2
+    exit 1
+  }
+  if [ -z "${PIXELDP_LIBRARIES:-}" ]; then  # cuBLASLt and cuDNN beside PyTorch
+    PIXELDP_LIBRARIES=$("$python" -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null || true)
+    export PIXELDP_LIBRARIES
+  fi
+  trap interrupted INT TERM HUP
+  images=10000 cpu_images=2000 draws=500 few_images=200 few_draws=64
+  [ -z "$quick" ] || images=4 cpu_images=4 draws=20 few_images=2 few_draws=20
+  export out device here python quick images cpu_images draws few_images few_draws
   export -f absent system measure on_gpu sanitizer certify compare_with_emulated compare_with_processor pytorch profile
 
   step info 10 system
@@ -170,7 +222,7 @@ run() {
   printf '\n%-18s %-7s %5s  %s\n' step result s "last line of its log"
   local name how took last left=0
   for name in "${names[@]}"; do
-    read -r how took last <"$out/$name.status"
+    read -r how took last <"$out/$name.status" || true
     printf '%-18s %-7s %5s  %s\n' "$name" "$how" "$took" "$last"
     [ "$how" != cut ] || left=$((left + 1))
   done

@@ -77,6 +77,7 @@ int measure(const DeviceOptions& options, const Arguments& a) {
   Report report(a.json);
   describe(options.device, report);
   Session session(options, report);
+  if (!a.output.empty()) report.save(a.output);  // which must be possible before anything is timed
   for (const Part& part : parts) {
     if (!chosen.empty() && std::ranges::find(chosen, part.name) == chosen.end()) continue;
     report.part(part.name);

@@ -209,10 +209,6 @@ class HostInference : public Inference {
     if (!step.multiplies()) {
       prepared.scale = step.scale;
       prepared.shift = step.shift;
-      if (step.kind == Kind::scaling && prepared.scale.empty())
-        prepared.scale.assign(static_cast<std::size_t>(step.outputs), 1.0f);
-      if (step.kind == Kind::scaling && prepared.shift.empty())
-        prepared.shift.assign(static_cast<std::size_t>(step.outputs), 0.0f);
       return;
     }
     const std::vector<float> weight = cpu::scaled_weight(step.weight, step.scale);

@@ -40,8 +40,12 @@ class ScheduledPlan : public DevicePlan {
   }
 
   const DeviceSchedule& schedule() const override { return schedule_; }
-  void run(const float* x, float* y) const override { run_all({nullptr, x, y}); }
+  void run(const float* x, float* y) const override {
+    schedule_.check_run(false);
+    run_all({nullptr, x, y});
+  }
   void run(const Draws& draws, const float* prefixes, float* y) const override {
+    schedule_.check_run(true);
     run_all({&draws, prefixes, y});
   }
 
@@ -99,9 +103,8 @@ class ScheduledPlan : public DevicePlan {
 
   Work noise() {
     return [this](const Run& run) {
-      float* const noised = result_ == 0 ? run.y : at<float>(0, run);
       add_noise(stream_, run.draws->noise, run.draws->rows, schedule_.rows, value(0).size, run.x,
-                noised);
+                at<float>(0, run));
     };
   }
 

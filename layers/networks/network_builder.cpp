@@ -27,10 +27,14 @@ Value NetworkBuilder::noise(Value x, kernels::Activation activation) {
   return network_.graph.add(std::move(layer), {x});
 }
 
+kernels::Precision NetworkBuilder::precision() const {
+  return network_.noise ? spec_.training_precision : kernels::Precision::fp32;
+}
+
 Value NetworkBuilder::convolution(std::string name, Value x, Conv2d::Options options) {
   const bool before_noise = !network_.noise;
   options.in_c = shape(x)[3];
-  options.precision = before_noise ? kernels::Precision::fp32 : spec_.training_precision;
+  options.precision = precision();
   auto layer = std::make_unique<Conv2d>(std::move(name), options);
   initialise_.convolution(*layer, before_noise && spec_.rescale_prefix);
   return network_.graph.add(std::move(layer), {x});
@@ -46,11 +50,10 @@ Value NetworkBuilder::convolution_and_noise(int layer, std::string name, Value x
 
 Value NetworkBuilder::dense(std::string name, Value x, std::int64_t out,
                             kernels::Activation activation) {
-  auto layer = std::make_unique<Dense>(std::move(name),
-                                       Dense::Options{.in = shape(x).row_size(),
-                                                      .out = out,
-                                                      .activation = activation,
-                                                      .precision = spec_.training_precision});
+  auto layer = std::make_unique<Dense>(std::move(name), Dense::Options{.in = shape(x).row_size(),
+                                                                       .out = out,
+                                                                       .activation = activation,
+                                                                       .precision = precision()});
   initialise_.dense(*layer);
   network_.head = layer.get();
   return network_.graph.add(std::move(layer), {x});
@@ -58,6 +61,8 @@ Value NetworkBuilder::dense(std::string name, Value x, std::int64_t out,
 
 Network NetworkBuilder::finish() && {
   if (!network_.noise) fail("{} has no place for its noise", network_.architecture);
+  if (!network_.head || network_.graph.nodes().back().layer.get() != network_.head)
+    fail("{} does not end in a dense layer", network_.architecture);
   return std::move(network_);
 }
 

@@ -40,6 +40,8 @@ class NetworkBuilder {
 
  private:
   Value noise(Value x, kernels::Activation activation);
+  /// Of what is appended now, in training.
+  kernels::Precision precision() const;
 
   NetworkSpec spec_;
   Initialiser initialise_;

@@ -76,6 +76,9 @@ TEST_CASE("two reports are compared by the names of their lines") {
   CHECK(found.slower());
   CHECK(compare(after, before).only_before == std::vector<std::string>{"p: e, x/s"});
   CHECK_FALSE(compare(before, before).slower());
+  json broken = after;
+  broken["failed"] = {{{"part", "p"}, {"what", "a"}, {"error", "no memory"}}};
+  CHECK(compare(before, broken).failed == std::vector<std::string>{"p: a: no memory"});
 }
 
 }  // namespace

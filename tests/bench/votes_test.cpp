@@ -29,6 +29,7 @@ TEST_CASE("votes that differ between two logs are counted, image by image") {
   b.records.back().radius -= 0.25;
   const VoteDifference d = difference(a, b);
   CHECK(d.images == 3);
+  CHECK(d.only_one == 1);
   CHECK(d.draws == 30);
   CHECK(d.votes == 4);
   CHECK(d.differing == 2);
@@ -38,6 +39,12 @@ TEST_CASE("votes that differ between two logs are counted, image by image") {
   CHECK_FAILS(difference(a, log_of({{1, {5, 5, 1}}})), "image 1: the logs do not both hold votes");
   CHECK_FAILS(difference(a, log_of({{1, {5, 5}}})), "image 1");
   CHECK_FAILS(difference(a, log_of({{2, {5, 5, 0}}})), "no image in common");
+  CertificateLog another = a;
+  another.header.seed = 5;
+  CHECK_FAILS(difference(a, another), "not of the same draws:\nseed: ");
+  another = a;
+  another.header.precision = "bf16";
+  CHECK(difference(a, another).votes == 0);
   CertificateLog softmax = log_of({{1, {5, 4, 1}}});
   softmax.records[0].statistics.votes.clear();
   CHECK_FAILS(difference(a, softmax), "image 1");

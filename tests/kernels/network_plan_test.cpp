@@ -154,6 +154,17 @@ TEST_CASE("a plan refuses steps that cannot be, and noise in its midst") {
               "step sum of a plan cannot read 1 values");
   CHECK_FAILS(plan.add({.kind = Kind::standardise, .name = "s", .inputs = {}}), "read 0 values");
   CHECK_FAILS(plan.add({.kind = Kind::standardise, .name = "s", .inputs = {0, 0}}), "2 values");
+  InferenceStep short_scale = scaling("bn", 0, 1), no_shift = scaling("bn", 0, 1),
+                short_weight = convolution("conv", 0, 1), alone = convolution("conv", 0, 1);
+  short_scale.scale.pop_back();
+  CHECK_FAILS(plan.add(short_scale), "step bn of a plan has 8 outputs, but 7 scales and 8 shifts");
+  no_shift.shift.clear();
+  CHECK_FAILS(plan.add(no_shift), "8 scales and 0 shifts");
+  short_weight.weight.pop_back();
+  CHECK_FAILS(plan.add(short_weight), "step conv of a plan has 575 weights, not 576");
+  alone.scale.assign(8, 1.0f);
+  CHECK_FAILS(plan.add(alone), "8 scales and 0 shifts");
+  CHECK_FAILS(plan.add({.kind = Kind::dense, .name = "fc", .inputs = {0}}), "makes no value");
   plan.add({.kind = Kind::standardise, .name = "s", .inputs = {0}});
   CHECK_NOTHROW(kernels::prepare_inference(plan, Precision::fp32));
   CHECK_FAILS(kernels::prepare_inference(plan, Precision::int8, std::vector<float>{1.0f}),

@@ -19,6 +19,7 @@
 #include "layers/standardise.hpp"
 #include "layers/training_pass.hpp"
 #include "tests/reference/values.hpp"
+#include "tests/throws_error.hpp"
 
 using namespace pixeldp;
 using namespace pixeldp::layers;
@@ -297,6 +298,25 @@ TEST_CASE("finite differences confirm the backward of residual units, in both mo
       }
     }
   }
+}
+
+TEST_CASE("gradients in deep networks, with several draws and without") {
+  // More memory is taken while gradients that lie in it are copied.
+  Network deep = network_around(4, [](NetworkBuilder& net, Value x) {
+    for (const char* name : {"a", "b", "c"}) x = basic_block(net, name, x, 4, 1);
+    return x;
+  });
+  check_network(std::move(deep), Mode::training, false);
+
+  Network network = network_around(2, [](NetworkBuilder&, Value x) { return x; });
+  TrainingPass pass(network);
+  const Stream stream;
+  const Tensor images = random_tensor({1, 4, 6, 2}, 1), c = random_tensor({2, 5}, 2);
+  const std::vector<kernels::NoiseRow> rows = {{0, 0, 0}, {0, 0, 1}};
+  CHECK(pass.forward(stream, Mode::inference, images, {.rows = rows}).rows() == 2);
+  Tensor dimages;
+  CHECK_FAILS(pass.backward(stream, images, c, &dimages),
+              "layer noise: gradients take one draw of each row, not 2 of 1");
 }
 
 TEST_CASE("a value that is used three times gets the sum of its gradients") {
