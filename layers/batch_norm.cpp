@@ -97,14 +97,20 @@ void BatchNorm::backward(const Pass& pass, std::span<const Tensor* const> x, con
 
 kernels::InferenceStep BatchNorm::lower(const Stream& stream, std::span<const Shape> x) const {
   output_shape(x);
-  Tensor to_scale, to_shift;
-  fold(stream, to_scale, to_shift);
+  // On the processor, wherever the parameters lie: the bits are the same.
+  const auto on_host = [&](const NamedTensor& tensor) { return tensor.value.to(stream, Device()); };
+  const Tensor weight = on_host(weight_), bias = on_host(bias_), of_mean = on_host(running_mean_),
+               variance = on_host(running_variance_);
+  const auto channels = static_cast<std::size_t>(options_.channels);
+  std::vector<float> to_scale(channels), to_shift(channels);
+  kernels::fold_batch_norm(Stream(), params(Shape{options_.channels}), weight.data(), bias.data(),
+                           of_mean.data(), variance.data(), to_scale.data(), to_shift.data());
   return {.kind = kernels::InferenceStep::Kind::scaling,
           .name = name(),
           .activation = options_.activation,
           .outputs = options_.channels,
-          .scale = host_values(stream, to_scale),
-          .shift = host_values(stream, to_shift)};
+          .scale = std::move(to_scale),
+          .shift = std::move(to_shift)};
 }
 
 }  // namespace pixeldp::layers

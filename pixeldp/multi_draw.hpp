@@ -21,9 +21,9 @@ class MultiDrawPredictor {
   /// images, as far as their values at the noise layer stay small.
   static std::int64_t largest_micro_batch(const Device& device, const layers::Network& network);
 
-  /// Prepares the network's weights, which lie in the memory of the stream's device; later changes
-  /// to the network are not seen. micro_batch 0: the default. Throws an Error for a precision that
-  /// the device has not (precision_on), or for int8 without its scales.
+  /// Prepares the network's weights, which lie in host memory or on the stream's device; later
+  /// changes to the network are not seen. micro_batch 0: the default. Throws an Error for a
+  /// precision that the device has not (precision_on), or for int8 without its scales.
   MultiDrawPredictor(const Stream& stream, const layers::Network& network,
                      std::int64_t micro_batch = 0, const BodyPrecision& precision = {});
 

@@ -236,8 +236,11 @@ TEST_CASE("the steps that are not products have the same bits in every instructi
 
 TEST_CASE("what cannot be rounded to 8 bits is refused, by the name of the layer") {
   InferencePlan plan(10);
-  plan.add(
-      {.kind = Kind::dense, .name = "fc", .outputs = 2, .weight = std::vector<float>(20, 1.0f)});
+  plan.add({.kind = Kind::dense,
+            .name = "fc",
+            .inputs = {0},
+            .outputs = 2,
+            .weight = std::vector<float>(20, 1.0f)});
   for (const float scale : {0.0f, -1.0f, NAN, INFINITY, 1e-40f})
     CHECK_THROWS_WITH_AS(
         (void)kernels::prepare_inference(plan, Precision::int8, std::vector{scale}),
