@@ -18,7 +18,7 @@ struct Point {
 };
 
 /// Points in ascending order of rows.
-void measure(const Options& options, const Draws& draws, kernels::Precision precision,
+void measure(const Options& options, Draws& draws, kernels::Precision precision,
              const std::vector<Point>& points, Report& report) {
   std::vector<Turns::Thing> things;
   for (const Point& p : points) {
@@ -67,7 +67,7 @@ void curve(const Options& options, Report& report) {
   const auto precision = kernels::inference_obstacle(kernels::Precision::bf16).empty()
                              ? kernels::Precision::bf16
                              : kernels::Precision::fp32;
-  const Draws draws(net, precision);
+  Draws draws(net, precision);
   measure(options, draws, precision, {{1, 1}, {1, 10}, {1, 64}, {1, 100}, {1, 1000}, {1, 10000}},
           report);
   measure(options, draws, precision,

@@ -160,7 +160,7 @@ class NoiseAndStatistics {
 
   Stream stream_;
   const layers::Network& net_;
-  std::int64_t rows_ = MultiDrawPredictor::default_micro_batch({}), width_, elements_;
+  std::int64_t rows_ = Sampler::default_micro_batch({}), width_, elements_;
   kernels::NoiseParams noise_;
   Tensor prefix_, noisy_, features_;
   std::vector<kernels::NoiseRow> noise_rows_;

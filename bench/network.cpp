@@ -57,12 +57,12 @@ Quantisation some_scales(const layers::Network& net) {
 Draws::Draws(const layers::Network& net, Precision precision)
     : image_size_(net.input().row_size()),
       scales_(some_scales(net)),
-      predictor_(Stream(), net, 0, {precision, &scales_}) {}
+      sampler_(Stream(), net, 0, {precision, &scales_}) {}
 
-double Draws::operator()(std::int64_t images, std::int64_t draws) const {
+double Draws::operator()(std::int64_t images, std::int64_t draws) {
   const auto run = [&] {
-    predictor_.run(
-        images, {.seed = 1, .draws = static_cast<std::uint32_t>(draws)},
+    sampler_.run(
+        images, {.seed = 1, .count = static_cast<std::uint32_t>(draws)},
         [&](std::int64_t image, float* pixels) {
           std::fill_n(pixels, image_size_, 0.1f);
           return static_cast<std::uint32_t>(image);

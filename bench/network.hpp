@@ -9,7 +9,7 @@
 #include "engine/tensor.hpp"
 #include "kernels/inference.hpp"
 #include "layers/networks/network_spec.hpp"
-#include "pixeldp/multi_draw.hpp"
+#include "pixeldp/sampler.hpp"
 
 namespace pixeldp::bench {
 
@@ -35,12 +35,12 @@ class Draws {
  public:
   Draws(const layers::Network& net, kernels::Precision precision);
   /// Seconds per draw.
-  double operator()(std::int64_t images, std::int64_t draws) const;
+  double operator()(std::int64_t images, std::int64_t draws);
 
  private:
   std::int64_t image_size_;
   Quantisation scales_;
-  MultiDrawPredictor predictor_;
+  Sampler sampler_;
 };
 
 /// What follows a network's noise and comes before its last layer, for some rows on one thread.

@@ -141,7 +141,7 @@ void pytorch(const Options& options, Report& report) {
   Comparison comparison(options, worker, report);
   for (const Precision precision : precisions()) {
     if (precision == Precision::int8) continue;  // PyTorch has its own notion of that
-    const Draws small(mnist, precision), large(wide, precision);
+    Draws small(mnist, precision), large(wide, precision);
     comparison.measure(fmt::format("MNIST CNN, {} draws, {}", mnist_rows, on), precision,
                        {{"network", "mnist-cnn"}, {"rows", mnist_rows}},
                        [&] { return small(1, mnist_rows); });

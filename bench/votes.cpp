@@ -13,7 +13,7 @@ namespace pixeldp::bench {
 
 VoteDifference difference(const CertificateLog& log, const CertificateLog& other) {
   CertificateLogHeader header = other.header;
-  header.precision = log.header.precision;
+  header.function = log.header.function;
   if (const std::string differences = log.header.difference(header); !differences.empty())
     fail("the logs are not of the same draws:\n{}", differences);
   std::map<std::int64_t, const CertificateRecord*> others;

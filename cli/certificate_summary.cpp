@@ -41,7 +41,9 @@ Json conditions_json(const CertificateLogHeader& header) {
                      {"scores", name(header.options.scores)},
                      {"draws", header.draws},
                      {"selection_draws", header.selection_draws},
-                     {"precision", header.precision}};
+                     {"precision", header.function.precision},
+                     {"residual_precision", header.function.residual_precision},
+                     {"algorithm", header.function.algorithm}};
   if (header.calibration.mechanism != Mechanism::none) {
     conditions.update({{"alpha", header.options.alpha},
                        {"bound", name(header.options.bound)},

@@ -15,7 +15,7 @@
 #include "engine/io/class_names.hpp"
 #include "engine/io/image.hpp"
 #include "pixeldp/conditions.hpp"
-#include "pixeldp/multi_draw.hpp"
+#include "pixeldp/sampler.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -86,7 +86,7 @@ void run(const PredictOptions& o) {
   CertificateLogHeader conditions;
   conditions.calibration = noisy ? check_certifiable(run.model) : run.model.calibration;
   conditions.options = options;
-  conditions.precision = name(precision_on(stream.device(), precision));
+  conditions.function = body_function(stream.device(), precision);
   conditions.draws = noisy ? o.draws : 1;
   std::map<std::string, Dataset> sets;
   std::vector<Input> inputs;
@@ -95,14 +95,12 @@ void run(const PredictOptions& o) {
   if (noisy) warn_of_too_few_draws(o.draws, run.model, options, Selection::same_draws);
   std::size_t predicted = 0;
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
-  const MultiDrawPredictor predictor(stream, run.model.network, 0,
-                                     {precision, quantisation(run.model)});
-  predictor.run(
+  Sampler sampler(stream, run.model.network, 0, {precision, quantisation(run.model)});
+  sampler.run(
       static_cast<std::int64_t>(inputs.size()),
       {.seed = o.seed,
        .tag = StreamTag::estimation,
-       .first_draw = 0,
-       .draws = static_cast<std::uint32_t>(conditions.draws),
+       .count = static_cast<std::uint32_t>(conditions.draws),
        .interruptible = true},
       [&](std::int64_t i, float* pixels) {
         const Input& input = inputs[static_cast<std::size_t>(i)];

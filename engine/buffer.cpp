@@ -33,6 +33,24 @@ void copy_memory(const Stream& stream, void* to, Device to_device, const void* f
                                    : Direction::within_device);
 }
 
+std::shared_ptr<void> pinned_memory(Device device, std::size_t bytes) {
+  const Runtime& of_device = runtime(device.kind);
+  of_device.use(device.index);
+  void* const memory = of_device.allocate_pinned(bytes);
+  if (!memory && bytes > 0) fail("out of memory: {} bytes of pinned host memory asked for", bytes);
+  return {memory, [&of_device](void* owned) { of_device.release_pinned(owned); }};
+}
+
+void upload_async(const Stream& stream, void* to, const void* from_pinned, std::size_t bytes) {
+  runtime(stream.device().kind)
+      .copy_async(stream.native(), to, from_pinned, bytes, Runtime::Direction::to_device);
+}
+
+void download_async(const Stream& stream, void* to_pinned, const void* from, std::size_t bytes) {
+  runtime(stream.device().kind)
+      .copy_async(stream.native(), to_pinned, from, bytes, Runtime::Direction::to_host);
+}
+
 void zero_memory(const Stream& stream, void* memory, std::size_t bytes) {
   runtime(stream.device().kind).zero(stream.native(), memory, bytes);
 }

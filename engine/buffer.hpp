@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -42,6 +43,36 @@ void copy_memory(const Stream& stream, void* to, Device to_device, const void* f
 /// Zeros in the memory of the stream's device, in the order of the stream.
 void zero_memory(const Stream& stream, void* memory, std::size_t bytes);
 
+/// Host memory that the device reads and writes while the host goes on, filled with zeros. Throws
+/// an Error when memory is short.
+std::shared_ptr<void> pinned_memory(Device device, std::size_t bytes);
+
+/// copy_memory between a device's memory and pinned memory that returns at once: the pinned memory
+/// is left alone until the stream is past the copy.
+void upload_async(const Stream& stream, void* to, const void* from_pinned, std::size_t bytes);
+void download_async(const Stream& stream, void* to_pinned, const void* from, std::size_t bytes);
+
+/// An array in pinned memory, for the asynchronous copies of a Buffer of the same size. Move-only.
+template <class T>
+class PinnedBuffer {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  PinnedBuffer(Device device, std::int64_t count)
+      : memory_(pinned_memory(device, static_cast<std::size_t>(count) * sizeof(T))), size_(count) {}
+  PinnedBuffer(PinnedBuffer&&) noexcept = default;
+  PinnedBuffer& operator=(PinnedBuffer&&) noexcept = default;
+
+  T* data() { return static_cast<T*>(memory_.get()); }
+  const T* data() const { return static_cast<const T*>(memory_.get()); }
+  std::span<T> values() { return {data(), static_cast<std::size_t>(size_)}; }
+  std::span<const T> values() const { return {data(), static_cast<std::size_t>(size_)}; }
+
+ private:
+  std::shared_ptr<void> memory_;
+  std::int64_t size_;
+};
+
 /// An array in the memory of a device. Move-only: copies are explicit.
 template <class T>
 class Buffer {
@@ -65,6 +96,14 @@ class Buffer {
   }
   void download(const Stream& stream, std::span<T> values) const {
     copy_memory(stream, values.data(), {}, data(), device(), values.size_bytes());
+  }
+
+  /// The same from and to pinned memory; done when the stream comes to it.
+  void upload(const Stream& stream, const PinnedBuffer<T>& values) {
+    upload_async(stream, data(), values.data(), values.values().size_bytes());
+  }
+  void download(const Stream& stream, PinnedBuffer<T>& values) const {
+    download_async(stream, values.data(), data(), values.values().size_bytes());
   }
 
   void zero(const Stream& stream) {

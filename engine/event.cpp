@@ -13,6 +13,10 @@ Event::Event(const Stream& stream) : stream_(stream) {
 
 void Event::wait() const { runtime(stream_.device().kind).wait_for_event(event_.get()); }
 
+void Event::hold(const Stream& stream) const {
+  runtime(stream_.device().kind).wait_for_event(event_.get(), stream.native());
+}
+
 double Event::since(const Event& start) const {
   return runtime(stream_.device().kind).seconds_between(start.event_.get(), event_.get());
 }

@@ -12,6 +12,8 @@ class Event {
   explicit Event(const Stream& stream);
   /// Waits until it has come.
   void wait() const;
+  /// What `stream`, of the same device, is given from now on starts after it.
+  void hold(const Stream& stream) const;
   /// Seconds from `start`, a moment of the same device. Both must have come.
   double since(const Event& start) const;
 

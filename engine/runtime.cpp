@@ -36,8 +36,14 @@ class HostRuntime : public Runtime {
     return result;
   }
   void release(void* memory) const noexcept override { std::free(memory); }
+  void* allocate_pinned(std::size_t bytes) const override { return allocate(bytes); }
+  void release_pinned(void* memory) const noexcept override { release(memory); }
   void copy(void*, void* to, const void* from, std::size_t bytes, Direction) const override {
     if (bytes > 0) std::memcpy(to, from, bytes);
+  }
+  void copy_async(void* stream, void* to, const void* from, std::size_t bytes,
+                  Direction direction) const override {
+    copy(stream, to, from, bytes, direction);
   }
   void zero(void*, void* to, std::size_t bytes) const override {
     if (bytes > 0) std::memset(to, 0, bytes);
@@ -52,6 +58,7 @@ class HostRuntime : public Runtime {
   void destroy_event(void*) const noexcept override {}
   void record_event(void*, void*) const override { fail("a processor has no events"); }
   void wait_for_event(void*) const override { fail("a processor has no events"); }
+  void wait_for_event(void*, void*) const override { fail("a processor has no events"); }
   double seconds_between(void*, void*) const override { fail("a processor has no events"); }
 };
 

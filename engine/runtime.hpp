@@ -49,9 +49,16 @@ class Runtime {
   /// Aligned to at least 64 bytes, filled with zeros; null when there is not enough memory.
   virtual void* allocate(std::size_t bytes) const = 0;
   virtual void release(void* memory) const noexcept = 0;
+  /// Host memory that copy_async may read and write, aligned and filled likewise.
+  virtual void* allocate_pinned(std::size_t bytes) const = 0;
+  virtual void release_pinned(void* memory) const noexcept = 0;
   /// In the order of the stream. Copies from and to host memory are done when the call returns.
   virtual void copy(void* stream, void* to, const void* from, std::size_t bytes,
                     Direction direction) const = 0;
+  /// The same without waiting; host memory is pinned, and is left alone until the stream is past
+  /// it.
+  virtual void copy_async(void* stream, void* to, const void* from, std::size_t bytes,
+                          Direction direction) const = 0;
   virtual void zero(void* stream, void* to, std::size_t bytes) const = 0;
 
   /// From here on, work given to the stream is recorded instead of done, until end_capture returns
@@ -66,6 +73,8 @@ class Runtime {
   virtual void destroy_event(void* event) const noexcept = 0;
   virtual void record_event(void* event, void* stream) const = 0;
   virtual void wait_for_event(void* event) const = 0;
+  /// What the stream is given from now on starts after the event.
+  virtual void wait_for_event(void* event, void* stream) const = 0;
   virtual double seconds_between(void* start, void* end) const = 0;
 };
 

@@ -26,12 +26,20 @@ Shape Network::noise_shape(std::int64_t rows) const {
   return graph.shape(graph.nodes()[prefix_size()].inputs[0]).with_rows(rows);
 }
 
-std::vector<Parameter*> Network::parameters() const {
+std::vector<Parameter*> Network::parameters() {
   return all_of<Parameter>(graph, [](Layer& layer) { return layer.parameters(); });
 }
 
-std::vector<LayerBuffer*> Network::buffers() const {
+std::vector<const Parameter*> Network::parameters() const {
+  return all_of<const Parameter>(graph, [](Layer& layer) { return layer.parameters(); });
+}
+
+std::vector<LayerBuffer*> Network::buffers() {
   return all_of<LayerBuffer>(graph, [](Layer& layer) { return layer.buffers(); });
+}
+
+std::vector<const LayerBuffer*> Network::buffers() const {
+  return all_of<const LayerBuffer>(graph, [](Layer& layer) { return layer.buffers(); });
 }
 
 std::vector<const NamedTensor*> Network::saved_tensors() const {

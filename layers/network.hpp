@@ -27,9 +27,11 @@ struct Network {
   /// Shape of `rows` rows between prefix and noise.
   Shape noise_shape(std::int64_t rows) const;
   /// Every parameter, in the order of the nodes.
-  std::vector<Parameter*> parameters() const;
+  std::vector<Parameter*> parameters();
+  std::vector<const Parameter*> parameters() const;
   /// Every buffer, likewise.
-  std::vector<LayerBuffer*> buffers() const;
+  std::vector<LayerBuffer*> buffers();
+  std::vector<const LayerBuffer*> buffers() const;
   /// What a model file holds: all parameters, and the buffers that are saved.
   std::vector<const NamedTensor*> saved_tensors() const;
   std::int64_t parameter_count() const;

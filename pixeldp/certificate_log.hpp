@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "pixeldp/certificate.hpp"
+#include "pixeldp/precision.hpp"
 
 namespace pixeldp {
 
@@ -25,9 +26,8 @@ struct CertificateLogHeader {
   /// trained without. Logs that do not say know no such noise.
   bool noise_at_certification = false;
   CertificateOptions options;
-  /// Of the layers between the noise and the last: the certificate is about the network that
-  /// calculates so. "unrecorded" in logs that do not say.
-  std::string precision = "fp32";
+  /// What the certificates are about. "unrecorded" where a log does not say.
+  BodyFunction function = {};
   std::uint64_t draws = 0;            ///< estimation draws per image
   std::uint64_t selection_draws = 0;  ///< draws per image that chose the label; 0: the same draws
   std::uint64_t seed = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 
 #include "engine/error.hpp"
@@ -11,7 +12,9 @@ namespace {
 
 using Wide = unsigned __int128;
 
-constexpr std::string_view precisions[] = {unrecorded_precision, "fp32", "bf16", "int8"};
+constexpr std::string_view precisions[] = {unrecorded, "fp32", "bf16", "int8"};
+constexpr std::string_view residual_precisions[] = {unrecorded, "fp32", "bf16"};
+constexpr std::string_view algorithms[] = {unrecorded, "direct", "tensor-core"};
 
 bool is_sha256(std::string_view text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
@@ -51,8 +54,16 @@ std::optional<std::string> fault(const CertificateLogHeader& header) {
   if (!(header.options.alpha > 0 && header.options.alpha < 1)) {
     return fmt::format("alpha must lie between 0 and 1, but is {}", header.options.alpha);
   }
-  if (std::ranges::find(precisions, header.precision) == std::end(precisions))
-    return fmt::format("precision '{}' is unknown", header.precision);
+  const auto unknown = [](std::span<const std::string_view> known, std::string_view value) {
+    return std::ranges::find(known, value) == known.end();
+  };
+  const BodyFunction& function = header.function;
+  if (unknown(precisions, function.precision))
+    return fmt::format("precision '{}' is unknown", function.precision);
+  if (unknown(residual_precisions, function.residual_precision))
+    return fmt::format("residual_precision '{}' is unknown", function.residual_precision);
+  if (unknown(algorithms, function.algorithm))
+    return fmt::format("algorithm '{}' is unknown", function.algorithm);
   if (header.draws == 0) return "draws is 0";
   return std::nullopt;
 }

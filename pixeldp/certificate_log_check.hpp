@@ -9,8 +9,8 @@ namespace pixeldp {
 
 // What a certificate log may hold: its reader and its writer refuse the same.
 
-/// The precision of logs that do not say.
-inline constexpr const char* unrecorded_precision = "unrecorded";
+/// What a log does not say.
+inline constexpr const char* unrecorded = "unrecorded";
 
 /// What is wrong with a header, or nothing.
 std::optional<std::string> fault(const CertificateLogHeader& header);

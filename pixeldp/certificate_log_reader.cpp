@@ -154,6 +154,19 @@ std::optional<Construction> parse_construction(Fields& fields, Mechanism mechani
   return Construction{.bound = *bound, .epsilon = *epsilon, .delta = *delta};
 }
 
+/// Older logs name the precision alone, or nothing. That says all of fp32 and int8, which only
+/// processors had; there were two functions in bf16.
+BodyFunction parse_function(Fields& fields) {
+  BodyFunction function{.precision = fields.text("precision", unrecorded)};
+  const bool says_all = function.precision == "fp32" || function.precision == "int8";
+  const BodyFunction missing =
+      says_all ? BodyFunction() : BodyFunction{unrecorded, unrecorded, unrecorded};
+  function.residual_precision =
+      fields.text("residual_precision", missing.residual_precision.c_str());
+  function.algorithm = fields.text("algorithm", missing.algorithm.c_str());
+  return function;
+}
+
 CertificateLogHeader parse_header(std::string_view line, const Place& place) {
   Fields fields(place, line);
   const std::uint64_t version = fields.count("format_version");
@@ -176,7 +189,7 @@ CertificateLogHeader parse_header(std::string_view line, const Place& place) {
   header.options.bound = fields.named("bound", parse_bound);
   header.options.kind = fields.named("certificate", parse_certificate_kind);
   header.options.alpha = fields.number("alpha");
-  header.precision = fields.text("precision", unrecorded_precision);
+  header.function = parse_function(fields);
   header.seed = fields.count("seed");
   header.draws = fields.count("draws");
   header.selection_draws = fields.count("selection_draws");

@@ -38,7 +38,9 @@ Json to_json(const CertificateLogHeader& header) {
           {"bound", name(header.options.bound)},
           {"certificate", name(header.options.kind)},
           {"alpha", header.options.alpha},
-          {"precision", header.precision},
+          {"precision", header.function.precision},
+          {"residual_precision", header.function.residual_precision},
+          {"algorithm", header.function.algorithm},
           {"seed", header.seed},
           {"draws", header.draws},
           {"selection_draws", header.selection_draws}};

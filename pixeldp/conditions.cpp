@@ -8,7 +8,7 @@ namespace pixeldp {
 
 std::string conditions_text(const CertificateLogHeader& header) {
   if (header.calibration.mechanism == Mechanism::none)
-    return fmt::format("no noise and nothing certified, {} precision", header.precision);
+    return fmt::format("no noise and nothing certified, {} precision", header.function.precision);
   const CertificateOptions& options = header.options;
   return fmt::format(
       "{} certificate, {} bounds of {} scores, alpha {} per prediction, {} draws{}, {} "
@@ -17,7 +17,7 @@ std::string conditions_text(const CertificateLogHeader& header) {
       header.selection_draws > 0
           ? fmt::format(" and {} others for the label", header.selection_draws)
           : "",
-      header.precision);
+      header.function.precision);
 }
 
 std::string too_few_draws(std::uint64_t draws, int classes, const Calibration& calibration,

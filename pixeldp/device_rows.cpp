@@ -4,93 +4,117 @@
 
 #include "kernels/draw_statistics.hpp"
 #include "kernels/noise.hpp"
+#include "pixeldp/sampling_window.hpp"
 
 namespace pixeldp {
 namespace {
 
-kernels::NoiseParams noise_of(const DeviceNetwork& network, const DrawPlan& plan) {
+kernels::NoiseParams noise_of(const DeviceNetwork& network, const DrawRange& draws) {
   kernels::NoiseParams noise = network.noise;
-  noise.seed = plan.seed, noise.tag = plan.tag;
+  noise.seed = draws.seed, noise.tag = draws.tag;
   return noise;
 }
+
+/// An array of the device with its copy in pinned memory.
+template <class T>
+struct Mirrored {
+  Mirrored(Device device_, std::int64_t count) : host(device_, count), device(device_, count) {}
+  void upload(const Stream& stream) { device.upload(stream, host); }
+  void download(const Stream& stream) { device.download(stream, host); }
+
+  PinnedBuffer<T> host;
+  Buffer<T> device;
+};
+
+/// The lowest row of each micro-batch with a score that is not finite.
+class BadRows {
+ public:
+  BadRows(Device device, std::int64_t count) : cleared_(device, count), found_(device, count) {
+    std::ranges::fill(cleared_.values(), kernels::no_bad_row);
+  }
+  void clear(const Stream& stream) { found_.device.upload(stream, cleared_); }
+  void download(const Stream& stream) { found_.download(stream); }
+  std::uint64_t* at(std::int64_t micro_batch) { return found_.device.data() + micro_batch; }
+  std::span<const std::uint64_t> found() const { return found_.host.values(); }
+
+ private:
+  PinnedBuffer<std::uint64_t> cleared_;
+  Mirrored<std::uint64_t> found_;
+};
 
 /// All draws of all images in one kernel.
 class RowsOfOneKernel : public DeviceRows {
  public:
-  RowsOfOneKernel(const DeviceNetwork& network, const DrawPlan& plan, std::int64_t images)
+  RowsOfOneKernel(const DeviceNetwork& network, const DrawRange& draws, std::int64_t images)
       : network_(network),
-        params_{.noise = noise_of(network, plan),
-                .first_draw = plan.first_draw,
-                .draws = plan.draws,
+        params_{.noise = noise_of(network, draws),
+                .first_draw = draws.first,
+                .draws = draws.count,
                 .images = images},
         ids_(network.stream.device(), images),
         bad_row_(network.stream.device(), 1) {}
 
-  void upload(std::span<const std::uint32_t> ids, std::int64_t) override {
-    host_ids_.assign(ids.begin(), ids.end());
-    ids_.upload(network_.stream, ids);
-    bad_row_.upload(network_.stream, {{kernels::no_bad_row}});
+  void upload(const Stream& copies, std::span<const std::uint32_t> ids, std::int64_t) override {
+    std::ranges::copy(ids, ids_.host.data());
+    ids_.upload(copies);
+    bad_row_.clear(copies);
   }
 
   void draw(const float* prefixes, const Totals& totals) override {
-    network_.multi_draw->run(params_, prefixes, ids_.data(), totals.votes, totals.sums,
-                             totals.squares, bad_row_.data());
+    network_.multi_draw->run(params_, prefixes, ids_.device.data(), totals.votes, totals.sums,
+                             totals.squares, bad_row_.at(0));
   }
 
-  void check() override {
-    std::uint64_t bad_row = kernels::no_bad_row;
-    bad_row_.download(network_.stream, {&bad_row, 1});
-    kernels::check_bad_draw(bad_row, params_, host_ids_.data());
+  void download() override { bad_row_.download(network_.stream); }
+
+  void check() const override {
+    kernels::check_bad_draw(bad_row_.found().front(), params_, ids_.host.data());
   }
 
  private:
   const DeviceNetwork& network_;
   kernels::MultiDrawParams params_;
-  std::vector<std::uint32_t> host_ids_;
-  Buffer<std::uint32_t> ids_;
-  Buffer<std::uint64_t> bad_row_;
+  Mirrored<std::uint32_t> ids_;
+  BadRows bad_row_;
 };
 
 /// Micro-batches of rows through one step after the other.
 class RowsOfSteps : public DeviceRows {
  public:
-  RowsOfSteps(DeviceNetwork& network, const DrawPlan& plan, std::int64_t images)
+  RowsOfSteps(const DeviceNetwork& network, const DrawRange& draws, std::int64_t images)
       : network_(network),
-        plan_(plan),
-        noise_(noise_of(network, plan)),
-        micro_batches_((images * plan.draws + network.micro_batch - 1) / network.micro_batch),
-        host_rows_(static_cast<std::size_t>(micro_batches_ * network.micro_batch)),
-        host_slots_(host_rows_.size()),
-        rows_(network.stream.device(), std::ssize(host_rows_)),
-        slots_(network.stream.device(), std::ssize(host_slots_)),
+        draws_(draws),
+        noise_(noise_of(network, draws)),
+        micro_batches_((images * draws.count + network.micro_batch - 1) / network.micro_batch),
+        rows_(network.stream.device(), micro_batches_ * network.micro_batch),
+        slots_(network.stream.device(), micro_batches_ * network.micro_batch),
         bad_rows_(network.stream.device(), micro_batches_),
-        features_(Shape{network.micro_batch, network.features}, network.stream.device()) {}
+        features_(network.stream.device(), network.micro_batch * network.features) {}
 
-  void upload(std::span<const std::uint32_t> ids, std::int64_t count) override {
-    describe_rows(plan_, ids, count, 0, host_rows_, host_slots_);
-    rows_.upload(network_.stream, host_rows_);
-    slots_.upload(network_.stream, host_slots_);
-    bad_rows_.upload(
-        network_.stream,
-        std::vector<std::uint64_t>(static_cast<std::size_t>(micro_batches_), kernels::no_bad_row));
+  void upload(const Stream& copies, std::span<const std::uint32_t> ids,
+              std::int64_t count) override {
+    describe_rows(draws_, ids, count, 0, rows_.host.values(), slots_.host.values());
+    rows_.upload(copies);
+    slots_.upload(copies);
+    bad_rows_.clear(copies);
   }
 
   void draw(const float* prefixes, const Totals& totals) override {
     for (std::int64_t batch = 0; batch < micro_batches_; ++batch) {
       const std::int64_t first = batch * network_.micro_batch;
-      network_.body->run({noise_, rows_.data() + first}, prefixes, features_.data());
+      network_.body->run({noise_, rows_.device.data() + first}, prefixes, features_.data());
       kernels::draw_statistics(network_.stream, statistics_params(), features_.data(),
                                network_.head_weight.data(), network_.head_bias.data(),
-                               slots_.data() + first, totals.votes, totals.sums, totals.squares,
-                               bad_rows_.data() + batch);
+                               slots_.device.data() + first, totals.votes, totals.sums,
+                               totals.squares, bad_rows_.at(batch));
     }
   }
 
-  void check() override {
-    std::vector<std::uint64_t> bad_rows(static_cast<std::size_t>(micro_batches_));
-    bad_rows_.download(network_.stream, bad_rows);
-    const std::int64_t* slots = host_slots_.data();
-    for (const std::uint64_t bad_row : bad_rows) {
+  void download() override { bad_rows_.download(network_.stream); }
+
+  void check() const override {
+    const std::int64_t* slots = slots_.host.data();
+    for (const std::uint64_t bad_row : bad_rows_.found()) {
       kernels::check_bad_row(bad_row, statistics_params(), slots);
       slots += network_.micro_batch;
     }
@@ -101,16 +125,14 @@ class RowsOfSteps : public DeviceRows {
     return {network_.micro_batch, network_.features, network_.classes};
   }
 
-  DeviceNetwork& network_;
-  DrawPlan plan_;
+  const DeviceNetwork& network_;
+  DrawRange draws_;
   kernels::NoiseParams noise_;
   std::int64_t micro_batches_;
-  std::vector<kernels::NoiseRow> host_rows_;
-  std::vector<std::int64_t> host_slots_;
-  Buffer<kernels::NoiseRow> rows_;
-  Buffer<std::int64_t> slots_;
-  Buffer<std::uint64_t> bad_rows_;  // of each micro-batch
-  Tensor features_;
+  Mirrored<kernels::NoiseRow> rows_;
+  Mirrored<std::int64_t> slots_;
+  BadRows bad_rows_;  // of each micro-batch
+  Buffer<float> features_;
 };
 
 Buffer<float> on_device(const Stream& stream, const std::vector<float>& values) {
@@ -144,10 +166,10 @@ DeviceNetwork::DeviceNetwork(const Stream& stream_, const kernels::NetworkPlan& 
         DeviceSchedule::make(network.body, micro_batch, Precision::bf16, true, fusion));
 }
 
-std::unique_ptr<DeviceRows> make_device_rows(DeviceNetwork& network, const DrawPlan& plan,
+std::unique_ptr<DeviceRows> make_device_rows(const DeviceNetwork& network, const DrawRange& draws,
                                              std::int64_t images) {
-  if (network.multi_draw) return std::make_unique<RowsOfOneKernel>(network, plan, images);
-  return std::make_unique<RowsOfSteps>(network, plan, images);
+  if (network.multi_draw) return std::make_unique<RowsOfOneKernel>(network, draws, images);
+  return std::make_unique<RowsOfSteps>(network, draws, images);
 }
 
 }  // namespace pixeldp

@@ -3,9 +3,8 @@
 #include <memory>
 
 #include "engine/buffer.hpp"
-#include "engine/tensor.hpp"
 #include "kernels/device_plan.hpp"
-#include "pixeldp/draw_loop.hpp"
+#include "pixeldp/sampling_loop.hpp"
 
 namespace pixeldp {
 
@@ -37,14 +36,18 @@ class DeviceRows {
 
   virtual ~DeviceRows() = default;
   /// Before each window, with the ids of its images; those after the first `count` do not exist.
-  virtual void upload(std::span<const std::uint32_t> ids, std::int64_t count) = 0;
-  /// Gives the work to the stream. Prefixes [images, noise_size].
+  /// Gives the copies to `copies`.
+  virtual void upload(const Stream& copies, std::span<const std::uint32_t> ids,
+                      std::int64_t count) = 0;
+  /// Gives the work to the network's stream. Prefixes [images, noise_size].
   virtual void draw(const float* prefixes, const Totals& totals) = 0;
-  /// When the work is done: throws the Error of a draw with a score that is not finite.
-  virtual void check() = 0;
+  /// After the work, in the network's stream: what check looks at.
+  virtual void download() = 0;
+  /// When all is done: throws the Error of a draw with a score that is not finite.
+  virtual void check() const = 0;
 };
 
-std::unique_ptr<DeviceRows> make_device_rows(DeviceNetwork& network, const DrawPlan& plan,
+std::unique_ptr<DeviceRows> make_device_rows(const DeviceNetwork& network, const DrawRange& draws,
                                              std::int64_t images);
 
 }  // namespace pixeldp

@@ -41,6 +41,14 @@ Precision precision_on(const Device& device, std::optional<Precision> chosen) {
   return precision;
 }
 
+BodyFunction body_function(const Device& device, std::optional<Precision> chosen) {
+  const Precision precision = precision_on(device, chosen);
+  const bool half = precision == Precision::bf16;
+  return {.precision = std::string(name(precision)),
+          .residual_precision = std::string(name(half ? Precision::bf16 : Precision::fp32)),
+          .algorithm = device.kind == DeviceKind::cpu ? "direct" : "tensor-core"};
+}
+
 void check_training_precision(const Device& device, Precision precision,
                               const CpuFeatures& features) {
   if (device.kind != DeviceKind::cpu) return;

@@ -28,6 +28,21 @@ struct BodyPrecision {
   const Quantisation* quantisation = nullptr;        ///< for int8
 };
 
+/// What the layers between the noise and the last one compute, as far as equal weights leave it
+/// open: a certificate is about just that function. Equal functions give equal counts, wherever
+/// they are computed.
+struct BodyFunction {
+  std::string precision = "fp32";           ///< of what products multiply
+  std::string residual_precision = "fp32";  ///< of values between layers
+  /// How sums of products are rounded. "direct": each sum has one order, and each operation rounds
+  /// once (kernels/inference.hpp). "tensor-core": as tensor cores do (mma.sync).
+  std::string algorithm = "direct";
+  bool operator==(const BodyFunction&) const = default;
+};
+
+/// As that device computes it in the precision chosen (precision_on).
+BodyFunction body_function(const Device& device, std::optional<kernels::Precision> chosen = {});
+
 /// "fp32", "bf16", "int8".
 std::string_view name(kernels::Precision precision);
 /// Throws a usage error for any other name.

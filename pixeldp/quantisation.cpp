@@ -5,7 +5,7 @@
 
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
-#include "pixeldp/draw_loop.hpp"
+#include "pixeldp/precision.hpp"
 
 namespace pixeldp {
 

@@ -28,4 +28,18 @@ int ScoreStatistics::top_label(ScoreType type) const {
   return static_cast<int>(std::max_element(scores.begin(), scores.end()) - scores.begin());
 }
 
+ScoreStatistics& ScoreStatistics::operator+=(const ScoreStatistics& others) {
+  if (draws == 0) return *this = others;
+  const auto add = [](std::vector<std::uint64_t>& to, const std::vector<std::uint64_t>& from) {
+    if (to.size() != from.size())
+      fail("statistics of {} and of {} classes cannot be added", to.size(), from.size());
+    for (std::size_t c = 0; c < to.size(); ++c) to[c] += from[c];
+  };
+  add(votes, others.votes);
+  add(sums, others.sums);
+  add(squares, others.squares);
+  draws += others.draws;
+  return *this;
+}
+
 }  // namespace pixeldp

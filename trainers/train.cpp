@@ -11,9 +11,9 @@
 #include "engine/progress.hpp"
 #include "pixeldp/certificate.hpp"
 #include "pixeldp/model.hpp"
-#include "pixeldp/multi_draw.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 #include "pixeldp/precision.hpp"
+#include "pixeldp/sampler.hpp"
 #include "trainers/batch_source.hpp"
 #include "trainers/checkpoint.hpp"
 #include "trainers/prefetcher.hpp"
@@ -195,10 +195,10 @@ void Trainer::evaluate() {
   const std::int64_t images = std::min(config_.evaluation_images, test_.size());
   const auto draws = static_cast<std::uint32_t>(noisy() ? config_.evaluation_draws : 1);
   const bool certifies = noisy() && draws_can_certify(draws);
-  const MultiDrawPredictor predictor(stream_, model_.network);
+  Sampler sampler(stream_, model_.network);
   std::int64_t correct = 0, certified = 0;
-  predictor.run(
-      images, {.seed = config_.seed, .tag = StreamTag::training, .first_draw = 0, .draws = draws},
+  sampler.run(
+      images, {.seed = config_.seed, .tag = StreamTag::training, .count = draws},
       [&](std::int64_t image, float* pixels) {
         to_float(test_, image, image + 1, pixels, static_cast<float>(config_.pixel_shift));
         return test_.image_id(image);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -6,6 +7,8 @@
 #include "bench/network.hpp"
 #include "bench/timing.hpp"
 #include "bench/training_steps.hpp"
+#include "engine/consumer_thread.hpp"
+#include "pixeldp/certifying.hpp"
 
 // Networks from end to end. Their lines have the names that bench/pytorch.py --device gives its
 // own.
@@ -31,30 +34,42 @@ double operations_of_draw(const layers::Network& net) {
 class CertifyLoop {
  public:
   CertifyLoop(const Stream& stream, const layers::Network& net, std::int64_t micro_batch)
-      : image_size_(net.input().row_size()), predictor_(stream, net, micro_batch) {}
+      : device_(stream.device()),
+        image_size_(net.input().row_size()),
+        sampler_(stream, net, micro_batch) {}
 
   /// Seconds for all draws of all images.
-  double operator()(std::int64_t images, std::int64_t draws) const {
-    DrawPlan plan = {.seed = 1, .draws = static_cast<std::uint32_t>(draws)};
-    plan.bounds.images = images;
-    plan.bounds.classes = predictor_.classes();
-    plan.bounds.rule = kernels::RadiusRule::gaussian_exact;
-    plan.bounds.scale_per_sensitivity = 0.25;
-    plan.bounded = [](std::int64_t, const kernels::BoundedPrediction&) {};
+  double operator()(std::int64_t images, std::int64_t draws) {
+    CertificateLogHeader header;
+    header.calibration = {
+        .mechanism = Mechanism::gaussian, .noise_scale = 0.25, .sensitivity = 1.0};
     return seconds([&] {
-      predictor_.run(
-          images, plan,
+      std::optional<Certifier> certifier;
+      constexpr std::size_t most_waiting = 4096;
+      ConsumerThread<SampledImage> certificates(most_waiting,
+                                                [&](std::vector<SampledImage> sampled) {
+                                                  if (!certifier)
+                                                    certifier.emplace(header, device_);
+                                                  certifier->certify(sampled);
+                                                });
+      sampler_.run(
+          images, {.seed = 1, .count = static_cast<std::uint32_t>(draws)},
           [&](std::int64_t image, float* pixels) {
             std::fill_n(pixels, image_size_, 0.1f);
             return static_cast<std::uint32_t>(image);
           },
-          [](std::int64_t, const ScoreStatistics&) { return true; });
+          [&](std::int64_t image, const ScoreStatistics& statistics) {
+            certificates.push({.image = image, .statistics = statistics});
+            return true;
+          });
+      certificates.finish();
     });
   }
 
  private:
+  Device device_;
   std::int64_t image_size_;
-  MultiDrawPredictor predictor_;
+  Sampler sampler_;
 };
 
 void measure_draws(Session& session, const std::string& what, const layers::NetworkSpec& spec,
@@ -63,7 +78,7 @@ void measure_draws(Session& session, const std::string& what, const layers::Netw
     const layers::Network net = noisy_network(spec);
     const double count = product({images, draws});
     const KernelCase work = {what, "bf16", count * operations_of_draw(net), 0.0, {}};
-    const CertifyLoop loop(session.stream(), net, micro_batch);
+    CertifyLoop loop(session.stream(), net, micro_batch);
     const Timing timing = session.watch().time([&] { return loop(images, draws); });
     session.line(what, timing, count, "draws/s",
                  share_of(work, timing.median(), session.ceilings().rates()));

@@ -16,6 +16,10 @@ class DeviceEvent {
     check_call(cudaEventRecord(event_, stream), "recording an event");
   }
   void wait() const { check_call(cudaEventSynchronize(event_), "waiting for an event"); }
+  /// What the stream is given from now on starts after it.
+  void hold(cudaStream_t stream) const {
+    check_call(cudaStreamWaitEvent(stream, event_, 0), "letting a stream wait for an event");
+  }
   /// Milliseconds; both must have happened.
   float since(const DeviceEvent& start) const {
     float milliseconds = 0.0f;

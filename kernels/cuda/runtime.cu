@@ -1,6 +1,7 @@
 /// Memory, streams and graphs of a GPU (engine/runtime.hpp), and why there is none. The emulator's
 /// are made of the same calls.
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 #include "kernels/cuda/device.cuh"
@@ -129,14 +130,31 @@ class DeviceRuntime : public Runtime {
   }
   void release(void* memory) const noexcept override { cudaFree(memory); }
 
+  void* allocate_pinned(std::size_t bytes) const override {
+    void* memory = nullptr;
+    const cudaError_t error = cudaMallocHost(&memory, bytes);
+    if (error == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      return nullptr;
+    }
+    check_call(error, "allocating pinned memory");
+    if (memory) std::memset(memory, 0, bytes);
+    return memory;
+  }
+  void release_pinned(void* memory) const noexcept override { cudaFreeHost(memory); }
+
   void copy(void* stream, void* to, const void* from, std::size_t bytes,
             Direction direction) const override {
+    copy_async(stream, to, from, bytes, direction);
+    if (bytes > 0 && direction != Direction::within_device) synchronize(stream);
+  }
+  void copy_async(void* stream, void* to, const void* from, std::size_t bytes,
+                  Direction direction) const override {
     if (bytes == 0) return;
     const cudaMemcpyKind kind = direction == Direction::to_device ? cudaMemcpyHostToDevice
                                 : direction == Direction::to_host ? cudaMemcpyDeviceToHost
                                                                   : cudaMemcpyDeviceToDevice;
     check_call(cudaMemcpyAsync(to, from, bytes, kind, native(stream)), "copying memory");
-    if (direction != Direction::within_device) synchronize(stream);
   }
   void zero(void* stream, void* to, std::size_t bytes) const override {
     if (bytes > 0) check_call(cudaMemsetAsync(to, 0, bytes, native(stream)), "clearing memory");
@@ -169,6 +187,9 @@ class DeviceRuntime : public Runtime {
     event_of(event).record(native(stream));
   }
   void wait_for_event(void* event) const override { event_of(event).wait(); }
+  void wait_for_event(void* event, void* stream) const override {
+    event_of(event).hold(native(stream));
+  }
   double seconds_between(void* start, void* end) const override {
     return 1e-3 * static_cast<double>(event_of(end).since(event_of(start)));
   }

@@ -113,7 +113,8 @@ cudaError_t enqueue(cudaStream_t handle, const char* what, Task task) {
 cudaError_t refuse_capture(const char* what) {
   if (!runtime().capturing()) return cudaSuccess;
   for (const auto& stream : runtime().streams)
-    if (stream->capture != nullptr) stream->capture_failed = true;
+    if (stream->capture != nullptr && stream->capturer == std::this_thread::get_id())
+      stream->capture_failed = true;
   return error(cudaErrorStreamCaptureUnsupported, "{} while a stream is being captured", what);
 }
 
@@ -339,6 +340,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
   if (stream->capture != nullptr)
     return error(cudaErrorIllegalState, "cudaStreamBeginCapture: the stream is being captured");
   stream->capture = std::make_unique<Graph>();
+  stream->capturer = std::this_thread::get_id();
   stream->capture_failed = false;
   return cudaSuccess;
 }

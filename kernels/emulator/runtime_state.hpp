@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -55,6 +56,7 @@ class Stream {
   bool idle() const { return done_ == given_; }
 
   std::unique_ptr<Graph> capture;  ///< not null while work is recorded rather than done
+  std::thread::id capturer;        ///< the thread that began it
   bool capture_failed = false;
 
  private:
@@ -94,9 +96,12 @@ struct Runtime {
                                     [&](const auto& stream) { return stream.get() == handle; });
     return found == streams.end() ? nullptr : *found;
   }
+  /// By the calling thread: other threads' captures do not mind what it does
+  /// (cudaStreamCaptureModeThreadLocal, the only mode that kernels/cuda asks for).
   bool capturing() const {
-    return std::any_of(streams.begin(), streams.end(),
-                       [](const auto& stream) { return stream->capture != nullptr; });
+    return std::any_of(streams.begin(), streams.end(), [](const auto& stream) {
+      return stream->capture != nullptr && stream->capturer == std::this_thread::get_id();
+    });
   }
 };
 

@@ -15,7 +15,7 @@ TEST_CASE("conditions are said in one line") {
       "exact certificate, clopper-pearson bounds of argmax scores, alpha 0.05 per prediction, 300 "
       "draws, fp32 after the noise");
   header.selection_draws = 10;
-  header.precision = "int8";
+  header.function.precision = "int8";
   CHECK(
       conditions_text(header).ends_with("300 draws and 10 others for the label, int8 after the "
                                         "noise"));

@@ -6,8 +6,8 @@
 
 #include "engine/io/dataset.hpp"
 #include "pixeldp/certificate.hpp"
-#include "pixeldp/multi_draw.hpp"
 #include "pixeldp/network_sensitivity.hpp"
+#include "pixeldp/sampler.hpp"
 #include "tests/layers/made_network.hpp"
 #include "tests/real_data.hpp"
 #include "tests/temporary_folder.hpp"
@@ -253,9 +253,9 @@ TEST_CASE("a network trained here without noise takes noise in the image, its la
   const auto scores = [](const Model& model) {
     std::vector<double> sums;
     const auto pixels = reference::reals(64, 9);
-    MultiDrawPredictor(Stream(), model.network)
+    Sampler(Stream(), model.network)
         .run(
-            1, {.draws = 3},
+            1, {.count = 3},
             [&](std::int64_t, float* out) {
               std::copy(pixels.begin(), pixels.end(), out);
               return 0u;
@@ -316,9 +316,9 @@ TEST_CASE("ResNet-20 for CIFAR-10 classifies just as many test images as it is k
   const Model model = import_model(read_safetensors(weights), weights.string(), o);
   const Dataset test = load_dataset("cifar-10", "test", *data / "cifar-10");
   std::int64_t correct = 0;
-  MultiDrawPredictor(Stream(), model.network)
+  Sampler(Stream(), model.network)
       .run(
-          500, {.draws = 1},
+          500, {.count = 1},
           [&](std::int64_t image, float* pixels) {
             to_float(test, image, image + 1, pixels, 0.0f);
             return test.image_id(image);

@@ -6,8 +6,8 @@
 #include <omp.h>
 
 #include "kernels/inference.hpp"
-#include "pixeldp/multi_draw.hpp"
 #include "pixeldp/quantisation.hpp"
+#include "pixeldp/sampler.hpp"
 #include "tests/layers/made_network.hpp"
 #include "tests/pixeldp/made_run.hpp"
 #include "tests/temporary_folder.hpp"
@@ -53,11 +53,11 @@ Dataset made_images(const layers::NetworkSpec& spec, std::int64_t count) {
   return set;
 }
 
-std::vector<ScoreStatistics> statistics(const MultiDrawPredictor& predictor, const Model& model,
+std::vector<ScoreStatistics> statistics(Sampler&& sampler, const Model& model,
                                         std::vector<std::uint32_t> images, std::uint32_t draws) {
   std::vector<ScoreStatistics> all;
-  predictor.run(
-      std::ssize(images), {.seed = 3, .draws = draws},
+  sampler.run(
+      std::ssize(images), {.seed = 3, .count = draws},
       [&](std::int64_t i, float* pixels) {
         const std::uint32_t id = images[static_cast<std::size_t>(i)];
         std::ranges::copy(reference::reals(model.network.input().row_size(), 100 + id), pixels);
@@ -97,21 +97,20 @@ TEST_CASE(
     Model model = made_model(spec);
     model.quantisation = quantise(model, made_images(spec, 40), 40, 1);
     constexpr std::uint32_t draws = 70;
-    const auto fp32 =
-        statistics(MultiDrawPredictor(Stream(), model.network), model, {4, 0, 9}, draws);
+    const auto fp32 = statistics(Sampler(Stream(), model.network), model, {4, 0, 9}, draws);
     for (const Precision precision : {Precision::bf16, Precision::int8}) {
       if (!can(precision)) continue;
       CAPTURE(name(precision));
       const BodyPrecision chosen{precision, quantisation(model)};
-      const auto reference = statistics(MultiDrawPredictor(Stream(), model.network, 0, chosen),
-                                        model, {4, 0, 9}, draws);
+      const auto reference =
+          statistics(Sampler(Stream(), model.network, 0, chosen), model, {4, 0, 9}, draws);
       REQUIRE(reference.size() == 3);
       const int threads = omp_get_max_threads();
       for (const int team : {1, 3}) {
         omp_set_num_threads(team);
         for (const std::int64_t micro_batch : {1, 7, 200}) {
-          const MultiDrawPredictor predictor(Stream(), model.network, micro_batch, chosen);
-          const auto turned = statistics(predictor, model, {9, 4}, draws);
+          Sampler sampler(Stream(), model.network, micro_batch, chosen);
+          const auto turned = statistics(std::move(sampler), model, {9, 4}, draws);
           CHECK(same(turned[0], reference[2]));
           CHECK(same(turned[1], reference[0]));
         }
@@ -150,7 +149,7 @@ TEST_CASE("int8 takes scales for all layers that multiply, and no others") {
   const Model model = made_model(spec);
   const Dataset images = made_images(spec, 10);
   const auto with = [&](const Quantisation* q) {
-    return MultiDrawPredictor(Stream(), model.network, 0, {Precision::int8, q});
+    return Sampler(Stream(), model.network, 0, {Precision::int8, q});
   };
   CHECK_FAILS(with(nullptr), "pixeldp quantise");
   Quantisation q = quantise(model, images, 10, 1);
@@ -187,17 +186,30 @@ TEST_CASE("a certificate log tells its precision, goes on with that one only, an
   const TemporaryFolder folder;
   const tests::MadeRun made;
   CertificateLogHeader header = tests::made_header(made);
-  header.precision = "int8";
+  header.function = {"int8", "fp32", "direct"};
   CertificateLogWriter::create(folder / "log", header);
-  CHECK(read_certificate_log(folder / "log").header.precision == "int8");
+  CHECK(read_certificate_log(folder / "log").header.function == header.function);
   CertificateLogWriter::resume(folder / "log", header);
-  header.precision = "bf16";
+  header.function = {"bf16", "bf16", "direct"};
   CHECK_FAILS(CertificateLogWriter::resume(folder / "log", header), "precision");
-  header.precision = "fp8";
+  header.function.algorithm = "tensor-core";  // the same precisions, but another function
+  CertificateLogWriter::create(folder / "device", header);
+  header.function.algorithm = "direct";
+  CHECK_FAILS(CertificateLogWriter::resume(folder / "device", header), "algorithm");
+  header.function.algorithm = "guess";
+  CHECK_FAILS(CertificateLogWriter::create(folder / "other", header), "guess");
+  header.function.precision = "fp8";
   CHECK_FAILS(CertificateLogWriter::create(folder / "other", header), "fp8");
+  // Older logs say less; of fp32 and int8 there was one function only.
   std::string older = tests::text_of(folder / "log");
-  const std::string key = "\"precision\":\"int8\",";
-  REQUIRE(older.find(key) != std::string::npos);
-  older.erase(older.find(key), key.size());
-  CHECK(parse_certificate_log(older, "older").header.precision == "unrecorded");
+  const auto forget = [&](const std::string& key) {
+    REQUIRE(older.find(key) != std::string::npos);
+    older.erase(older.find(key), key.size());
+    return parse_certificate_log(older, "older").header.function;
+  };
+  const BodyFunction int8 = {"int8", "fp32", "direct"};
+  CHECK(forget("\"residual_precision\":\"fp32\",") == int8);
+  CHECK(forget("\"algorithm\":\"direct\",") == int8);
+  CHECK(forget("\"precision\":\"int8\",") ==
+        BodyFunction{"unrecorded", "unrecorded", "unrecorded"});
 }

@@ -4,8 +4,8 @@
 
 #include <doctest/doctest.h>
 
-#include "pixeldp/multi_draw.hpp"
 #include "pixeldp/quantisation.hpp"
+#include "pixeldp/sampler.hpp"
 #include "tests/layers/made_network.hpp"
 
 using namespace pixeldp;
@@ -25,10 +25,10 @@ Counts count(const layers::Network& network, Precision precision) {
   Quantisation scales;
   for (const kernels::InferenceStep& step : plan.body.steps)
     if (step.multiplies()) scales.scales[step.name] = 0.03f;
-  const MultiDrawPredictor predictor(Stream(), network, 0, {precision, &scales});
+  Sampler sampler(Stream(), network, 0, {precision, &scales});
   Counts counts{.votes = {}, .mixed = 0xcbf29ce484222325};
-  predictor.run(
-      2, {.seed = 11, .draws = 60},
+  sampler.run(
+      2, {.seed = 11, .count = 60},
       [&](std::int64_t image, float* pixels) {
         const auto values = reference::reals(plan.image_size(), 500 + image);
         std::ranges::copy(values, pixels);

@@ -7,8 +7,8 @@
 #include "engine/io/safetensors.hpp"
 #include "pixeldp/certificate.hpp"
 #include "pixeldp/model.hpp"
-#include "pixeldp/multi_draw.hpp"
 #include "pixeldp/network_sensitivity.hpp"
+#include "pixeldp/sampler.hpp"
 #include "tests/text_of.hpp"
 #include "tests/throws_error.hpp"
 #include "tests/trainers/fixture.hpp"
@@ -122,9 +122,9 @@ TEST_CASE_FIXTURE(Fixture,
   const Model model = load_model(folder / "many" / "model.safetensors");
   const Dataset test = load_dataset("mnist", "test", folder.path());
   int certified = 0;
-  MultiDrawPredictor(Stream(), model.network)
+  Sampler(Stream(), model.network)
       .run(
-          20, {.seed = 1, .tag = StreamTag::training, .draws = 200},
+          20, {.seed = 1, .tag = StreamTag::training, .count = 200},
           [&](std::int64_t image, float* pixels) {
             to_float(test, image, image + 1, pixels, -0.5f);
             return test.image_id(image);

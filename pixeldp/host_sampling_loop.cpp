@@ -7,16 +7,16 @@
 
 #include "engine/interrupt.hpp"
 #include "kernels/draw_statistics.hpp"
-#include "pixeldp/draw_loop.hpp"
 #include "pixeldp/quantisation.hpp"
+#include "pixeldp/sampling_window.hpp"
 
 namespace pixeldp {
 namespace {
 
-class HostDrawLoop : public DrawLoop {
+class HostSamplingLoop : public SamplingLoop {
  public:
-  HostDrawLoop(const kernels::NetworkPlan& network, std::int64_t micro_batch,
-               kernels::Precision precision, std::span<const float> scales)
+  HostSamplingLoop(const kernels::NetworkPlan& network, std::int64_t micro_batch,
+                   kernels::Precision precision, std::span<const float> scales)
       : micro_batch_(micro_batch),
         classes_(network.classes),
         head_width_(network.features()),
@@ -28,8 +28,8 @@ class HostDrawLoop : public DrawLoop {
         head_weight_(network.head_weight),
         head_bias_(network.head_bias) {}
 
-  void run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
-           const StatisticsConsumer& consume) const override;
+  void run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
+           const StatisticsConsumer& consume) override;
 
  private:
   struct Window;
@@ -43,8 +43,8 @@ class HostDrawLoop : public DrawLoop {
   }
 
   /// A worker that no other thread has: one of an earlier run, where there is one.
-  std::unique_ptr<Worker> take_worker() const;
-  void give_back(std::unique_ptr<Worker> worker) const;
+  std::unique_ptr<Worker> take_worker();
+  void give_back(std::unique_ptr<Worker> worker);
 
   Stream stream_;
   std::int64_t micro_batch_, classes_, head_width_;
@@ -52,12 +52,12 @@ class HostDrawLoop : public DrawLoop {
   kernels::NoiseParams noise_;            // but for seed and tag
   std::unique_ptr<kernels::Inference> prefix_, body_;
   std::vector<float> head_weight_, head_bias_;
-  mutable std::mutex idle_mutex_;
-  mutable std::vector<std::unique_ptr<Worker>> idle_;
+  std::mutex idle_mutex_;
+  std::vector<std::unique_ptr<Worker>> idle_;
 };
 
 /// The images whose prefixes are in memory, and what has been counted for them.
-struct HostDrawLoop::Window {
+struct HostSamplingLoop::Window {
   Window(std::int64_t first_image, std::int64_t image_count, std::int64_t classes,
          std::uint32_t draws)
       : first(first_image),
@@ -78,9 +78,9 @@ struct HostDrawLoop::Window {
 };
 
 /// One thread's memory, and the two things a thread does with it.
-class HostDrawLoop::Worker {
+class HostSamplingLoop::Worker {
  public:
-  explicit Worker(const HostDrawLoop& p)
+  explicit Worker(const HostSamplingLoop& p)
       : p_(p),
         rows_(static_cast<std::size_t>(p.micro_batch_)),
         slots_(rows_.size()),
@@ -97,13 +97,13 @@ class HostDrawLoop::Worker {
   }
 
   /// Rows first ... first + count - 1 of the window.
-  void micro_batch(const DrawPlan& plan, Window& window, const Tensor& prefixes, std::int64_t first,
-                   std::int64_t count) {
+  void micro_batch(const DrawRange& draws, Window& window, const Tensor& prefixes,
+                   std::int64_t first, std::int64_t count) {
     const std::span rows(rows_.data(), static_cast<std::size_t>(count));
     const std::span slots(slots_.data(), rows.size());
-    describe_rows(plan, window.ids, window.count, first, rows, slots);
+    describe_rows(draws, window.ids, window.count, first, rows, slots);
     kernels::NoiseParams noise = p_.noise_;
-    noise.seed = plan.seed, noise.tag = plan.tag;
+    noise.seed = draws.seed, noise.tag = draws.tag;
     kernels::add_noise(p_.stream_, noise, rows.data(), count, p_.noise_size_, prefixes.data(),
                        noisy_.data());
     p_.body_->run(count, noisy_.data(), features_.data(), workspace_.data());
@@ -117,7 +117,7 @@ class HostDrawLoop::Worker {
   }
 
  private:
-  const HostDrawLoop& p_;
+  const HostSamplingLoop& p_;
   std::vector<kernels::NoiseRow> rows_;
   std::vector<std::int64_t> slots_;
   Tensor image_;
@@ -125,7 +125,7 @@ class HostDrawLoop::Worker {
   Memory workspace_;
 };
 
-std::unique_ptr<HostDrawLoop::Worker> HostDrawLoop::take_worker() const {
+std::unique_ptr<HostSamplingLoop::Worker> HostSamplingLoop::take_worker() {
   const std::lock_guard lock(idle_mutex_);
   if (idle_.empty()) return std::make_unique<Worker>(*this);
   std::unique_ptr<Worker> worker = std::move(idle_.back());
@@ -133,14 +133,14 @@ std::unique_ptr<HostDrawLoop::Worker> HostDrawLoop::take_worker() const {
   return worker;
 }
 
-void HostDrawLoop::give_back(std::unique_ptr<Worker> worker) const {
+void HostSamplingLoop::give_back(std::unique_ptr<Worker> worker) {
   const std::lock_guard lock(idle_mutex_);
   idle_.push_back(std::move(worker));
 }
 
-void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
-                       const StatisticsConsumer& consume) const {
-  const std::int64_t per_window = std::min(window_images(noise_size_, plan.draws), images);
+void HostSamplingLoop::run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
+                           const StatisticsConsumer& consume) {
+  const std::int64_t per_window = std::min(WindowSize(noise_size_, draws.count).first(), images);
 
   Tensor prefixes(Shape{per_window, noise_size_});
   std::unique_ptr<Window> window;
@@ -151,7 +151,7 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
 
   // Exceptions must not leave a parallel region: the first one is kept and ends the run.
   const auto attempt = [&](const auto& step) {
-    if (plan.interruptible && interrupted()) stop = true;
+    if (draws.interruptible && interrupted()) stop = true;
     if (stop.load(std::memory_order_relaxed)) return;
     try {
       step();
@@ -167,7 +167,7 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
            window->rows_left[static_cast<std::size_t>(window->emitted)].load(
                std::memory_order_acquire) == 0) {
       const std::int64_t image = window->emitted++;
-      if (!consume(window->first + image, statistics_of(image, classes_, plan.draws, window->votes,
+      if (!consume(window->first + image, statistics_of(image, classes_, draws.count, window->votes,
                                                         window->sums, window->squares)))
         stop = true;
     }
@@ -182,7 +182,7 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
       {
         attempt([&] {
           window = std::make_unique<Window>(first, std::min(per_window, images - first), classes_,
-                                            plan.draws);
+                                            draws.count);
         });
         proceed = !stop;
       }
@@ -191,11 +191,11 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
       for (std::int64_t image = 0; image < window->count; ++image) {
         attempt([&] { worker->prefix(source, *window, image, prefixes.row(image)); });
       }
-      const std::int64_t rows = window->count * plan.draws, batch = batch_of(rows);
+      const std::int64_t rows = window->count * draws.count, batch = batch_of(rows);
 #pragma omp for schedule(dynamic)
       for (std::int64_t row = 0; row < rows; row += batch) {
         attempt([&] {
-          worker->micro_batch(plan, *window, prefixes, row, std::min(batch, rows - row));
+          worker->micro_batch(draws, *window, prefixes, row, std::min(batch, rows - row));
           emit_finished();
         });
       }
@@ -207,12 +207,12 @@ void HostDrawLoop::run(std::int64_t images, const DrawPlan& plan, const ImageSou
 
 }  // namespace
 
-std::unique_ptr<DrawLoop> make_host_draw_loop(const kernels::NetworkPlan& network,
-                                              std::int64_t micro_batch,
-                                              const BodyPrecision& precision) {
+std::unique_ptr<SamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
+                                                      std::int64_t micro_batch,
+                                                      const BodyPrecision& precision) {
   const auto in = precision.precision.value_or(kernels::Precision::fp32);
-  return std::make_unique<HostDrawLoop>(network, micro_batch, in,
-                                        scales_of(network.body, in, precision.quantisation));
+  return std::make_unique<HostSamplingLoop>(network, micro_batch, in,
+                                            scales_of(network.body, in, precision.quantisation));
 }
 
 }  // namespace pixeldp

@@ -4,15 +4,16 @@
 #include <memory>
 
 #include "layers/network.hpp"
-#include "pixeldp/draw_loop.hpp"
+#include "pixeldp/sampling_loop.hpp"
 
 namespace pixeldp {
 
 /// Evaluates many noise draws of many images: the prefix once per image, then rows (image, draw) in
 /// micro-batches of a fixed shape, of which nothing remains but integers. An image's statistics
-/// depend on its pixels, its id and the plan only: not on the other images, their order, the
-/// threads or the micro-batch.
-class MultiDrawPredictor {
+/// depend on its pixels, its id and its draws only: not on the other images, their order, the
+/// threads or the micro-batch. Ranges of images or of draws can be sampled apart, anywhere, and
+/// their statistics added up.
+class Sampler {
  public:
   /// What a device keeps busy with and still holds in its fast memory.
   static std::int64_t default_micro_batch(const Device& device);
@@ -24,19 +25,19 @@ class MultiDrawPredictor {
   /// Prepares the network's weights, which lie in host memory or on the stream's device; later
   /// changes to the network are not seen. micro_batch 0: the default. Throws an Error for a
   /// precision that the device has not (precision_on), or for int8 without its scales.
-  MultiDrawPredictor(const Stream& stream, const layers::Network& network,
-                     std::int64_t micro_batch = 0, const BodyPrecision& precision = {});
+  Sampler(const Stream& stream, const layers::Network& network, std::int64_t micro_batch = 0,
+          const BodyPrecision& precision = {});
 
-  /// Evaluates images 0 ... images-1. Memory does not grow with the number of images or draws.
+  /// Samples images 0 ... images-1. Memory does not grow with the number of images or draws.
   /// Exceptions of the source and the consumer pass through.
-  void run(std::int64_t images, const DrawPlan& plan, const ImageSource& source,
-           const StatisticsConsumer& consume) const;
+  void run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
+           const StatisticsConsumer& consume);
 
   int classes() const { return classes_; }
 
  private:
   int classes_;
-  std::unique_ptr<DrawLoop> loop_;
+  std::unique_ptr<SamplingLoop> loop_;
 };
 
 }  // namespace pixeldp

@@ -1,4 +1,4 @@
-#include "pixeldp/multi_draw.hpp"
+#include "pixeldp/sampler.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +13,7 @@
 #include "kernels/draw_statistics.hpp"
 #include "layers/training_pass.hpp"
 #include "pixeldp/device_rows.hpp"
+#include "pixeldp/sampling_window.hpp"
 #include "tests/layers/made_network.hpp"
 #include "tests/reference/values.hpp"
 
@@ -35,12 +36,13 @@ std::vector<float> pixels_of(std::uint32_t image) { return reference::reals(64, 
 
 using Results = std::map<std::uint32_t, ScoreStatistics>;
 
-Results run(const MultiDrawPredictor& predictor, const std::vector<std::uint32_t>& images,
-            const DrawPlan& plan) {
+template <class AnySampler>
+Results run(AnySampler&& sampler, const std::vector<std::uint32_t>& images,
+            const DrawRange& draws) {
   Results results;
   std::int64_t expected = 0;
-  predictor.run(
-      static_cast<std::int64_t>(images.size()), plan,
+  sampler.run(
+      static_cast<std::int64_t>(images.size()), draws,
       [&](std::int64_t i, float* pixels) {
         const auto values = pixels_of(images[static_cast<std::size_t>(i)]);
         std::copy(values.begin(), values.end(), pixels);
@@ -68,9 +70,9 @@ TEST_CASE(
     "an image's statistics do not depend on its neighbours, their order, the threads or the "
     "micro-batch") {
   const layers::Network net = small_network();
-  const DrawPlan plan{.seed = 3, .draws = 101};
+  const DrawRange draws{.seed = 3, .count = 101};
   const std::vector<std::uint32_t> images = {4, 0, 9, 2, 7};
-  const Results reference = run(MultiDrawPredictor(Stream(), net), images, plan);
+  const Results reference = run(Sampler(Stream(), net), images, draws);
   REQUIRE(reference.size() == 5);
   for (const auto& [image, statistics] : reference) {
     CHECK(std::accumulate(statistics.votes.begin(), statistics.votes.end(), std::uint64_t{0}) ==
@@ -84,11 +86,11 @@ TEST_CASE(
     for (const std::int64_t micro_batch : {1, 5, 64, 200}) {
       CAPTURE(team);
       CAPTURE(micro_batch);
-      const MultiDrawPredictor predictor(Stream(), net, micro_batch);
-      for (const auto& [image, statistics] : run(predictor, {9, 7, 2, 0, 4}, plan)) {
+      Sampler sampler(Stream(), net, micro_batch);
+      for (const auto& [image, statistics] : run(sampler, {9, 7, 2, 0, 4}, draws)) {
         check_equal(statistics, reference.at(image));
       }
-      check_equal(run(predictor, {2}, plan).at(2), reference.at(2));
+      check_equal(run(sampler, {2}, draws).at(2), reference.at(2));
     }
   }
   omp_set_num_threads(threads);
@@ -96,28 +98,22 @@ TEST_CASE(
 
 TEST_CASE("draws add up: any split of the draws merges to the same statistics") {
   const layers::Network net = small_network();
-  const MultiDrawPredictor predictor(Stream(), net);
-  const ScoreStatistics whole = run(predictor, {6}, {.seed = 1, .draws = 150}).at(6);
-  ScoreStatistics merged = run(predictor, {6}, {.seed = 1, .first_draw = 0, .draws = 37}).at(6);
-  const ScoreStatistics rest =
-      run(predictor, {6}, {.seed = 1, .first_draw = 37, .draws = 113}).at(6);
-  merged.draws += rest.draws;
-  for (std::size_t c = 0; c < merged.votes.size(); ++c) {
-    merged.votes[c] += rest.votes[c];
-    merged.sums[c] += rest.sums[c];
-    merged.squares[c] += rest.squares[c];
-  }
+  Sampler sampler(Stream(), net);
+  const ScoreStatistics whole = run(sampler, {6}, {.seed = 1, .count = 150}).at(6);
+  ScoreStatistics merged = run(sampler, {6}, {.seed = 1, .first = 0, .count = 37}).at(6);
+  const ScoreStatistics rest = run(sampler, {6}, {.seed = 1, .first = 37, .count = 113}).at(6);
+  merged += rest;
   check_equal(merged, whole);
 }
 
 TEST_CASE("seed, stream tag and image id change the noise") {
   const layers::Network net = small_network();
-  const MultiDrawPredictor predictor(Stream(), net);
-  const auto sums = [&](const DrawPlan& plan) { return run(predictor, {6}, plan).at(6).sums; };
-  const auto base = sums({.seed = 1, .draws = 20});
-  CHECK(base != sums({.seed = 2, .draws = 20}));
-  CHECK(base != sums({.seed = 1, .tag = StreamTag::selection, .draws = 20}));
-  CHECK(base != sums({.seed = 1, .first_draw = 20, .draws = 20}));
+  Sampler sampler(Stream(), net);
+  const auto sums = [&](const DrawRange& draws) { return run(sampler, {6}, draws).at(6).sums; };
+  const auto base = sums({.seed = 1, .count = 20});
+  CHECK(base != sums({.seed = 2, .count = 20}));
+  CHECK(base != sums({.seed = 1, .tag = StreamTag::selection, .count = 20}));
+  CHECK(base != sums({.seed = 1, .first = 20, .count = 20}));
 }
 
 TEST_CASE("every draw of a network without noise is the plain network") {
@@ -132,8 +128,7 @@ TEST_CASE("every draw of a network without noise is the plain network") {
     const Tensor& logits = pass.forward(Stream(), layers::Mode::inference, images,
                                         {.tag = StreamTag::training, .rows = rows});
 
-    const ScoreStatistics statistics =
-        run(MultiDrawPredictor(Stream(), net), {3}, {.draws = 10}).at(3);
+    const ScoreStatistics statistics = run(Sampler(Stream(), net), {3}, {.count = 10}).at(3);
     double total = 0.0;
     for (int c = 0; c < 10; ++c) total += std::exp(double{logits.data()[c]});
     for (std::size_t c = 0; c < 10; ++c) {
@@ -152,10 +147,10 @@ TEST_CASE(
   for (const int position : {0, 1, 2}) {
     CAPTURE(position);
     const layers::Network net = small_network(position);
-    const DrawPlan plan{.seed = 3, .draws = 40};
-    const Results cpu = run(MultiDrawPredictor(Stream(), net), {4, 9}, plan);
+    const DrawRange draws{.seed = 3, .count = 40};
+    const Results cpu = run(Sampler(Stream(), net), {4, 9}, draws);
     const Stream emulated(Device::parse("emulated"));
-    const Results gpu = run(MultiDrawPredictor(emulated, net, 16), {4, 9}, plan);
+    const Results gpu = run(Sampler(emulated, net, 16), {4, 9}, draws);
     for (const std::uint32_t image : {4u, 9u}) {
       const ScoreStatistics &a = cpu.at(image), &b = gpu.at(image);
       CHECK(b.draws == 40);
@@ -170,7 +165,7 @@ TEST_CASE(
       }
     }
     // On this device too, neighbours and the micro-batch do not matter.
-    check_equal(run(MultiDrawPredictor(emulated, net, 5), {9}, plan).at(9), gpu.at(9));
+    check_equal(run(Sampler(emulated, net, 5), {9}, draws).at(9), gpu.at(9));
   }
 }
 
@@ -186,13 +181,13 @@ layers::Network small_wide_resnet(int position, std::int64_t height = 8, std::in
   return net;
 }
 
-/// Predictor: a MultiDrawPredictor or a DrawLoop.
-template <class Predictor>
-Results run_wide(const Predictor& predictor, const std::vector<std::uint32_t>& images,
-                 const DrawPlan& plan, std::int64_t pixel_count = 8 * 8) {
+/// AnySampler: a Sampler or a SamplingLoop.
+template <class AnySampler>
+Results run_wide(AnySampler&& sampler, const std::vector<std::uint32_t>& images,
+                 const DrawRange& draws, std::int64_t pixel_count = 8 * 8) {
   Results results;
-  predictor.run(
-      std::ssize(images), plan,
+  sampler.run(
+      std::ssize(images), draws,
       [&](std::int64_t i, float* pixels) {
         const std::uint32_t image = images[static_cast<std::size_t>(i)];
         const auto values = reference::reals(pixel_count * 3, 100 + image);
@@ -210,8 +205,8 @@ Results run_wide(const Predictor& predictor, const std::vector<std::uint32_t>& i
 
 TEST_CASE("a wide residual network's statistics do not depend on the work around them") {
   const layers::Network net = small_wide_resnet(1);
-  const DrawPlan plan{.seed = 3, .draws = 23};
-  const Results reference = run_wide(MultiDrawPredictor(Stream(), net), {4, 0, 9}, plan);
+  const DrawRange draws{.seed = 3, .count = 23};
+  const Results reference = run_wide(Sampler(Stream(), net), {4, 0, 9}, draws);
   const int threads = omp_get_max_threads();
   for (const int team : {1, 3}) {
     omp_set_num_threads(team);
@@ -219,7 +214,7 @@ TEST_CASE("a wide residual network's statistics do not depend on the work around
       CAPTURE(team);
       CAPTURE(micro_batch);
       for (const auto& [image, statistics] :
-           run_wide(MultiDrawPredictor(Stream(), net, micro_batch), {9, 4}, plan))
+           run_wide(Sampler(Stream(), net, micro_batch), {9, 4}, draws))
         check_equal(statistics, reference.at(image));
     }
   }
@@ -239,8 +234,7 @@ TEST_CASE("a wide residual network without noise is the plain network in inferen
                                         {.tag = StreamTag::training, .rows = rows});
     double total = 0.0;
     for (int c = 0; c < 10; ++c) total += std::exp(double{logits.data()[c]});
-    const ScoreStatistics statistics =
-        run_wide(MultiDrawPredictor(Stream(), net), {3}, {.draws = 4}).at(3);
+    const ScoreStatistics statistics = run_wide(Sampler(Stream(), net), {3}, {.count = 4}).at(3);
     for (std::size_t c = 0; c < 10; ++c) {
       CHECK(statistics.sums[c] % 4 == 0);  // all draws alike
       CHECK(static_cast<double>(statistics.sums[c]) * kernels::score_unit / 4 ==
@@ -254,9 +248,9 @@ TEST_CASE("the GPU kernels count what the processor counts, of a wide residual n
   for (const int position : {0, 1}) {
     CAPTURE(position);
     const layers::Network net = small_wide_resnet(position);
-    const DrawPlan plan{.seed = 3, .draws = 6};
-    const Results cpu = run_wide(MultiDrawPredictor(Stream(), net), {4, 9}, plan);
-    const Results gpu = run_wide(MultiDrawPredictor(emulated, net, 4), {4, 9}, plan);
+    const DrawRange draws{.seed = 3, .count = 6};
+    const Results cpu = run_wide(Sampler(Stream(), net), {4, 9}, draws);
+    const Results gpu = run_wide(Sampler(emulated, net, 4), {4, 9}, draws);
     for (const std::uint32_t image : {4u, 9u}) {
       for (std::size_t c = 0; c < 10; ++c) {
         const auto mean = [&](const Results& r) {
@@ -269,7 +263,7 @@ TEST_CASE("the GPU kernels count what the processor counts, of a wide residual n
         CHECK(std::abs(votes(cpu) - votes(gpu)) <= 1);  // on a near tie
       }
     }
-    check_equal(run_wide(MultiDrawPredictor(emulated, net, 3), {9}, plan).at(9), gpu.at(9));
+    check_equal(run_wide(Sampler(emulated, net, 3), {9}, draws).at(9), gpu.at(9));
   }
 }
 
@@ -283,9 +277,9 @@ TEST_CASE("noise inside a wide residual network's first unit counts what the lay
     const kernels::NetworkPlan network = lower(Stream(), net);
     REQUIRE(fused(network, Fusion::allowed));
     REQUIRE_FALSE(fused(network, Fusion::none));
-    const DrawPlan plan{.seed = 3, .first_draw = 5, .draws = 3};
+    const DrawRange draws{.seed = 3, .first = 5, .count = 3};
     const auto run = [&](Fusion fusion) {
-      return run_wide(*make_device_draw_loop(emulated, network, 4, fusion), {4, 9}, plan,
+      return run_wide(*make_device_sampling_loop(emulated, network, 4, fusion), {4, 9}, draws,
                       pixel_count);
     };
     const Results at_once = run(Fusion::allowed), layered = run(Fusion::none);
@@ -302,24 +296,95 @@ TEST_CASE("noise inside a wide residual network's first unit counts what the lay
   CHECK_FALSE(fused(lower(Stream(), small_wide_resnet(0)), Fusion::allowed));
 }
 
+TEST_CASE("a device's windows, their growth and the parts of many draws do not show") {
+  const Stream emulated(Device::parse("emulated"));
+  const std::vector<std::uint32_t> images = {4, 9, 0, 2, 7};
+  const auto check = [&](const kernels::NetworkPlan& network, const auto& run_loop) {
+    const DrawRange draws{.seed = 3, .first = 5, .count = 6};
+    const auto with = [&](WindowRows rows) {
+      return run_loop(*make_device_sampling_loop(emulated, network, 4, Fusion::allowed, rows),
+                      draws);
+    };
+    const Results at_once = with({.first = 8192, .most = 8192});
+    REQUIRE(at_once.size() == images.size());
+    for (const WindowRows rows : {WindowRows{6, 6}, WindowRows{6, 18}, WindowRows{12, 1 << 20},
+                                  WindowRows{4, 4}, WindowRows{1, 1}}) {
+      CAPTURE(rows.first);
+      CAPTURE(rows.most);
+      for (const auto& [image, statistics] : with(rows)) check_equal(statistics, at_once.at(image));
+    }
+  };
+  check(lower(Stream(), small_network()),
+        [&](SamplingLoop& loop, const DrawRange& draws) { return run(loop, images, draws); });
+  check(lower(Stream(), small_wide_resnet(1)),
+        [&](SamplingLoop& loop, const DrawRange& draws) { return run_wide(loop, images, draws); });
+}
+
+TEST_CASE("windows grow to about a second, within the limits of rows and prefixes") {
+  const WindowSize mnist(14 * 14 * 32, 500);
+  CHECK(mnist.first() == 17);        // 8192 rows
+  CHECK(mnist.next(17, 0.5) == 34);  // twice as many take a second
+  CHECK(mnist.next(17, 0.6) == 17);  // less than twice: not worth new memory
+  CHECK(mnist.next(17, 2.0) == 17);
+  CHECK(mnist.next(17, 0.0) == 17 * 64);    // at most so much at once
+  CHECK(mnist.next(17 * 64, 0.0) == 2098);  // 2^20 rows
+  CHECK(mnist.next(2098, 0.0) == 2098);
+  const WindowSize wide(std::int64_t{32} * 32 * 160, 2);
+  CHECK(wide.first() == 102);  // prefixes of 64 MiB
+  CHECK(wide.next(102, 0.01) == 102);
+  CHECK(WindowSize(1 << 30, 1).first() == 1);
+  CHECK(WindowSize(1, 1'000'000).first() == 1);
+}
+
+TEST_CASE("on a device too, a consumer may stop the run, and exceptions pass through") {
+  const layers::Network net = small_network();
+  const Stream emulated(Device::parse("emulated"));
+  const auto loop = make_device_sampling_loop(emulated, lower(Stream(), net), 4, Fusion::allowed,
+                                              {.first = 6, .most = 6});
+  const auto source = [](std::int64_t i, float* pixels) {
+    std::fill_n(pixels, 64, i == 7 ? std::nanf("") : 0.5f);
+    return static_cast<std::uint32_t>(i);
+  };
+  int taken = 0;
+  const auto stop_at = [&](int last) {
+    return [&taken, last](std::int64_t, const ScoreStatistics&) { return ++taken < last; };
+  };
+  loop->run(1000, {.count = 3}, source, stop_at(3));
+  CHECK(taken == 3);
+  taken = 0;
+  CHECK_THROWS_AS(loop->run(1000, {.count = 3}, source, stop_at(1000)), Error);  // not a number
+  CHECK(taken == 6);  // those of the windows before
+  CHECK_THROWS_AS(loop->run(
+                      10, {.count = 3},
+                      [](std::int64_t i, float*) -> std::uint32_t {
+                        if (i == 5) throw std::runtime_error("no");
+                        return 0;
+                      },
+                      stop_at(1000)),
+                  std::runtime_error);
+  taken = 0;
+  loop->run(5, {.count = 3}, source, stop_at(1000));  // goes on after all of that
+  CHECK(taken == 5);
+}
+
 TEST_CASE("a consumer may stop the run; exceptions pass through; absurd plans are refused") {
   const layers::Network net = small_network();
-  const MultiDrawPredictor predictor(Stream(), net);
+  Sampler sampler(Stream(), net);
   const auto source = [](std::int64_t i, float* pixels) {
     std::fill_n(pixels, 64, 0.5f);
     return static_cast<std::uint32_t>(i);
   };
   int taken = 0;
-  predictor.run(1000, {.draws = 3}, source,
-                [&](std::int64_t, const ScoreStatistics&) { return ++taken < 4; });
+  sampler.run(1000, {.count = 3}, source,
+              [&](std::int64_t, const ScoreStatistics&) { return ++taken < 4; });
   CHECK(taken == 4);
-  CHECK_THROWS_AS(predictor.run(10, {.draws = 3}, source,
-                                [](std::int64_t, const ScoreStatistics&) -> bool {
-                                  throw std::runtime_error("no");
-                                }),
+  CHECK_THROWS_AS(sampler.run(10, {.count = 3}, source,
+                              [](std::int64_t, const ScoreStatistics&) -> bool {
+                                throw std::runtime_error("no");
+                              }),
                   std::runtime_error);
-  CHECK_THROWS_AS(predictor.run(
-                      10, {.draws = 3},
+  CHECK_THROWS_AS(sampler.run(
+                      10, {.count = 3},
                       [](std::int64_t i, float*) -> std::uint32_t {
                         if (i == 5) throw std::runtime_error("no");
                         return 0;
@@ -327,8 +392,8 @@ TEST_CASE("a consumer may stop the run; exceptions pass through; absurd plans ar
                       [](std::int64_t, const ScoreStatistics&) { return true; }),
                   std::runtime_error);
   const auto ignore = [](std::int64_t, const ScoreStatistics&) { return true; };
-  CHECK_THROWS_AS(predictor.run(1, {.draws = 0}, source, ignore), Error);
-  CHECK_THROWS_AS(predictor.run(1, {.first_draw = 0xffffffff, .draws = 2}, source, ignore), Error);
-  CHECK_THROWS_AS(MultiDrawPredictor(Stream(), net, -1), Error);
-  predictor.run(0, {.draws = 1}, source, ignore);
+  CHECK_THROWS_AS(sampler.run(1, {.count = 0}, source, ignore), Error);
+  CHECK_THROWS_AS(sampler.run(1, {.first = 0xffffffff, .count = 2}, source, ignore), Error);
+  CHECK_THROWS_AS(Sampler(Stream(), net, -1), Error);
+  sampler.run(0, {.count = 1}, source, ignore);
 }

@@ -1,0 +1,72 @@
+#include "pixeldp/certifying.hpp"
+
+#include "engine/error.hpp"
+
+namespace pixeldp {
+namespace {
+
+/// Keeps of the statistics what belongs to the score type: the rest is not part of the certificate.
+ScoreStatistics relevant(ScoreType type, ScoreStatistics statistics) {
+  switch (type) {
+    case ScoreType::argmax:
+      statistics.sums.clear();
+      statistics.squares.clear();
+      return statistics;
+    case ScoreType::softmax:
+      statistics.votes.clear();
+      return statistics;
+  }
+  fail("not a score type: {}", static_cast<int>(type));
+}
+
+void check_agreement(std::int64_t image, const Certificate& mine,
+                     const kernels::BoundedPrediction& devices, const Calibration& calibration,
+                     CertificateKind kind) {
+  // The kernel's last digits; the grid's search may besides stop a step early.
+  const double least = kind == CertificateKind::pixeldp_grid
+                           ? 0.0
+                           : mine.radius - 1e-6 * calibration.noise_scale / calibration.sensitivity;
+  if (devices.prediction == mine.prediction && devices.radius <= mine.radius &&
+      devices.radius >= least)
+    return;
+  fail(
+      "image {}: the device certifies label {} within {}, the processor label {} within {}; one of "
+      "them computes wrong, and nothing of this image was recorded",
+      image, devices.prediction, devices.radius, mine.prediction, mine.radius);
+}
+
+}  // namespace
+
+Certifier::Certifier(const CertificateLogHeader& header, const Device& device)
+    : calibration_(header.calibration), options_(header.options) {
+  const bool noisy = calibration_.mechanism != Mechanism::none;
+  if (noisy && device.kind != DeviceKind::cpu)
+    device_ = std::make_unique<DeviceBounds>(device, calibration_, options_);
+}
+
+std::vector<CertificateRecord> Certifier::certify(std::span<const SampledImage> images) {
+  std::vector<kernels::BoundedPrediction> devices;
+  if (device_) devices = device_->certify(images);
+  std::vector<CertificateRecord> records;
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const SampledImage& sampled = images[i];
+    CertificateRecord record{.image = sampled.image,
+                             .label = sampled.label,
+                             .selection_draws = sampled.selection_draws,
+                             .statistics = relevant(options_.scores, sampled.statistics)};
+    if (calibration_.mechanism == Mechanism::none) {
+      record.prediction = record.statistics.top_label(options_.scores);
+    } else {
+      const Certificate certificate =
+          pixeldp::certify(record.statistics, calibration_, options_, sampled.selected);
+      if (device_)
+        check_agreement(record.image, certificate, devices[i], calibration_, options_.kind);
+      record.prediction = certificate.prediction;
+      record.radius = certificate.radius;
+    }
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+}  // namespace pixeldp

@@ -1,0 +1,47 @@
+#include "pixeldp/sampler.hpp"
+
+#include <algorithm>
+
+#include "engine/error.hpp"
+#include "pixeldp/sampling_window.hpp"
+
+namespace pixeldp {
+
+std::int64_t Sampler::default_micro_batch(const Device& device) {
+  return device.kind == DeviceKind::cuda ? 512 : 64;
+}
+
+std::int64_t Sampler::largest_micro_batch(const Device& device, const layers::Network& network) {
+  // Every thread of a processor has a micro-batch of its own.
+  const std::int64_t bytes =
+      device.kind == DeviceKind::cpu ? WindowSize::prefix_bytes : 4 * WindowSize::prefix_bytes;
+  const std::int64_t row =
+      network.noise_shape(1).row_size() * static_cast<std::int64_t>(sizeof(float));
+  return std::clamp(bytes / row, default_micro_batch(device), WindowRows().first);
+}
+
+Sampler::Sampler(const Stream& stream, const layers::Network& network, std::int64_t micro_batch,
+                 const BodyPrecision& precision)
+    : classes_(network.classes()) {
+  if (micro_batch < 0) fail_usage("a micro-batch needs at least one row, not {}", micro_batch);
+  if (micro_batch == 0) micro_batch = default_micro_batch(stream.device());
+  micro_batch = std::min(micro_batch, largest_micro_batch(stream.device(), network));
+  const BodyPrecision chosen{precision_on(stream.device(), precision.precision),
+                             precision.quantisation};
+  const kernels::NetworkPlan plan = lower(stream, network);
+  loop_ = stream.device().kind == DeviceKind::cpu
+              ? make_host_sampling_loop(plan, micro_batch, chosen)
+              : make_device_sampling_loop(stream, plan, micro_batch);
+}
+
+void Sampler::run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
+                  const StatisticsConsumer& consume) {
+  if (draws.count == 0) fail_usage("the number of draws must be at least 1");
+  if (std::uint64_t{draws.first} + draws.count > (std::uint64_t{1} << 32)) {
+    fail_usage("draws are numbered by 32 bits: {} draws from number {} on do not fit", draws.count,
+               draws.first);
+  }
+  if (images > 0) loop_->run(images, draws, source, consume);
+}
+
+}  // namespace pixeldp

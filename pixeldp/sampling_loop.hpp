@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kernels/device_plan.hpp"
+#include "pixeldp/precision.hpp"
+#include "pixeldp/score_statistics.hpp"
+
+namespace pixeldp {
+
+/// Draws first ... first + count - 1 of an image.
+struct DrawRange {
+  std::uint64_t seed = 0;
+  StreamTag tag = StreamTag::estimation;
+  std::uint32_t first = 0;
+  std::uint32_t count = 1;
+  /// Ends the run soon after interrupted() turns true. The consumer is not told; who asks for it
+  /// looks at interrupted() afterwards.
+  bool interruptible = false;
+};
+
+/// Writes the pixels [H, W, C] of image `index` of this run and returns the id that addresses its
+/// noise. May be called from several threads.
+using ImageSource = std::function<std::uint32_t(std::int64_t index, float* pixels)>;
+
+/// Takes the statistics of image `index`; called in the order of the indices, one at a time, as
+/// soon as an image and all before it are done. Returning false ends the run.
+using StatisticsConsumer =
+    std::function<bool(std::int64_t index, const ScoreStatistics& statistics)>;
+
+/// How one kind of device samples: the loop behind Sampler, which see. Images come in windows; the
+/// rows (image, draw) of a window in micro-batches, row r being draw r % draws.count of image
+/// r / draws.count.
+class SamplingLoop {
+ public:
+  virtual ~SamplingLoop() = default;
+  virtual void run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
+                   const StatisticsConsumer& consume) = 0;
+};
+
+/// On the processor: threads share out the micro-batches, which are smaller where there are too few
+/// rows for all threads. Throws an Error for int8 without its scales.
+std::unique_ptr<SamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
+                                                      std::int64_t micro_batch,
+                                                      const BodyPrecision& precision);
+
+/// Rows of a window on a device: of the first one, and of the largest, which is about a second's
+/// work where that is less.
+struct WindowRows {
+  std::int64_t first = 8192, most = std::int64_t{1} << 20;
+};
+
+/// On the stream's device: one graph for each window, and two windows at a time, so that the device
+/// goes on while the host reads images and takes statistics.
+std::unique_ptr<SamplingLoop> make_device_sampling_loop(
+    const Stream& stream, const kernels::NetworkPlan& network, std::int64_t micro_batch,
+    kernels::Fusion fusion = kernels::Fusion::allowed, WindowRows rows = {});
+
+}  // namespace pixeldp
