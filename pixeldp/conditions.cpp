@@ -8,7 +8,8 @@ namespace pixeldp {
 
 std::string conditions_text(const CertificateLogHeader& header) {
   if (header.calibration.mechanism == Mechanism::none)
-    return fmt::format("no noise and nothing certified, {} precision", header.function.precision);
+    return fmt::format("no noise and nothing certified, {} precision",
+                       function_text(header.function));
   const CertificateOptions& options = header.options;
   return fmt::format(
       "{} certificate, {} bounds of {} scores, alpha {} per prediction, {} draws{}, {} "
@@ -17,7 +18,7 @@ std::string conditions_text(const CertificateLogHeader& header) {
       header.selection_draws > 0
           ? fmt::format(" and {} others for the label", header.selection_draws)
           : "",
-      header.function.precision);
+      function_text(header.function));
 }
 
 std::string too_few_draws(std::uint64_t draws, int classes, const Calibration& calibration,

@@ -41,6 +41,11 @@ Precision precision_on(const Device& device, std::optional<Precision> chosen) {
   return precision;
 }
 
+std::string function_text(const BodyFunction& function) {
+  return function.algorithm == "tensor-core" ? function.precision + " by tensor cores"
+                                             : function.precision;
+}
+
 BodyFunction body_function(const Device& device, std::optional<Precision> chosen) {
   const Precision precision = precision_on(device, chosen);
   const bool half = precision == Precision::bf16;

@@ -43,6 +43,9 @@ struct BodyFunction {
 /// As that device computes it in the precision chosen (precision_on).
 BodyFunction body_function(const Device& device, std::optional<kernels::Precision> chosen = {});
 
+/// For readers: the precision, and the algorithm where it is not the usual "direct".
+std::string function_text(const BodyFunction& function);
+
 /// "fp32", "bf16", "int8".
 std::string_view name(kernels::Precision precision);
 /// Throws a usage error for any other name.

@@ -99,7 +99,7 @@ std::string accuracy_caption(const std::vector<Run>& runs) {
             ? fmt::format(" and {} others that choose the label", header.selection_draws)
             : "",
         name(header.options.bound), name(header.options.scores), header.options.alpha,
-        header.function.precision));
+        function_text(header.function)));
     std::string most;
     for (const CertificateLog* log : all_certificates(run)) {
       most += fmt::format(

@@ -228,7 +228,8 @@ std::string conditions_section(const std::vector<Run>& runs) {
       "Failure probability alpha",
       [&](const Run& run) { return number(header(run).options.alpha); }, true);
   row("Draws", [&](const Run& run) { return fmt::format("{}", header(run).draws); });
-  row("Precision after the noise", [&](const Run& run) { return escape(header(run).precision); });
+  row("Precision after the noise",
+      [&](const Run& run) { return escape(function_text(header(run).function)); });
   row("Label chosen on", [&](const Run& run) {
     return header(run).selection_draws == 0
                ? std::string("the same draws; the bounds pay for the choice")
