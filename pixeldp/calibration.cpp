@@ -11,8 +11,9 @@ namespace pixeldp {
 namespace {
 
 // The noise kernel takes its scale as a float, so the next float above is the scale of the proof as
-// well. The factor covers the rounding of the formulas below.
-double float_above(double scale) {
+// well. The factor covers the rounding of the formulas below, where no product of doubles
+// underflows: they are in extended precision.
+double float_above(long double scale) {
   scale *= 1.0 + 8 * std::numeric_limits<double>::epsilon();
   auto above = static_cast<float>(scale);
   if (above < scale) above = std::nextafter(above, std::numeric_limits<float>::infinity());
@@ -103,7 +104,7 @@ double noise_scale_for(Mechanism mechanism, double construction_bound, double ep
     fail_usage("epsilon {} is out of range: it must be finite and above 0", epsilon);
   if (!positive(sensitivity))
     fail_usage("sensitivity {} is out of range: it must be finite and above 0", sensitivity);
-  const double laplace = sensitivity * construction_bound / epsilon;
+  const long double laplace = static_cast<long double>(sensitivity) * construction_bound / epsilon;
   switch (mechanism) {
     case Mechanism::none:  // refused above
     case Mechanism::gaussian:
@@ -115,7 +116,7 @@ double noise_scale_for(Mechanism mechanism, double construction_bound, double ep
     fail_usage("epsilon {} is out of range: the Gaussian mechanism needs at most 1", epsilon);
   if (!(delta > 0.0 && delta < 1.0))
     fail_usage("delta {} is out of range: the Gaussian mechanism needs it between 0 and 1", delta);
-  return float_above(std::sqrt(2.0 * std::log(1.25 / delta)) * laplace);
+  return float_above(std::sqrt(2 * std::log(1.25L / delta)) * laplace);
 }
 
 }  // namespace pixeldp
