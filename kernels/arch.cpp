@@ -1,16 +1,20 @@
 #include "kernels/arch.hpp"
 
+#include <cstdlib>
+
 #include "engine/error.hpp"
 #include "engine/runtime.hpp"
 
 namespace pixeldp::kernels {
 
-const Arch& known_arch(int capability) {
-  const auto found = std::ranges::find(known_archs, capability, &Arch::capability);
-  if (found != std::end(known_archs)) return *found;
+const Arch& known_arch(std::string_view where, std::string_view capability) {
   std::string known;
-  for (const Arch& arch : known_archs) known += fmt::format(" {}", arch.capability);
-  fail_usage("{} is none of the known architectures:{}", capability, known);
+  for (const Arch& arch : known_archs) {
+    const std::string text = std::to_string(arch.capability);
+    if (text == capability) return arch;
+    known += ' ' + text;
+  }
+  fail_usage("{}: '{}' is no known architecture; give one of{}", where, capability, known);
 }
 
 Arch arch_of(const Device& device) {
@@ -31,6 +35,16 @@ Arch arch_of(const Device& device) {
   if (arch.tensor_products == 0)
     fail("device {} ({}) is {}, older than the kernels' {}", device.name(), p.name, arch.name(),
          known_archs[0].name());
+  const char* const other = std::getenv("PIXELDP_ARCHITECTURE");
+  return other != nullptr && device.kind == DeviceKind::cuda ? imitated(arch, other) : arch;
+}
+
+const Arch& imitated(const Arch& device, std::string_view capability) {
+  const Arch& arch = known_arch("PIXELDP_ARCHITECTURE", capability);
+  if (arch.shared_per_block > device.shared_per_block)
+    fail_usage(
+        "PIXELDP_ARCHITECTURE: a block of {} may take {} bytes of shared memory, and {} has {}",
+        arch.name(), arch.shared_per_block, device.name(), device.shared_per_block);
   return arch;
 }
 

@@ -79,12 +79,20 @@ inline constexpr Arch known_archs[] = {sm_80, sm_86, sm_89, sm_90};
 inline constexpr std::size_t least_shared_per_block =
     std::ranges::min(known_archs, {}, &Arch::shared_per_block).shared_per_block;
 
-/// The one of known_archs. Throws a usage error for a capability that none of them has.
-const Arch& known_arch(int capability);
+/// The one of known_archs by its capability, such as "86". Throws a usage error that begins with
+/// `where` for any other text.
+const Arch& known_arch(std::string_view where, std::string_view capability);
 
 /// Of a GPU, or the emulator's, as it says itself. Of tensor_products it says nothing: they are
 /// those of the known architecture next below it. Throws an Error for a processor.
+///
+/// The environment variable PIXELDP_ARCHITECTURE makes plans for GPUs as for one of known_archs
+/// instead, for a look at what those choose: see imitated().
 Arch arch_of(const Device& device);
+
+/// The known architecture of this capability, to make plans by on `device`. Throws a usage error
+/// where there is none, or where its blocks may take more shared memory than the device has.
+const Arch& imitated(const Arch& device, std::string_view capability);
 
 /// Throws the Error of a kernel, called by what it is to do, whose blocks take more shared memory
 /// than there is.

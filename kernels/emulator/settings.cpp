@@ -27,12 +27,9 @@ Settings from_environment() {
   Settings settings;
   if (const char* schedule = std::getenv("PIXELDP_EMULATOR_SCHEDULE"))
     settings.schedule = Schedule::parse(schedule);
-  if (const char* architecture = std::getenv("PIXELDP_EMULATOR_ARCHITECTURE")) {
-    int capability = 0;
-    if (!read_number(std::string_view(architecture), capability))
-      fail_usage("PIXELDP_EMULATOR_ARCHITECTURE={}: give a number, such as 80", architecture);
-    settings.arch = kernels::known_arch(capability);
-  }
+  constexpr const char* architecture = "PIXELDP_EMULATOR_ARCHITECTURE";
+  if (const char* capability = std::getenv(architecture))
+    settings.arch = kernels::known_arch(architecture, capability);
   read_switch("PIXELDP_EMULATOR_DELAY", settings.delay_streams);
   read_switch("PIXELDP_EMULATOR_GUARD", settings.guard_memory);
   return settings;

@@ -58,7 +58,7 @@ inline constexpr std::size_t most_shared_bytes =
     std::ranges::max(kernels::known_archs, {}, &kernels::Arch::shared_per_block).shared_per_block;
 
 /// The settings in force. At first, those of the environment: PIXELDP_EMULATOR_SCHEDULE (see
-/// Schedule::parse), PIXELDP_EMULATOR_ARCHITECTURE (80, 86, 89 or 90: kernels::known_archs),
+/// Schedule::parse), PIXELDP_EMULATOR_ARCHITECTURE (one of kernels::known_archs, such as 86),
 /// PIXELDP_EMULATOR_DELAY and PIXELDP_EMULATOR_GUARD (1 or 0).
 const Settings& settings();
 /// To be called between launches only. Throws an Error for an architecture whose blocks have more

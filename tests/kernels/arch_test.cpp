@@ -36,12 +36,20 @@ TEST_CASE("an architecture is what a device says of itself") {
     const WithSettings with(arch);
     arch.memory_bandwidth = 0.0;  // of which the emulator says nothing
     CHECK(arch_of(emulated) == arch);
-    CHECK(known_arch(arch.capability).name() == arch.name());
+    CHECK(known_arch("here", std::to_string(arch.capability)).name() == arch.name());
   }
   CHECK(sm_86.name() == "sm_86");
   CHECK(least_shared_per_block == 99 * 1024);
-  CHECK_FAILS(known_arch(70), "70 is none of the known architectures: 80 86 89 90");
+  CHECK_FAILS(known_arch("here", "70"),
+              "here: '70' is no known architecture; give one of 80 86 89 90");
   CHECK_FAILS(arch_of(Device{}), "device cpu");
+}
+
+TEST_CASE("a GPU makes plans as another, if it has as much shared memory") {
+  CHECK(imitated(sm_90, "86") == sm_86);
+  CHECK(imitated(sm_80, "80") == sm_80);
+  CHECK_FAILS(imitated(sm_89, "80"), "sm_80 may take 166912 bytes of shared memory, and sm_89 has");
+  CHECK_FAILS(imitated(sm_90, "A100"), "PIXELDP_ARCHITECTURE: 'A100'");
 }
 
 TEST_CASE("of a device that is not known, only the rate of its tensor cores is guessed") {
