@@ -23,6 +23,8 @@ class Runtime {
     std::string name;
     int architecture = 0;  ///< ten times the compute capability
     int multiprocessors = 0;
+    std::size_t shared_per_block = 0, shared_per_multiprocessor = 0;  ///< bytes, the most
+    int registers_per_multiprocessor = 0, threads_per_multiprocessor = 0;
     std::size_t memory_bytes = 0, l2_bytes = 0;
     double clock = 0.0;             ///< Hz, the highest
     double memory_bandwidth = 0.0;  ///< bytes/s, by clock and width of the memory's bus

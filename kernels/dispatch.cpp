@@ -91,7 +91,7 @@ void bound_predictions(const Stream& stream, const BoundsParams& params,
 }
 
 bool multi_draw_supported(const Device& device, const MultiDrawNetwork& network) {
-  return device.kind != DeviceKind::cpu && MultiDrawGrid::supports(network);
+  return device.kind != DeviceKind::cpu && MultiDrawGrid::supports(network, arch_of(device));
 }
 
 std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const MultiDrawNetwork& network,

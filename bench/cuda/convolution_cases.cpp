@@ -43,7 +43,8 @@ KernelCase forward(const Conv2dShape& s) {
           static_cast<double>(size.x + size.weight) * sizeof(Element) +
               static_cast<double>(size.y) * sizeof(Output),
           [=](Inputs& in) -> Work {
-            const ConvTile tile = choose_conv_tile(s.batch * s.out_h() * s.out_w(), s.out_c);
+            const ConvTile tile = choose_conv_tile(s.batch * s.out_h() * s.out_w(), s.out_c,
+                                                   arch_of(in.stream().device()));
             const auto* x = in.random<Element>(size.x);
             const auto* weight = in.random<Element>(size.weight);
             auto* y = in.zeros<Output>(size.y);
@@ -61,7 +62,8 @@ KernelCase end_of_unit(const Conv2dShape& s) {
   using Element = std::uint16_t;
   return {"end of a residual unit, " + name(s), "bf16", operations(s),
           2.0 * static_cast<double>(size.x + size.weight + 3 * size.y), [=](Inputs& in) -> Work {
-            const ConvTile tile = choose_conv_tile(s.batch * s.out_h() * s.out_w(), s.out_c);
+            const ConvTile tile = choose_conv_tile(s.batch * s.out_h() * s.out_w(), s.out_c,
+                                                   arch_of(in.stream().device()));
             const auto* x = in.random<Element>(size.x);
             const auto* weight = in.random<Element>(size.weight);
             auto* y = in.zeros<Element>(size.y);
@@ -85,10 +87,10 @@ KernelCase data_gradient(const Conv2dShape& s) {
             const auto* dy = in.random<Element>(size.y);
             const auto* weight = in.random<Element>(size.weight);
             auto* dx = in.zeros<Element>(size.x);
-            return [=, stream = in.stream().native()] {
+            return [=, arch = arch_of(in.stream().device()), stream = in.stream().native()] {
               for (const ConvPass& pass : ConvPass::backward_data(s, chunk_of<Element>)) {
                 const ConvTile tile =
-                    choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c);
+                    choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c, arch);
                 on::conv2d_gemm(stream, pass, tile, dy, weight, {}, dx);
               }
             };

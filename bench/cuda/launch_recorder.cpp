@@ -6,7 +6,7 @@
 
 #include <cuda_runtime.h>
 
-#include "kernels/cuda/runtime.hpp"
+#include "kernels/arch.hpp"
 
 namespace pixeldp::bench {
 namespace {
@@ -78,7 +78,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 
-// One device, which is as old as kernels allow.
+// One device, an A100.
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
   return cudaSuccess;
@@ -90,8 +90,11 @@ cudaError_t cudaGetDevice(int* device) {
 cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {};
-  properties->major = pixeldp::kernels::oldest_architecture / 10;
-  properties->minor = pixeldp::kernels::oldest_architecture % 10;
+  constexpr pixeldp::kernels::Arch arch = pixeldp::kernels::sm_80;
+  properties->major = arch.capability / 10;
+  properties->minor = arch.capability % 10;
+  properties->multiProcessorCount = arch.multiprocessors;
+  properties->sharedMemPerBlockOptin = arch.shared_per_block;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {

@@ -31,6 +31,7 @@
 /// several chunks.
 #include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
+#include "kernels/cuda/current_arch.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/lane.cuh"
 #include "kernels/cuda/launch.cuh"
@@ -167,7 +168,7 @@ void run(void* stream, const Plan& plan, Activate activate, const float* x, cons
 
 void conv2d_direct(void* stream, const Conv2dShape& shape, Activation activation, const float* x,
                    const float* weight, const float* bias, float* y) {
-  const Plan plan = Plan::make(shape, y);
+  const Plan plan = Plan::make(shape, y, current_arch());
   if (plan.tiles == 0) return;
   if (activation.is_identity())
     run(stream, plan, Identity(1.0f), x, weight, bias, y);

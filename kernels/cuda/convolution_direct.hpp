@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/activation.hpp"
+#include "kernels/arch.hpp"
 #include "kernels/convolution.hpp"
 #include "kernels/dense.hpp"
 
@@ -15,9 +16,11 @@ struct DirectConvPlan {
   static constexpr int block_threads = 256;
   static constexpr int thread_rows = 4, thread_channels = 4;  // what one thread makes
   static constexpr int tile_w = 16;
-  /// What every GPU from A100 on can give a block.
-  static constexpr std::size_t shared_limit = 163 * 1024;
-  /// Of a block that takes several chunks of channels, so that two fit on a multiprocessor.
+  // How many channels are in shared memory together is part of the order of the sums, so it does
+  // not depend on the device. All of them are, where a block takes no more than whole_shared_limit;
+  // otherwise chunks in chunk_shared_limit, two blocks of which fit on a multiprocessor of most
+  // devices; otherwise single channels, where the device has the room.
+  static constexpr std::size_t whole_shared_limit = least_shared_per_block;
   static constexpr std::size_t chunk_shared_limit = 80 * 1024;
 
   /// A power of two: 16 channels, or 32 where there are more.
@@ -38,9 +41,9 @@ struct DirectConvPlan {
   std::size_t shared_bytes = 0;
 
   /// Throws an Error for what is no convolution, and for one whose kernels and patch of a single
-  /// channel exceed shared_limit or whose image or grid exceeds 2^30 elements or blocks. chunk_c
-  /// depends on kernel, stride and channels alone.
-  static DirectConvPlan make(const Conv2dShape& shape, const float* y);
+  /// channel exceed the device's shared memory or whose image or grid exceeds 2^30 elements or
+  /// blocks. chunk_c depends on kernel, stride and channels alone.
+  static DirectConvPlan make(const Conv2dShape& shape, const float* y, const Arch& arch);
 };
 
 // y = activation(x (*) weight + bias), everything in device memory, in single precision: layouts as

@@ -7,7 +7,7 @@
 
 namespace pixeldp::kernels {
 
-DirectConvPlan DirectConvPlan::make(const Conv2dShape& s, const float* y) {
+DirectConvPlan DirectConvPlan::make(const Conv2dShape& s, const float* y, const Arch& arch) {
   check_conv2d_shape(s);
   // Positions a tile beyond the edge still fit into 32 bits.
   constexpr std::int64_t most = 1 << 30;
@@ -38,20 +38,22 @@ DirectConvPlan DirectConvPlan::make(const Conv2dShape& s, const float* y) {
 
   const std::int64_t patch_h = (rows - 1) * s.stride + s.kernel_h;
   const std::int64_t patch_w = (tile_w - 1) * s.stride + s.kernel_w;
-  constexpr auto limit = static_cast<std::int64_t>(shared_limit / sizeof(float));
+  constexpr auto whole_limit = static_cast<std::int64_t>(whole_shared_limit / sizeof(float));
   constexpr auto chunk_limit = static_cast<std::int64_t>(chunk_shared_limit / sizeof(float));
   const std::int64_t taps = s.kernel_h * s.kernel_w;
-  // No product overflows: each factor is checked first.
-  const std::int64_t channel_floats = std::max({patch_h, patch_w, taps}) > limit
-                                          ? limit + 1
-                                          : taps * plan.block_c + patch_h * patch_w;
-  if (channel_floats > limit)
-    fail(
-        "{}: the direct kernel keeps {} kernels and a patch of {} x {} pixels of one channel in {} "
-        "bytes of shared memory, which they exceed",
-        describe(s), plan.block_c, patch_h, patch_w, shared_limit);
+  // Factors are cut off far beyond any shared memory, so that no product overflows.
+  const auto factor = [](std::int64_t value) { return std::min<std::int64_t>(value, most >> 1); };
+  const std::int64_t channel_floats =
+      factor(taps) * plan.block_c + factor(patch_h) * factor(patch_w);
+  const std::size_t channel_bytes = sizeof(float) * static_cast<std::size_t>(channel_floats);
+  if (channel_bytes > arch.shared_per_block)
+    fail_shared_memory(arch,
+                       fmt::format("{}: the direct kernel keeps {} kernels and a patch of {} x {} "
+                                   "pixels of one channel together",
+                                   describe(s), plan.block_c, patch_h, patch_w),
+                       channel_bytes);
   std::int64_t chunk = s.in_c;
-  if (s.in_c > limit / channel_floats) {
+  if (s.in_c > whole_limit / channel_floats) {
     // An odd number of channels at most, and the last chunk not much smaller than the others.
     const std::int64_t most_odd =
         (std::max<std::int64_t>(chunk_limit / channel_floats, 1) - 1) / 2 * 2 + 1;

@@ -337,6 +337,7 @@ template <class Element, class Output, std::size_t index = 0>
 void start(void* stream, const ConvPlan& plan, const ConvTile& tile, const Chunk* x,
            const Chunk* weight, const ConvEpilogue& epilogue, Output* y) {
   using Tile = TileOf<index>;
+  static_assert(sizeof(SharedStorage<Tile>) <= least_shared_per_block);
   if (tile == Tile::value) {
     launch<conv2d_gemm_kernel<Tile, Element, Output>>(
         plan.blocks, Tile::threads, sizeof(SharedStorage<Tile>), static_cast<cudaStream_t>(stream),

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/activation.hpp"
+#include "kernels/arch.hpp"
 #include "kernels/convolution.hpp"
 
 /// Convolutions on tensor cores: operands in bf16 or tf32, sums in single precision. For what comes
@@ -59,10 +60,11 @@ inline constexpr ConvTile conv_tiles[] = {
 
 /// The tile for a product of so many pixels and channels: that of the least time, in units of the
 /// tensor cores' time for one pixel, channel and product. A block takes m n for its products and
-/// 32 (m + n) to bring the operands (an A100's multiprocessor does 1024 products of bf16, or brings
-/// 64 bytes from the L2 cache, per clock; a product of tf32 takes twice as long and twice as many
-/// bytes), and 108 blocks run at a time. The choice does not change the result.
-ConvTile choose_conv_tile(std::int64_t pixels, std::int64_t channels);
+/// f (m + n) to bring the operands, where 2 bytes come in the time of f products: a multiprocessor
+/// gets 64 bytes from the L2 cache per clock. (A product of tf32 takes twice as long and twice as
+/// many bytes.) As many blocks run at a time as there are multiprocessors; all tiles fit every
+/// device. The choice does not change the result.
+ConvTile choose_conv_tile(std::int64_t pixels, std::int64_t channels, const Arch& arch);
 
 /// What the kernel calculates, in its own terms: the forward convolution, or a part of a gradient.
 ///

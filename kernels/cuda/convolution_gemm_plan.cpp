@@ -36,11 +36,12 @@ void for_each_class(const Conv2dShape& s, F f) {
 
 }  // namespace
 
-ConvTile choose_conv_tile(std::int64_t pixels, std::int64_t channels) {
-  constexpr std::int64_t multiprocessors = 108;
+ConvTile choose_conv_tile(std::int64_t pixels, std::int64_t channels, const Arch& arch) {
+  constexpr std::int64_t operand_bytes = 2, l2_bytes_per_clock = 64;
+  const std::int64_t operand_time = operand_bytes * arch.tensor_products / l2_bytes_per_clock;
   const auto time = [&](const ConvTile& t) {
     const std::int64_t blocks = divide_up(pixels, t.m) * divide_up(channels, t.n);
-    return divide_up(blocks, multiprocessors) * (t.m * t.n + 32 * (t.m + t.n));
+    return divide_up(blocks, arch.multiprocessors) * (t.m * t.n + operand_time * (t.m + t.n));
   };
   return *std::min_element(std::begin(conv_tiles), std::end(conv_tiles),
                            [&](const ConvTile& a, const ConvTile& b) { return time(a) < time(b); });

@@ -260,6 +260,7 @@ template <class Element, std::size_t index>
 void start(cudaStream_t stream, const Plan& plan, const Element* x, const Element* dy,
            float* workspace) {
   using Tile = TileOf<index, Element>;
+  static_assert(sizeof(SharedStorage<Tile>) <= least_shared_per_block);
   launch<conv2d_gemm_weight_kernel<Tile, Element>>(
       dim3(plan.tile_blocks, plan.splits), Tile::threads, sizeof(SharedStorage<Tile>), stream, plan,
       reinterpret_cast<const Chunk*>(x), reinterpret_cast<const Chunk*>(dy), workspace);

@@ -8,7 +8,9 @@
 namespace pixeldp::kernels {
 
 /// How kernels/cuda/convolution_weight.cu shares out the gradient in the weight. The sums over
-/// all pixels are cut into `splits` ranges, whose partial sums are added in ascending order.
+/// all pixels are cut into `splits` ranges, whose partial sums are added in ascending order. The
+/// splits are part of the order of the sums, so neither they nor the tile, which they follow from,
+/// depend on the device, and nor do the steps that training takes. Both tiles fit every device.
 struct ConvWeightPlan {
   /// m: channels of dy; n: products of a tap and a channel of x; step_pixels at a time.
   static constexpr ConvTile tiles[] = {{128, 128, 4, 2, 2}, {64, 64, 4, 2, 2}};

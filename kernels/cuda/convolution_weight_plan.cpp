@@ -40,7 +40,8 @@ ConvWeightPlan ConvWeightPlan::make(const Conv2dShape& s, int chunk, const void*
   plan.stride = to_int(s.stride);
   plan.pad_h = to_int(s.pad_h.before), plan.pad_w = to_int(s.pad_w.before);
 
-  // Of the tiles, the one with the least time, by the measure of choose_conv_tile.
+  // Of the tiles, the one with the least time, by the measure of choose_conv_tile for a device that
+  // does 16 products in the time of a byte.
   const auto blocks = [&](const ConvTile& t) {
     return divide_up(s.out_c, t.m) * divide_up(plan.columns, t.n);
   };
@@ -49,9 +50,9 @@ ConvWeightPlan ConvWeightPlan::make(const Conv2dShape& s, int chunk, const void*
   plan.column_tiles = to_int(divide_up(plan.columns, tiles[plan.tile].n));
   plan.tile_blocks = static_cast<unsigned>(blocks(tiles[plan.tile]));
 
-  // Two blocks for each of 108 multiprocessors, but no split below 16 steps: its partial sums have
-  // to be written and read again.
-  constexpr std::int64_t wanted_blocks = 2 * 108, least_steps = 16;
+  // Two blocks for each of 110 multiprocessors, about as many as large devices have, whatever this
+  // one has; but no split below 16 steps: its partial sums have to be written and read again.
+  constexpr std::int64_t wanted_blocks = 2 * 110, least_steps = 16;
   const int step = step_pixels(chunk);
   const std::int64_t steps = divide_up(plan.pixels, step);
   const std::int64_t splits = std::clamp<std::int64_t>(

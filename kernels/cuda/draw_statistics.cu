@@ -25,6 +25,7 @@
 /// Per score, an exponential of 11 operations, and a division and 4 more in double precision.
 #include <iterator>
 
+#include "kernels/cuda/current_arch.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/draw_statistics.cuh"
 #include "kernels/cuda/draw_statistics.hpp"
@@ -103,6 +104,7 @@ __global__ void __launch_bounds__(Storage::threads, 1)
 template <int shape>
 void run(void* stream, const StatisticsGrid& grid, const Input& input, const Totals& totals) {
   using Storage = SharedStorage<shape>;
+  static_assert(sizeof(Storage) == StatisticsGrid::shapes[shape].shared_bytes);
   if (grid.shape.capacity == Storage::classes) {
     launch<draw_statistics_kernel<Storage>>(grid.blocks, dim3(32, Storage::warps), sizeof(Storage),
                                             static_cast<cudaStream_t>(stream), input, totals);
@@ -118,7 +120,7 @@ void draw_statistics(void* stream, const DrawStatisticsParams& params, const flo
                      std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares,
                      std::uint64_t* bad_row) {
   check_draw_statistics_arguments(params);
-  const StatisticsGrid grid = StatisticsGrid::plan(params);
+  const StatisticsGrid grid = StatisticsGrid::plan(params, current_arch());
   if (params.rows == 0) return;
   const auto counts = [](std::uint64_t* values) { return reinterpret_cast<Count*>(values); };
   run<0>(stream, grid, {params, features, weight, bias, row_image},

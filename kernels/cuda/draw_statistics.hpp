@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
+#include "kernels/arch.hpp"
 #include "kernels/draw_statistics.hpp"
 
 namespace pixeldp::kernels {
@@ -12,15 +14,18 @@ struct StatisticsGrid {
   static constexpr int warp_rows = 4;
   struct Shape {
     int capacity, warps;
+    std::size_t shared_bytes;
   };
-  /// 161 KB of shared memory at most; an A100 has 163. The first shape that fits is taken.
-  static constexpr Shape shapes[] = {{16, 8}, {128, 8}, {1024, 4}, {4096, 1}};
+  /// The first shape that has room for the classes is taken. The integers do not depend on it.
+  static constexpr Shape shapes[] = {
+      {16, 8, 2432}, {128, 8, 21504}, {1024, 4, 91136}, {4096, 1, 164096}};
 
   Shape shape = {};
   unsigned blocks = 0;
 
-  /// Throws an Error for more classes or more rows than one launch can do.
-  static StatisticsGrid plan(const DrawStatisticsParams& params);
+  /// Throws an Error for more classes or more rows than one launch can do on this device: all have
+  /// the shared memory for 1024 classes.
+  static StatisticsGrid plan(const DrawStatisticsParams& params, const Arch& arch);
 };
 
 // kernels::draw_statistics with everything in device memory, up to 4096 classes: the same integers

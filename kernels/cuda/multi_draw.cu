@@ -19,8 +19,9 @@
 ///   hidden units, 32 x 1024, stay in registers to the end, and each of its weights is read once.
 ///   The head and the scores are those of draw_statistics.cu, from hidden units in shared memory.
 ///
-/// One output row's features are 28 KB, of which an A100 has 20 left: the first two of seven pixels
-/// take the place of a row that is over, and are read before the noise takes it back.
+/// One output row's features of 32 draws are 28 KB, of which an A100 has 20 left: the first two of
+/// seven pixels take the place of a row that is over, and are read before the noise takes it back.
+/// Devices with less shared memory do 16 draws at a time, and read the weights twice as often.
 ///
 /// The order of a sum: the convolution's over kernel rows, 16 channels, then taps of equal residue
 /// modulo the stride; the dense layer's over (h, w, c). No sum meets another draw, so its bits
@@ -49,11 +50,13 @@
 ///
 ///   nvcc --resource-usage   registers sm_80, sm_90   shared memory   (none spilt)
 ///   MNIST, 32 draws         252, 252                 163840
+///   MNIST, 16 draws         177, 167                  87552
 ///   6 x 6, 32 draws         112, 121                  38912
 ///   6 x 6, 16 draws         105, 121                  30208
 #include <iterator>
 #include <string>
 
+#include "kernels/cuda/current_arch.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/draw_statistics.cuh"
 #include "kernels/cuda/fragments.cuh"
@@ -72,7 +75,6 @@ namespace {
 constexpr int threads = 256, warps = threads / 32;
 constexpr int chunk = 8;  // elements in 16 bytes
 constexpr int k = Piece::k, n = Piece::n;
-constexpr int shared_limit = 163 * 1024;  // of an A100
 
 /// multi_draw_shapes[index] as a type. (nvcc 13 cannot launch kernels whose template argument is a
 /// struct.)
@@ -108,7 +110,7 @@ struct ShapeOf {
   /// The first pixels of the features that find no room of their own. They lie where the last new
   /// row's last noise is going to be.
   static constexpr int overlaid = [] {
-    const int free = shared_limit / 2 - kernel * row;
+    const int free = static_cast<int>(value.shared_bytes / 2) - kernel * row;
     const int room = free / feature_pixel;
     return room < out_w ? out_w - room : 0;
   }();
@@ -475,7 +477,8 @@ class PackedMultiDraw : public MultiDraw {
   void run(const MultiDrawParams& params, const float* prefixes, const std::uint32_t* image_ids,
            std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares,
            std::uint64_t* bad_row) const override {
-    const MultiDrawGrid grid = MultiDrawGrid::plan(network_, params, block_draws_, prefixes);
+    const MultiDrawGrid grid =
+        MultiDrawGrid::plan(network_, params, current_arch(), block_draws_, prefixes);
     if (grid.draw_blocks == 0 || grid.images == 0) return;
     const auto to_int = [](std::int64_t value) { return static_cast<int>(value); };
     Work work = {to_int(network_.conv.in_h),
@@ -514,7 +517,7 @@ class PackedMultiDraw : public MultiDraw {
   void start(const MultiDrawGrid& grid, const Work& work, const Weights& weights,
              const Totals& totals) const {
     using S = ShapeOf<index>;
-    static_assert(sizeof(SharedStorage<S>) <= shared_limit);
+    static_assert(sizeof(SharedStorage<S>) == S::value.shared_bytes);
     if (grid.shape == S::value) {
       launch<multi_draw_kernel<S, Transform>>(dim3(grid.draw_blocks, grid.images), threads,
                                               sizeof(SharedStorage<S>), stream_, work, weights,
@@ -536,7 +539,7 @@ class PackedMultiDraw : public MultiDraw {
 
 std::unique_ptr<MultiDraw> prepare_multi_draw(void* stream, const MultiDrawNetwork& network,
                                               const MultiDrawWeights& weights, int block_draws) {
-  MultiDrawGrid::plan(network, {}, block_draws);  // throws where no kernel fits
+  MultiDrawGrid::plan(network, {}, current_arch(), block_draws);  // throws where no kernel fits
   return std::make_unique<PackedMultiDraw>(stream, network, weights, block_draws);
 }
 

@@ -26,13 +26,15 @@ bool fits(const MultiDrawShape& shape, const MultiDrawNetwork& network) {
 
 }  // namespace
 
-bool MultiDrawGrid::supports(const MultiDrawNetwork& network) {
+bool MultiDrawGrid::supports(const MultiDrawNetwork& network, const Arch& arch) {
   return std::any_of(std::begin(multi_draw_shapes), std::end(multi_draw_shapes),
-                     [&](const MultiDrawShape& shape) { return fits(shape, network); });
+                     [&](const MultiDrawShape& shape) {
+                       return fits(shape, network) && shape.shared_bytes <= arch.shared_per_block;
+                     });
 }
 
 MultiDrawGrid MultiDrawGrid::plan(const MultiDrawNetwork& network, const MultiDrawParams& params,
-                                  int block_draws, const float* prefixes) {
+                                  const Arch& arch, int block_draws, const float* prefixes) {
   const Conv2dShape& conv = network.conv;
   check_noise_arguments(params.noise, params.images, conv.in_h * conv.in_w * conv.in_c);
   if (std::uint64_t{params.first_draw} + params.draws > std::uint64_t{1} << 32) {
@@ -42,17 +44,28 @@ MultiDrawGrid MultiDrawGrid::plan(const MultiDrawNetwork& network, const MultiDr
   if (reinterpret_cast<std::uintptr_t>(prefixes) % 16 != 0)
     fail("draws of {}: the prefixes must be aligned to 16 bytes", describe(conv));
   MultiDrawGrid grid;
-  std::int64_t least_rows = 0;
+  std::int64_t least_blocks = 0;
+  const MultiDrawShape* too_large = nullptr;  // for the device
   for (const MultiDrawShape& shape : multi_draw_shapes) {
     if (!fits(shape, network) || (block_draws != 0 && shape.draws != block_draws)) continue;
-    const std::int64_t rows = divide_up(params.draws, shape.draws) * shape.draws;
+    if (shape.shared_bytes > arch.shared_per_block) {
+      too_large = &shape;
+      continue;
+    }
+    const std::int64_t blocks = divide_up(params.draws, shape.draws);
     if (grid.shape.draws != 0 &&
-        (rows > least_rows || (rows == least_rows && shape.draws < grid.shape.draws)))
+        (blocks > least_blocks || (blocks == least_blocks && shape.draws > grid.shape.draws)))
       continue;
     grid.shape = shape;
-    least_rows = rows;
+    least_blocks = blocks;
   }
   if (grid.shape.draws == 0) {
+    if (too_large != nullptr)
+      fail_shared_memory(arch,
+                         fmt::format("the multi-draw kernel for {}, then {} hidden units, {} draws "
+                                     "at a time",
+                                     describe(conv), network.hidden, too_large->draws),
+                         too_large->shared_bytes);
     fail(
         "no multi-draw kernel fits {}, then {} hidden units and {} classes: evaluate such a "
         "network layer by layer",
@@ -61,7 +74,7 @@ MultiDrawGrid MultiDrawGrid::plan(const MultiDrawNetwork& network, const MultiDr
   constexpr std::int64_t most_images = 65535;  // the second axis of a grid
   if (params.images > most_images)
     fail("draws of {} images: one launch can do {}", params.images, most_images);
-  grid.draw_blocks = static_cast<unsigned>(least_rows / grid.shape.draws);
+  grid.draw_blocks = static_cast<unsigned>(least_blocks);
   grid.images = static_cast<unsigned>(params.images);
   return grid;
 }

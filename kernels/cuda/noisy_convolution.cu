@@ -274,6 +274,7 @@ struct Request {
 
   template <class S, class Transform>
   void run() const {
+    static_assert(sizeof(SharedStorage<S>) <= least_shared_per_block);
     launch<noisy_conv2d_kernel<S, Transform, Output>>(
         plan.blocks, threads, sizeof(SharedStorage<S>), static_cast<cudaStream_t>(stream), plan,
         input, rows, prefix, reinterpret_cast<const uint4*>(weight), epilogue, y, x);

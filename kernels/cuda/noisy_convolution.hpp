@@ -24,7 +24,8 @@ struct NoisyConvPlan {
   unsigned blocks = 0;
 
   /// Whether there is a kernel: 3 x 3 or 5 x 5, stride 1, as much padding on all sides as leaves
-  /// the image's size, 16 or 32 channels to a multiple of 16. The batch does not matter.
+  /// the image's size, 16 or 32 channels to a multiple of 16. Neither the batch nor the device
+  /// matters, since every instance fits all of them.
   static bool supports(const Conv2dShape& shape);
 
   /// Throws the Errors of prepare_noisy_conv2d.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/cuda/convolution_operands.hpp"
+#include "kernels/cuda/current_arch.cuh"
 #include "kernels/cuda/stream_scratch.cuh"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
@@ -71,7 +72,8 @@ class PackedConvolution {
     else
       operand = filled_.of(x);
     for (const ConvPass& pass : passes_) {
-      const ConvTile tile = choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c);
+      const ConvTile tile =
+          choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c, current_arch());
       conv2d_gemm(stream_, pass, tile, operand, weight_.data(), epilogue, y);
     }
   }

@@ -14,9 +14,9 @@
 ///   apply     weight = product W (or W product)
 ///
 /// Small weights, such as those in front of the noise: one block of 512 threads does all phases,
-/// with the six matrices in shared memory, in one launch. Larger ones: a launch for each phase,
-/// with the matrices in global memory. A thread has an entry, and in `first`, where the rows are
-/// the smaller side, a warp has one.
+/// with the six matrices in shared memory, in one launch, on devices that have as much. Larger
+/// ones: a launch for each phase, with the matrices in global memory. A thread has an entry, and in
+/// `first`, where the rows are the smaller side, a warp has one.
 ///
 /// Bytes: each weight is read for n entries of G and for n of the result, which come from the L1
 /// cache, and written once, and its copy too. Operations, in double precision: 3 n^3 additions and
@@ -24,6 +24,7 @@
 ///
 /// The one block: 95 registers on sm_80, 99 on sm_90, 159744 bytes of shared memory. The others: up
 /// to 48 and 58 registers.
+#include "kernels/cuda/current_arch.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/parseval.hpp"
@@ -33,12 +34,13 @@
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
 
-constexpr int matrices = 6;
+constexpr int matrices = ParsevalPlan::matrices;
 
 struct SharedStorage {
   double memory[matrices * ParsevalPlan::most_shared_side * ParsevalPlan::most_shared_side];
   float copy[ParsevalPlan::most_shared_size];
 };
+static_assert(sizeof(SharedStorage) == ParsevalPlan::shared_bytes);
 
 /// The threads that share the work of a phase: a block's or a grid's, whole warps.
 struct Workers {
@@ -208,7 +210,7 @@ __global__ void __launch_bounds__(ParsevalPlan::grid_threads) apply_kernel(Proje
 void parseval_project(void* stream, const ParsevalParams& params, float* weight,
                       std::uint64_t* bad_loop) {
   check_parseval_arguments(params);
-  const ParsevalPlan plan = ParsevalPlan::make(params.rows, params.cols);
+  const ParsevalPlan plan = ParsevalPlan::make(params.rows, params.cols, current_arch());
   if (params.loops == 0 || plan.side == 0) return;
   const auto cuda_stream = static_cast<cudaStream_t>(stream);
   Projection projection = {.params = params,

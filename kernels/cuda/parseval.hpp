@@ -1,17 +1,23 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
+#include "kernels/arch.hpp"
 #include "kernels/parseval.hpp"
 
 namespace pixeldp::kernels {
 
 /// How the work of kernels/cuda/parseval.cu is done: in a single launch of one block, where
-/// matrices and weight fit into its shared memory; otherwise by whole grids, with two launches for
-/// each loop and one more.
+/// matrices and weight fit into its shared memory, and the device has that much; otherwise by whole
+/// grids, with two launches for each loop and one more. Both give the same bits.
 struct ParsevalPlan {
-  /// Six matrices of doubles, 108 KB, and a weight of floats, 48 KB. An A100 has 163.
+  static constexpr int matrices = 6;
   static constexpr int most_shared_side = 48, most_shared_size = 256 * 48;
+  /// The matrices, of doubles, and a weight of floats: 156 KB.
+  static constexpr std::size_t shared_bytes =
+      matrices * sizeof(double[most_shared_side * most_shared_side]) +
+      sizeof(float[most_shared_size]);
   static constexpr int most_side = 1 << 15;
   static constexpr int block_threads = 512, grid_threads = 256;
   static constexpr int most_blocks = 1024;
@@ -22,7 +28,7 @@ struct ParsevalPlan {
   unsigned blocks = 0;
 
   /// Throws an Error for a Gram matrix of more than most_side rows.
-  static ParsevalPlan make(std::int64_t rows, std::int64_t cols);
+  static ParsevalPlan make(std::int64_t rows, std::int64_t cols, const Arch& arch);
 };
 
 // kernels::parseval_project with weight and *bad_loop in device memory: the same bits as on a

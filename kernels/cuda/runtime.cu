@@ -64,6 +64,10 @@ class DeviceRuntime : public Runtime {
     Properties found = {.name = p.name,
                         .architecture = 10 * p.major + p.minor,
                         .multiprocessors = p.multiProcessorCount,
+                        .shared_per_block = p.sharedMemPerBlockOptin,
+                        .shared_per_multiprocessor = p.sharedMemPerMultiprocessor,
+                        .registers_per_multiprocessor = p.regsPerMultiprocessor,
+                        .threads_per_multiprocessor = p.maxThreadsPerMultiProcessor,
                         .memory_bytes = p.totalGlobalMem,
                         .l2_bytes = static_cast<std::size_t>(p.l2CacheSize)};
 #ifndef PIXELDP_EMULATED  // which has neither

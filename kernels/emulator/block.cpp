@@ -20,7 +20,6 @@ thread_local Block* running_block = nullptr;
 
 /// In front of shared memory and behind it.
 constexpr std::size_t guard_bytes = 1024;
-constexpr std::size_t most_shared_bytes = 227 * 1024;
 constexpr int guard_value = 0xa5, poison_value = 0xff;
 
 /// Vigna's splitmix64: a generator that any seed starts well.

@@ -180,19 +180,19 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
       *value = Block::warp_lanes;
       return cudaSuccess;
     case cudaDevAttrMultiProcessorCount:
-      *value = 4;  // few enough that persistent kernels loop even in small tests
+      *value = settings().arch.multiprocessors;
       return cudaSuccess;
     case cudaDevAttrL2CacheSize:
-      *value = 40 << 20;
+      *value = static_cast<int>(settings().arch.l2_bytes);
       return cudaSuccess;
     case cudaDevAttrComputeCapabilityMajor:
-      *value = settings().architecture / 10;
+      *value = settings().arch.capability / 10;
       return cudaSuccess;
     case cudaDevAttrComputeCapabilityMinor:
-      *value = settings().architecture % 10;
+      *value = settings().arch.capability % 10;
       return cudaSuccess;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-      *value = static_cast<int>(settings().shared_memory_limit());
+      *value = static_cast<int>(settings().arch.shared_per_block);
       return cudaSuccess;
   }
   return error(cudaErrorInvalidValue, "the emulator has no device attribute {}",
@@ -202,17 +202,21 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return error(cudaErrorInvalidDevice, "there is only device 0");
   *properties = {};
-  const auto name = fmt::format("emulated sm_{}", settings().architecture);
+  const kernels::Arch& arch = settings().arch;
+  const std::string name = "emulated " + arch.name();
   std::copy(name.begin(), name.end(), properties->name);
   properties->totalGlobalMem = settings().memory;
-  properties->sharedMemPerBlockOptin = settings().shared_memory_limit();
-  properties->major = settings().architecture / 10;
-  properties->minor = settings().architecture % 10;
+  properties->sharedMemPerBlockOptin = arch.shared_per_block;
+  properties->sharedMemPerMultiprocessor = arch.shared_per_multiprocessor;
+  properties->major = arch.capability / 10;
+  properties->minor = arch.capability % 10;
+  properties->regsPerMultiprocessor = arch.registers_per_multiprocessor;
+  properties->maxThreadsPerMultiProcessor = arch.threads_per_multiprocessor;
   properties->warpSize = Block::warp_lanes;
   properties->maxThreadsPerBlock = Block::max_threads;
-  cudaDeviceGetAttribute(&properties->l2CacheSize, cudaDevAttrL2CacheSize, device);
-  return cudaDeviceGetAttribute(&properties->multiProcessorCount, cudaDevAttrMultiProcessorCount,
-                                device);
+  properties->l2CacheSize = static_cast<int>(arch.l2_bytes);
+  properties->multiProcessorCount = arch.multiprocessors;
+  return cudaSuccess;
 }
 
 cudaError_t cudaDriverGetVersion(int* version) {
@@ -395,9 +399,9 @@ cudaError_t launch_kernel(const KernelLaunch& launch, cudaStream_t stream) {
     return error(cudaErrorInvalidConfiguration, "a grid of ({},{},{}) blocks", gx, gy, gz);
   if (bx < 1 || by < 1 || bz < 1 || bx > 1024 || by > 1024 || bz > 64 || bx * by * bz > 1024)
     return error(cudaErrorInvalidConfiguration, "a block of ({},{},{}) threads", bx, by, bz);
-  if (launch.shared_bytes > settings().shared_memory_limit()) {
-    return error(cudaErrorInvalidConfiguration, "{} bytes of shared memory: sm_{} has {}",
-                 launch.shared_bytes, settings().architecture, settings().shared_memory_limit());
+  if (const kernels::Arch& arch = settings().arch; launch.shared_bytes > arch.shared_per_block) {
+    return error(cudaErrorInvalidConfiguration, "{} bytes of shared memory: {} has {}",
+                 launch.shared_bytes, arch.name(), arch.shared_per_block);
   }
   return enqueue(stream, "a kernel launch", [launch] { run_kernel(launch); });
 }

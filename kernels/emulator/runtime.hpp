@@ -53,9 +53,10 @@ enum cudaDeviceAttr {
 struct cudaDeviceProp {
   char name[256];
   std::size_t totalGlobalMem;
-  std::size_t sharedMemPerBlockOptin;
+  std::size_t sharedMemPerBlockOptin, sharedMemPerMultiprocessor;
   int major, minor;
   int multiProcessorCount;
+  int regsPerMultiprocessor, maxThreadsPerMultiProcessor;
   int l2CacheSize;
   int warpSize;
   int maxThreadsPerBlock;
@@ -155,7 +156,7 @@ cudaError_t cudaMallocHost(T** address, std::size_t bytes) {
 // ---- Kernels
 
 /// Gives a kernel to a stream. cudaErrorInvalidConfiguration when the grid, the block or the shared
-/// memory exceed what a device of settings().architecture can do.
+/// memory exceed what a device of settings().arch can do.
 cudaError_t launch_kernel(const KernelLaunch& launch, cudaStream_t stream);
 
 }  // namespace pixeldp::emulator

@@ -27,11 +27,9 @@ Settings from_environment() {
   Settings settings;
   if (const char* schedule = std::getenv("PIXELDP_EMULATOR_SCHEDULE"))
     settings.schedule = Schedule::parse(schedule);
-  if (const char* architecture = std::getenv("PIXELDP_EMULATOR_ARCHITECTURE")) {
-    if (!read_number(std::string_view(architecture), settings.architecture))
-      fail_usage("PIXELDP_EMULATOR_ARCHITECTURE={}: give 80 or 90", architecture);
-    settings.shared_memory_limit();  // refuses others
-  }
+  constexpr const char* architecture = "PIXELDP_EMULATOR_ARCHITECTURE";
+  if (const char* capability = std::getenv(architecture))
+    settings.arch = kernels::known_arch(architecture, capability);
   read_switch("PIXELDP_EMULATOR_DELAY", settings.delay_streams);
   read_switch("PIXELDP_EMULATOR_GUARD", settings.guard_memory);
   return settings;
@@ -86,21 +84,12 @@ std::string Schedule::name() const {
   return fmt::format("round-robin{}", reverse);
 }
 
-std::size_t Settings::shared_memory_limit() const {
-  switch (architecture) {
-    case 80:
-      return 163 * 1024;
-    case 90:
-      return 227 * 1024;
-    default:
-      fail_usage("the emulator imitates architectures 80 and 90, not {}", architecture);
-  }
-}
-
 const Settings& settings() { return current_settings(); }
 
 void set_settings(const Settings& settings) {
-  settings.shared_memory_limit();  // refuses unknown architectures
+  if (settings.arch.shared_per_block > most_shared_bytes)
+    fail("the emulator has {} bytes of shared memory for a block, not {}", most_shared_bytes,
+         settings.arch.shared_per_block);
   current_settings() = settings;
 }
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/arch.hpp"
+
 /// How the emulator runs kernels: settings that tests vary to bring mistakes to light.
 namespace pixeldp::emulator {
 
@@ -36,8 +38,8 @@ inline constexpr Schedule adversarial_schedules[] = {
 
 struct Settings {
   Schedule schedule;
-  /// Compute capability times ten of the device imitated: 80 or 90.
-  int architecture = 80;
+  /// The device imitated.
+  kernels::Arch arch = kernels::sm_80;
   /// Threads of the operating system that run blocks; 0: as many as OpenMP gives.
   int threads = 0;
   /// Work given to a stream is not done before somebody waits for it, so that a missing wait shows.
@@ -49,16 +51,18 @@ struct Settings {
   bool guard_memory = false;
   /// Count bank conflicts (see bank_tally).
   bool count_bank_conflicts = false;
-
-  /// Bytes of shared memory that a block may have.
-  std::size_t shared_memory_limit() const;
 };
 
+/// The most shared memory that the emulator has for a block.
+inline constexpr std::size_t most_shared_bytes =
+    std::ranges::max(kernels::known_archs, {}, &kernels::Arch::shared_per_block).shared_per_block;
+
 /// The settings in force. At first, those of the environment: PIXELDP_EMULATOR_SCHEDULE (see
-/// Schedule::parse), PIXELDP_EMULATOR_ARCHITECTURE (80 or 90), PIXELDP_EMULATOR_DELAY and
-/// PIXELDP_EMULATOR_GUARD (1 or 0).
+/// Schedule::parse), PIXELDP_EMULATOR_ARCHITECTURE (one of kernels::known_archs, such as 86),
+/// PIXELDP_EMULATOR_DELAY and PIXELDP_EMULATOR_GUARD (1 or 0).
 const Settings& settings();
-/// To be called between launches only.
+/// To be called between launches only. Throws an Error for an architecture whose blocks have more
+/// than most_shared_bytes.
 void set_settings(const Settings& settings);
 
 /// Settings for one scope.
@@ -68,6 +72,11 @@ class WithSettings {
   explicit WithSettings(const Schedule& schedule) : before_(settings()) {
     Settings changed = before_;
     changed.schedule = schedule;
+    set_settings(changed);
+  }
+  explicit WithSettings(const kernels::Arch& arch) : before_(settings()) {
+    Settings changed = before_;
+    changed.arch = arch;
     set_settings(changed);
   }
   ~WithSettings() { set_settings(before_); }

@@ -194,9 +194,7 @@ TEST_CASE("launches that no device can do, and kernels that give up, are refused
   CHECK_FAILS(run(1, dim3(1, 1, 65), 0), "a block of (1,1,65) threads");
   CHECK_FAILS(run(1, dim3(32, 32, 2), 0), "a block of (32,32,2) threads");
   CHECK_FAILS(run(1, 32, 163 * 1024 + 1), "sm_80 has 166912");
-  Settings hopper = settings();
-  hopper.architecture = 90;
-  const WithSettings with(hopper);
+  const WithSettings with(sm_90);
   CHECK_NOTHROW(run(1, 32, 227 * 1024));
   CHECK_FAILS(run(1, 32, 227 * 1024 + 1), "sm_90 has 232448");
   CHECK_FAILS(launch<throwing_kernel>(1, 32, 0, nullptr), "kernel throwing_kernel (launched at");

@@ -233,17 +233,16 @@ TEST_CASE("the device describes itself") {
   CHECK(cudaGetDeviceCount(&value) == cudaSuccess);
   CHECK(value == 1);
   CHECK(cudaSetDevice(1) == cudaErrorInvalidDevice);
-  for (const int architecture : {80, 90}) {
-    Settings changed = settings();
-    changed.architecture = architecture;
-    const WithSettings with(changed);
+  for (const Arch& arch : known_archs) {
+    const WithSettings with(arch);
     cudaDeviceProp properties;
     CHECK(cudaGetDeviceProperties(&properties, 0) == cudaSuccess);
-    CHECK(properties.major * 10 + properties.minor == architecture);
+    CHECK(properties.major * 10 + properties.minor == arch.capability);
+    CHECK(properties.multiProcessorCount == arch.multiprocessors);
     CHECK(cudaDeviceGetAttribute(&value, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0) ==
           cudaSuccess);
-    CHECK(value == (architecture == 80 ? 163 : 227) * 1024);
-    CHECK(properties.sharedMemPerBlockOptin == static_cast<std::size_t>(value));
+    CHECK(static_cast<std::size_t>(value) == arch.shared_per_block);
+    CHECK(properties.sharedMemPerBlockOptin == arch.shared_per_block);
   }
   CHECK(std::string(cudaGetErrorName(cudaErrorInvalidDevice)) == "cudaErrorInvalidDevice");
   CHECK(std::string(cudaGetErrorString(cudaSuccess)) == "no error");

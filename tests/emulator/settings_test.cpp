@@ -24,20 +24,22 @@ TEST_CASE("settings hold for a scope") {
   const Settings before = settings();
   {
     Settings changed = before;
-    changed.architecture = 90;
+    changed.arch = kernels::sm_90;
     changed.delay_streams = !before.delay_streams;
     const WithSettings with(changed);
-    CHECK(settings().architecture == 90);
+    CHECK(settings().arch == kernels::sm_90);
     const WithSettings inner(Schedule{Order::random, 5, true});
-    CHECK(settings().architecture == 90);
+    CHECK(settings().arch == kernels::sm_90);
     CHECK(settings().schedule.seed == 5);
   }
-  CHECK(settings().architecture == before.architecture);
+  CHECK(settings().arch == before.arch);
   CHECK(settings().schedule == before.schedule);
   CHECK(settings().delay_streams == before.delay_streams);
-  Settings unknown;
-  unknown.architecture = 70;
-  CHECK_FAILS(set_settings(unknown), "architectures 80 and 90, not 70");
+  Settings large;
+  large.arch.shared_per_block = most_shared_bytes;
+  CHECK_NOTHROW(WithSettings{large});
+  large.arch.shared_per_block += 1;
+  CHECK_FAILS(set_settings(large), "232448 bytes of shared memory for a block, not 232449");
 }
 
 }  // namespace

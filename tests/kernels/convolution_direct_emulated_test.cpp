@@ -31,13 +31,14 @@ const std::vector<Conv2dShape> shapes = {
     with_padding({1, 9, 9, 1, 64, 3, 3, 2, {}, {}}, {0, 0}, {0, 0}),
     same(1, 6, 5, 32, 40, 5, 2),
     same(1, 4, 4, 160, 8, 3, 1),
+    same(1, 3, 3, 64, 20, 3, 1),  // more than every device holds at once
     same(2, 2, 3, 785, 33, 1, 1)};
 
 /// The chain of fused multiply-additions that the header promises. bias may be empty.
 std::vector<float> chain(const Conv2dShape& s, Activation activation, const std::vector<float>& x,
                          const std::vector<float>& weight, const std::vector<float>& bias = {}) {
-  return reference::fused_conv2d(s, DirectConvPlan::make(s, nullptr).chunk_c, activation, x, weight,
-                                 bias);
+  return reference::fused_conv2d(s, DirectConvPlan::make(s, nullptr, sm_80).chunk_c, activation, x,
+                                 weight, bias);
 }
 
 constexpr std::size_t margin = 64;
@@ -151,7 +152,7 @@ TEST_CASE("the direct convolution has no bank conflicts on images") {
 
 TEST_CASE("the direct convolution's plan") {
   alignas(16) const float y[8] = {};
-  const DirectConvPlan mnist = DirectConvPlan::make(same(100, 28, 28, 1, 32, 5, 2), y);
+  const DirectConvPlan mnist = DirectConvPlan::make(same(100, 28, 28, 1, 32, 5, 2), y, sm_80);
   CHECK(mnist.block_c == 32);
   CHECK(mnist.row_tiles == 2);  // 14 rows, 8 at a time
   CHECK(mnist.column_tiles == 1);
@@ -162,21 +163,21 @@ TEST_CASE("the direct convolution's plan") {
   CHECK(mnist.patch_w == 35);
   CHECK(mnist.shared_bytes == 4 * (25 * 32 + 19 * 35));
   CHECK(mnist.vectorised);
-  const DirectConvPlan cifar = DirectConvPlan::make(same(2, 32, 32, 3, 16, 3, 1), y + 1);
+  const DirectConvPlan cifar = DirectConvPlan::make(same(2, 32, 32, 3, 16, 3, 1), y + 1, sm_80);
   CHECK(cifar.block_c == 16);
   CHECK(cifar.tiles == 8);
   CHECK(cifar.patch_w == 18);
   CHECK(cifar.chunk_c == 3);
   CHECK_FALSE(cifar.vectorised);
-  CHECK_FALSE(DirectConvPlan::make(same(2, 8, 8, 3, 10, 3, 1), y).vectorised);
-  CHECK(DirectConvPlan::make(same(2, 8, 8, 3, 65, 3, 1), y).channel_blocks == 3);
+  CHECK_FALSE(DirectConvPlan::make(same(2, 8, 8, 3, 10, 3, 1), y, sm_80).vectorised);
+  CHECK(DirectConvPlan::make(same(2, 8, 8, 3, 65, 3, 1), y, sm_80).channel_blocks == 3);
   // 5x5x32 kernels: 32 of them and their patch take 5860 bytes for each channel.
-  const DirectConvPlan second = DirectConvPlan::make(same(100, 14, 14, 32, 64, 5, 2), y);
+  const DirectConvPlan second = DirectConvPlan::make(same(100, 14, 14, 32, 64, 5, 2), y, sm_80);
   CHECK(second.chunk_c == 11);
   CHECK(second.shared_bytes == 11 * 4 * (25 * 32 + 19 * 35));
-  CHECK(DirectConvPlan::make(same(7, 14, 14, 32, 64, 5, 2), y).chunk_c == 11);
+  CHECK(DirectConvPlan::make(same(7, 14, 14, 32, 64, 5, 2), y, sm_80).chunk_c == 11);
   for (const std::int64_t in_c : {160, 640, 2048}) {
-    const DirectConvPlan wide = DirectConvPlan::make(same(1, 8, 8, in_c, 640, 3, 1), y);
+    const DirectConvPlan wide = DirectConvPlan::make(same(1, 8, 8, in_c, 640, 3, 1), y, sm_80);
     CHECK(wide.chunk_c % 2 == 1);
     CHECK(wide.shared_bytes <= DirectConvPlan::chunk_shared_limit);
     CHECK(wide.shared_bytes > DirectConvPlan::chunk_shared_limit / 2);

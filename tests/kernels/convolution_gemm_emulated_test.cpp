@@ -446,11 +446,11 @@ TEST_CASE("the plan and the tile") {
   CHECK_FALSE(plan_of(same(1, 8, 8, 8, 16, 3, 1), memory + 2).vectorised);
   CHECK(plan_of(same(1, 8, 8, 8, 16, 3, 1), memory + 4).vectorised);
 
-  CHECK(choose_conv_tile(1 << 20, 640) == conv_tiles[0]);
-  CHECK(choose_conv_tile(1 << 20, 160) == conv_tiles[1]);
-  CHECK(choose_conv_tile(1 << 20, 64) == conv_tiles[1]);
-  CHECK(choose_conv_tile(1 << 20, 32) == conv_tiles[2]);
-  CHECK(choose_conv_tile(64 * 27, 256) == conv_tiles[3]);  // 108 blocks
+  CHECK(choose_conv_tile(1 << 20, 640, sm_80) == conv_tiles[0]);
+  CHECK(choose_conv_tile(1 << 20, 160, sm_80) == conv_tiles[1]);
+  CHECK(choose_conv_tile(1 << 20, 64, sm_80) == conv_tiles[1]);
+  CHECK(choose_conv_tile(1 << 20, 32, sm_80) == conv_tiles[2]);
+  CHECK(choose_conv_tile(64 * 27, 256, sm_80) == conv_tiles[3]);  // 108 blocks
 }
 
 TEST_CASE("the tensor-core convolution refuses what it cannot do, by name") {

@@ -74,8 +74,13 @@ TEST_CASE("a device tells its properties") {
   const Runtime::Properties p = runtime(DeviceKind::emulated).properties(0);
   CHECK(p.name.starts_with("emulated sm_"));
   CHECK(p.architecture >= kernels::oldest_architecture);
-  CHECK(p.multiprocessors > 0);
-  CHECK(p.l2_bytes == std::size_t{40} << 20);
+  const kernels::Arch& arch = emulator::settings().arch;
+  CHECK(p.multiprocessors == arch.multiprocessors);
+  CHECK(p.shared_per_block == arch.shared_per_block);
+  CHECK(p.shared_per_multiprocessor == arch.shared_per_multiprocessor);
+  CHECK(p.registers_per_multiprocessor == arch.registers_per_multiprocessor);
+  CHECK(p.threads_per_multiprocessor == arch.threads_per_multiprocessor);
+  CHECK(p.l2_bytes == arch.l2_bytes);
   CHECK(p.memory_bytes == emulator::settings().memory);
   CHECK_FAILS(runtime(DeviceKind::emulated).properties(7), "7");
 }

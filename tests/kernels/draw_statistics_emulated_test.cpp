@@ -232,10 +232,10 @@ TEST_CASE("emulated draw statistics: empty work, and what is refused") {
 }
 
 TEST_CASE("the blocks of the draw statistics") {
-  CHECK(StatisticsGrid::plan({33, 8, 10}).blocks == 2);
-  CHECK(StatisticsGrid::plan({32, 8, 128}).blocks == 1);
-  CHECK(StatisticsGrid::plan({33, 8, 1000}).blocks == 3);
-  CHECK(StatisticsGrid::plan({33, 8, 4096}).blocks == 9);
+  CHECK(StatisticsGrid::plan({33, 8, 10}, sm_80).blocks == 2);
+  CHECK(StatisticsGrid::plan({32, 8, 128}, sm_80).blocks == 1);
+  CHECK(StatisticsGrid::plan({33, 8, 1000}, sm_80).blocks == 3);
+  CHECK(StatisticsGrid::plan({33, 8, 4096}, sm_80).blocks == 9);
 }
 
 }  // namespace

@@ -125,7 +125,9 @@ TEST_CASE("the multi-draw kernel does under every schedule") {
 
 TEST_CASE("the multi-draw kernel for MNIST gives the integers of the layers") {
   const Problem problem(reference::same(1, 14, 14, 32, 64, 5, 2), 1024, 10, 1, 32);
-  CHECK(problem.fused() == problem.layered());
+  const Statistics expected = problem.layered();
+  CHECK(problem.fused(32) == expected);
+  CHECK(problem.fused(16) == expected);
 }
 
 TEST_CASE("the multi-draw kernel for MNIST does under every schedule") {
@@ -134,6 +136,17 @@ TEST_CASE("the multi-draw kernel for MNIST does under every schedule") {
   for (const Schedule& schedule : adversarial_schedules) {
     const WithSettings with(schedule);
     CAPTURE(schedule.name());
+    CHECK(problem.fused(32) == expected);
+    CHECK(problem.fused(16) == expected);
+  }
+}
+
+TEST_CASE("the multi-draw kernel for MNIST has the same bits on devices of less shared memory") {
+  const Problem problem(reference::same(1, 6, 14, 32, 64, 5, 2), 1024, 10, 1, 21, false);
+  const Statistics expected = problem.fused(32);
+  CHECK(expected.sums != Statistics(10).sums);
+  for (const Arch& arch : {sm_86, sm_90}) {
+    const WithSettings with(arch);
     CHECK(problem.fused() == expected);
   }
 }
@@ -240,7 +253,7 @@ TEST_CASE("the multi-draw kernel for MNIST has no bank conflicts") {
   counting.count_bank_conflicts = true;
   const WithSettings with(counting);
   reset_bank_tally();
-  Problem(conv, 1024, 10, 1, 32).fused();
+  for (const int block_draws : {16, 32}) Problem(conv, 1024, 10, 1, 32).fused(block_draws);
   CHECK(bank_tally().phases > 0);
   CHECK(bank_tally().conflicts == 0);
 }
@@ -250,13 +263,13 @@ TEST_CASE("the multi-draw kernel's grid") {
   const auto plan = [&](std::uint32_t draws, int block_draws = 0) {
     MultiDrawParams params = problem.params;
     params.draws = draws;
-    return MultiDrawGrid::plan(problem.network, params, block_draws);
+    return MultiDrawGrid::plan(problem.network, params, sm_80, block_draws);
   };
   CHECK(plan(16).shape.draws == 16);
   CHECK(plan(17).shape.draws == 32);
-  CHECK(plan(40).shape.draws == 16);
-  CHECK(plan(40).draw_blocks == 3);
-  CHECK(plan(40, 32).draw_blocks == 2);
+  CHECK(plan(40).shape.draws == 32);
+  CHECK(plan(40).draw_blocks == 2);
+  CHECK(plan(40, 16).draw_blocks == 3);
   CHECK(plan(64).shape.draws == 32);
   CHECK(plan(64).images == 5);
   CHECK(plan(0).draw_blocks == 0);
@@ -265,15 +278,15 @@ TEST_CASE("the multi-draw kernel's grid") {
 
 TEST_CASE("which networks have a multi-draw kernel, and what it refuses") {
   const Conv2dShape mnist = reference::same(1, 14, 14, 32, 64, 5, 2);
-  CHECK(MultiDrawGrid::supports({mnist, 1024, 10}));
-  CHECK_FALSE(MultiDrawGrid::supports({mnist, 1000, 10}));
-  CHECK_FALSE(MultiDrawGrid::supports({mnist, 1024, 129}));
-  CHECK_FALSE(MultiDrawGrid::supports({mnist, 1024, 0}));
-  CHECK_FALSE(MultiDrawGrid::supports({reference::same(1, 14, 14, 32, 64, 3, 2), 1024, 10}));
-  CHECK_FALSE(MultiDrawGrid::supports({small_convolution(6, {3, 0}), 128, 10}));
+  CHECK(MultiDrawGrid::supports({mnist, 1024, 10}, sm_80));
+  CHECK_FALSE(MultiDrawGrid::supports({mnist, 1000, 10}, sm_80));
+  CHECK_FALSE(MultiDrawGrid::supports({mnist, 1024, 129}, sm_80));
+  CHECK_FALSE(MultiDrawGrid::supports({mnist, 1024, 0}, sm_80));
+  CHECK_FALSE(MultiDrawGrid::supports({reference::same(1, 14, 14, 32, 64, 3, 2), 1024, 10}, sm_80));
+  CHECK_FALSE(MultiDrawGrid::supports({small_convolution(6, {3, 0}), 128, 10}, sm_80));
   Conv2dShape shifted = mnist;
   shifted.pad_w = {2, 1};
-  CHECK_FALSE(MultiDrawGrid::supports({shifted, 1024, 10}));
+  CHECK_FALSE(MultiDrawGrid::supports({shifted, 1024, 10}, sm_80));
   CHECK_FAILS(prepare_multi_draw(nullptr, {shifted, 1024, 10}, {}), "layer by layer");
 
   const Problem problem = small_problem(1, 4);
@@ -286,10 +299,11 @@ TEST_CASE("which networks have a multi-draw kernel, and what it refuses") {
   CHECK_FAILS(refused([](MultiDrawParams& p) { p.noise.scale = -1.0f; }), "noise scale");
   MultiDrawParams many = problem.params;
   many.images = 65536;
-  CHECK_FAILS(MultiDrawGrid::plan(problem.network, many), "65535");
+  CHECK_FAILS(MultiDrawGrid::plan(problem.network, many, sm_80), "65535");
   alignas(16) const float memory[4] = {};
-  CHECK_NOTHROW(MultiDrawGrid::plan(problem.network, problem.params, 0, memory));
-  CHECK_FAILS(MultiDrawGrid::plan(problem.network, problem.params, 0, memory + 1), "16 bytes");
+  CHECK_NOTHROW(MultiDrawGrid::plan(problem.network, problem.params, sm_80, 0, memory));
+  CHECK_FAILS(MultiDrawGrid::plan(problem.network, problem.params, sm_80, 0, memory + 1),
+              "16 bytes");
 
   CHECK_FALSE(multi_draw_supported({DeviceKind::cpu}, problem.network));
   CHECK(multi_draw_supported({DeviceKind::emulated}, problem.network));

@@ -90,12 +90,24 @@ TEST_CASE("the emulated Parseval projection of weights that take a whole grid") 
   for (const auto& [rows, cols] :
        {std::pair<std::int64_t, std::int64_t>{49, 60}, {61, 50}, {2, 6145}, {6145, 2}}) {
     CAPTURE(rows);
-    CHECK(!ParsevalPlan::make(rows, cols).one_block);
+    CHECK(!ParsevalPlan::make(rows, cols, sm_80).one_block);
     for (const int loops : {1, 2, 5}) {
       const ParsevalParams params = {rows, cols, 1.5, 0.3, loops};
       const std::vector<float> weight = tame(rows, cols, 2);
       CHECK(on_device(params, weight) == on_processor(params, weight));
     }
+  }
+}
+
+TEST_CASE("the emulated Parseval projection has the same bits on every device") {
+  const ParsevalParams params = {32, 75, 1.5, 0.3, 3};
+  const std::vector<float> weight = tame(params.rows, params.cols, 2);
+  const Projected expected = on_processor(params, weight);
+  for (const Arch& arch : known_archs) {
+    CHECK(ParsevalPlan::make(params.rows, params.cols, arch).one_block ==
+          (arch.capability == 80 || arch.capability == 90));
+    const WithSettings with(arch);
+    CHECK(on_device(params, weight) == expected);
   }
 }
 
@@ -156,17 +168,17 @@ TEST_CASE("an emulated projection that diverges says when, and leaves the weight
 }
 
 TEST_CASE("how a Parseval projection is done, and what it refuses") {
-  CHECK(ParsevalPlan::make(32, 25).one_block);
-  CHECK(ParsevalPlan::make(32, 25).side == 25);
-  CHECK(!ParsevalPlan::make(32, 25).wide);
-  CHECK(ParsevalPlan::make(16, 27).wide);
-  CHECK(ParsevalPlan::make(48, 256).one_block);
-  CHECK(!ParsevalPlan::make(48, 257).one_block);
-  CHECK(!ParsevalPlan::make(49, 49).one_block);
-  CHECK(ParsevalPlan::make(64, 64).blocks == 16);
-  CHECK(ParsevalPlan::make(0, 5).side == 0);
-  CHECK(ParsevalPlan::make(4096, 4096).blocks == ParsevalPlan::most_blocks);
-  CHECK_THROWS_AS(ParsevalPlan::make(40000, 40000), Error);
+  CHECK(ParsevalPlan::make(32, 25, sm_80).one_block);
+  CHECK(ParsevalPlan::make(32, 25, sm_80).side == 25);
+  CHECK(!ParsevalPlan::make(32, 25, sm_80).wide);
+  CHECK(ParsevalPlan::make(16, 27, sm_80).wide);
+  CHECK(ParsevalPlan::make(48, 256, sm_80).one_block);
+  CHECK(!ParsevalPlan::make(48, 257, sm_80).one_block);
+  CHECK(!ParsevalPlan::make(49, 49, sm_80).one_block);
+  CHECK(ParsevalPlan::make(64, 64, sm_80).blocks == 16);
+  CHECK(ParsevalPlan::make(0, 5, sm_80).side == 0);
+  CHECK(ParsevalPlan::make(4096, 4096, sm_80).blocks == ParsevalPlan::most_blocks);
+  CHECK_THROWS_AS(ParsevalPlan::make(40000, 40000, sm_80), Error);
   const auto refused = [](const ParsevalParams& params) {
     CHECK_THROWS_AS(parseval_project(nullptr, params, nullptr, nullptr), Error);
     CHECK_THROWS_AS(cpu::parseval_project(params, nullptr, nullptr), Error);

@@ -1,0 +1,58 @@
+#include "kernels/arch.hpp"
+
+#include <cstdlib>
+
+#include "engine/error.hpp"
+#include "engine/runtime.hpp"
+
+namespace pixeldp::kernels {
+
+const Arch& known_arch(std::string_view where, std::string_view capability) {
+  std::string known;
+  for (const Arch& arch : known_archs) {
+    const std::string text = std::to_string(arch.capability);
+    if (text == capability) return arch;
+    known += ' ' + text;
+  }
+  fail_usage("{}: '{}' is no known architecture; give one of{}", where, capability, known);
+}
+
+Arch arch_of(const Device& device) {
+  const Runtime::Properties p = runtime(device.kind).properties(device.index);
+  Arch arch{.capability = p.architecture,
+            .multiprocessors = p.multiprocessors,
+            .shared_per_block = p.shared_per_block,
+            .shared_per_multiprocessor = p.shared_per_multiprocessor,
+            .registers_per_multiprocessor = p.registers_per_multiprocessor,
+            .threads_per_multiprocessor = p.threads_per_multiprocessor,
+            .l2_bytes = p.l2_bytes,
+            .memory_bandwidth = p.memory_bandwidth};
+  if (arch.multiprocessors < 1 || arch.shared_per_block == 0)
+    fail("device {} ({}) does not say what multiprocessors it has: kernels are for GPUs",
+         device.name(), p.name);
+  for (const Arch& known : known_archs)
+    if (known.capability <= arch.capability) arch.tensor_products = known.tensor_products;
+  if (arch.tensor_products == 0)
+    fail("device {} ({}) is {}, older than the kernels' {}", device.name(), p.name, arch.name(),
+         known_archs[0].name());
+  const char* const other = std::getenv("PIXELDP_ARCHITECTURE");
+  return other != nullptr && device.kind == DeviceKind::cuda ? imitated(arch, other) : arch;
+}
+
+const Arch& imitated(const Arch& device, std::string_view capability) {
+  const Arch& arch = known_arch("PIXELDP_ARCHITECTURE", capability);
+  if (arch.shared_per_block > device.shared_per_block)
+    fail_usage(
+        "PIXELDP_ARCHITECTURE: a block of {} may take {} bytes of shared memory, and {} has {}",
+        arch.name(), arch.shared_per_block, device.name(), device.shared_per_block);
+  return arch;
+}
+
+void fail_shared_memory(const Arch& arch, std::string_view kernel, std::size_t bytes) {
+  fail(
+      "{}: a block takes {} bytes of shared memory, and {} has {}; use a GPU that has more, or the "
+      "device 'cpu'",
+      kernel, bytes, arch.name(), arch.shared_per_block);
+}
+
+}  // namespace pixeldp::kernels
