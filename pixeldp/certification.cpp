@@ -89,7 +89,7 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
   const CertificateLogHeader header{
       .model_sha256 = model_sha256,
       .dataset = dataset.name,
-      .dataset_sha256 = dataset.sha256,
+      .dataset_sha256 = dataset.sha256(),
       .split = dataset.split,
       .calibration = measured,
       .noise_at_certification = model.noise_at_certification,
