@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -19,6 +20,7 @@ struct ImportOptions {
   std::string file, output, name, dataset;
   layers::NetworkSpec spec;
   std::optional<std::int64_t> height, width;
+  std::int64_t short_side = 0;
   double pixel_shift = 0.0;
   NoiseArguments noise;
   bool json = false;
@@ -43,6 +45,15 @@ void print_pixels(const Model& model) {
 
 void run(const ImportOptions& o) {
   const ImageForm form = image_form(o.dataset);
+  if (!form.of_any_size() && o.short_side != 0)
+    fail_usage("--short-side is for pictures of any size, not for those of {}", o.dataset);
+  if (form.of_any_size() && !(o.height && o.width))
+    fail_usage(
+        "the pictures of {} have any size: --image-height and --image-width say which the network "
+        "takes",
+        o.dataset);
+  if (o.short_side != 0 && o.short_side < std::max(*o.height, *o.width))
+    fail_usage("--short-side {} does not cover {}x{} pixels", o.short_side, *o.width, *o.height);
   layers::NetworkSpec spec = o.spec;
   spec.height = o.height.value_or(form.height);
   spec.width = o.width.value_or(form.width);
@@ -55,9 +66,10 @@ void run(const ImportOptions& o) {
                                    {.name = name,
                                     .dataset = o.dataset,
                                     .pixel_shift = o.pixel_shift,
+                                    .short_side = o.short_side,
                                     .spec = spec,
                                     .noise = o.noise.noise()});
-  check_images_fit(model, o.dataset, form);
+  if (!form.of_any_size()) check_images_fit(model, o.dataset, form);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) fail("cannot create the folder {}: {}", folder.string(), error.message());
@@ -109,6 +121,9 @@ void add_import(CLI::App& program) {
   command->add_option("--dataset", o->dataset, "Data set that it was trained on")->required();
   command->add_option("--image-height", o->height, "Of its images (default: the data set's)");
   command->add_option("--image-width", o->width, "Of its images (default: the data set's)");
+  command->add_option("--short-side", o->short_side,
+                      "Pixels to which the shorter side of pictures of any size is resized, before "
+                      "their middle is cut out (default: the larger of height and width)");
   command
       ->add_option("--mean", o->spec.input_mean,
                    "Means of the channels that its images are normalised by, pixels from 0 to 1 "

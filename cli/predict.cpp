@@ -13,7 +13,7 @@
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
 #include "engine/io/class_names.hpp"
-#include "engine/io/image.hpp"
+#include "engine/io/resize.hpp"
 #include "pixeldp/conditions.hpp"
 #include "pixeldp/sampler.hpp"
 
@@ -61,13 +61,15 @@ Input load_input(const std::string& text, const Model& model, const PredictOptio
     input.id = set.image_id(index);
     return input;
   }
-  const Image image = read_image(text, spec.channels);
+  Image image = read_image(text, spec.channels);
+  if (image_form(model.dataset).of_any_size())
+    image = resized_centre(image, image_form(model).resized_side(), spec.height, spec.width);
   if (image.height != spec.height || image.width != spec.width) {
     fail("{}: the picture has {}x{} pixels, but the model takes {}x{}; crop or resize it first",
          text, image.width, image.height, spec.width, spec.height);
   }
   for (std::size_t i = 0; i < image.pixels.size(); ++i) {
-    input.pixels[i] = static_cast<float>(image.pixels[i]) / 255.0f + shift;
+    input.pixels[i] = pixel_value(image.pixels[i], shift);
   }
   // Two files with the same contents are the same image, wherever they lie.
   input.id =
@@ -122,7 +124,9 @@ void run(const PredictOptions& o) {
           return true;
         }
         if (predicted == 1) fmt::print("{}\n", conditions_text(conditions));
-        const std::string label = label_text(run.model.dataset, certificate.prediction);
+        const std::string label = run.model.class_names.empty()
+                                      ? label_text(run.model.dataset, certificate.prediction)
+                                      : label_text(run.model.class_names, certificate.prediction);
         if (certificate.radius > 0.0) {
           fmt::print("{}: label {}, certified within radius {} (norm {})\n", name, label,
                      rounded(certificate.radius, true),
@@ -154,7 +158,7 @@ void add_predict(CLI::App& program) {
       ->type_name("RUN");
   command
       ->add_option("images", o->images,
-                   "PNG files of the network's size, or test:N for image N of the test set")
+                   "PNG or JPEG files of the network's size, or test:N for image N of the test set")
       ->required()
       ->type_name("IMAGE");
   command->add_option("--draws", o->draws, "Noise draws per image")->capture_default_str();

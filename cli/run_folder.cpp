@@ -21,7 +21,7 @@ Dataset load_evaluation_set(const Model& model, const std::string& dataset,
                             const std::string& split, const std::string& directory) {
   const std::string name = dataset.empty() ? model.dataset : dataset;
   const auto given = directory.empty() ? std::optional<std::string>() : std::optional(directory);
-  return load_dataset(name, split, find_dataset_directory(name, given));
+  return load_dataset(name, split, find_dataset_directory(name, given), image_form(model));
 }
 
 void warn_of_too_few_draws(std::uint64_t draws, const Model& model,

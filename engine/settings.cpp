@@ -135,9 +135,10 @@ double Settings::number(std::string_view key, std::optional<double> otherwise) c
       .get_number(last_part(key), type.fallback ? type.fallback : otherwise, type.range);
 }
 
-std::int64_t Settings::integer(std::string_view key) const {
+std::int64_t Settings::integer(std::string_view key, std::optional<std::int64_t> otherwise) const {
   const auto& type = declared_as<Setting::Integer>(key);
-  return holder(root_, key).get_integer(last_part(key), type.fallback, type.min, type.max);
+  return holder(root_, key)
+      .get_integer(last_part(key), type.fallback ? type.fallback : otherwise, type.min, type.max);
 }
 
 bool Settings::flag(std::string_view key) const {

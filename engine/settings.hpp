@@ -78,7 +78,7 @@ class Settings {
 
   /// `otherwise` is what a setting without a default follows from.
   double number(std::string_view key, std::optional<double> otherwise = {}) const;
-  std::int64_t integer(std::string_view key) const;
+  std::int64_t integer(std::string_view key, std::optional<std::int64_t> otherwise = {}) const;
   bool flag(std::string_view key) const;
   std::string text(std::string_view key) const;
   std::string choice(std::string_view key) const;

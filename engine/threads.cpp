@@ -1,6 +1,9 @@
 #include "engine/threads.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <exception>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -10,6 +13,27 @@
 #include "engine/notice.hpp"
 
 namespace pixeldp {
+
+void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& work) {
+#ifdef _OPENMP
+  // A thread of our own has not heard of cap_threads.
+  [[maybe_unused]] const int threads = std::min(omp_get_max_threads(), omp_get_num_procs());
+#endif
+  std::atomic<bool> failed = false;
+  std::exception_ptr error;
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (failed) continue;
+    try {
+      work(i);
+    } catch (...) {
+#pragma omp critical(parallel_for_error)
+      if (!error) error = std::current_exception();
+      failed = true;
+    }
+  }
+  if (error) std::rethrow_exception(error);
+}
 
 void cap_threads() {
 #ifdef _OPENMP

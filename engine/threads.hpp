@@ -1,6 +1,13 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
+
 namespace pixeldp {
+
+/// Calls work(i) for i from 0 to count - 1 on as many threads as there are processors, in any
+/// order. Throws the first exception that any of them threw, after which no more is begun.
+void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& work);
 
 /// Limits the threads of parallel regions to the processors that this process may use, with a
 /// warning where more were asked for: they would only wait for each other.

@@ -84,7 +84,7 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
   OpenLog log = open_log(path,
                          {.model_sha256 = model_sha256,
                           .dataset = dataset.name,
-                          .dataset_sha256 = dataset.sha256,
+                          .dataset_sha256 = dataset.sha256(),
                           .split = dataset.split,
                           .calibration = calibration,
                           .noise_at_certification = model.noise_at_certification,

@@ -12,6 +12,7 @@ struct ImportOptions {
   std::string name;
   std::string dataset;  ///< the data set it was trained on
   double pixel_shift = 0.0;
+  std::int64_t short_side = 0;  ///< ImageForm::short_side
   /// Channels and classes are read from the file; and means and deviations, where it has them.
   layers::NetworkSpec spec;
   std::optional<InputNoise> noise = {};  ///< that it was trained with; none: without noise

@@ -41,16 +41,23 @@ class Metadata {
     return parse<Number>(key, string(key));
   }
 
+  /// The texts between separators; none where the key is missing.
+  std::vector<std::string> parts(const std::string& key, char separator) const {
+    std::vector<std::string> result;
+    if (!has(key)) return result;
+    const std::string all = string(key);
+    for (std::size_t begin = 0; begin <= all.size();) {
+      const std::size_t end = std::min(all.find(separator, begin), all.size());
+      result.push_back(all.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    return result;
+  }
+
   /// Numbers with commas between them; none where the key is missing.
   std::vector<double> numbers(const std::string& key) const {
     std::vector<double> result;
-    if (!has(key)) return result;
-    const std::string values = string(key);
-    for (std::size_t begin = 0; begin <= values.size();) {
-      const std::size_t end = std::min(values.find(',', begin), values.size());
-      result.push_back(parse<double>(key, std::string_view(values).substr(begin, end - begin)));
-      begin = end + 1;
-    }
+    for (const std::string& part : parts(key, ',')) result.push_back(parse<double>(key, part));
     return result;
   }
 
@@ -107,6 +114,14 @@ class Metadata {
 
 }  // namespace
 
+ImageForm image_form(const Model& model) {
+  return {.height = model.spec.height,
+          .width = model.spec.width,
+          .channels = model.spec.channels,
+          .classes = static_cast<int>(model.spec.classes),
+          .short_side = model.short_side};
+}
+
 void check_images_fit(const Model& model, std::string_view dataset, const ImageForm& form) {
   const layers::NetworkSpec& spec = model.spec;
   if (form.height != spec.height || form.width != spec.width || form.channels != spec.channels) {
@@ -128,6 +143,13 @@ void check_images_fit(const Model& model, const Dataset& dataset) {
                     .width = dataset.width,
                     .channels = dataset.channels,
                     .classes = dataset.classes});
+  if (model.class_names.empty()) return;
+  for (std::size_t label = 0; label < dataset.class_names.size(); ++label)
+    if (dataset.class_names[label] != model.class_names[label])
+      fail(
+          "label {} of data set {} is '{}', but that of model '{}' is '{}': name a folder with the "
+          "classes that it was trained on",
+          label, dataset.name, dataset.class_names[label], model.name, model.class_names[label]);
 }
 
 void apply_calibration(const Calibration& calibration, layers::Network& network) {
@@ -174,6 +196,9 @@ SafetensorsFile model_to_safetensors(const Model& model) {
     file.metadata["input_deviation"] = text(spec.input_deviation);
   }
   if (spec.standardise) file.metadata["standardise"] = "image";
+  if (model.short_side != 0) file.metadata["short_side"] = std::to_string(model.short_side);
+  if (!model.class_names.empty())
+    file.metadata["class_names"] = fmt::format("{}", fmt::join(model.class_names, "\n"));
   if (c.mechanism != Mechanism::none) {
     file.metadata.insert({{"attack_norm", std::string(name(c.attack_norm))},
                           {"noise_scale", text(c.noise_scale)},
@@ -283,6 +308,11 @@ Model load_model(const std::filesystem::path& path, Scales scales) {
       .input_deviation = metadata.numbers("input_deviation"),
       .standardise = metadata.has("standardise")};
   if (metadata.has("slope")) model.spec.slope = metadata.number<double>("slope");
+  if (metadata.has("short_side")) model.short_side = metadata.number<std::int64_t>("short_side");
+  model.class_names = metadata.parts("class_names", '\n');
+  if (!model.class_names.empty() && std::ssize(model.class_names) != model.spec.classes)
+    fail("{}: metadata 'class_names' has {} names for {} classes", path.string(),
+         model.class_names.size(), model.spec.classes);
   if (model.spec.standardise && metadata.string("standardise") != "image") {
     fail("{}: metadata 'standardise' is '{}'; this program knows 'image' only", path.string(),
          metadata.string("standardise"));

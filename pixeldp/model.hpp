@@ -19,6 +19,9 @@ struct Model {
   std::string name;
   std::string dataset;       ///< the data set it was trained on
   double pixel_shift = 0.0;  ///< added to pixels in [0, 1]
+  /// ImageForm::short_side, and what its labels are called, where the data set's name does not say.
+  std::int64_t short_side = 0;
+  std::vector<std::string> class_names = {};
   layers::NetworkSpec spec;
   layers::Network network;
   Calibration calibration;  ///< its sensitivity is measured on the parameters
@@ -33,7 +36,11 @@ inline const Quantisation* quantisation(const Model& model) {
   return model.quantisation ? &*model.quantisation : nullptr;
 }
 
-/// Each throws an Error unless the model takes images, and has as many classes, as these.
+/// The form in which it takes pictures of any size.
+ImageForm image_form(const Model& model);
+
+/// Each throws an Error unless the model takes images, and has as many classes, as these; and of
+/// the same names, where both say them.
 void check_images_fit(const Model& model, std::string_view dataset, const ImageForm& form);
 void check_images_fit(const Model& model, const Dataset& dataset);
 

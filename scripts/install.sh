@@ -7,7 +7,7 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build libdnnl-dev libfmt-dev libcli11-dev libyaml-cpp-dev
-  nlohmann-json3-dev zlib1g-dev libpng-dev libssl-dev doctest-dev libboost-math-dev)
+  nlohmann-json3-dev zlib1g-dev libpng-dev libjpeg-dev libssl-dev doctest-dev libboost-math-dev)
 for option in "$@"; do
   case $option in
     --test) packages+=(git python3 clang-format clang libclang-rt-dev) ;;

@@ -20,7 +20,8 @@ Placement random_placement(const Augmentation& augmentation, std::uint64_t seed,
 void to_float(const Dataset& dataset, std::int64_t image, const Placement& placement, float* out,
               float shift) {
   const std::int64_t height = dataset.height, width = dataset.width, channels = dataset.channels;
-  const std::uint8_t* pixels = dataset.pixels.data() + image * dataset.image_size();
+  Bytes pixels(static_cast<std::size_t>(dataset.image_size()));
+  dataset.read(image, pixels.data());
   const float black = pixel_value(0, shift);
   for (std::int64_t row = 0; row < height; ++row) {
     const std::int64_t from_row = row + placement.down;
@@ -29,7 +30,7 @@ void to_float(const Dataset& dataset, std::int64_t image, const Placement& place
           (placement.mirrored ? width - 1 - column : column) + placement.right;
       const bool inside =
           from_row >= 0 && from_row < height && from_column >= 0 && from_column < width;
-      const std::uint8_t* from = pixels + (from_row * width + from_column) * channels;
+      const std::uint8_t* from = pixels.data() + (from_row * width + from_column) * channels;
       for (std::int64_t c = 0; c < channels; ++c)
         out[c] = inside ? pixel_value(from[c], shift) : black;
     }

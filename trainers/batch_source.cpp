@@ -1,5 +1,7 @@
 #include "trainers/batch_source.hpp"
 
+#include "engine/threads.hpp"
+
 namespace pixeldp {
 
 BatchSource::BatchSource(const Dataset& dataset, const Options& options)
@@ -11,12 +13,22 @@ void BatchSource::prepare(std::int64_t step, TrainingBatch& batch) {
   batch.rows.clear();
   batch.labels.clear();
   for (std::size_t i = 0; i < chosen.images.size(); ++i) {
-    const std::int64_t image = chosen.images[i], row = static_cast<std::int64_t>(i);
-    const std::uint32_t id = dataset_.image_id(image), epoch = chosen.epochs[i];
-    to_float(dataset_, image, random_placement(options_.augmentation, options_.seed, id, epoch),
+    batch.rows.push_back({.source = static_cast<std::int64_t>(i),
+                          .image = dataset_.image_id(chosen.images[i]),
+                          .draw = chosen.epochs[i]});
+    batch.labels.push_back(dataset_.labels[static_cast<std::size_t>(chosen.images[i])]);
+  }
+  const auto read = [&](std::int64_t row) {
+    const auto i = static_cast<std::size_t>(row);
+    const kernels::NoiseRow& address = batch.rows[i];
+    to_float(dataset_, chosen.images[i],
+             random_placement(options_.augmentation, options_.seed, address.image, address.draw),
              batch.images.row(row), options_.pixel_shift);
-    batch.rows.push_back({.source = row, .image = id, .draw = epoch});
-    batch.labels.push_back(dataset_.labels[static_cast<std::size_t>(image)]);
+  };
+  if (dataset_.images->decodes()) {
+    parallel_for(std::ssize(batch.rows), read);
+  } else {
+    for (std::int64_t row = 0; row < std::ssize(batch.rows); ++row) read(row);
   }
 }
 

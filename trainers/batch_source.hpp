@@ -19,7 +19,7 @@ struct TrainingBatch {
 };
 
 /// Makes the batches of a training run. A batch depends on the data set, the seed and the step
-/// only.
+/// only. Images that lie in files are decoded by several threads.
 class BatchSource {
  public:
   struct Options {

@@ -77,10 +77,12 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
   model_ = Model{.name = config_.name,
                  .dataset = config_.dataset,
                  .pixel_shift = config_.pixel_shift,
+                 .short_side = config_.short_side,
                  .spec = config_.network,
                  .network = layers::make_network(config_.network, config_.seed),
                  .calibration = config_.calibration,
                  .form = config_.form};
+  if (image_form(config_.dataset).of_any_size()) model_.class_names = train_.class_names;
   apply_calibration(config_.calibration, model_.network);
   open_folder();
   model_.network.move_to(stream_, stream_.device());
@@ -90,11 +92,16 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
 
 void Trainer::load_data() {
   const auto directory = find_dataset_directory(config_.dataset, config_.directory);
-  train_ = load_dataset(config_.dataset, "train", directory);
-  test_ = load_dataset(config_.dataset, "test", directory);
+  const layers::NetworkSpec& spec = config_.network;
+  const ImageForm form{.height = spec.height,
+                       .width = spec.width,
+                       .channels = spec.channels,
+                       .classes = static_cast<int>(spec.classes),
+                       .short_side = config_.short_side};
+  train_ = load_dataset(config_.dataset, "train", directory, form);
+  test_ = load_dataset(config_.dataset, "test", directory, form);
   if (train_.size() == 0 || test_.size() == 0)
     fail("data set {} in {} is empty", config_.dataset, directory.string());
-  const layers::NetworkSpec& spec = config_.network;
   for (const Dataset* data : {&train_, &test_}) {
     if (data->height != spec.height || data->width != spec.width ||
         data->channels != spec.channels || data->classes != spec.classes) {

@@ -12,7 +12,19 @@ namespace {
 
 void read_data(const Settings& settings, TrainingConfig& config) {
   config.dataset = settings.choice("data.set");
-  const ImageForm form = image_form(config.dataset);
+  ImageForm form = image_form(config.dataset);
+  if (form.of_any_size()) {
+    form = {.height = settings.integer("data.height"),
+            .width = settings.integer("data.width"),
+            .channels = settings.choice("data.channels") == "3" ? 3 : 1,
+            .classes = static_cast<int>(settings.integer("data.classes"))};
+    const std::int64_t least = form.resized_side();
+    config.short_side = settings.integer("data.short_side", least);
+    if (config.short_side < least)
+      settings.fail_at("data.short_side",
+                       fmt::format("pictures whose shorter side has {} pixels do not cover {}x{}",
+                                   config.short_side, form.width, form.height));
+  }
   config.network.height = form.height;
   config.network.width = form.width;
   config.network.channels = form.channels;

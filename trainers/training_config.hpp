@@ -31,7 +31,8 @@ struct TrainingConfig {
   // data
   std::string dataset;
   std::optional<std::string> directory;
-  double pixel_shift = -0.5;  ///< added to pixels in [0, 1]
+  std::int64_t short_side = 0;  ///< ImageForm::short_side, where pictures have any size
+  double pixel_shift = -0.5;    ///< added to pixels in [0, 1]
 
   // network, and where the noise lies in it
   layers::NetworkSpec network;

@@ -1,5 +1,6 @@
 #include "trainers/training_settings.hpp"
 
+#include "engine/io/dataset.hpp"
 #include "layers/networks/network_spec.hpp"
 
 namespace pixeldp {
@@ -19,15 +20,40 @@ Setting::Condition with(std::string key, std::vector<std::string> values) {
 }
 
 std::vector<Setting> run_and_data() {
+  const auto folder = with("data.set", {"image-folder"});
+  constexpr std::int64_t largest_side = 16384;
   return {{.key = "name", .type = Text{}, .meaning = "Names the run and its folder, runs/NAME."},
           {.key = "data.set",
-           .type = Choice{{"mnist", "fashion-mnist", "cifar-10", "cifar-100", "svhn"}},
-           .meaning = "The data set. It also says what images the network takes."},
+           .type = Choice{trainable_datasets()},
+           .meaning = "The data set. It also says what images the network takes; of image-folder, "
+                      "pictures of any size in folders by class, the keys below do."},
           {.key = "data.directory",
            .type = Text{},
            .meaning = "The folder of its files.",
            .otherwise = "$PIXELDP_DATA/SET",
            .changeable = true},
+          {.key = "data.height",
+           .type = Integer{1, largest_side},
+           .meaning = "Pixels of the images that the network takes.",
+           .taken = folder},
+          {.key = "data.width",
+           .type = Integer{1, largest_side},
+           .meaning = "Pixels of the images that the network takes.",
+           .taken = folder},
+          {.key = "data.short_side",
+           .type = Integer{1, largest_side},
+           .meaning = "Pictures are resized until their shorter side has so many pixels; then "
+                      "their middle is cut out.",
+           .otherwise = "the larger of data.height and data.width",
+           .taken = folder},
+          {.key = "data.channels",
+           .type = Choice{{"1", "3"}, "3"},
+           .meaning = "1: pictures become grey; 3: red, green and blue.",
+           .taken = folder},
+          {.key = "data.classes",
+           .type = Integer{2, 1'000'000},
+           .meaning = "How many classes, each a folder, there must be.",
+           .taken = folder},
           {.key = "data.pixel_shift",
            .type = Number{Range::closed(-1.0, 1.0), -0.5},
            .meaning = "Added to pixels, which span 0 to 1."}};

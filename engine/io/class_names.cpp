@@ -31,6 +31,12 @@ constexpr std::string_view cifar_100[] = {
     "train",       "trout",         "tulip",     "turtle",     "wardrobe",     "whale",
     "willow tree", "wolf",          "woman",     "worm"};
 
+template <typename Names>
+std::string text_with_name(const Names& names, int label) {
+  if (label < 0 || label >= std::ssize(names)) return fmt::format("{}", label);
+  return fmt::format("{} ({})", label, names[static_cast<std::size_t>(label)]);
+}
+
 }  // namespace
 
 std::span<const std::string_view> class_names(std::string_view dataset) {
@@ -41,9 +47,11 @@ std::span<const std::string_view> class_names(std::string_view dataset) {
 }
 
 std::string label_text(std::string_view dataset, int label) {
-  const auto names = class_names(dataset);
-  if (label < 0 || label >= std::ssize(names)) return fmt::format("{}", label);
-  return fmt::format("{} ({})", label, names[static_cast<std::size_t>(label)]);
+  return text_with_name(class_names(dataset), label);
+}
+
+std::string label_text(const std::vector<std::string>& names, int label) {
+  return text_with_name(names, label);
 }
 
 }  // namespace pixeldp

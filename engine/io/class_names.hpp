@@ -3,6 +3,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pixeldp {
 
@@ -12,5 +13,7 @@ std::span<const std::string_view> class_names(std::string_view dataset);
 
 /// "7 (Sneaker)", or the label alone where it has no name.
 std::string label_text(std::string_view dataset, int label);
+/// The same where the names are known otherwise.
+std::string label_text(const std::vector<std::string>& names, int label);
 
 }  // namespace pixeldp

@@ -1,9 +1,12 @@
 #include "engine/io/dataset.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "engine/error.hpp"
+#include "engine/io/class_names.hpp"
 #include "engine/io/dataset_files.hpp"
+#include "engine/io/image_folder.hpp"
 
 namespace pixeldp {
 namespace {
@@ -24,33 +27,36 @@ Bytes read_part(const fs::path& path, Sha256& digest) {
   return payload;
 }
 
-void load_idx(Dataset& dataset, const fs::path& image_file, const fs::path& label_file,
-              Sha256& digest) {
+class MemoryReader : public ImageReader {
+ public:
+  MemoryReader(Bytes pixels, std::int64_t image_size, std::string sha256)
+      : pixels_(std::move(pixels)), image_size_(image_size), sha256_(std::move(sha256)) {}
+
+  void read(std::int64_t index, std::uint8_t* pixels) const override {
+    std::copy_n(pixels_.data() + index * image_size_, image_size_, pixels);
+  }
+  std::string sha256() const override { return sha256_; }
+  bool decodes() const override { return false; }
+
+ private:
+  Bytes pixels_;
+  std::int64_t image_size_;
+  std::string sha256_;
+};
+
+void load_idx(Dataset& dataset, const fs::path& image_file, const fs::path& label_file) {
+  Sha256 digest;
   IdxImages images = parse_idx_images(read_part(image_file, digest), image_file.string());
   if (images.height != dataset.height || images.width != dataset.width)
     fail("{}: images of {}x{}, not {}x{}: is this {}?", image_file.string(), images.height,
          images.width, dataset.height, dataset.width, dataset.name);
-  dataset.pixels = std::move(images.pixels);
-  dataset.labels =
+  const Bytes labels =
       parse_idx_labels(read_part(label_file, digest), dataset.classes, label_file.string());
-  if (dataset.size() != images.count)
-    fail("{} holds {} labels, {} holds {} images", label_file.string(), dataset.size(),
+  if (std::ssize(labels) != images.count)
+    fail("{} holds {} labels, {} holds {} images", label_file.string(), labels.size(),
          image_file.string(), images.count);
-}
-
-CifarImages read_colours(FileFormat format, const fs::path& path, Sha256& digest) {
-  const Bytes payload = read_part(path, digest);
-  switch (format) {
-    case FileFormat::cifar10:
-      return parse_cifar10(payload, path.string());
-    case FileFormat::cifar100:
-      return parse_cifar100(payload, path.string());
-    case FileFormat::svhn_mat:
-      return parse_svhn(payload, path.string());
-    case FileFormat::idx:
-      break;
-  }
-  fail("{}: not a file of colour pictures", path.string());
+  dataset.labels.assign(labels.begin(), labels.end());
+  dataset.images = images_in_memory(std::move(images.pixels), dataset.image_size(), digest.hex());
 }
 
 /// A file that was copied over another one would count its images twice, and lack the other's.
@@ -65,19 +71,34 @@ void check_not_twice(const Dataset& dataset, const std::vector<CifarImages>& par
              files[second].filename().string(), dataset.name);
 }
 
-void check_image(const Dataset& dataset, std::int64_t image) {
-  if (image < 0 || image >= dataset.size())
-    fail("image {} does not exist: the {} split of {} has images 0 to {}", image, dataset.split,
-         dataset.name, dataset.size() - 1);
-}
-
-void convert(const Dataset& dataset, std::int64_t image, float* out, float shift) {
-  const std::int64_t n = dataset.image_size();
-  const std::uint8_t* pixels = dataset.pixels.data() + image * n;
-  for (std::int64_t i = 0; i < n; ++i) out[i] = pixel_value(pixels[i], shift);
+/// Files of colour pictures, one after the other.
+void load_colours(Dataset& dataset, const std::vector<fs::path>& files,
+                  CifarImages (*parse)(ByteView, std::string_view)) {
+  Sha256 digest;
+  std::vector<CifarImages> parts;
+  for (const fs::path& file : files) parts.push_back(parse(read_part(file, digest), file.string()));
+  check_not_twice(dataset, parts, files);
+  Bytes pixels;
+  for (const CifarImages& part : parts) {
+    pixels.insert(pixels.end(), part.pixels.begin(), part.pixels.end());
+    dataset.labels.insert(dataset.labels.end(), part.labels.begin(), part.labels.end());
+  }
+  dataset.images = images_in_memory(std::move(pixels), dataset.image_size(), digest.hex());
 }
 
 }  // namespace
+
+void Dataset::read(std::int64_t index, std::uint8_t* pixels) const {
+  if (index < 0 || index >= size())
+    fail("image {} does not exist: the {} split of {} has images 0 to {}", index, split, name,
+         size() - 1);
+  images->read(index, pixels);
+}
+
+std::shared_ptr<const ImageReader> images_in_memory(Bytes pixels, std::int64_t image_size,
+                                                    std::string sha256) {
+  return std::make_shared<MemoryReader>(std::move(pixels), image_size, std::move(sha256));
+}
 
 std::span<const std::string_view> dataset_names() {
   static const std::vector<std::string_view> names = [] {
@@ -85,6 +106,13 @@ std::span<const std::string_view> dataset_names() {
     for (const KnownDataset& known : known_datasets()) list.push_back(known.name);
     return list;
   }();
+  return names;
+}
+
+std::vector<std::string> trainable_datasets() {
+  std::vector<std::string> names;
+  for (const KnownDataset& known : known_datasets())
+    if (!known.train.empty()) names.emplace_back(known.name);
   return names;
 }
 
@@ -113,13 +141,13 @@ fs::path find_dataset_directory(std::string_view name,
       name, known.folder, root ? fmt::format("now '{}'", root) : "now unset");
 }
 
-Dataset load_dataset(std::string_view name, std::string_view split, const fs::path& directory) {
+Dataset load_dataset(std::string_view name, std::string_view split, const fs::path& directory,
+                     const ImageForm& chosen) {
   const KnownDataset& known = find_known(name);
   if (split != "train" && split != "test")
     fail_usage("unknown split '{}' of data set {}: choose train or test", split, name);
   if ((split == "train" ? known.train : known.test).empty())
     fail_usage("data set {} has no {} split", name, split);
-  const std::vector<fs::path> files = find_split_files(known, split, directory);
 
   Dataset dataset;
   dataset.name = name;
@@ -128,37 +156,36 @@ Dataset load_dataset(std::string_view name, std::string_view split, const fs::pa
   dataset.width = known.form.width;
   dataset.channels = known.form.channels;
   dataset.classes = known.form.classes;
-  Sha256 digest;
-  if (known.format == FileFormat::idx) {
-    load_idx(dataset, files[0], files[1], digest);
-  } else {
-    std::vector<CifarImages> parts;
-    for (const fs::path& file : files) parts.push_back(read_colours(known.format, file, digest));
-    check_not_twice(dataset, parts, files);
-    for (const CifarImages& images : parts) {
-      dataset.pixels.insert(dataset.pixels.end(), images.pixels.begin(), images.pixels.end());
-      dataset.labels.insert(dataset.labels.end(), images.labels.begin(), images.labels.end());
+  const auto names = class_names(name);
+  dataset.class_names.assign(names.begin(), names.end());
+  const auto files = [&] { return find_split_files(known, split, directory); };
+  switch (known.format) {
+    case FileFormat::idx: {
+      const std::vector<fs::path> both = files();
+      load_idx(dataset, both[0], both[1]);
+      return dataset;
     }
+    case FileFormat::cifar10:
+      load_colours(dataset, files(), parse_cifar10);
+      return dataset;
+    case FileFormat::cifar100:
+      load_colours(dataset, files(), parse_cifar100);
+      return dataset;
+    case FileFormat::svhn_mat:
+      load_colours(dataset, files(), parse_svhn);
+      return dataset;
+    case FileFormat::image_folder:
+      return open_image_folder(name, split, directory, chosen);
   }
-  dataset.sha256 = digest.hex();
-  return dataset;
+  fail("not a format of data sets: {}", static_cast<int>(known.format));
 }
 
 void to_float(const Dataset& dataset, std::int64_t first, std::int64_t last, float* out,
               float shift) {
-  if (first == last) return;
-  check_image(dataset, first);
-  check_image(dataset, last - 1);
-  for (std::int64_t image = first; image < last; ++image, out += dataset.image_size())
-    convert(dataset, image, out, shift);
-}
-
-void to_float(const Dataset& dataset, std::span<const std::int64_t> images, float* out,
-              float shift) {
-  for (const std::int64_t image : images) {
-    check_image(dataset, image);
-    convert(dataset, image, out, shift);
-    out += dataset.image_size();
+  Bytes pixels(static_cast<std::size_t>(dataset.image_size()));
+  for (std::int64_t image = first; image < last; ++image) {
+    dataset.read(image, pixels.data());
+    for (const std::uint8_t pixel : pixels) *out++ = pixel_value(pixel, shift);
   }
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,17 +19,40 @@ struct ImageForm {
   std::int64_t height = 0, width = 0, channels = 0;
   int classes = 0;
   bool digits = false;  ///< characters, which a mirror turns into something else
+  /// Pictures of other sizes are resized until their shorter side has so many pixels, before the
+  /// middle is cut out; 0: the larger of height and width.
+  std::int64_t short_side = 0;
+
+  /// Whether the pictures have any size, and may be read in a form of one's choice.
+  bool of_any_size() const { return height == 0; }
+  std::int64_t resized_side() const {
+    return short_side > 0 ? short_side : std::max(height, width);
+  }
 };
 
-/// One split of a labelled image data set, as bytes.
+using Labels = std::vector<std::int32_t>;
+
+/// The images of a split, wherever they are kept. Any number of threads may read at a time.
+class ImageReader {
+ public:
+  virtual ~ImageReader() = default;
+  /// Writes an image's bytes, H, W, C. The index is that of an image of the split.
+  virtual void read(std::int64_t index, std::uint8_t* pixels) const = 0;
+  /// What Dataset::sha256 says.
+  virtual std::string sha256() const = 0;
+  /// Whether reading takes the time of decoding a file, and is worth several threads.
+  virtual bool decodes() const = 0;
+};
+
+/// One split of a labelled image data set. The images are read when they are asked for.
 struct Dataset {
-  std::string name;    ///< one of dataset_names()
-  std::string split;   ///< "train" or "test"
-  std::string sha256;  ///< of the split's files one after the other, decompressed, in loading order
+  std::string name;   ///< one of dataset_names()
+  std::string split;  ///< "train" or "test"
   std::int64_t height = 0, width = 0, channels = 0;
   int classes = 0;
-  Bytes pixels;  ///< N, H, W, C; 0 to 255
-  Bytes labels;  ///< N; below `classes`
+  std::vector<std::string> class_names;  ///< by label; none where labels are their own names
+  Labels labels;                         ///< N; from 0 to classes - 1
+  std::shared_ptr<const ImageReader> images;
 
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
   std::int64_t image_size() const { return height * width * channels; }
@@ -37,7 +62,17 @@ struct Dataset {
     constexpr std::uint32_t train_bit = std::uint32_t{1} << 31;
     return static_cast<std::uint32_t>(index) | (split == "train" ? train_bit : 0);
   }
+  /// Writes image_size() bytes, H, W, C. Throws an Error where there is no such image, or its file
+  /// is damaged. Any number of threads may read at a time.
+  void read(std::int64_t index, std::uint8_t* pixels) const;
+  /// Identifies the split's files: SHA-256 of these one after the other, decompressed, in loading
+  /// order; of an image folder that of open_image_folder, for which every file is read.
+  std::string sha256() const { return images->sha256(); }
 };
+
+/// Images that are in memory, N, H, W, C, of files with this SHA-256.
+std::shared_ptr<const ImageReader> images_in_memory(Bytes pixels, std::int64_t image_size,
+                                                    std::string sha256);
 
 /// Names that load_dataset takes. Two are parts of data sets and have a test split only:
 /// "cifar-100-first2000", 2,000 of the test images of cifar-100 in an order of its own, and
@@ -45,7 +80,11 @@ struct Dataset {
 /// whole.
 std::span<const std::string_view> dataset_names();
 
-/// Throws a usage Error for an unknown name.
+/// Those of them that can be trained on.
+std::vector<std::string> trainable_datasets();
+
+/// Sizes, channels and classes are 0 where pictures have any size. Throws a usage Error for an
+/// unknown name.
 ImageForm image_form(std::string_view name);
 
 /// Where the files of a data set lie: the given directory, else $PIXELDP_DATA/NAME (a part of
@@ -56,13 +95,15 @@ ImageForm image_form(std::string_view name);
 std::filesystem::path find_dataset_directory(std::string_view name,
                                              const std::optional<std::string>& directory);
 
-/// Reads a split ("train" or "test") from the official files: IDX files for mnist and
+/// Reads a split ("train" or "test") into memory from the official files: IDX files for mnist and
 /// fashion-mnist, the binary version for cifar-10 and cifar-100 (whose labels are the 100 fine
 /// ones), {train,test}_32x32.mat for svhn; each plain or compressed by gzip, whatever its name
-/// says, in the directory or in the folder within it that its archive makes. Throws an Error that
-/// names the file, the place and what is wrong with it; a usage Error for an unknown name or split.
+/// says, in the directory or in the folder within it that its archive makes. An image folder is
+/// opened (engine/io/image_folder.hpp): its images stay in their files, and are read in the
+/// `chosen` form, which is of no interest to others. Throws an Error that names the file, the place
+/// and what is wrong with it; a usage Error for an unknown name or split.
 Dataset load_dataset(std::string_view name, std::string_view split,
-                     const std::filesystem::path& directory);
+                     const std::filesystem::path& directory, const ImageForm& chosen = {});
 
 /// A pixel as the networks see it.
 inline float pixel_value(std::uint8_t pixel, float shift) {

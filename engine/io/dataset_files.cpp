@@ -74,6 +74,7 @@ std::string held_instead(const KnownDataset& known, const std::vector<fs::path>&
   for (const fs::path& folder : folders) {
     for (const KnownDataset& other : known_datasets()) {
       const std::string& sign = other.test.front();
+      if (other.format == FileFormat::image_folder) continue;  // its folders have common names
       if (other.test == known.test || !find_file(folder, sign)) continue;
       return fmt::format("; it holds {}: name the data set '{}' to use that", sign, other.name);
     }
@@ -132,7 +133,8 @@ const std::vector<KnownDataset>& known_datasets() {
        house_numbers,
        FileFormat::cifar10,
        {},
-       {"svhn_sample_own_crops.bin"}}};
+       {"svhn_sample_own_crops.bin"}},
+      {"image-folder", "image-folder", {}, FileFormat::image_folder, {"train"}, {"test", "val"}}};
   return known;
 }
 

@@ -9,7 +9,7 @@
 
 namespace pixeldp {
 
-enum class FileFormat { idx, cifar10, cifar100, svhn_mat };
+enum class FileFormat { idx, cifar10, cifar100, svhn_mat, image_folder };
 
 /// What is known of a data set before any of its files is read.
 struct KnownDataset {
@@ -17,7 +17,7 @@ struct KnownDataset {
   std::string_view folder;  ///< in $PIXELDP_DATA
   ImageForm form;
   FileFormat format;
-  std::vector<std::string> train, test;  ///< files of the splits; none where there is no such split
+  std::vector<std::string> train, test;  ///< files of the splits, or folders; none: no such split
   /// Folders that archives and other programs put the files into.
   std::vector<std::string> nested = {};
 };

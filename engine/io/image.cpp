@@ -73,8 +73,28 @@ std::uint8_t luma(std::uint8_t red, std::uint8_t green, std::uint8_t blue) {
 
 }  // namespace
 
+void check_sides(std::int64_t width, std::int64_t height, std::string_view what) {
+  constexpr std::int64_t largest_side = 16384;
+  if (width > largest_side || height > largest_side)
+    fail("{}: the picture has {}x{} pixels; at most {} on a side are read", what, width, height,
+         largest_side);
+}
+
+Bytes in_channels(Bytes values, bool colour, std::int64_t channels) {
+  if (channels != 1 && channels != 3) fail("no picture has {} channels, but 1 or 3", channels);
+  if (colour == (channels == 3)) return values;
+  Bytes converted;
+  converted.reserve(colour ? values.size() / 3 : values.size() * 3);
+  if (colour) {
+    for (std::size_t at = 0; at < values.size(); at += 3)
+      converted.push_back(luma(values[at], values[at + 1], values[at + 2]));
+  } else {
+    for (const std::uint8_t value : values) converted.insert(converted.end(), 3, value);
+  }
+  return converted;
+}
+
 Image parse_png(ByteView file, std::int64_t channels, std::string_view what) {
-  constexpr png_uint_32 largest_side = 16384;
   const Bytes plain = without_colour_spaces(file);
   png_image png{};
   png.version = PNG_IMAGE_VERSION;
@@ -84,26 +104,23 @@ Image parse_png(ByteView file, std::int64_t channels, std::string_view what) {
     fail("{}: not a readable PNG picture: {}{}", what, png.message,
          kind == FileKind::png ? "" : hint(kind));
   }
-  if (png.width > largest_side || png.height > largest_side) {
-    fail("{}: the picture has {}x{} pixels; at most {} on a side are read", what, png.width,
-         png.height, largest_side);
-  }
+  check_sides(png.width, png.height, what);
   const bool colour = (png.format & PNG_FORMAT_FLAG_COLOR) != 0;
-  Image image{.height = png.height, .width = png.width, .channels = channels, .pixels = {}};
-  const Bytes values = values_over_black(png, colour, what);
-  if (colour == (channels == 3)) {
-    image.pixels = values;
-  } else if (colour) {
-    for (std::size_t at = 0; at < values.size(); at += 3)
-      image.pixels.push_back(luma(values[at], values[at + 1], values[at + 2]));
-  } else {
-    for (const std::uint8_t value : values) image.pixels.insert(image.pixels.end(), 3, value);
-  }
-  return image;
+  return {.height = png.height,
+          .width = png.width,
+          .channels = channels,
+          .pixels = in_channels(values_over_black(png, colour, what), colour, channels)};
+}
+
+Image parse_image(ByteView file, std::int64_t channels, std::string_view what) {
+  const FileKind kind = file_kind(file);
+  if (kind == FileKind::jpeg) return parse_jpeg(file, channels, what);
+  if (kind == FileKind::png) return parse_png(file, channels, what);
+  fail("{}: neither a PNG nor a JPEG picture{}", what, hint(kind));
 }
 
 Image read_image(const std::filesystem::path& path, std::int64_t channels) {
-  return parse_png(read_file(path), channels, path.string());
+  return parse_image(read_file(path), channels, path.string());
 }
 
 }  // namespace pixeldp

@@ -22,7 +22,25 @@ struct Image {
 /// 16,384 pixels on a side.
 Image parse_png(ByteView file, std::int64_t channels, std::string_view what);
 
+/// Decodes a JPEG picture, baseline or progressive, in grey or colour, converting it to `channels`
+/// (1 or 3; colours become grey as above). Values are taken as they are stored: neither a colour
+/// profile nor the orientation of Exif is looked at. The same bits on every processor. `what` names
+/// the picture in the Error thrown when it is damaged or cut short, no JPEG, in CMYK, of 12 bits,
+/// or larger than 16,384 pixels on a side.
+Image parse_jpeg(ByteView file, std::int64_t channels, std::string_view what);
+
+/// One of the two: the file's first bytes say which, not its name.
+Image parse_image(ByteView file, std::int64_t channels, std::string_view what);
+
 /// Reads a picture file.
 Image read_image(const std::filesystem::path& path, std::int64_t channels);
+
+// What both decoders need.
+
+/// Throws an Error about a picture of more than 16,384 pixels on a side.
+void check_sides(std::int64_t width, std::int64_t height, std::string_view what);
+
+/// Values in colour (red, green, blue) or grey, as a picture of `channels` has them.
+Bytes in_channels(Bytes values, bool colour, std::int64_t channels);
 
 }  // namespace pixeldp

@@ -78,11 +78,11 @@ std::string stability_table(const Stability& stability, std::string_view dataset
 std::string picture(const Run& run, const CertificateRecord& record) {
   if (!run.images || record.image >= run.images->size()) return {};
   const Dataset& set = *run.images;
-  const auto first = set.pixels.begin() + record.image * set.image_size();
-  const Image image{.height = set.height,
-                    .width = set.width,
-                    .channels = set.channels,
-                    .pixels = Bytes(first, first + set.image_size())};
+  Image image{.height = set.height,
+              .width = set.width,
+              .channels = set.channels,
+              .pixels = Bytes(static_cast<std::size_t>(set.image_size()))};
+  set.read(record.image, image.pixels.data());
   return fmt::format(
       "<img class=\"picture\" width=\"112\" height=\"112\" alt=\"Image {} of {}, label {}\" "
       "src=\"{}\"/>\n",

@@ -148,7 +148,8 @@ void find_images(std::vector<Run>& runs, const std::optional<std::string>& direc
         // Pictures are an extra: certificates need none.
       }
     }
-    if (place->second && place->second->sha256 == header.dataset_sha256) run.images = place->second;
+    if (place->second && place->second->sha256() == header.dataset_sha256)
+      run.images = place->second;
   }
 }
 

@@ -53,7 +53,7 @@ std::vector<Run> load_runs(const std::vector<std::filesystem::path>& folders);
 
 /// Finds the images that the runs were certified on, for pictures of them: in `directory` if given,
 /// else where find_dataset_directory looks. A run whose images are not there, or are not those of
-/// its log, goes without.
+/// its log, goes without; so does one on an image folder, whose form the log does not say.
 void find_images(std::vector<Run>& runs, const std::optional<std::string>& directory);
 
 /// Whether the model adds noise; without it nothing is certified, and the run is a baseline.

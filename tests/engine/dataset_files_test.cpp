@@ -45,14 +45,14 @@ TEST_CASE("a part of a data set has its own name, and never stands in for the wh
   const Dataset some = load_dataset("cifar-100-first2000", "test", folder.path());
   CHECK(some.name == "cifar-100-first2000");
   CHECK(some.classes == 100);
-  CHECK(some.labels == Bytes{1, 3});
-  CHECK(some.sha256 == sha256_hex(part));
+  CHECK(some.labels == Labels{1, 3});
+  CHECK(some.sha256() == sha256_hex(part));
   CHECK_FAILS(load_dataset("cifar-100-first2000", "train", folder.path()), "has no train split");
   write_file_atomically(folder / "test.bin", cifar({{4, 5}}));
-  CHECK(load_dataset("cifar-100", "test", folder.path()).labels == Bytes{5});
+  CHECK(load_dataset("cifar-100", "test", folder.path()).labels == Labels{5});
 
   write_file_atomically(folder / "svhn_sample_own_crops.bin", cifar({{7}}));
-  CHECK(load_dataset("svhn-sample", "test", folder.path()).labels == Bytes{7});
+  CHECK(load_dataset("svhn-sample", "test", folder.path()).labels == Labels{7});
   CHECK_FAILS(load_dataset("svhn", "test", folder.path()), "test_32x32.mat");
 }
 
@@ -75,7 +75,7 @@ TEST_CASE("files are found under the names and in the folders that other program
           };
           write(fmt::format("t10k-images{}3-ubyte", joint), images);
           write(fmt::format("t10k-labels{}1-ubyte", joint), labels);
-          CHECK(load_dataset("mnist", "test", folder.path()).sha256 == digest);
+          CHECK(load_dataset("mnist", "test", folder.path()).sha256() == digest);
         }
       }
     }
@@ -88,8 +88,8 @@ TEST_CASE("files are found under the names and in the folders that other program
   const std::string here = root.path().string();
   const Environment variable("PIXELDP_DATA", here.c_str());
   CHECK(find_dataset_directory("cifar-10", std::nullopt) == root.path());
-  CHECK(load_dataset("cifar-10", "test", root.path()).labels == Bytes{3});
-  CHECK(load_dataset("cifar-100", "test", root.path()).labels == Bytes{4});
+  CHECK(load_dataset("cifar-10", "test", root.path()).labels == Labels{3});
+  CHECK(load_dataset("cifar-100", "test", root.path()).labels == Labels{4});
   CHECK_FAILS(load_dataset("cifar-10", "train", root.path()), "lacks data_batch_1.bin");
 }
 

@@ -10,10 +10,13 @@
 
 #include "tests/engine/made_files.hpp"
 #include "tests/gzip.hpp"
+#include "tests/made_dataset.hpp"
 #include "tests/temporary_folder.hpp"
 #include "tests/throws_error.hpp"
 
 namespace pixeldp {
+
+using tests::all_pixels;
 
 TEST_CASE("IDX images and labels are read as they are stored") {
   const IdxImages images = parse_idx_images(idx_images(3, 4, 5), "f");
@@ -96,13 +99,13 @@ TEST_CASE("load_dataset reads the MNIST files, plain or compressed, with the sam
   CHECK(a.width == 28);
   CHECK(a.channels == 1);
   CHECK(a.classes == 10);
-  CHECK(a.labels == Bytes{7, 2, 1});
-  CHECK(a.pixels[784 + 5] == pixel_at(1, 5));
-  CHECK(a.sha256 == sha256_hex(concatenation(images, labels)));
+  CHECK(a.labels == Labels{7, 2, 1});
+  CHECK(all_pixels(a)[784 + 5] == pixel_at(1, 5));
+  CHECK(a.sha256() == sha256_hex(concatenation(images, labels)));
 
   const Dataset b = load_dataset("fashion-mnist", "test", compressed.path());
-  CHECK(b.sha256 == a.sha256);
-  CHECK(b.pixels == a.pixels);
+  CHECK(b.sha256() == a.sha256());
+  CHECK(all_pixels(b) == all_pixels(a));
 
   CHECK_FAILS(load_dataset("mnist", "train", plain.path()),
               "lacks train-images-idx3-ubyte, train-labels-idx1-ubyte, plain or as .gz");
@@ -125,18 +128,18 @@ TEST_CASE("load_dataset joins the five CIFAR-10 batches in order") {
     write_file_atomically(folder / fmt::format("data_batch_{}.bin", i), batch);
   }
   const Dataset dataset = load_dataset("cifar-10", "train", folder.path());
-  CHECK(dataset.labels == Bytes{1, 2, 2, 3, 3, 4, 4, 5, 5, 6});
-  CHECK(dataset.pixels.size() == 10 * 3072);
+  CHECK(dataset.labels == Labels{1, 2, 2, 3, 3, 4, 4, 5, 5, 6});
+  CHECK(all_pixels(dataset).size() == 10 * 3072);
   CHECK(dataset.classes == 10);
   CHECK(dataset.channels == 3);
-  CHECK(dataset.sha256 == sha256_hex(all));
+  CHECK(dataset.sha256() == sha256_hex(all));
   CHECK_FAILS(load_dataset("cifar-10", "test", folder.path()), "test_batch.bin");
   std::filesystem::remove(folder / "data_batch_3.bin");
   CHECK_FAILS(load_dataset("cifar-10", "train", folder.path()), "data_batch_3.bin");
 
   write_file_atomically(folder / "train.bin", cifar({{19, 42}}));
   const Dataset fine = load_dataset("cifar-100", "train", folder.path());
-  CHECK(fine.labels == Bytes{42});
+  CHECK(fine.labels == Labels{42});
   CHECK(fine.classes == 100);
 }
 
@@ -148,7 +151,9 @@ TEST_CASE("to_float spans the pixels over [0, 1] plus the shift") {
   dataset.width = 16;
   dataset.channels = 1;
   dataset.labels = {0, 0};
-  for (int i = 0; i < 512; ++i) dataset.pixels.push_back(static_cast<std::uint8_t>(i));
+  Bytes pixels;
+  for (int i = 0; i < 512; ++i) pixels.push_back(static_cast<std::uint8_t>(i));
+  dataset.images = images_in_memory(pixels, 256, "");
 
   std::vector<float> out(512, -7.0f);
   to_float(dataset, 0, 2, out.data(), 0.0f);
@@ -160,19 +165,14 @@ TEST_CASE("to_float spans the pixels over [0, 1] plus the shift") {
   CHECK(out[255] == 0.5f);
   CHECK(out[256] == 0.0f);  // beyond what was asked for
 
-  dataset.pixels[0] = 51;  // 0.2
-  const std::array<std::int64_t, 3> order{1, 0, 1};
-  std::vector<float> gathered(768);
-  to_float(dataset, order, gathered.data(), 0.0f);
-  CHECK(gathered[0] == 0.0f);
-  CHECK(gathered[256] == 0.2f);
-  CHECK(gathered[512] == 0.0f);
+  pixels[0] = 51;
+  dataset.images = images_in_memory(pixels, 256, "");
+  to_float(dataset, 0, 1, out.data(), 0.0f);
+  CHECK(out[0] == 0.2f);
 
   CHECK_FAILS(to_float(dataset, 1, 3, out.data(), 0.0f), "image 2 does not exist");
   CHECK_FAILS(to_float(dataset, -1, 1, out.data(), 0.0f), "image -1 does not exist");
-  CHECK_FAILS(to_float(dataset, 2, 1, out.data(), 0.0f), "image 2 does not exist");
-  const std::array<std::int64_t, 1> outside{2};
-  CHECK_FAILS(to_float(dataset, outside, out.data(), 0.0f), "images 0 to 1");
+  CHECK_FAILS(dataset.read(2, pixels.data()), "images 0 to 1");
 }
 
 TEST_CASE("the parts of data sets are read where they are installed") {
@@ -188,9 +188,9 @@ TEST_CASE("the parts of data sets are read where they are installed") {
     }
     const Dataset part = load_dataset(name, "test", directory);
     CHECK(part.size() == size);
-    CHECK(part.pixels.size() == static_cast<std::size_t>(size) * 3072);
+    CHECK(all_pixels(part).size() == static_cast<std::size_t>(size) * 3072);
     std::vector<int> per_class(static_cast<std::size_t>(part.classes));
-    for (const auto label : part.labels) ++per_class[label];
+    for (const auto label : part.labels) ++per_class[static_cast<std::size_t>(label)];
     if (part.classes == 100)
       for (const int count : per_class) CHECK(std::abs(count - 20) < 20);
   }
@@ -219,18 +219,19 @@ TEST_CASE("the real data sets have their known sizes and means") {
     const Dataset test = load_dataset(known.name, "test", directory);
     CHECK(test.size() == 10'000);
     std::array<int, 10> per_class{};
-    for (const auto label : test.labels) ++per_class[label];
+    for (const auto label : test.labels) ++per_class[static_cast<std::size_t>(label)];
     for (const int count : per_class) CHECK(count > 800);
 
     const Dataset train = load_dataset(known.name, "train", directory);
     CHECK(train.size() == known.train_size);
-    CHECK(train.sha256 != test.sha256);
+    CHECK(train.sha256() != test.sha256());
     std::vector<std::uint64_t> sums(known.train_means.size());
     REQUIRE(train.channels == static_cast<std::int64_t>(sums.size()));
-    for (std::size_t i = 0; i < train.pixels.size(); ++i) sums[i % sums.size()] += train.pixels[i];
+    const Bytes pixels = all_pixels(train);
+    for (std::size_t i = 0; i < pixels.size(); ++i) sums[i % sums.size()] += pixels[i];
     for (std::size_t c = 0; c < sums.size(); ++c) {
-      const double mean = static_cast<double>(sums[c]) / 255.0 /
-                          static_cast<double>(train.pixels.size() / sums.size());
+      const double mean =
+          static_cast<double>(sums[c]) / 255.0 / static_cast<double>(pixels.size() / sums.size());
       CHECK(std::abs(mean - known.train_means[c]) < 0.00006);
     }
   }

@@ -4,6 +4,7 @@
 #include "tests/fuzz/config.hpp"
 #include "tests/fuzz/gzip.hpp"
 #include "tests/fuzz/idx.hpp"
+#include "tests/fuzz/jpeg.hpp"
 #include "tests/fuzz/png.hpp"
 #include "tests/fuzz/replay.hpp"
 #include "tests/fuzz/safetensors.hpp"
@@ -19,6 +20,7 @@ TEST_CASE("the engine's readers take or refuse every input of their fuzzers") {
   replay("safetensors", safetensors);
   replay("config", config);
   replay("png", png);
+  replay("jpeg", jpeg);
 }
 
 }  // namespace pixeldp::fuzz

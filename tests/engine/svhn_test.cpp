@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/io/dataset.hpp"
+#include "tests/made_dataset.hpp"
 #include "tests/made_mat.hpp"
 #include "tests/temporary_folder.hpp"
 #include "tests/throws_error.hpp"
@@ -45,17 +46,18 @@ TEST_CASE("SVHN's columns become rows, and label 10 the digit 0") {
     const Bytes file = made_mat({images(3), labels({10, 1, 9})}, compressed, !compressed);
     write_file_atomically(folder / "test_32x32.mat", file);
     const Dataset set = load_dataset("svhn", "test", folder.path());
-    CHECK(set.labels == Bytes{0, 1, 9});
-    CHECK(set.sha256 == sha256_hex(file));
+    CHECK(set.labels == Labels{0, 1, 9});
+    CHECK(set.sha256() == sha256_hex(file));
     CHECK(set.classes == 10);
-    REQUIRE(set.pixels.size() == 3 * 3072);
+    const Bytes pixels = tests::all_pixels(set);
+    REQUIRE(pixels.size() == 3 * 3072);
     std::size_t different = 0;
     for (std::size_t i = 0; i < 3; ++i)
       for (std::size_t row = 0; row < 32; ++row)
         for (std::size_t column = 0; column < 32; ++column)
           for (std::size_t c = 0; c < 3; ++c)
             different +=
-                set.pixels[((i * 32 + row) * 32 + column) * 3 + c] != pixel_at(i, row, column, c);
+                pixels[((i * 32 + row) * 32 + column) * 3 + c] != pixel_at(i, row, column, c);
     CHECK(different == 0);
   }
   CHECK(parse_svhn(made_mat({images(1), labels({4})}, true), "f.mat").labels == Bytes{4});

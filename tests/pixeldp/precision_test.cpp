@@ -47,8 +47,10 @@ Dataset made_images(const layers::NetworkSpec& spec, std::int64_t count) {
   set.name = "made", set.split = "train";
   set.height = spec.height, set.width = spec.width, set.channels = spec.channels;
   set.classes = static_cast<int>(spec.classes);
-  for (const float v : reference::reals(count * spec.height * spec.width * spec.channels, 77))
-    set.pixels.push_back(static_cast<std::uint8_t>(127.5f + 127.0f * v));
+  Bytes pixels;
+  for (const float v : reference::reals(count * set.image_size(), 77))
+    pixels.push_back(static_cast<std::uint8_t>(127.5f + 127.0f * v));
+  set.images = images_in_memory(std::move(pixels), set.image_size(), "");
   set.labels.assign(static_cast<std::size_t>(count), 0);
   return set;
 }

@@ -368,8 +368,9 @@ TEST_CASE("The image is shown with the names of its labels, where its pixels are
   set->split = "test";
   set->height = 2, set->width = 3, set->channels = 1;
   set->classes = 10;
-  set->pixels = Bytes(18);
-  for (std::size_t i = 0; i < 18; ++i) set->pixels[i] = static_cast<std::uint8_t>(14 * i);
+  Bytes pixels(18);
+  for (std::size_t i = 0; i < 18; ++i) pixels[i] = static_cast<std::uint8_t>(14 * i);
+  set->images = images_in_memory(pixels, 6, "");
   set->labels = {0, 7, 4};
   CHECK_FALSE(contains(report_page({run}, 1), "<img"));
   run.images = set;
@@ -389,7 +390,7 @@ TEST_CASE("The image is shown with the names of its labels, where its pixels are
   const Image image = parse_png(file, 1, "picture");
   CHECK(image.width == 3);
   CHECK(image.height == 2);
-  CHECK(image.pixels == Bytes(set->pixels.begin() + 6, set->pixels.begin() + 12));
+  CHECK(image.pixels == Bytes(pixels.begin() + 6, pixels.begin() + 12));
 }
 
 }  // namespace pixeldp::report

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/made_dataset.hpp"
 #include "trainers/batch_source.hpp"
 
 using namespace pixeldp;
@@ -14,14 +15,17 @@ namespace {
 
 /// Every byte tells its image, row, column and channel apart; none is black.
 Dataset made_set(std::int64_t images, std::int64_t height = 4, std::int64_t width = 5) {
-  Dataset set{.name = "made", .split = "train", .sha256 = {}, .pixels = {}, .labels = {}};
+  Dataset set;
+  set.name = "made", set.split = "train";
   set.height = height;
   set.width = width;
   set.channels = 3;
   set.classes = 10;
+  Bytes pixels;
   for (std::int64_t i = 0; i < images * set.image_size(); ++i)
-    set.pixels.push_back(static_cast<std::uint8_t>(1 + i % 255));
-  for (std::int64_t i = 0; i < images; ++i) set.labels.push_back(static_cast<std::uint8_t>(i % 10));
+    pixels.push_back(static_cast<std::uint8_t>(1 + i % 255));
+  set.images = images_in_memory(std::move(pixels), set.image_size(), "");
+  for (std::int32_t i = 0; i < images; ++i) set.labels.push_back(i % 10);
   return set;
 }
 
@@ -39,6 +43,7 @@ bool same(const Placement& a, const Placement& b) {
 
 TEST_CASE("each pixel moves to its place, and what comes from outside is black") {
   const Dataset set = made_set(2);
+  const Bytes pixels = tests::all_pixels(set);
   std::vector<float> plain(static_cast<std::size_t>(set.image_size()));
   to_float(set, 1, 2, plain.data(), -0.5f);
   CHECK(placed(set, {}, -0.5f) == plain);
@@ -56,7 +61,7 @@ TEST_CASE("each pixel moves to its place, and what comes from outside is black")
           const std::int64_t row = i / 15, column = i / 3 % 5, c = i % 3;
           framed[static_cast<std::size_t>(
               ((row + frame) * (width + 2 * frame) + column + frame) * 3 + c)] =
-              set.pixels[static_cast<std::size_t>(60 + i)];
+              pixels[static_cast<std::size_t>(60 + i)];
         }
         std::vector<float> expected;
         for (std::int64_t row = 0; row < height; ++row)

@@ -152,9 +152,10 @@ TEST_CASE("every declared setting with a default is read somewhere") {
     if (!setting.default_text().empty() && setting.key != "data.directory")
       missing.insert(setting.key);
   CHECK(missing.size() > 20);
-  for (const char* architecture : {"mnist-cnn", "wide-resnet"}) {
+  for (const char* other : {"network.architecture=mnist-cnn", "network.architecture=wide-resnet",
+                            "data={set: image-folder, height: 28, width: 28, classes: 10}"}) {
     ConfigNode node = ConfigNode::parse(base, "test.yaml");
-    node.set("network.architecture=" + std::string(architecture));
+    node.set(other);
     read_training_config(node);
     std::erase_if(missing, [&](const std::string& key) { return node.text_of(key).has_value(); });
   }

@@ -1,0 +1,119 @@
+#include <array>
+#include <csetjmp>
+#include <cstdio>
+#include <memory>
+
+#include <jpeglib.h>
+// After jpeglib.h, which it needs.
+#include <jerror.h>
+
+#include "engine/error.hpp"
+#include "engine/io/file_kind.hpp"
+#include "engine/io/image.hpp"
+
+#ifndef LIBJPEG_TURBO_VERSION
+#error "libjpeg-turbo is needed: other libraries make other pixels of the same file"
+#endif
+
+namespace pixeldp {
+namespace {
+
+struct Reader {
+  jpeg_decompress_struct info{};
+  jpeg_error_mgr errors{};
+  std::jmp_buf failed{};
+  std::array<char, JMSG_LENGTH_MAX> message{};
+};
+
+[[noreturn]] void on_error(j_common_ptr info) {
+  auto& reader = *static_cast<Reader*>(info->client_data);
+  info->err->format_message(info, reader.message.data());
+  std::longjmp(reader.failed, 1);
+}
+
+/// libjpeg goes on where data are damaged or missing, and makes the rest of the picture up. Only
+/// what changes no pixel may pass.
+void on_message(j_common_ptr info, int level) {
+  if (level >= 0) return;  // no warning, but a trace of what it does
+  const int code = info->err->msg_code;
+  if (code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR) return;
+  on_error(info);
+}
+
+// A failure leaves these two by longjmp, past the frames of libjpeg: they hold nothing that would
+// have to be destroyed.
+
+bool read_header(Reader& reader, ByteView file) {
+  if (setjmp(reader.failed) != 0) return false;
+  jpeg_create_decompress(&reader.info);
+  jpeg_mem_src(&reader.info, file.data(), file.size());
+  jpeg_read_header(&reader.info, TRUE);
+  return true;
+}
+
+bool decode(Reader& reader, std::uint8_t* values) {
+  jpeg_decompress_struct& info = reader.info;
+  if (setjmp(reader.failed) != 0) return false;
+  jpeg_start_decompress(&info);
+  const std::size_t stride =
+      std::size_t{info.output_width} * static_cast<std::size_t>(info.output_components);
+  while (info.output_scanline < info.output_height) {
+    JSAMPROW row = values + info.output_scanline * stride;
+    jpeg_read_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_decompress(&info);
+  return true;
+}
+
+/// Whether the picture is one of red, green and blue, and not of grey. Others are refused.
+bool is_colour(const jpeg_decompress_struct& info, std::string_view what) {
+  if (info.jpeg_color_space == JCS_GRAYSCALE) return false;
+  if (info.jpeg_color_space == JCS_YCbCr || info.jpeg_color_space == JCS_RGB) return true;
+  if (info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK)
+    fail("{}: a JPEG picture in CMYK, whose colours depend on the ink: convert it to RGB", what);
+  fail("{}: a JPEG picture of {} channels is neither grey nor in colour", what,
+       info.num_components);
+}
+
+}  // namespace
+
+Image parse_jpeg(ByteView file, std::int64_t channels, std::string_view what) {
+  Reader reader;
+  jpeg_decompress_struct& info = reader.info;
+  info.err = jpeg_std_error(&reader.errors);
+  info.client_data = &reader;
+  reader.errors.error_exit = on_error;
+  reader.errors.emit_message = on_message;
+  const std::unique_ptr<jpeg_decompress_struct, void (*)(j_decompress_ptr)> release(
+      &info, jpeg_destroy_decompress);
+  if (!read_header(reader, file)) {
+    const FileKind kind = file_kind(file);
+    fail("{}: not a readable JPEG picture: {}{}", what, reader.message.data(),
+         kind == FileKind::jpeg ? "" : hint(kind));
+  }
+  check_sides(info.image_width, info.image_height, what);
+  const bool colour = is_colour(info, what);
+  if (info.arith_code)
+    fail("{}: a JPEG picture in arithmetic coding, which few programs read", what);
+  // Huffman coding takes a bit at least for each block of 8x8 pixels.
+  constexpr std::size_t pixels_of_byte = 8 * 8 * 8;
+  const std::size_t pixels = std::size_t{info.image_width} * info.image_height;
+  if (pixels / pixels_of_byte > file.size())
+    fail("{}: damaged JPEG picture: {} bytes cannot hold {}x{} pixels", what, file.size(),
+         info.image_width, info.image_height);
+
+  // In integers, with the same bits on every processor.
+  info.dct_method = JDCT_ISLOW;
+  info.do_fancy_upsampling = TRUE;
+  info.do_block_smoothing = FALSE;
+  info.out_color_space = colour ? JCS_RGB : JCS_GRAYSCALE;
+  Bytes values(pixels * (colour ? 3 : 1));
+  if (!decode(reader, values.data()))
+    fail("{}: damaged JPEG picture: {}", what, reader.message.data());
+  return {.height = info.image_height,
+          .width = info.image_width,
+          .channels = channels,
+          .pixels = in_channels(std::move(values), colour, channels)};
+}
+
+}  // namespace pixeldp
