@@ -5,7 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "kernels/prepared.hpp"
+#include "kernels/precision.hpp"
 
 namespace pixeldp::cli {
 

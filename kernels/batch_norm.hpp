@@ -24,7 +24,8 @@ std::int64_t batch_norm_workspace_size(const BatchNormParams& params);
 // channel. A null gamma counts as 1, a null beta as 0. Every sum is taken in a fixed order that
 // depends on rows and channels alone, so that results are the same to the last bit whatever the
 // number of threads, on processors and GPUs alike. On a CPU a call from within a parallel region
-// uses one thread. (Ioffe and Szegedy, "Batch normalization", 2015.)
+// uses one thread. Throw an Error for no channels, an epsilon or momentum that is none, and, in
+// training, no rows. (Ioffe and Szegedy, "Batch normalization", 2015.)
 
 /// Training.
 ///

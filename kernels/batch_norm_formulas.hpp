@@ -29,10 +29,6 @@ struct BatchNormOrder {
   static BatchNormOrder make(const BatchNormParams& params);
 };
 
-/// Throws the Error that batch normalisation promises on every device: no channels, fewer rows than
-/// `least_rows`, an epsilon or a momentum that is none.
-void check_batch_norm_arguments(const BatchNormParams& params, std::int64_t least_rows);
-
 /// Mean, and sum of squared distances from it, of some rows.
 struct Moments {
   float mean = 0.0f, squares = 0.0f;
@@ -78,13 +74,13 @@ struct BatchNormChannel {
 /// One channel of batch normalisation by fixed statistics: y = activation(scale * x + shift).
 struct ScaleShift {
   float scale, shift;
-};
 
-PIXELDP_HOST_DEVICE inline ScaleShift fold_batch_norm(float gamma, float beta, float mean,
-                                                      float variance, float epsilon) {
-  const float scale = gamma / sqrtf(variance + epsilon);
-  return {scale, beta - mean * scale};
-}
+  PIXELDP_HOST_DEVICE static ScaleShift of(float gamma, float beta, float mean, float variance,
+                                           float epsilon) {
+    const float scale = gamma / sqrtf(variance + epsilon);
+    return {scale, beta - mean * scale};
+  }
+};
 
 PIXELDP_HOST_DEVICE inline float activated(float z, float slope) {
   return z > 0.0f ? z : slope * z;

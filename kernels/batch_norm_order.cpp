@@ -1,9 +1,7 @@
 #include <algorithm>
-#include <cmath>
 
-#include "engine/error.hpp"
 #include "kernels/batch_norm_formulas.hpp"
-#include "kernels/cuda/convolution_shape.hpp"
+#include "kernels/divide_up.hpp"
 
 namespace pixeldp::kernels {
 
@@ -28,27 +26,6 @@ BatchNormOrder BatchNormOrder::make(const BatchNormParams& params) {
   order.split_rows = std::max<std::int64_t>(divide_up(rounds, splits), 1) * round;
   order.splits = static_cast<int>(divide_up(params.rows, order.split_rows));
   return order;
-}
-
-void check_batch_norm_arguments(const BatchNormParams& params, std::int64_t least_rows) {
-  constexpr std::int64_t most = std::int64_t{1} << 60;
-  const auto [rows, channels, epsilon, momentum, activation] = params;
-  if (channels < 1 || rows < least_rows || rows > most / channels) {
-    fail(
-        "batch normalisation of {} rows of {} channels: there must be at least {} rows and 1 "
-        "channel, and at most 2^60 elements",
-        rows, channels, least_rows);
-  }
-  if (!(epsilon >= 0.0f && std::isfinite(epsilon)))
-    fail("batch normalisation with epsilon {}: it must be a finite number of at least 0", epsilon);
-  if (!(momentum >= 0.0f && momentum <= 1.0f))
-    fail("batch normalisation with momentum {}: it must lie between 0 and 1", momentum);
-}
-
-std::int64_t batch_norm_workspace_size(const BatchNormParams& params) {
-  check_batch_norm_arguments(params, 0);
-  // Two values of each split, and two of all splits together.
-  return 2 * params.channels * (BatchNormOrder::make(params).splits + 1);
 }
 
 }  // namespace pixeldp::kernels

@@ -49,16 +49,14 @@ inline constexpr std::uint64_t no_bad_image = ~std::uint64_t{0};
 /// everything in its memory; results [images]. They are the processor's to within the last digits
 /// and never beyond them; kernels/cuda/bounds.hpp says more. An image whose statistics no draws can
 /// have left makes *bad_image, no_bad_image before, the lowest such image, for check_bad_image.
+/// Throws an Error for what no bound can be made of: negative counts, fewer than two classes, alpha
+/// outside (0, 1), a scale that is not positive and finite, Clopper-Pearson bounds of softmax
+/// scores.
 void bound_predictions(const Stream& stream, const BoundsParams& params,
                        const CountedDraws& counted, BoundedPrediction* results,
                        std::uint64_t* bad_image);
 
 /// Throws an Error where *bad_image names an image.
 void check_bad_image(std::uint64_t bad_image, const BoundsParams& params);
-
-/// Throws an Error for what no bound can be made of: negative counts, fewer than two classes,
-/// alpha outside (0, 1), a scale that is not positive and finite, Clopper-Pearson bounds of softmax
-/// scores.
-void check_bounds_arguments(const BoundsParams& params);
 
 }  // namespace pixeldp::kernels

@@ -2,11 +2,10 @@
 
 #include <compare>
 #include <cstdint>
-#include <memory>
+#include <string>
 
 #include "engine/device.hpp"
-#include "kernels/activation.hpp"
-#include "kernels/prepared.hpp"
+#include "kernels/precision.hpp"
 
 namespace pixeldp::kernels {
 
@@ -35,6 +34,13 @@ struct Conv2dShape {
   auto operator<=>(const Conv2dShape&) const = default;
 };
 
+/// "convolution 2x28x28x1 with 32 kernels 5x5, stride 2, padding 1+2, 1+2": for messages.
+std::string describe(const Conv2dShape& shape);
+
+/// Throws an Error for what is no convolution: an extent, a channel count or a stride below 1, a
+/// batch or a padding below 0, a kernel larger than the padded image.
+void check_conv2d_shape(const Conv2dShape& shape);
+
 // All tensors are fp32 and lie in the memory of the stream's device, weights too. Operands may be
 // rounded to the precision that is asked for:
 //
@@ -42,6 +48,8 @@ struct Conv2dShape {
 // - by processors to bf16 only, and not where that would cost time: in weight gradients that are
 //   strided or read fewer than 32 channels. One without AVX-512 BF16 (product_obstacle) refuses
 //   bf16 with an Error. On a processor a result has the same bits for the same number of threads.
+//
+// Throw the Error of check_conv2d_shape, and one for Precision::int8.
 
 /// y = x (*) weight
 void conv2d_forward(const Stream& stream, const Conv2dShape& shape, Precision precision,
@@ -54,25 +62,5 @@ void conv2d_backward_data(const Stream& stream, const Conv2dShape& shape, Precis
 /// dweight (OIHW) = gradient of the loss in the weight; overwritten, not added to.
 void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, Precision precision,
                             const float* x, const float* dy, float* dweight);
-
-/// The epilogue of a prepared convolution, applied to its sums before they are written:
-///
-///   y[n, p, q, o] = activation(scale[o] * sum + shift[o] + residual[n, p, q, o])
-///
-/// scale and shift (a batch normalisation with fixed statistics) are in the stream's memory and
-/// need not stay; null: 1 and 0. A scale goes with a shift.
-struct Conv2dEpilogue {
-  Activation activation = {};
-  const float* scale = nullptr;
-  const float* shift = nullptr;
-  bool residual = false;  ///< Prepared::run takes one, fp32 in y's layout; else it counts as 0
-};
-
-/// y = epilogue(x (*) weight) for a weight that never changes again. A processor multiplies the
-/// weight by the scale beforehand, and whatever the precision does so in fp32 (what it evaluates in
-/// another is in kernels/inference.hpp).
-std::unique_ptr<Prepared> prepare_conv2d(const Stream& stream, const Conv2dShape& shape,
-                                         const float* weight, const Conv2dEpilogue& epilogue,
-                                         Precision precision);
 
 }  // namespace pixeldp::kernels

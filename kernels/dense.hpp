@@ -1,12 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 
 #include "engine/device.hpp"
-#include "kernels/activation.hpp"
 #include "kernels/convolution.hpp"
-#include "kernels/prepared.hpp"
 
 namespace pixeldp::kernels {
 
@@ -30,7 +27,8 @@ inline Conv2dShape as_convolution(const DenseShape& shape) {
           .pad_w = {}};
 }
 
-// Where tensors lie and how precise they are: as in kernels/convolution.hpp.
+// Where tensors lie and how precise they are: as in kernels/convolution.hpp. Throw an Error for
+// rows below 0, inputs or outputs below 1, and Precision::int8.
 
 /// y = x weight^T + bias
 void dense_forward(const Stream& stream, const DenseShape& shape, Precision precision,
@@ -43,10 +41,5 @@ void dense_backward_data(const Stream& stream, const DenseShape& shape, Precisio
 /// dweight = dy^T x, dbias = column sums of dy; both overwritten.
 void dense_backward_weight(const Stream& stream, const DenseShape& shape, Precision precision,
                            const float* x, const float* dy, float* dweight, float* dbias);
-
-/// y = activation(x weight^T + bias) for a weight that never changes again.
-std::unique_ptr<Prepared> prepare_dense(const Stream& stream, const DenseShape& shape,
-                                        const float* weight, const float* bias,
-                                        Activation activation, Precision precision);
 
 }  // namespace pixeldp::kernels

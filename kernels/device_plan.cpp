@@ -1,7 +1,7 @@
 #include "kernels/device_plan.hpp"
 
 #include "engine/buffer.hpp"
-#include "kernels/cuda/device_plan.hpp"
+#include "kernels/operations.hpp"
 
 namespace pixeldp::kernels {
 namespace {
@@ -23,6 +23,12 @@ class OnDevice {
 
 }  // namespace
 
+std::unique_ptr<DevicePlan> pack_device_plan(const Stream& stream, const InferencePlan& plan,
+                                             const std::vector<StepWeights>& weights,
+                                             DeviceSchedule schedule) {
+  return operations(stream).pack_device_plan(stream, plan, weights, std::move(schedule));
+}
+
 std::unique_ptr<DevicePlan> prepare_device_plan(const Stream& stream, const InferencePlan& plan,
                                                 DeviceSchedule schedule) {
   std::vector<OnDevice> memory;
@@ -33,7 +39,7 @@ std::unique_ptr<DevicePlan> prepare_device_plan(const Stream& stream, const Infe
     };
     weights.push_back({upload(step.weight), upload(step.scale), upload(step.shift)});
   }
-  auto prepared = prepare_device_plan(stream, plan, weights, std::move(schedule));
+  auto prepared = pack_device_plan(stream, plan, weights, std::move(schedule));
   stream.synchronize();  // the weights are packed: what was uploaded may go
   return prepared;
 }
@@ -52,12 +58,12 @@ std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const Networ
   const OnDevice conv_weight(stream, conv.weight), dense_weight(stream, dense.weight),
       dense_bias(stream, dense.shift), head(stream, network.head_weight),
       head_bias(stream, network.head_bias);
-  return prepare_multi_draw(stream, shape,
-                            {.conv = conv_weight.data(),
-                             .dense = dense_weight.data(),
-                             .dense_bias = dense_bias.data(),
-                             .head = head.data(),
-                             .head_bias = head_bias.data()});
+  return pack_multi_draw(stream, shape,
+                         {.conv = conv_weight.data(),
+                          .dense = dense_weight.data(),
+                          .dense_bias = dense_bias.data(),
+                          .head = head.data(),
+                          .head_bias = head_bias.data()});
 }
 
 }  // namespace pixeldp::kernels

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "engine/device.hpp"
 #include "kernels/device_schedule.hpp"
@@ -27,8 +28,21 @@ class DevicePlan {
   virtual void run(const Draws& draws, const float* prefixes, float* y) const = 0;
 };
 
-/// Packs the weights, which are in host memory. Everything belongs to the stream, which outlives
-/// what was prepared.
+/// Of a step, in device memory; null where it has none.
+struct StepWeights {
+  const float* weight = nullptr;
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+};
+
+/// Packs the weights of the steps, as work of the stream, which outlives what was packed. Throws an
+/// Error on a processor.
+std::unique_ptr<DevicePlan> pack_device_plan(const Stream& stream, const InferencePlan& plan,
+                                             const std::vector<StepWeights>& weights,
+                                             DeviceSchedule schedule);
+
+/// The same of the weights in the plan, which are in host memory. Everything belongs to the stream,
+/// which outlives what was prepared.
 std::unique_ptr<DevicePlan> prepare_device_plan(const Stream& stream, const InferencePlan& plan,
                                                 DeviceSchedule schedule);
 

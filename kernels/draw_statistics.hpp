@@ -36,7 +36,8 @@ struct DrawStatisticsParams {
 /// names the lowest such row; another device, which knows later, makes *bad_row (in its memory,
 /// no_bad_row before) the lowest such row, for check_bad_row.
 ///
-/// May be called from a parallel region; outside one, large calls use all threads.
+/// May be called from a parallel region; outside one, large calls use all threads. Throws an Error
+/// for negative counts and no classes.
 void draw_statistics(const Stream& stream, const DrawStatisticsParams& params,
                      const float* features, const float* weight, const float* bias,
                      const std::int64_t* row_image, std::uint64_t* votes, std::uint64_t* sums,

@@ -7,6 +7,8 @@
 
 namespace pixeldp::kernels {
 
+// Throw an Error for a negative size.
+
 /// y = activation(y), in place.
 void activate(const Stream& stream, Activation activation, std::int64_t size, float* y);
 

@@ -11,7 +11,7 @@
 #include "kernels/convolution.hpp"
 #include "kernels/noise.hpp"
 #include "kernels/pooling.hpp"
-#include "kernels/prepared.hpp"
+#include "kernels/precision.hpp"
 
 namespace pixeldp::kernels {
 

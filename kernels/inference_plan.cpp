@@ -2,7 +2,7 @@
 
 #include "engine/error.hpp"
 #include "kernels/inference.hpp"
-#include "kernels/pooling_arguments.hpp"
+#include "kernels/pooling.hpp"
 
 namespace pixeldp::kernels {
 

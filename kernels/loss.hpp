@@ -18,6 +18,7 @@ struct LossResult {
 ///
 /// A row whose label is not in [0, classes) makes the loss NaN, so that it shows; its gradient is 0
 /// and no other row's changes. A row whose loss is NaN is not a correct one.
+/// Throws an Error for negative counts.
 void softmax_cross_entropy(const Stream& stream, std::int64_t rows, std::int64_t classes,
                            const float* logits, const std::int32_t* labels, float* dlogits,
                            LossResult* result);

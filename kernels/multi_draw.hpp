@@ -64,8 +64,8 @@ bool multi_draw_supported(const Device& device, const MultiDrawNetwork& network)
 
 /// Packs the weights, as work of the stream, which is that of all runs; changes after it are not
 /// seen. Throws an Error where multi_draw_supported is false.
-std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const MultiDrawNetwork& network,
-                                              const MultiDrawWeights& weights);
+std::unique_ptr<MultiDraw> pack_multi_draw(const Stream& stream, const MultiDrawNetwork& network,
+                                           const MultiDrawWeights& weights);
 
 /// Throws the Error of the draw that *bad_row names, if it names one. image_ids: in host memory.
 void check_bad_draw(std::uint64_t bad_row, const MultiDrawParams& params,

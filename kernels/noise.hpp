@@ -56,4 +56,8 @@ struct NoiseParams {
 void add_noise(const Stream& stream, const NoiseParams& params, const NoiseRow* rows,
                std::int64_t row_count, std::int64_t elements, const float* prefix, float* y);
 
+/// Throws the Error of add_noise, for what makes noise inside another operation.
+void check_noise_arguments(const NoiseParams& params, std::int64_t row_count,
+                           std::int64_t elements);
+
 }  // namespace pixeldp::kernels

@@ -47,7 +47,4 @@ void parseval_project(const Stream& stream, const ParsevalParams& params, float*
 std::string divergence_text(std::uint64_t bad_loop, const ParsevalParams& params,
                             std::string_view tensor);
 
-/// Throws the Error that parseval_project promises on every device.
-void check_parseval_arguments(const ParsevalParams& params);
-
 }  // namespace pixeldp::kernels

@@ -12,6 +12,9 @@ namespace pixeldp::kernels {
 // results have the same bits on processors and GPUs, for any number of threads. On a CPU a call
 // from within a parallel region uses one thread.
 
+/// Pixels are dealt to this many lanes (see global_average_pool).
+inline constexpr int pool_lanes = 8;
+
 struct GlobalPoolShape {
   std::int64_t batch = 0;
   std::int64_t pixels = 0;  ///< of an image: height * width
@@ -20,8 +23,8 @@ struct GlobalPoolShape {
 
 /// y[n, c] = (sum over the pixels p of x[n, p, c]) / pixels.
 ///
-/// Pixels are dealt to 8 lanes in turn, which sum theirs in ascending order; then lanes l and l +
-/// 4, l + 2, l + 1 are summed.
+/// Pixels are dealt to pool_lanes lanes in turn, which sum theirs in ascending order; then lanes l
+/// and l + 4, l + 2, l + 1 are summed.
 void global_average_pool(const Stream& stream, const GlobalPoolShape& shape, const float* x,
                          float* y);
 
@@ -52,9 +55,13 @@ struct ShortcutShape {
   }
 };
 
+/// Throws an Error for what is no shortcut: an extent, channels or a stride below 1, a stride that
+/// fits no window, fewer outputs than inputs, an odd number of channels to add.
+void check_shortcut_shape(const ShortcutShape& shape);
+
 /// y[n, p, q, channels_before + c] = the mean over r, s < stride (or just r = s = 0) of
 /// x[n, p stride + r, q stride + s, c], summed for ascending r, then s; 0 in all other channels.
-/// Throws an Error for fewer outputs than inputs, or an odd number of channels to add.
+/// Throws the Error of check_shortcut_shape.
 void shortcut_forward(const Stream& stream, const ShortcutShape& shape, const float* x, float* y);
 
 /// dx = the gradient in x, from dy in y's layout; overwritten, not added to. Inputs that no output

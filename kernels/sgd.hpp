@@ -31,6 +31,7 @@ struct SgdStep {
 /// (TensorFlow's and PyTorch's momentum, not Nesterov's.) The parameters are distinct. The list
 /// itself is in host memory and no longer needed when the call returns; what it points to is in the
 /// stream's memory. A GPU takes many parameters in one launch: a network has dozens of small ones.
+/// Throws an Error for a negative size.
 void sgd_steps(const Stream& stream, std::span<const SgdStep> steps);
 
 }  // namespace pixeldp::kernels

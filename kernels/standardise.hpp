@@ -15,7 +15,7 @@ namespace pixeldp::kernels {
 // Tensors are fp32 [images, values], dense, of any alignment. Everything but what is read and
 // written is in double precision; value i goes to lane i % 32 and lanes are summed in a fixed order
 // (sum_of_lanes): processors and GPUs have the same bits, and an image's do not depend on the
-// others.
+// others. Throw an Error for negative counts and images of no values.
 
 void standardise(const Stream& stream, std::int64_t images, std::int64_t values, const float* x,
                  float* y);

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "engine/device.hpp"
-#include "kernels/prepared.hpp"
+#include "kernels/precision.hpp"
 
 namespace pixeldp {
 

@@ -18,10 +18,10 @@ inline MultiDrawStatistics run(const MultiDrawProblem& problem, int block_draws 
   const DeviceArray<std::uint64_t> votes(result.votes), sums(result.sums), squares(result.squares),
       bad_row(good);
   const auto multi_draw =
-      prepare_multi_draw(nullptr, network,
-                         {w1.data(), w2.data(), problem.dense_bias.empty() ? nullptr : b2.data(),
-                          w3.data(), problem.head_bias.empty() ? nullptr : b3.data()},
-                         block_draws);
+      pack_multi_draw(test_stream(), network,
+                      {w1.data(), w2.data(), problem.dense_bias.empty() ? nullptr : b2.data(),
+                       w3.data(), problem.head_bias.empty() ? nullptr : b3.data()},
+                      block_draws);
   multi_draw->run(problem.params, x.data(), image_ids.data(), votes.data(), sums.data(),
                   squares.data(), bad_row.data());
   result.votes = votes.values(), result.sums = sums.values(), result.squares = squares.values();

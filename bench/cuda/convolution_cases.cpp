@@ -3,7 +3,6 @@
 #include "bench/cuda/layer_cases.hpp"
 #include "engine/error.hpp"
 #include "kernels/cuda/bf16_layouts.hpp"
-#include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/convolution_weight.hpp"
@@ -157,7 +156,7 @@ KernelCase dense(const DenseShape& s) {
             const auto* weight = in.random<float>(s.in * s.out);
             const auto* bias = in.random<float>(s.out);
             auto* y = in.zeros<float>(s.rows * s.out);
-            return [=, stream = in.stream().native()] {
+            return [=, stream = in.stream()] {
               on::dense_forward(stream, s, Precision::bf16, x, weight, bias, y);
             };
           }};

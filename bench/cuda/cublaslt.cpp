@@ -10,9 +10,6 @@
 #include "engine/error.hpp"
 #include "kernels/cuda/libraries/library.hpp"
 
-#define PIXELDP_TEXT_OF(name) #name
-#define PIXELDP_TEXT(name) PIXELDP_TEXT_OF(name)
-
 /// The functions that are called.
 #define PIXELDP_CUBLASLT_FUNCTIONS(X)     \
   X(cublasLtCreate)                       \
@@ -35,12 +32,7 @@ namespace {
 struct Functions {
   kernels::Library library =
       kernels::Library("libcublasLt.so." PIXELDP_TEXT(CUBLAS_VER_MAJOR), "cublasLtCreate");
-#define PIXELDP_MEMBER(name) decltype(&::name) name = nullptr;
-  PIXELDP_CUBLASLT_FUNCTIONS(PIXELDP_MEMBER)
-#undef PIXELDP_MEMBER
-#define PIXELDP_FIND(name) &&library.find(#name, name)
-  bool complete = library PIXELDP_CUBLASLT_FUNCTIONS(PIXELDP_FIND);
-#undef PIXELDP_FIND
+  PIXELDP_LIBRARY_FUNCTIONS(PIXELDP_CUBLASLT_FUNCTIONS)
 };
 
 const Functions& functions() {

@@ -39,7 +39,7 @@ KernelCase noise(NoiseDistribution distribution, const char* what, std::int64_t 
             const auto* described = noise_rows(in, rows);
             const auto* prefix = in.random<float>(elements);
             auto* y = in.zeros<float>(rows * elements);
-            return [=, stream = in.stream().native()] {
+            return [=, stream = in.stream()] {
               on::add_noise(stream, params, described, rows, elements, prefix, y);
             };
           }};
@@ -58,7 +58,7 @@ KernelCase statistics(const DrawStatisticsParams& s) {
             auto* sums = in.zeros<std::uint64_t>(s.classes);
             auto* squares = in.zeros<std::uint64_t>(s.classes);
             auto* bad_row = in.copy<std::uint64_t>(std::array{no_bad_row});
-            return [=, stream = in.stream().native()] {
+            return [=, stream = in.stream()] {
               on::draw_statistics(stream, s, features, weight, bias, row_image, votes, sums,
                                   squares, bad_row);
             };
@@ -83,7 +83,7 @@ KernelCase bounds(std::int64_t images, std::int64_t classes) {
                                           .votes = in.copy<std::uint64_t>(votes)};
             auto* results = in.zeros<BoundedPrediction>(images);
             auto* bad_image = in.copy<std::uint64_t>(std::array{no_bad_image});
-            return [=, stream = in.stream().native()] {
+            return [=, stream = in.stream()] {
               on::bound_predictions(stream, params, counted, results, bad_image);
             };
           },
@@ -110,7 +110,7 @@ KernelCase multi_draw(const MultiDrawNetwork& network, std::int64_t images, std:
                 .dense = in.random<float>(dense, 0.05f),
                 .head = in.random<float>(head, 0.1f)};
             const std::shared_ptr<const MultiDraw> prepared =
-                on::prepare_multi_draw(in.stream().native(), network, weights);
+                on::pack_multi_draw(in.stream(), network, weights);
             MultiDrawParams params;
             params.draws = draws, params.images = images;
             params.noise = noise_params(NoiseDistribution::gaussian);

@@ -5,7 +5,6 @@
 #include "bench/cuda/kernel_cases.hpp"
 #include "bench/cuda/launch_recorder.hpp"
 #include "engine/error.hpp"
-#include "kernels/device_runtimes.hpp"
 
 using namespace pixeldp;
 
@@ -15,7 +14,6 @@ using namespace pixeldp;
 int main(int argc, char** argv) {
   CLI::App program("The kernels' work on representative shapes, for bench/kernels.py");
   CLI11_PARSE(program, argc, argv);
-  kernels::register_device_runtimes();
   try {
     if (!bench::recording()) fail("another CUDA runtime is preloaded: nothing is recorded");
     nlohmann::json report = nlohmann::json::array();

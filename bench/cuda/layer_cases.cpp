@@ -59,7 +59,7 @@ std::vector<KernelCase> batch_norm(std::int64_t rows, std::int64_t channels) {
                const auto* x = in.random<float>(size);
                auto* y = in.zeros<float>(size);
                auto* workspace = in.zeros<float>(batch_norm_workspace_size(p));
-               return [=, stream = in.stream().native()] {
+               return [=, stream = in.stream()] {
                  on::batch_norm_forward(stream, p, x, c.gamma, c.beta, c.mean, c.variance, c.a, c.b,
                                         y, workspace);
                };
@@ -71,7 +71,7 @@ std::vector<KernelCase> batch_norm(std::int64_t rows, std::int64_t channels) {
                const auto* dy = in.random<float>(size);
                auto* dx = in.zeros<float>(size);
                auto* workspace = in.zeros<float>(batch_norm_workspace_size(p));
-               return [=, stream = in.stream().native()] {
+               return [=, stream = in.stream()] {
                  on::batch_norm_backward(stream, p, x, c.mean, c.variance, c.gamma, c.beta, dy, dx,
                                          c.a, c.b, workspace);
                };
@@ -80,7 +80,7 @@ std::vector<KernelCase> batch_norm(std::int64_t rows, std::int64_t channels) {
         const Channels c = channels_of(in);
         const auto* x = in.random<float>(size);
         auto* y = in.zeros<float>(size);
-        return [=, stream = in.stream().native()] {
+        return [=, stream = in.stream()] {
           on::fold_batch_norm(stream, p, c.gamma, c.beta, c.mean, c.variance, c.a, c.b);
           on::batch_norm_inference(stream, p, x, c.a, c.b, y);
         };
@@ -97,76 +97,68 @@ std::vector<KernelCase> residual_parts(std::int64_t images, std::int64_t side,
   const std::int64_t wide = images * side * side * channels, narrow = wide / 2;
   const std::string shape = fmt::format("{}x{}x{}x{}", images, side, side, channels);
   const auto sum = [](std::int64_t a, std::int64_t b) { return static_cast<double>(a + b); };
-  return {passes(fmt::format("global average pool, {} x {} x {}", images, pixels, last),
-                 sum(pool_x, pool_y),
-                 [=](Inputs& in) -> Work {
-                   const auto* x = in.random<float>(pool_x);
-                   auto* y = in.zeros<float>(pool_y);
-                   return [=, stream = in.stream().native()] {
-                     on::global_average_pool(stream, pool, x, y);
-                   };
-                 }),
-          passes(fmt::format("global average pool, {} x {} x {}, bf16", images, pixels, last),
-                 sum(pool_x, 2 * pool_y) / 2,
-                 [=](Inputs& in) -> Work {
-                   const auto* x = in.random<std::uint16_t>(pool_x);
-                   auto* y = in.zeros<float>(pool_y);
-                   return [=, stream = in.stream().native()] {
-                     on::global_average_pool(stream, pool, x, y);
-                   };
-                 }),
-          passes("gradient of the global average pool", sum(pool_x, pool_y),
-                 [=](Inputs& in) -> Work {
-                   const auto* dy = in.random<float>(pool_y);
-                   auto* dx = in.zeros<float>(pool_x);
-                   return [=, stream = in.stream().native()] {
-                     on::global_average_pool_backward(stream, pool, dy, dx);
-                   };
-                 }),
-          passes(fmt::format("shortcut {} to {}, stride 2", shape, 2 * channels), sum(wide, narrow),
-                 [=](Inputs& in) -> Work {
-                   const auto* x = in.random<float>(wide);
-                   auto* y = in.zeros<float>(narrow);
-                   return [=, stream = in.stream().native()] {
-                     on::shortcut_forward(stream, shortcut, x, y);
-                   };
-                 }),
-          passes(fmt::format("shortcut {} to {}, stride 2, bf16", shape, 2 * channels),
-                 sum(wide, narrow) / 2,
-                 [=](Inputs& in) -> Work {
-                   const auto* x = in.random<std::uint16_t>(wide);
-                   auto* y = in.zeros<std::uint16_t>(narrow);
-                   return [=, stream = in.stream().native()] {
-                     on::shortcut_forward(stream, shortcut, x, y);
-                   };
-                 }),
-          passes("scaling of " + shape + ", fp32 to bf16", 1.5 * static_cast<double>(wide),
-                 [=](Inputs& in) -> Work {
-                   const auto* x = in.random<float>(wide);
-                   auto* y = in.zeros<std::uint16_t>(wide);
-                   const ScalingParams params{wide / channels, channels, in.random<float>(channels),
-                                              in.random<float>(channels), Activation::relu()};
-                   return [=, stream = in.stream().native()] {
-                     on::scale_values(stream, params, x, static_cast<const float*>(nullptr), y);
-                   };
-                 }),
-          passes("gradient of the shortcut", sum(wide, narrow),
-                 [=](Inputs& in) -> Work {
-                   const auto* dy = in.random<float>(narrow);
-                   auto* dx = in.zeros<float>(wide);
-                   return [=, stream = in.stream().native()] {
-                     on::shortcut_backward(stream, shortcut, dy, dx);
-                   };
-                 }),
-          passes("sum of two tensors of " + shape, 3.0 * static_cast<double>(wide),
-                 [=](Inputs& in) -> Work {
-                   const auto* a = in.random<float>(wide);
-                   const auto* b = in.random<float>(wide);
-                   auto* y = in.zeros<float>(wide);
-                   return [=, stream = in.stream().native()] {
-                     on::add(stream, Activation::relu(), wide, a, b, y);
-                   };
-                 })};
+  return {
+      passes(fmt::format("global average pool, {} x {} x {}", images, pixels, last),
+             sum(pool_x, pool_y),
+             [=](Inputs& in) -> Work {
+               const auto* x = in.random<float>(pool_x);
+               auto* y = in.zeros<float>(pool_y);
+               return [=, stream = in.stream()] { on::global_average_pool(stream, pool, x, y); };
+             }),
+      passes(fmt::format("global average pool, {} x {} x {}, bf16", images, pixels, last),
+             sum(pool_x, 2 * pool_y) / 2,
+             [=](Inputs& in) -> Work {
+               const auto* x = in.random<std::uint16_t>(pool_x);
+               auto* y = in.zeros<float>(pool_y);
+               return [=, stream = in.stream()] { on::global_average_pool(stream, pool, x, y); };
+             }),
+      passes("gradient of the global average pool", sum(pool_x, pool_y),
+             [=](Inputs& in) -> Work {
+               const auto* dy = in.random<float>(pool_y);
+               auto* dx = in.zeros<float>(pool_x);
+               return [=, stream = in.stream()] {
+                 on::global_average_pool_backward(stream, pool, dy, dx);
+               };
+             }),
+      passes(fmt::format("shortcut {} to {}, stride 2", shape, 2 * channels), sum(wide, narrow),
+             [=](Inputs& in) -> Work {
+               const auto* x = in.random<float>(wide);
+               auto* y = in.zeros<float>(narrow);
+               return [=, stream = in.stream()] { on::shortcut_forward(stream, shortcut, x, y); };
+             }),
+      passes(fmt::format("shortcut {} to {}, stride 2, bf16", shape, 2 * channels),
+             sum(wide, narrow) / 2,
+             [=](Inputs& in) -> Work {
+               const auto* x = in.random<std::uint16_t>(wide);
+               auto* y = in.zeros<std::uint16_t>(narrow);
+               return [=, stream = in.stream()] { on::shortcut_forward(stream, shortcut, x, y); };
+             }),
+      passes("scaling of " + shape + ", fp32 to bf16", 1.5 * static_cast<double>(wide),
+             [=](Inputs& in) -> Work {
+               const auto* x = in.random<float>(wide);
+               auto* y = in.zeros<std::uint16_t>(wide);
+               const ScalingParams params{wide / channels, channels, in.random<float>(channels),
+                                          in.random<float>(channels), Activation::relu()};
+               return [=, stream = in.stream().native()] {
+                 on::scale_values(stream, params, x, static_cast<const float*>(nullptr), y);
+               };
+             }),
+      passes("gradient of the shortcut", sum(wide, narrow),
+             [=](Inputs& in) -> Work {
+               const auto* dy = in.random<float>(narrow);
+               auto* dx = in.zeros<float>(wide);
+               return
+                   [=, stream = in.stream()] { on::shortcut_backward(stream, shortcut, dy, dx); };
+             }),
+      passes("sum of two tensors of " + shape, 3.0 * static_cast<double>(wide),
+             [=](Inputs& in) -> Work {
+               const auto* a = in.random<float>(wide);
+               const auto* b = in.random<float>(wide);
+               auto* y = in.zeros<float>(wide);
+               return [=, stream = in.stream()] {
+                 on::add(stream, Activation::relu(), wide, a, b, y);
+               };
+             })};
 }
 
 std::vector<KernelCase> training_parts(std::int64_t rows, std::int64_t width, std::int64_t images,
@@ -175,68 +167,65 @@ std::vector<KernelCase> training_parts(std::int64_t rows, std::int64_t width, st
   const std::int64_t size = rows * width, pixels = images * values;
   const std::int64_t weights = std::int64_t{1} << log_weights;
   const auto floats = [](std::int64_t count) { return static_cast<double>(count); };
-  return {passes(fmt::format("activation of {} x {}", rows, width), 2.0 * floats(size),
-                 [=](Inputs& in) -> Work {
-                   auto* y = in.random<float>(size);
-                   return [=, stream = in.stream().native()] {
-                     on::activate(stream, Activation::relu(), size, y);
-                   };
-                 }),
-          passes("gradient of the activation", 3.0 * floats(size),
-                 [=](Inputs& in) -> Work {
-                   const auto* y = in.random<float>(size);
-                   auto* gradient = in.random<float>(size);
-                   return [=, stream = in.stream().native()] {
-                     on::activation_backward(stream, Activation::relu(), size, y, gradient);
-                   };
-                 }),
-          passes(fmt::format("a bias in {} rows of {}", rows, width), floats(size),
-                 [=](Inputs& in) -> Work {
-                   const auto* row = in.random<float>(width);
-                   auto* y = in.zeros<float>(size);
-                   return [=, stream = in.stream().native()] {
-                     on::repeat_row(stream, rows, width, row, y);
-                   };
-                 }),
-          passes(fmt::format("loss of {} x {}", rows, classes),
-                 2.0 * floats(rows * classes) + floats(rows),
-                 [=](Inputs& in) -> Work {
-                   const auto* logits = in.random<float>(rows * classes);
-                   const auto* labels = in.zeros<std::int32_t>(rows);
-                   auto* gradient = in.zeros<float>(rows * classes);
-                   auto* loss = in.zeros<LossResult>(1);
-                   return [=, stream = in.stream().native()] {
-                     on::softmax_cross_entropy(stream, rows, classes, logits, labels, gradient,
-                                               loss);
-                   };
-                 }),
-          passes(fmt::format("{} images of {} values standardised", images, values),
-                 2.0 * floats(pixels),
-                 [=](Inputs& in) -> Work {
-                   const auto* x = in.random<float>(pixels);
-                   auto* y = in.zeros<float>(pixels);
-                   return [=, stream = in.stream().native()] {
-                     on::standardise(stream, images, values, x, y);
-                   };
-                 }),
-          passes("gradient of standardising", 3.0 * floats(pixels),
-                 [=](Inputs& in) -> Work {
-                   const auto* x = in.random<float>(pixels);
-                   const auto* dy = in.random<float>(pixels);
-                   auto* dx = in.zeros<float>(pixels);
-                   return [=, stream = in.stream().native()] {
-                     on::standardise_backward(stream, images, values, x, dy, dx);
-                   };
-                 }),
-          passes(fmt::format("SGD step of 2^{} weights", log_weights), 5.0 * floats(weights),
-                 [=](Inputs& in) -> Work {
-                   const SgdStep step = {{},
-                                         weights,
-                                         in.random<float>(weights),
-                                         in.random<float>(weights),
-                                         in.random<float>(weights)};
-                   return [=, stream = in.stream().native()] { on::sgd_steps(stream, {&step, 1}); };
-                 })};
+  return {
+      passes(fmt::format("activation of {} x {}", rows, width), 2.0 * floats(size),
+             [=](Inputs& in) -> Work {
+               auto* y = in.random<float>(size);
+               return
+                   [=, stream = in.stream()] { on::activate(stream, Activation::relu(), size, y); };
+             }),
+      passes("gradient of the activation", 3.0 * floats(size),
+             [=](Inputs& in) -> Work {
+               const auto* y = in.random<float>(size);
+               auto* gradient = in.random<float>(size);
+               return [=, stream = in.stream()] {
+                 on::activation_backward(stream, Activation::relu(), size, y, gradient);
+               };
+             }),
+      passes(fmt::format("a bias in {} rows of {}", rows, width), floats(size),
+             [=](Inputs& in) -> Work {
+               const auto* row = in.random<float>(width);
+               auto* y = in.zeros<float>(size);
+               return [=, stream = in.stream().native()] {
+                 on::repeat_row(stream, rows, width, row, y);
+               };
+             }),
+      passes(fmt::format("loss of {} x {}", rows, classes),
+             2.0 * floats(rows * classes) + floats(rows),
+             [=](Inputs& in) -> Work {
+               const auto* logits = in.random<float>(rows * classes);
+               const auto* labels = in.zeros<std::int32_t>(rows);
+               auto* gradient = in.zeros<float>(rows * classes);
+               auto* loss = in.zeros<LossResult>(1);
+               return [=, stream = in.stream()] {
+                 on::softmax_cross_entropy(stream, rows, classes, logits, labels, gradient, loss);
+               };
+             }),
+      passes(fmt::format("{} images of {} values standardised", images, values),
+             2.0 * floats(pixels),
+             [=](Inputs& in) -> Work {
+               const auto* x = in.random<float>(pixels);
+               auto* y = in.zeros<float>(pixels);
+               return [=, stream = in.stream()] { on::standardise(stream, images, values, x, y); };
+             }),
+      passes("gradient of standardising", 3.0 * floats(pixels),
+             [=](Inputs& in) -> Work {
+               const auto* x = in.random<float>(pixels);
+               const auto* dy = in.random<float>(pixels);
+               auto* dx = in.zeros<float>(pixels);
+               return [=, stream = in.stream()] {
+                 on::standardise_backward(stream, images, values, x, dy, dx);
+               };
+             }),
+      passes(fmt::format("SGD step of 2^{} weights", log_weights), 5.0 * floats(weights),
+             [=](Inputs& in) -> Work {
+               const SgdStep step = {{},
+                                     weights,
+                                     in.random<float>(weights),
+                                     in.random<float>(weights),
+                                     in.random<float>(weights)};
+               return [=, stream = in.stream()] { on::sgd_steps(stream, {&step, 1}); };
+             })};
 }
 
 KernelCase parseval(std::int64_t rows, std::int64_t cols) {
@@ -248,7 +237,7 @@ KernelCase parseval(std::int64_t rows, std::int64_t cols) {
                   auto* weight =
                       in.random<float>(rows * cols, 1.0f / static_cast<float>(rows + cols));
                   auto* bad_loop = in.copy<std::uint64_t>(std::array{no_bad_loop});
-                  return [=, stream = in.stream().native()] {
+                  return [=, stream = in.stream()] {
                     on::parseval_project(stream, params, weight, bad_loop);
                   };
                 });

@@ -267,10 +267,10 @@ Pair sum_rows(const BatchNormParams& params, const Sums& how, float* workspace) 
 
 }  // namespace
 
-void batch_norm_forward(const BatchNormParams& params, const float* x, const float* gamma,
-                        const float* beta, float* running_mean, float* running_variance,
-                        float* mean, float* invstd, float* y, float* workspace) {
-  check_batch_norm_arguments(params, 1);
+void batch_norm_forward(const Stream&, const BatchNormParams& params, const float* x,
+                        const float* gamma, const float* beta, float* running_mean,
+                        float* running_variance, float* mean, float* invstd, float* y,
+                        float* workspace) {
   const Pair moments = sum_rows(params, MomentSums(params.channels, x, x), workspace);
   for (std::int64_t c = 0; c < params.channels; ++c) {
     const float variance = moments.second[c] / static_cast<float>(params.rows);
@@ -293,11 +293,10 @@ void batch_norm_forward(const BatchNormParams& params, const float* x, const flo
   }
 }
 
-void batch_norm_backward(const BatchNormParams& params, const float* x, const float* mean,
-                         const float* invstd, const float* gamma, const float* beta,
-                         const float* dy, float* dx, float* dgamma, float* dbeta,
+void batch_norm_backward(const Stream&, const BatchNormParams& params, const float* x,
+                         const float* mean, const float* invstd, const float* gamma,
+                         const float* beta, const float* dy, float* dx, float* dgamma, float* dbeta,
                          float* workspace) {
-  check_batch_norm_arguments(params, 1);
   const BatchColumns columns(params, mean, invstd, gamma, beta);
   const Pair sums = sum_rows(params, GradientSums(params, columns, x, dy), workspace);
   for (std::int64_t c = 0; c < params.channels; ++c) {
@@ -323,21 +322,18 @@ void batch_norm_backward(const BatchNormParams& params, const float* x, const fl
   }
 }
 
-void fold_batch_norm(const BatchNormParams& params, const float* gamma, const float* beta,
-                     const float* running_mean, const float* running_variance, float* scale,
-                     float* shift) {
-  check_batch_norm_arguments(params, 0);
+void fold_batch_norm(const Stream&, const BatchNormParams& params, const float* gamma,
+                     const float* beta, const float* running_mean, const float* running_variance,
+                     float* scale, float* shift) {
   for (std::int64_t c = 0; c < params.channels; ++c) {
-    const ScaleShift folded =
-        kernels::fold_batch_norm(value_or(gamma, c, 1.0f), value_or(beta, c, 0.0f), running_mean[c],
-                                 running_variance[c], params.epsilon);
+    const ScaleShift folded = ScaleShift::of(value_or(gamma, c, 1.0f), value_or(beta, c, 0.0f),
+                                             running_mean[c], running_variance[c], params.epsilon);
     scale[c] = folded.scale, shift[c] = folded.shift;
   }
 }
 
-void batch_norm_inference(const BatchNormParams& params, const float* x, const float* scale,
-                          const float* shift, float* y) {
-  check_batch_norm_arguments(params, 0);
+void batch_norm_inference(const Stream&, const BatchNormParams& params, const float* x,
+                          const float* scale, const float* shift, float* y) {
   const Columns columns(params);
   const std::vector<float> scales = columns.repeated(scale), shifts = columns.repeated(shift);
   const float slope = params.activation.slope;

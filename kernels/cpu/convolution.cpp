@@ -7,16 +7,15 @@
 #include "kernels/cpu/onednn.hpp"
 #include "kernels/cpu/operations.hpp"
 
-namespace pixeldp::kernels {
+namespace pixeldp::kernels::cpu {
 namespace {
 
 using dnnl::memory;
 using dnnl::prop_kind;
 constexpr auto f32 = memory::data_type::f32;
 
-std::string describe(const char* pass, const Conv2dShape& s) {
-  return fmt::format("convolution {} {}x{}x{}x{} with {} kernels {}x{}, stride {}", pass, s.batch,
-                     s.in_h, s.in_w, s.in_c, s.out_c, s.kernel_h, s.kernel_w, s.stride);
+std::string describe(const char* pass, const Conv2dShape& shape) {
+  return kernels::describe(shape) + pass;
 }
 
 /// Memory descriptors of one shape: fp32, and what products take, whose type is given. oneDNN names
@@ -84,18 +83,10 @@ Precision weight_gradient_precision(const Conv2dShape& s, Precision precision) {
 
 }  // namespace
 
-Padding same_padding(std::int64_t extent, std::int64_t kernel, std::int64_t stride) {
-  const std::int64_t outputs = (extent + stride - 1) / stride;
-  const std::int64_t total = std::max<std::int64_t>((outputs - 1) * stride + kernel - extent, 0);
-  return {total / 2, total - total / 2};
-}
-
-namespace cpu {
-
-void conv2d_forward(const Conv2dShape& shape, Precision precision, const float* x,
+void conv2d_forward(const Stream&, const Conv2dShape& shape, Precision precision, const float* x,
                     const float* weight, float* y) {
   const auto operand = onednn::operand_type(precision);
-  onednn::guarded(describe("forward", shape), [&] {
+  onednn::guarded(describe("", shape), [&] {
     const Descs d(shape, operand);
     const auto& op = cached<dnnl::convolution_forward>(
         shape, operand, [&] { return forward_desc(shape, operand); });
@@ -107,10 +98,10 @@ void conv2d_forward(const Conv2dShape& shape, Precision precision, const float* 
   });
 }
 
-void conv2d_backward_data(const Conv2dShape& shape, Precision precision, const float* dy,
-                          const float* weight, float* dx) {
+void conv2d_backward_data(const Stream&, const Conv2dShape& shape, Precision precision,
+                          const float* dy, const float* weight, float* dx) {
   const auto operand = onednn::operand_type(precision);
-  onednn::guarded(describe("backward data", shape), [&] {
+  onednn::guarded(describe(", gradient in x", shape), [&] {
     const Descs d(shape, operand);
     const auto& op = cached<dnnl::convolution_backward_data>(shape, operand, [&] {
       return onednn::describe_backward<dnnl::convolution_backward_data>(
@@ -125,10 +116,10 @@ void conv2d_backward_data(const Conv2dShape& shape, Precision precision, const f
   });
 }
 
-void conv2d_backward_weight(const Conv2dShape& shape, Precision precision, const float* x,
-                            const float* dy, float* dweight) {
+void conv2d_backward_weight(const Stream&, const Conv2dShape& shape, Precision precision,
+                            const float* x, const float* dy, float* dweight) {
   const auto operand = onednn::operand_type(weight_gradient_precision(shape, precision));
-  onednn::guarded(describe("backward weight", shape), [&] {
+  onednn::guarded(describe(", gradient in the weight", shape), [&] {
     const Descs d(shape, operand);
     const auto& op = cached<dnnl::convolution_backward_weights>(shape, operand, [&] {
       return onednn::describe_backward<dnnl::convolution_backward_weights>(
@@ -145,5 +136,4 @@ void conv2d_backward_weight(const Conv2dShape& shape, Precision precision, const
   });
 }
 
-}  // namespace cpu
-}  // namespace pixeldp::kernels
+}  // namespace pixeldp::kernels::cpu

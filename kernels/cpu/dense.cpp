@@ -77,8 +77,8 @@ void multiply(const DenseShape& shape, Precision precision, std::int64_t m, std:
 
 }  // namespace
 
-void dense_forward(const DenseShape& s, Precision precision, const float* x, const float* weight,
-                   const float* bias, float* y) {
+void dense_forward(const Stream&, const DenseShape& s, Precision precision, const float* x,
+                   const float* weight, const float* bias, float* y) {
   multiply(s, precision, s.rows, s.out, s.in, {x, s.in}, {weight, s.in, true}, y);
 #pragma omp parallel for
   for (std::int64_t r = 0; r < s.rows; ++r) {
@@ -86,12 +86,12 @@ void dense_forward(const DenseShape& s, Precision precision, const float* x, con
   }
 }
 
-void dense_backward_data(const DenseShape& s, Precision precision, const float* dy,
+void dense_backward_data(const Stream&, const DenseShape& s, Precision precision, const float* dy,
                          const float* weight, float* dx) {
   multiply(s, precision, s.rows, s.in, s.out, {dy, s.out}, {weight, s.in}, dx);
 }
 
-void dense_backward_weight(const DenseShape& s, Precision precision, const float* x,
+void dense_backward_weight(const Stream&, const DenseShape& s, Precision precision, const float* x,
                            const float* dy, float* dweight, float* dbias) {
   multiply(s, precision, s.out, s.in, s.rows, {dy, s.out, true}, {x, s.in}, dweight);
   std::fill_n(dbias, s.out, 0.0f);

@@ -5,13 +5,11 @@
 #include <limits>
 #include <vector>
 
-#include "engine/error.hpp"
+#include "kernels/cpu/operations.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
-#include "kernels/draw_statistics_arguments.hpp"
 #include "kernels/statistics_formulas.hpp"
 
-namespace pixeldp::kernels {
-namespace cpu {
+namespace pixeldp::kernels::cpu {
 namespace {
 
 /// Below this many multiplications, waking other threads costs more than it gains.
@@ -66,7 +64,6 @@ class Accumulator {
 void draw_statistics(InstructionSet set, const DrawStatisticsParams& params, const float* features,
                      const float* weight, const float* bias, const std::int64_t* row_image,
                      std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares) {
-  check_draw_statistics_arguments(params);
   const auto [rows, width, classes] = params;
   const SimdKernels& kernels = simd_kernels(set);
   const std::int64_t tiles = (rows + kernels.tile_rows - 1) / kernels.tile_rows;
@@ -102,22 +99,15 @@ void draw_statistics(InstructionSet set, const DrawStatisticsParams& params, con
     }
     accumulator.flush();
   }
-  if (bad_row < rows) fail_bad_row(bad_row, rows, row_image[bad_row]);
+  if (bad_row < rows) check_bad_row(static_cast<std::uint64_t>(bad_row), params, row_image);
 }
 
-}  // namespace cpu
-
-void check_draw_statistics_arguments(const DrawStatisticsParams& params) {
-  const auto [rows, width, classes] = params;
-  if (rows < 0 || width < 0 || classes < 1)
-    fail("draw statistics of {} rows, {} features and {} classes", rows, width, classes);
+void draw_statistics(const Stream&, const DrawStatisticsParams& params, const float* features,
+                     const float* weight, const float* bias, const std::int64_t* row_image,
+                     std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares,
+                     std::uint64_t*) {
+  draw_statistics(best_instruction_set(), params, features, weight, bias, row_image, votes, sums,
+                  squares);
 }
 
-void fail_bad_row(std::int64_t row, std::int64_t rows, std::int64_t image) {
-  fail(
-      "row {} of {} (image {}) has a score that is not a finite number: the model's weights or "
-      "the image hold values too large or not numbers",
-      row, rows, image);
-}
-
-}  // namespace pixeldp::kernels
+}  // namespace pixeldp::kernels::cpu

@@ -11,7 +11,7 @@
 #include "kernels/cpu/simd_kernels.hpp"
 #include "kernels/dense.hpp"
 #include "kernels/placement.hpp"
-#include "kernels/pooling_arguments.hpp"
+#include "kernels/pooling.hpp"
 
 // How rows travel. Up to `pass_rows` rows go through the plan together, which reads the weights of
 // deep layers, larger than any cache, once for all of them. Where rows are larger than weights, a
@@ -313,7 +313,7 @@ class HostInference : public Inference {
                          from.kind, to.kind, x, target(memory, made, row));
         break;
       case Kind::standardise:
-        cpu::standardise(count, size(made), reinterpret_cast<const float*>(x),
+        cpu::standardise(Stream(), count, size(made), reinterpret_cast<const float*>(x),
                          reinterpret_cast<float*>(real(memory, made, row)));
         break;
       case Kind::noise:  // refused by choose_representations

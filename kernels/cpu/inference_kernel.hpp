@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/inference_kernels.hpp"
 #include "kernels/cpu/vector.hpp"
-#include "kernels/pooling_arguments.hpp"
+#include "kernels/pooling.hpp"
 
 /// The steps of an inference that are not products, compiled once per instruction set (see
 /// simd_kernels.hpp for what may be in here). Each operation below rounds once, for contraction is

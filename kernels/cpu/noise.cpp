@@ -1,37 +1,11 @@
 #include "kernels/noise.hpp"
 
 #include <algorithm>
-#include <cmath>
 
-#include "engine/error.hpp"
+#include "kernels/cpu/operations.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
-#include "kernels/noise_arguments.hpp"
 
-namespace pixeldp::kernels {
-
-void check_noise_arguments(const NoiseParams& params, std::int64_t row_count,
-                           std::int64_t elements) {
-  if (!(params.scale >= 0.0f) || !std::isfinite(params.scale))
-    fail("a noise scale of {} is not a finite number of at least 0", params.scale);
-  const auto known = [&] {
-    switch (params.distribution) {
-      case NoiseDistribution::none:
-      case NoiseDistribution::gaussian:
-      case NoiseDistribution::laplace:
-        return true;
-    }
-    return false;
-  };
-  if (!known()) fail("{} is no distribution of noise", static_cast<int>(params.distribution));
-  if (row_count < 0 || elements < 0 || elements > std::int64_t{4} << 32) {
-    fail(
-        "noise for {} rows of {} elements: both must be at least 0, and a row has addresses for "
-        "{} elements",
-        row_count, elements, std::int64_t{4} << 32);
-  }
-}
-
-namespace cpu {
+namespace pixeldp::kernels::cpu {
 namespace {
 
 /// Work is shared out in pieces of at most this many elements, a multiple of every group.
@@ -57,7 +31,6 @@ void activate(const Activation& activation, std::int64_t elements, const float* 
 
 void add_noise(InstructionSet set, const NoiseParams& params, const NoiseRow* rows,
                std::int64_t row_count, std::int64_t elements, const float* prefix, float* y) {
-  check_noise_arguments(params, row_count, elements);
   const SimdKernels& kernels = simd_kernels(set);
   const bool noisy = params.distribution != NoiseDistribution::none && params.scale != 0.0f;
   const std::int64_t spans = (elements + span_elements - 1) / span_elements;
@@ -78,6 +51,9 @@ void add_noise(InstructionSet set, const NoiseParams& params, const NoiseRow* ro
   }
 }
 
-}  // namespace cpu
+void add_noise(const Stream&, const NoiseParams& params, const NoiseRow* rows,
+               std::int64_t row_count, std::int64_t elements, const float* prefix, float* y) {
+  add_noise(best_instruction_set(), params, rows, row_count, elements, prefix, y);
+}
 
-}  // namespace pixeldp::kernels
+}  // namespace pixeldp::kernels::cpu

@@ -9,7 +9,7 @@
 #include <omp.h>
 
 #include "engine/error.hpp"
-#include "kernels/prepared.hpp"
+#include "kernels/precision.hpp"
 
 /// What the operations built on oneDNN share. All primitives run on the calling thread's OpenMP
 /// team, or on one thread inside a parallel region.

@@ -1,35 +1,12 @@
 #include "kernels/parseval.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
-#include "engine/error.hpp"
 #include "kernels/cpu/lane_sums.hpp"
 #include "kernels/cpu/operations.hpp"
 
 // kernels/cuda/parseval.cu adds up in the same order.
-namespace pixeldp::kernels {
-
-void check_parseval_arguments(const ParsevalParams& p) {
-  if (p.rows < 0 || p.cols < 0) fail("Parseval projection of a weight of {} x {}", p.rows, p.cols);
-  if (!(std::isfinite(p.scale) && p.scale > 0.0 && std::isfinite(p.step) && p.step > 0.0 &&
-        p.loops >= 0))
-    fail_usage("Parseval projection: scale {}, step {} and loops {} must be positive", p.scale,
-               p.step, p.loops);
-}
-
-std::string divergence_text(std::uint64_t bad_loop, const ParsevalParams& p,
-                            std::string_view tensor) {
-  if (bad_loop == no_bad_loop) return {};
-  return fmt::format(
-      "the Parseval projection of {} diverges with a step of {} (before loop {} of {} a squared "
-      "singular value is beyond {:.4g})",
-      tensor, p.step, bad_loop + 1, p.loops, 1.0 + 2.0 / p.step);
-}
-
-}  // namespace pixeldp::kernels
-
 namespace pixeldp::kernels::cpu {
 namespace {
 
@@ -61,8 +38,8 @@ void multiply(std::size_t n, const std::vector<double>& a, const std::vector<dou
 
 }  // namespace
 
-void parseval_project(const ParsevalParams& params, float* weight, std::uint64_t* bad_loop) {
-  check_parseval_arguments(params);
+void parseval_project(const Stream&, const ParsevalParams& params, float* weight,
+                      std::uint64_t* bad_loop) {
   const auto [rows, cols, scale, step, loops] = params;
   if (loops == 0 || rows == 0 || cols == 0 || *bad_loop != no_bad_loop) return;
   const auto r = static_cast<std::size_t>(rows), c = static_cast<std::size_t>(cols);

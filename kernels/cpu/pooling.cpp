@@ -3,35 +3,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "engine/error.hpp"
 #include "kernels/cpu/operations.hpp"
-#include "kernels/pooling_arguments.hpp"
 
-namespace pixeldp::kernels {
-
-void check_global_pool_shape(const GlobalPoolShape& s) {
-  if (s.batch < 0 || s.pixels < 1 || s.channels < 1)
-    fail("global average of {} images of {} pixels and {} channels", s.batch, s.pixels, s.channels);
-}
-
-void check_shortcut_shape(const ShortcutShape& s) {
-  const auto refuse = [&](const char* why) {
-    fail("shortcut {}x{}x{}x{} to {} channels, stride {}: {}", s.batch, s.in_h, s.in_w, s.in_c,
-         s.out_c, s.stride, why);
-  };
-  if (s.batch < 0 || std::min({s.in_h, s.in_w, s.in_c, s.stride}) < 1)
-    refuse("extents, channels and stride must be at least 1");
-  if (s.out_h() < 1 || s.out_w() < 1) refuse("no window of the stride fits into the image");
-  if (s.out_c < s.in_c) refuse("a shortcut cannot drop channels");
-  if ((s.out_c - s.in_c) % 2 != 0)
-    refuse("as many channels of zeros go before as after, so their number must be even");
-}
-
-void check_add_arguments(std::int64_t size) {
-  if (size < 0) fail("sum of {} elements", size);
-}
-
-namespace cpu {
+namespace pixeldp::kernels::cpu {
 namespace {
 
 /// Below this many elements, waking other threads costs more than it gains.
@@ -49,8 +23,7 @@ struct Window {
 
 }  // namespace
 
-void global_average_pool(const GlobalPoolShape& shape, const float* x, float* y) {
-  check_global_pool_shape(shape);
+void global_average_pool(const Stream&, const GlobalPoolShape& shape, const float* x, float* y) {
   const auto [batch, pixels, channels] = shape;
 #pragma omp parallel if (batch * pixels * channels >= parallel_elements)
   {
@@ -78,8 +51,8 @@ void global_average_pool(const GlobalPoolShape& shape, const float* x, float* y)
   }
 }
 
-void global_average_pool_backward(const GlobalPoolShape& shape, const float* dy, float* dx) {
-  check_global_pool_shape(shape);
+void global_average_pool_backward(const Stream&, const GlobalPoolShape& shape, const float* dy,
+                                  float* dx) {
   const auto [batch, pixels, channels] = shape;
   const float divisor = static_cast<float>(pixels);
 #pragma omp parallel for schedule(static) if (batch * pixels * channels >= parallel_elements)
@@ -92,8 +65,7 @@ void global_average_pool_backward(const GlobalPoolShape& shape, const float* dy,
   }
 }
 
-void shortcut_forward(const ShortcutShape& s, const float* x, float* y) {
-  check_shortcut_shape(s);
+void shortcut_forward(const Stream&, const ShortcutShape& s, const float* x, float* y) {
   const Window window(s);
   const std::int64_t rows = s.batch * s.out_h();
 #pragma omp parallel for schedule(static) if (rows * s.out_w() * s.out_c >= parallel_elements)
@@ -118,8 +90,7 @@ void shortcut_forward(const ShortcutShape& s, const float* x, float* y) {
   }
 }
 
-void shortcut_backward(const ShortcutShape& s, const float* dy, float* dx) {
-  check_shortcut_shape(s);
+void shortcut_backward(const Stream&, const ShortcutShape& s, const float* dy, float* dx) {
   const Window window(s);
   const std::int64_t rows = s.batch * s.in_h;
 #pragma omp parallel for schedule(static) if (rows * s.in_w * s.in_c >= parallel_elements)
@@ -144,8 +115,8 @@ void shortcut_backward(const ShortcutShape& s, const float* dy, float* dx) {
   }
 }
 
-void add(Activation activation, std::int64_t size, const float* a, const float* b, float* y) {
-  check_add_arguments(size);
+void add(const Stream&, Activation activation, std::int64_t size, const float* a, const float* b,
+         float* y) {
   const float slope = activation.slope;
 #pragma omp parallel for simd firstprivate(slope) if (parallel : size >= parallel_elements)
   for (std::int64_t i = 0; i < size; ++i) {
@@ -154,5 +125,4 @@ void add(Activation activation, std::int64_t size, const float* a, const float* 
   }
 }
 
-}  // namespace cpu
-}  // namespace pixeldp::kernels
+}  // namespace pixeldp::kernels::cpu

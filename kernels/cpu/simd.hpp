@@ -22,11 +22,11 @@ bool supported(InstructionSet set);
 /// The widest supported one.
 InstructionSet best_instruction_set();
 
-/// kernels::add_noise on a given instruction set, which must be supported.
+/// add_noise on a given instruction set, which must be supported, of arguments that were checked.
 void add_noise(InstructionSet set, const NoiseParams& params, const NoiseRow* rows,
                std::int64_t row_count, std::int64_t elements, const float* prefix, float* y);
 
-/// kernels::draw_statistics on a given instruction set, which must be supported.
+/// draw_statistics likewise.
 void draw_statistics(InstructionSet set, const DrawStatisticsParams& params, const float* features,
                      const float* weight, const float* bias, const std::int64_t* row_image,
                      std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares);

@@ -37,7 +37,8 @@ struct Moments {
 
 }  // namespace
 
-void standardise(std::int64_t images, std::int64_t values, const float* x, float* y) {
+void standardise(const Stream&, std::int64_t images, std::int64_t values, const float* x,
+                 float* y) {
 #pragma omp parallel for
   for (std::int64_t image = 0; image < images; ++image) {
     const float* const from = x + image * values;
@@ -48,8 +49,8 @@ void standardise(std::int64_t images, std::int64_t values, const float* x, float
   }
 }
 
-void standardise_backward(std::int64_t images, std::int64_t values, const float* x, const float* dy,
-                          float* dx) {
+void standardise_backward(const Stream&, std::int64_t images, std::int64_t values, const float* x,
+                          const float* dy, float* dx) {
 #pragma omp parallel for
   for (std::int64_t image = 0; image < images; ++image) {
     const float *const from = x + image * values, *const above = dy + image * values;

@@ -10,14 +10,14 @@
 // after every store.
 namespace pixeldp::kernels::cpu {
 
-void activate(Activation activation, std::int64_t size, float* y) {
+void activate(const Stream&, Activation activation, std::int64_t size, float* y) {
   if (activation.is_identity()) return;
   const float slope = activation.slope;
 #pragma omp parallel for simd firstprivate(slope)
   for (std::int64_t i = 0; i < size; ++i) y[i] = y[i] > 0.0f ? y[i] : slope * y[i];
 }
 
-void activation_backward(Activation activation, std::int64_t size, const float* y,
+void activation_backward(const Stream&, Activation activation, std::int64_t size, const float* y,
                          float* gradient) {
   if (activation.is_identity()) return;
   const float slope = activation.slope;
@@ -26,8 +26,9 @@ void activation_backward(Activation activation, std::int64_t size, const float* 
     gradient[i] = y[i] > 0.0f ? gradient[i] : slope * gradient[i];
 }
 
-void softmax_cross_entropy(std::int64_t rows, std::int64_t classes, const float* logits,
-                           const std::int32_t* labels, float* dlogits, LossResult* to) {
+void softmax_cross_entropy(const Stream&, std::int64_t rows, std::int64_t classes,
+                           const float* logits, const std::int32_t* labels, float* dlogits,
+                           LossResult* to) {
   double losses[warp_lanes] = {};
   std::int64_t correct = 0;
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -56,7 +57,7 @@ void softmax_cross_entropy(std::int64_t rows, std::int64_t classes, const float*
   *to = {sum_of_lanes(losses) / static_cast<double>(rows), correct};
 }
 
-void sgd_steps(std::span<const SgdStep> steps) {
+void sgd_steps(const Stream&, std::span<const SgdStep> steps) {
   for (const SgdStep& step : steps) {
     const SgdStep s = step;  // private to each thread: the stores below cannot change it
 #pragma omp parallel for simd firstprivate(s)

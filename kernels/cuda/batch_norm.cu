@@ -40,6 +40,7 @@
 #include "kernels/cuda/batch_norm.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/operations.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -384,10 +385,9 @@ __global__ void __launch_bounds__(block_threads)
                 float* shift) {
   const std::int64_t c = std::int64_t{blockIdx.x} * block_threads + threadIdx.x;
   if (c >= channels) return;
-  const ScaleShift folded =
-      kernels::fold_batch_norm(running.gamma != nullptr ? running.gamma[c] : 1.0f,
-                               running.beta != nullptr ? running.beta[c] : 0.0f, running.mean[c],
-                               running.invstd[c], epsilon);
+  const ScaleShift folded = ScaleShift::of(running.gamma != nullptr ? running.gamma[c] : 1.0f,
+                                           running.beta != nullptr ? running.beta[c] : 0.0f,
+                                           running.mean[c], running.invstd[c], epsilon);
   scale[c] = folded.scale, shift[c] = folded.shift;
 }
 
@@ -402,13 +402,12 @@ constexpr std::size_t shared_bytes = sizeof(SharedStorage<Sums>);
 
 }  // namespace
 
-void batch_norm_forward(void* stream, const BatchNormParams& params, const float* x,
+void batch_norm_forward(const Stream& stream, const BatchNormParams& params, const float* x,
                         const float* gamma, const float* beta, float* running_mean,
                         float* running_variance, float* mean, float* invstd, float* y,
                         float* workspace) {
-  check_batch_norm_arguments(params, 1);
   const BatchNormGrid grid = BatchNormGrid::plan(params, {x, y});
-  const auto s = static_cast<cudaStream_t>(stream);
+  const auto s = native(stream);
   const dim3 blocks(grid.tiles, grid.splits);
   choose(grid.vectorised, [&]<bool vectorised>() {
     launch<moments_kernel<vectorised>>(blocks, block_threads, shared_bytes<MomentSums<vector>>, s,
@@ -424,13 +423,12 @@ void batch_norm_forward(void* stream, const BatchNormParams& params, const float
   });
 }
 
-void batch_norm_backward(void* stream, const BatchNormParams& params, const float* x,
+void batch_norm_backward(const Stream& stream, const BatchNormParams& params, const float* x,
                          const float* mean, const float* invstd, const float* gamma,
                          const float* beta, const float* dy, float* dx, float* dgamma, float* dbeta,
                          float* workspace) {
-  check_batch_norm_arguments(params, 1);
   const BatchNormGrid grid = BatchNormGrid::plan(params, {x, dy, dx});
-  const auto s = static_cast<cudaStream_t>(stream);
+  const auto s = native(stream);
   const dim3 blocks(grid.tiles, grid.splits);
   const BatchChannels batch = {mean, invstd, gamma, beta};
   const float slope = params.activation.slope;
@@ -447,25 +445,23 @@ void batch_norm_backward(void* stream, const BatchNormParams& params, const floa
   });
 }
 
-void fold_batch_norm(void* stream, const BatchNormParams& params, const float* gamma,
+void fold_batch_norm(const Stream& stream, const BatchNormParams& params, const float* gamma,
                      const float* beta, const float* running_mean, const float* running_variance,
                      float* scale, float* shift) {
-  check_batch_norm_arguments(params, 0);
   const BatchNormGrid grid = BatchNormGrid::plan(params, {});
   launch<fold_kernel>((grid.channels + block_threads - 1) / block_threads, block_threads, 0,
-                      static_cast<cudaStream_t>(stream), grid.channels, params.epsilon,
+                      native(stream), grid.channels, params.epsilon,
                       BatchChannels{running_mean, running_variance, gamma, beta}, scale, shift);
 }
 
-void batch_norm_inference(void* stream, const BatchNormParams& params, const float* x,
+void batch_norm_inference(const Stream& stream, const BatchNormParams& params, const float* x,
                           const float* scale, const float* shift, float* y) {
-  check_batch_norm_arguments(params, 0);
   const BatchNormGrid grid = BatchNormGrid::plan(params, {x, y});
   if (grid.splits == 0) return;
   choose(grid.vectorised, [&]<bool vectorised>() {
     launch<scale_shift_kernel<vectorised>>(dim3(grid.tiles, grid.splits), block_threads, 0,
-                                           static_cast<cudaStream_t>(stream), grid,
-                                           params.activation.slope, x, scale, shift, y);
+                                           native(stream), grid, params.activation.slope, x, scale,
+                                           shift, y);
   });
 }
 

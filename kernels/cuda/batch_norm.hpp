@@ -23,40 +23,6 @@ struct BatchNormGrid {
                             std::initializer_list<const void*> tensors);
 };
 
-// The operations of kernels/batch_norm.hpp with everything in device memory: the bits of the
-// processor, except that a result which is not a number may be another one. `stream` is a
-// cudaStream_t (of the emulator in the second case). They return before the work is done.
-
-namespace cuda {
-void batch_norm_forward(void* stream, const BatchNormParams& params, const float* x,
-                        const float* gamma, const float* beta, float* running_mean,
-                        float* running_variance, float* mean, float* invstd, float* y,
-                        float* workspace);
-void batch_norm_backward(void* stream, const BatchNormParams& params, const float* x,
-                         const float* mean, const float* invstd, const float* gamma,
-                         const float* beta, const float* dy, float* dx, float* dgamma, float* dbeta,
-                         float* workspace);
-void fold_batch_norm(void* stream, const BatchNormParams& params, const float* gamma,
-                     const float* beta, const float* running_mean, const float* running_variance,
-                     float* scale, float* shift);
-void batch_norm_inference(void* stream, const BatchNormParams& params, const float* x,
-                          const float* scale, const float* shift, float* y);
-}  // namespace cuda
-
-namespace emulated {
-void batch_norm_forward(void* stream, const BatchNormParams& params, const float* x,
-                        const float* gamma, const float* beta, float* running_mean,
-                        float* running_variance, float* mean, float* invstd, float* y,
-                        float* workspace);
-void batch_norm_backward(void* stream, const BatchNormParams& params, const float* x,
-                         const float* mean, const float* invstd, const float* gamma,
-                         const float* beta, const float* dy, float* dx, float* dgamma, float* dbeta,
-                         float* workspace);
-void fold_batch_norm(void* stream, const BatchNormParams& params, const float* gamma,
-                     const float* beta, const float* running_mean, const float* running_variance,
-                     float* scale, float* shift);
-void batch_norm_inference(void* stream, const BatchNormParams& params, const float* x,
-                          const float* scale, const float* shift, float* y);
-}  // namespace emulated
+// Results have the bits of the processor, except that one which is not a number may be another.
 
 }  // namespace pixeldp::kernels

@@ -26,6 +26,7 @@
 #include "kernels/cuda/bounds.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/operations.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -171,14 +172,13 @@ __global__ void __launch_bounds__(block_threads, 1)
 
 }  // namespace
 
-void bound_predictions(void* stream, const BoundsParams& params, const CountedDraws& counted,
-                       BoundedPrediction* results, std::uint64_t* bad_image) {
-  check_bounds_arguments(params);
+void bound_predictions(const Stream& stream, const BoundsParams& params,
+                       const CountedDraws& counted, BoundedPrediction* results,
+                       std::uint64_t* bad_image) {
   const BoundsGrid grid = BoundsGrid::plan(params);
   if (params.images == 0) return;
-  launch<bounds_kernel>(grid.blocks, dim3(warp_threads, BoundsGrid::block_warps), 0,
-                        static_cast<cudaStream_t>(stream), params, counted, results,
-                        reinterpret_cast<unsigned long long*>(bad_image));
+  launch<bounds_kernel>(grid.blocks, dim3(warp_threads, BoundsGrid::block_warps), 0, native(stream),
+                        params, counted, results, reinterpret_cast<unsigned long long*>(bad_image));
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

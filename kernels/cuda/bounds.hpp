@@ -15,28 +15,15 @@ struct BoundsGrid {
   static BoundsGrid plan(const BoundsParams& params);
 };
 
-// The certificates (as of pixeldp::certify) of many images, with everything in device memory;
-// results [images]. `stream` is a cudaStream_t (of the emulator in the second case). Returns before
-// the work is done.
-//
-// Bounds and radius are those of a processor to within the last digits (1e-9 of the noise scale per
-// sensitivity, for up to a million draws), and never beyond them: lower and radius not larger,
-// upper not smaller. The one exception to 1e-9 is gaussian_grid, whose search may stop one step
-// (0.001 of epsilon) earlier where the processor's passes a test by less than 1e-14.
+// Bounds and radius of bound_predictions are those of a processor to within the last digits (1e-9
+// of the noise scale per sensitivity, for up to a million draws), and never beyond them: lower and
+// radius not larger, upper not smaller. The one exception to 1e-9 is gaussian_grid, whose search
+// may stop one step (0.001 of epsilon) earlier where the processor's passes a test by less than
+// 1e-14.
 //
 // Images of no draws are padding and get a BoundedPrediction as it stands. So does an image whose
 // statistics no draws can have left (votes that do not add up to the draws, sums of more than 1 per
 // draw, squares larger than sums, more draws than 2^32 - 1) or whose selected label is none of the
 // classes; *bad_image, no_bad_image before, becomes the lowest such image (see check_bad_image).
-
-namespace cuda {
-void bound_predictions(void* stream, const BoundsParams& params, const CountedDraws& counted,
-                       BoundedPrediction* results, std::uint64_t* bad_image);
-}
-
-namespace emulated {
-void bound_predictions(void* stream, const BoundsParams& params, const CountedDraws& counted,
-                       BoundedPrediction* results, std::uint64_t* bad_image);
-}
 
 }  // namespace pixeldp::kernels

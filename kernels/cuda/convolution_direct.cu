@@ -29,7 +29,6 @@
 /// Registers of a thread: 48 (sm_80 and sm_90), none spilt (nvcc --resource-usage). Shared memory:
 /// 7 KB for 3x3x3 kernels, 50 KB for 10x10x3 ones with stride 2, at most 80 KB where there are
 /// several chunks.
-#include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/current_arch.cuh"
 #include "kernels/cuda/device.cuh"

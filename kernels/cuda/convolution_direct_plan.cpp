@@ -3,7 +3,7 @@
 
 #include "engine/error.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
-#include "kernels/cuda/convolution_shape.hpp"
+#include "kernels/divide_up.hpp"
 
 namespace pixeldp::kernels {
 

@@ -4,7 +4,7 @@
 
 #include "engine/error.hpp"
 #include "kernels/cuda/convolution_gemm.hpp"
-#include "kernels/cuda/convolution_shape.hpp"
+#include "kernels/divide_up.hpp"
 
 namespace pixeldp::kernels {
 namespace {

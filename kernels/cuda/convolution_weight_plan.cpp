@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "engine/error.hpp"
-#include "kernels/cuda/convolution_shape.hpp"
 #include "kernels/cuda/convolution_weight.hpp"
+#include "kernels/divide_up.hpp"
 
 namespace pixeldp::kernels {
 

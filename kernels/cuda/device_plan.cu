@@ -3,16 +3,13 @@
 #include <functional>
 #include <utility>
 
-#include "kernels/cuda/device_plan.hpp"
-#include "kernels/cuda/fragments.hpp"
-#include "kernels/cuda/noise.hpp"
+#include "kernels/cuda/convolution_direct.hpp"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/noisy_convolution.hpp"
+#include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/packed_convolution.cuh"
 #include "kernels/cuda/pooling.hpp"
-#include "kernels/cuda/prepared.hpp"
 #include "kernels/cuda/scaling.hpp"
-#include "kernels/cuda/standardise.hpp"
-#include "kernels/dense.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -29,12 +26,12 @@ struct Run {
 
 class ScheduledPlan : public DevicePlan {
  public:
-  ScheduledPlan(void* stream, const InferencePlan& plan, const std::vector<StepWeights>& weights,
-                DeviceSchedule schedule)
+  ScheduledPlan(const Stream& stream, const InferencePlan& plan,
+                const std::vector<StepWeights>& weights, DeviceSchedule schedule)
       : stream_(stream),
         schedule_(std::move(schedule)),
         result_(static_cast<int>(plan.steps.size())),
-        workspace_(static_cast<cudaStream_t>(stream), schedule_.workspace) {
+        workspace_(native(stream), schedule_.workspace) {
     for (const DeviceSchedule::Launch& launch : schedule_.launches)
       work_.push_back(prepare(plan, weights, launch));
   }
@@ -92,8 +89,8 @@ class ScheduledPlan : public DevicePlan {
         return pool(step, made);
       case Kind::standardise:
         return [this, input = step.input(), made, rows = schedule_.rows](const Run& run) {
-          standardise(stream_, rows, value(input).size, at<float>(input, run),
-                      at<float>(made, run));
+          PIXELDP_DEVICE::standardise(stream_, rows, value(input).size, at<float>(input, run),
+                                      at<float>(made, run));
         };
       case Kind::noise:
         break;  // refused by the schedule
@@ -103,8 +100,9 @@ class ScheduledPlan : public DevicePlan {
 
   Work noise() {
     return [this](const Run& run) {
-      add_noise(stream_, run.draws->noise, run.draws->rows, schedule_.rows, value(0).size, run.x,
-                at<float>(0, run));
+      check_noise_arguments(run.draws->noise, schedule_.rows, value(0).size);
+      PIXELDP_DEVICE::add_noise(stream_, run.draws->noise, run.draws->rows, schedule_.rows,
+                                value(0).size, run.x, at<float>(0, run));
     };
   }
 
@@ -119,8 +117,7 @@ class ScheduledPlan : public DevicePlan {
       before = {weights[*launch.before].scale, weights[*launch.before].shift,
                 plan.steps[*launch.before].activation};
     const std::shared_ptr<NoisyConv2d> prepared = prepare_noisy_conv2d(
-        stream_, shape, own.weight, before,
-        {.activation = step.activation, .scale = own.scale, .shift = own.shift});
+        stream_.native(), shape, own.weight, before, {own.scale, own.shift, step.activation});
     const int made = static_cast<int>(*launch.step) + 1;
     const bool writes_read = launch.before && value(1).written;
     return [this, prepared, made, writes_read](const Run& run) {
@@ -147,23 +144,12 @@ class ScheduledPlan : public DevicePlan {
     const int made = static_cast<int>(*launch.step) + 1;
     shape.batch = schedule_.rows;
     const int input = step.input(), residual = step.has_residual() ? step.residual() : -1;
-    if (schedule_.precision == Precision::fp32) {
-      const std::shared_ptr<Prepared> prepared = prepare_conv2d(stream_, shape, own.weight,
-                                                                {.activation = step.activation,
-                                                                 .scale = own.scale,
-                                                                 .shift = own.shift,
-                                                                 .residual = residual >= 0},
-                                                                Precision::fp32);
-      return [this, prepared, input, residual, made](const Run& run) {
-        prepared->run(at<float>(input, run), at<float>(made, run),
-                      residual >= 0 ? at<float>(residual, run) : nullptr);
-      };
-    }
+    if (schedule_.precision == Precision::fp32) return direct(shape, step, own, made);
     const auto packed = std::make_shared<PackedConvolution<Half>>(
-        static_cast<cudaStream_t>(stream_), std::vector{ConvPass::forward(shape, chunk_of<Half>)},
-        own.weight, !value(input).bf16);
+        native(stream_), std::vector{ConvPass::forward(shape, chunk_of<Half>)}, own.weight,
+        !value(input).bf16);
     const auto channels = std::make_shared<Channels>(
-        stream_, own, launch.after ? weights[*launch.after] : StepWeights(), shape.out_c);
+        stream_.native(), own, launch.after ? weights[*launch.after] : StepWeights(), shape.out_c);
     const int next = launch.after ? static_cast<int>(*launch.after) + 1 : 0;
     const auto next_activation =
         launch.after ? plan.steps[*launch.after].activation : Activation::identity();
@@ -192,14 +178,39 @@ class ScheduledPlan : public DevicePlan {
     };
   }
 
+  /// A product in fp32. A scale and a residual take passes of their own.
+  Work direct(const Conv2dShape& shape, const InferenceStep& step, const StepWeights& own,
+              int made) {
+    const auto copy = [&](const float* values, std::int64_t count) {
+      return std::make_shared<StreamCopy>(stream_.native(), values, count);
+    };
+    const BatchNormParams norm{
+        .rows = shape.batch * shape.out_h() * shape.out_w(),
+        .channels = shape.out_c,
+        .activation = step.has_residual() ? Activation::identity() : step.activation};
+    return [this, shape, norm, weight = copy(own.weight, shape.weight_size()),
+            scale = copy(own.scale, shape.out_c), shift = copy(own.shift, shape.out_c),
+            activation = step.activation, inputs = step.inputs, made](const Run& run) {
+      float* const y = at<float>(made, run);
+      const bool scales = scale->data() != nullptr;
+      conv2d_direct(stream_.native(), shape, scales ? Activation::identity() : norm.activation,
+                    at<float>(inputs[0], run), weight->data(), scales ? nullptr : shift->data(), y);
+      if (scales)
+        PIXELDP_DEVICE::batch_norm_inference(stream_, norm, y, scale->data(), shift->data(), y);
+      if (inputs.size() > 1)
+        PIXELDP_DEVICE::add(stream_, activation, norm.rows * norm.channels, y,
+                            at<float>(inputs[1], run), y);
+    };
+  }
+
   Work scaling(const InferenceStep& step, const StepWeights& own, int made) {
     const int input = step.input(), residual = step.has_residual() ? step.residual() : -1;
     const std::int64_t channels = step.outputs;
     const ScalingParams params{.pixels = schedule_.rows * value(input).size / channels,
                                .channels = channels,
                                .activation = step.activation};
-    const auto scale = std::make_shared<StreamCopy>(stream_, own.scale, channels);
-    const auto shift = std::make_shared<StreamCopy>(stream_, own.shift, channels);
+    const auto scale = std::make_shared<StreamCopy>(stream_.native(), own.scale, channels);
+    const auto shift = std::make_shared<StreamCopy>(stream_.native(), own.shift, channels);
     return [this, params, scale, shift, input, residual, made](const Run& run) {
       ScalingParams p = params;
       p.scale = scale->data(), p.shift = shift->data();
@@ -207,9 +218,9 @@ class ScheduledPlan : public DevicePlan {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(x)>>;
         const T* const added = residual >= 0 ? at<T>(residual, run) : nullptr;
         if (value(made).bf16)
-          scale_values(stream_, p, x, added, at<Half>(made, run));
+          scale_values(stream_.native(), p, x, added, at<Half>(made, run));
         else
-          scale_values(stream_, p, x, added, at<float>(made, run));
+          scale_values(stream_.native(), p, x, added, at<float>(made, run));
       };
       value(input).bf16 ? from(at<const Half>(input, run)) : from(at<const float>(input, run));
     };
@@ -220,9 +231,11 @@ class ScheduledPlan : public DevicePlan {
     shape.batch = schedule_.rows;
     return [this, shape, input = step.input(), made](const Run& run) {
       if (value(input).bf16)
-        shortcut_forward(stream_, shape, at<const Half>(input, run), at<Half>(made, run));
+        PIXELDP_DEVICE::shortcut_forward(stream_, shape, at<const Half>(input, run),
+                                         at<Half>(made, run));
       else
-        shortcut_forward(stream_, shape, at<const float>(input, run), at<float>(made, run));
+        PIXELDP_DEVICE::shortcut_forward(stream_, shape, at<const float>(input, run),
+                                         at<float>(made, run));
     };
   }
 
@@ -231,13 +244,15 @@ class ScheduledPlan : public DevicePlan {
     const GlobalPoolShape shape{schedule_.rows, value(input).size / step.outputs, step.outputs};
     return [this, shape, input, made](const Run& run) {
       if (value(input).bf16)
-        global_average_pool(stream_, shape, at<const Half>(input, run), at<float>(made, run));
+        PIXELDP_DEVICE::global_average_pool(stream_, shape, at<const Half>(input, run),
+                                            at<float>(made, run));
       else
-        global_average_pool(stream_, shape, at<const float>(input, run), at<float>(made, run));
+        PIXELDP_DEVICE::global_average_pool(stream_, shape, at<const float>(input, run),
+                                            at<float>(made, run));
     };
   }
 
-  void* stream_;
+  Stream stream_;
   DeviceSchedule schedule_;
   int result_;
   StreamScratch<std::byte> workspace_;
@@ -246,9 +261,9 @@ class ScheduledPlan : public DevicePlan {
 
 }  // namespace
 
-std::unique_ptr<DevicePlan> prepare_device_plan(void* stream, const InferencePlan& plan,
-                                                const std::vector<StepWeights>& weights,
-                                                DeviceSchedule schedule) {
+std::unique_ptr<DevicePlan> pack_device_plan(const Stream& stream, const InferencePlan& plan,
+                                             const std::vector<StepWeights>& weights,
+                                             DeviceSchedule schedule) {
   return std::make_unique<ScheduledPlan>(stream, plan, weights, std::move(schedule));
 }
 

@@ -30,7 +30,7 @@
 #include "kernels/cuda/draw_statistics.cuh"
 #include "kernels/cuda/draw_statistics.hpp"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/draw_statistics_arguments.hpp"
+#include "kernels/cuda/operations.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -102,12 +102,13 @@ __global__ void __launch_bounds__(Storage::threads, 1)
 }
 
 template <int shape>
-void run(void* stream, const StatisticsGrid& grid, const Input& input, const Totals& totals) {
+void run(cudaStream_t stream, const StatisticsGrid& grid, const Input& input,
+         const Totals& totals) {
   using Storage = SharedStorage<shape>;
   static_assert(sizeof(Storage) == StatisticsGrid::shapes[shape].shared_bytes);
   if (grid.shape.capacity == Storage::classes) {
     launch<draw_statistics_kernel<Storage>>(grid.blocks, dim3(32, Storage::warps), sizeof(Storage),
-                                            static_cast<cudaStream_t>(stream), input, totals);
+                                            stream, input, totals);
   } else if constexpr (shape + 1 < std::size(StatisticsGrid::shapes)) {
     run<shape + 1>(stream, grid, input, totals);
   }
@@ -115,15 +116,14 @@ void run(void* stream, const StatisticsGrid& grid, const Input& input, const Tot
 
 }  // namespace
 
-void draw_statistics(void* stream, const DrawStatisticsParams& params, const float* features,
-                     const float* weight, const float* bias, const std::int64_t* row_image,
-                     std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares,
-                     std::uint64_t* bad_row) {
-  check_draw_statistics_arguments(params);
+void draw_statistics(const Stream& stream, const DrawStatisticsParams& params,
+                     const float* features, const float* weight, const float* bias,
+                     const std::int64_t* row_image, std::uint64_t* votes, std::uint64_t* sums,
+                     std::uint64_t* squares, std::uint64_t* bad_row) {
   const StatisticsGrid grid = StatisticsGrid::plan(params, current_arch());
   if (params.rows == 0) return;
   const auto counts = [](std::uint64_t* values) { return reinterpret_cast<Count*>(values); };
-  run<0>(stream, grid, {params, features, weight, bias, row_image},
+  run<0>(native(stream), grid, {params, features, weight, bias, row_image},
          {{counts(votes), counts(sums), counts(squares)}, counts(bad_row)});
 }
 

@@ -28,22 +28,6 @@ struct StatisticsGrid {
   static StatisticsGrid plan(const DrawStatisticsParams& params, const Arch& arch);
 };
 
-// kernels::draw_statistics with everything in device memory, up to 4096 classes: the same integers
-// as on a processor. `stream` is a cudaStream_t (of the emulator in the second case). Returns
-// before the work is done.
-
-namespace cuda {
-void draw_statistics(void* stream, const DrawStatisticsParams& params, const float* features,
-                     const float* weight, const float* bias, const std::int64_t* row_image,
-                     std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares,
-                     std::uint64_t* bad_row);
-}
-
-namespace emulated {
-void draw_statistics(void* stream, const DrawStatisticsParams& params, const float* features,
-                     const float* weight, const float* bias, const std::int64_t* row_image,
-                     std::uint64_t* votes, std::uint64_t* sums, std::uint64_t* squares,
-                     std::uint64_t* bad_row);
-}
+// draw_statistics, for up to 4096 classes, adds the same integers as on a processor.
 
 }  // namespace pixeldp::kernels

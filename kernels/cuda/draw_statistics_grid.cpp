@@ -2,7 +2,6 @@
 
 #include "engine/error.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
-#include "kernels/draw_statistics_arguments.hpp"
 
 namespace pixeldp::kernels {
 
@@ -23,12 +22,6 @@ StatisticsGrid StatisticsGrid::plan(const DrawStatisticsParams& params, const Ar
   }
   fail("draw statistics of {} classes: the kernel has room for {}", params.classes,
        shapes[std::size(shapes) - 1].capacity);
-}
-
-void check_bad_row(std::uint64_t bad_row, const DrawStatisticsParams& params,
-                   const std::int64_t* row_image) {
-  if (bad_row == no_bad_row) return;
-  fail_bad_row(static_cast<std::int64_t>(bad_row), params.rows, row_image[bad_row]);
 }
 
 }  // namespace pixeldp::kernels

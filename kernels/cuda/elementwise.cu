@@ -15,6 +15,7 @@
 #include "kernels/cuda/elementwise.hpp"
 #include "kernels/cuda/four.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/operations.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -63,21 +64,19 @@ __global__ void __launch_bounds__(ElementwiseGrid::block_threads)
 
 }  // namespace
 
-void activate(void* stream, Activation activation, std::int64_t size, float* y) {
+void activate(const Stream& stream, Activation activation, std::int64_t size, float* y) {
   const ElementwiseGrid grid = ElementwiseGrid::plan(size, {y});
   if (size == 0 || activation.is_identity()) return;
-  launch<activate_kernel>(grid.blocks, ElementwiseGrid::block_threads, 0,
-                          static_cast<cudaStream_t>(stream), activation.slope, size, grid.aligned,
-                          y);
+  launch<activate_kernel>(grid.blocks, ElementwiseGrid::block_threads, 0, native(stream),
+                          activation.slope, size, grid.aligned, y);
 }
 
-void activation_backward(void* stream, Activation activation, std::int64_t size, const float* y,
-                         float* gradient) {
+void activation_backward(const Stream& stream, Activation activation, std::int64_t size,
+                         const float* y, float* gradient) {
   const ElementwiseGrid grid = ElementwiseGrid::plan(size, {y, gradient});
   if (size == 0 || activation.is_identity()) return;
-  launch<activation_backward_kernel>(grid.blocks, ElementwiseGrid::block_threads, 0,
-                                     static_cast<cudaStream_t>(stream), activation.slope, size,
-                                     grid.aligned, y, gradient);
+  launch<activation_backward_kernel>(grid.blocks, ElementwiseGrid::block_threads, 0, native(stream),
+                                     activation.slope, size, grid.aligned, y, gradient);
 }
 
 void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x, float* y) {

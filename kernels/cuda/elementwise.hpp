@@ -17,26 +17,19 @@ struct ElementwiseGrid {
   unsigned blocks = 0;
   bool aligned = false;  ///< all arrays begin at multiples of 16 bytes
 
-  /// Throws an Error for a negative size.
   static ElementwiseGrid plan(std::int64_t size, std::initializer_list<const float*> arrays);
 };
 
-// kernels::activate and activation_backward with everything in device memory: the same bits as on a
-// processor. repeat_row writes x [columns] to every row of y [rows, columns]. `stream` is a
-// cudaStream_t (of the emulator in the second case). They return before the work is done.
+// activate and activation_backward have the same bits as on a processor. repeat_row writes x
+// [columns] to every row of y [rows, columns], in device memory; `stream` is a cudaStream_t (of the
+// emulator in the second case); it returns before the work is done.
 
 namespace cuda {
-void activate(void* stream, Activation activation, std::int64_t size, float* y);
-void activation_backward(void* stream, Activation activation, std::int64_t size, const float* y,
-                         float* gradient);
 void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x, float* y);
-}  // namespace cuda
+}
 
 namespace emulated {
-void activate(void* stream, Activation activation, std::int64_t size, float* y);
-void activation_backward(void* stream, Activation activation, std::int64_t size, const float* y,
-                         float* gradient);
 void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x, float* y);
-}  // namespace emulated
+}
 
 }  // namespace pixeldp::kernels

@@ -1,13 +1,11 @@
 #include <algorithm>
 
-#include "engine/error.hpp"
 #include "kernels/cuda/elementwise.hpp"
 
 namespace pixeldp::kernels {
 
 ElementwiseGrid ElementwiseGrid::plan(std::int64_t size,
                                       std::initializer_list<const float*> arrays) {
-  if (size < 0) fail("an operation on {} elements", size);
   const std::int64_t blocks = size / block_elements + (size % block_elements != 0);
   std::uintptr_t addresses = 0;
   for (const float* array : arrays) addresses |= reinterpret_cast<std::uintptr_t>(array);

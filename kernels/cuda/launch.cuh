@@ -4,6 +4,7 @@
 #include <source_location>
 #include <type_traits>
 
+#include "engine/device.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch_error.hpp"
 
@@ -21,6 +22,10 @@ struct Extent {
       Count count, std::source_location where_ = std::source_location::current())
       : size(static_cast<unsigned>(count)), where(where_) {}
 };
+
+inline cudaStream_t native(const Stream& stream) {
+  return static_cast<cudaStream_t>(stream.native());
+}
 
 /// Gives `kernel` to the stream: launch<kernel>(grid, block, shared_bytes, stream, arguments...).
 /// Throws an Error with the kernel's name, the place of the call, grid and block when the device

@@ -22,6 +22,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/loss.hpp"
+#include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/stream_scratch.cuh"
 #include "kernels/cuda/warp_sum.cuh"
 
@@ -110,11 +111,11 @@ __global__ void __launch_bounds__(warp_threads)
 
 }  // namespace
 
-void softmax_cross_entropy(void* stream, std::int64_t rows, std::int64_t classes,
+void softmax_cross_entropy(const Stream& stream, std::int64_t rows, std::int64_t classes,
                            const float* logits, const std::int32_t* labels, float* dlogits,
                            LossResult* result) {
-  const LossGrid grid = LossGrid::plan(rows, classes);
-  const auto cuda_stream = static_cast<cudaStream_t>(stream);
+  const LossGrid grid = LossGrid::plan(rows);
+  const auto cuda_stream = native(stream);
   const StreamScratch<LossResult> row_results(cuda_stream, rows);
   if (rows > 0) {
     launch<row_loss_kernel>(grid.blocks, dim3(warp_threads, LossGrid::block_warps), 0, cuda_stream,

@@ -3,9 +3,8 @@
 
 namespace pixeldp::kernels {
 
-LossGrid LossGrid::plan(std::int64_t rows, std::int64_t classes) {
+LossGrid LossGrid::plan(std::int64_t rows) {
   constexpr std::int64_t most_blocks = 0x7fffffff;
-  if (rows < 0 || classes < 0) fail("the loss of {} rows of {} classes", rows, classes);
   const std::int64_t blocks = rows / block_warps + (rows % block_warps != 0);
   if (blocks > most_blocks)
     fail("the loss of {} rows: one launch can do {}", rows, most_blocks * block_warps);

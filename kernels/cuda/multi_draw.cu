@@ -64,6 +64,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.cuh"
+#include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/ptx/convert.cuh"
 #include "kernels/cuda/ptx/ldmatrix.cuh"
 #include "kernels/cuda/ptx/mma.cuh"
@@ -459,16 +460,16 @@ __global__ void __launch_bounds__(threads, 1)
 
 class PackedMultiDraw : public MultiDraw {
  public:
-  PackedMultiDraw(void* stream, const MultiDrawNetwork& network, const MultiDrawWeights& weights,
-                  int block_draws)
-      : stream_(static_cast<cudaStream_t>(stream)),
+  PackedMultiDraw(const Stream& stream, const MultiDrawNetwork& network,
+                  const MultiDrawWeights& weights, int block_draws)
+      : stream_(native(stream)),
         network_(network),
         block_draws_(block_draws),
         conv_(stream_, network.conv.weight_size() + network.conv.kernel_w * k * network.conv.out_c),
         dense_(stream_, network.hidden * network.dense_in()),
-        dense_bias_(stream, weights.dense_bias, network.hidden),
-        head_(stream, weights.head, network.hidden * network.classes),
-        head_bias_(stream, weights.head_bias, network.classes) {
+        dense_bias_(stream_, weights.dense_bias, network.hidden),
+        head_(stream_, weights.head, network.hidden * network.classes),
+        head_bias_(stream_, weights.head_bias, network.classes) {
     const Conv2dShape& conv = network.conv;
     pack(conv.in_c, conv.kernel_h, conv.out_c, weights.conv, conv_);
     pack(network.dense_in(), 1, network.hidden, weights.dense, dense_);
@@ -537,10 +538,15 @@ class PackedMultiDraw : public MultiDraw {
 
 }  // namespace
 
-std::unique_ptr<MultiDraw> prepare_multi_draw(void* stream, const MultiDrawNetwork& network,
-                                              const MultiDrawWeights& weights, int block_draws) {
+std::unique_ptr<MultiDraw> pack_multi_draw(const Stream& stream, const MultiDrawNetwork& network,
+                                           const MultiDrawWeights& weights, int block_draws) {
   MultiDrawGrid::plan(network, {}, current_arch(), block_draws);  // throws where no kernel fits
   return std::make_unique<PackedMultiDraw>(stream, network, weights, block_draws);
+}
+
+std::unique_ptr<MultiDraw> pack_multi_draw(const Stream& stream, const MultiDrawNetwork& network,
+                                           const MultiDrawWeights& weights) {
+  return pack_multi_draw(stream, network, weights, 0);
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -46,17 +46,16 @@ struct MultiDrawGrid {
                             const Arch& arch, int block_draws = 0, const float* prefixes = nullptr);
 };
 
-// kernels::prepare_multi_draw with `stream` a cudaStream_t (of the emulator in the second case).
-// block_draws: as in MultiDrawGrid::plan; the result does not depend on it.
+// pack_multi_draw with block_draws as in MultiDrawGrid::plan; the result does not depend on it.
 
 namespace cuda {
-std::unique_ptr<MultiDraw> prepare_multi_draw(void* stream, const MultiDrawNetwork& network,
-                                              const MultiDrawWeights& weights, int block_draws = 0);
+std::unique_ptr<MultiDraw> pack_multi_draw(const Stream& stream, const MultiDrawNetwork& network,
+                                           const MultiDrawWeights& weights, int block_draws);
 }
 
 namespace emulated {
-std::unique_ptr<MultiDraw> prepare_multi_draw(void* stream, const MultiDrawNetwork& network,
-                                              const MultiDrawWeights& weights, int block_draws = 0);
+std::unique_ptr<MultiDraw> pack_multi_draw(const Stream& stream, const MultiDrawNetwork& network,
+                                           const MultiDrawWeights& weights, int block_draws);
 }
 
 }  // namespace pixeldp::kernels

@@ -2,10 +2,10 @@
 #include <iterator>
 
 #include "engine/error.hpp"
-#include "kernels/cuda/convolution_shape.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
 #include "kernels/cuda/multi_draw.hpp"
-#include "kernels/noise_arguments.hpp"
+#include "kernels/divide_up.hpp"
+#include "kernels/noise.hpp"
 
 namespace pixeldp::kernels {
 namespace {
@@ -77,16 +77,6 @@ MultiDrawGrid MultiDrawGrid::plan(const MultiDrawNetwork& network, const MultiDr
   grid.draw_blocks = static_cast<unsigned>(least_blocks);
   grid.images = static_cast<unsigned>(params.images);
   return grid;
-}
-
-void check_bad_draw(std::uint64_t bad_row, const MultiDrawParams& params,
-                    const std::uint32_t* image_ids) {
-  if (bad_row == no_bad_row) return;
-  const std::uint64_t image = bad_row / params.draws, draw = bad_row % params.draws;
-  fail(
-      "a logit of draw {} of image {} is not finite: the model's weights or the image hold values "
-      "that are not numbers, or too large",
-      params.first_draw + draw, image_ids[image]);
 }
 
 }  // namespace pixeldp::kernels

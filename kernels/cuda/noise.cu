@@ -19,7 +19,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/noise.cuh"
 #include "kernels/cuda/noise.hpp"
-#include "kernels/noise_arguments.hpp"
+#include "kernels/cuda/operations.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(NoiseGrid::block_threads)
 }
 
 struct Request {
-  void* stream;
+  cudaStream_t stream;
   const NoiseParams& params;
   NoiseGrid grid;
   const NoiseRow* rows;
@@ -76,8 +76,8 @@ struct Request {
   void run() const {
     launch<add_noise_kernel<Transform, Activate, vectorised>>(
         dim3(grid.row_blocks, grid.segment_blocks),
-        dim3(NoiseGrid::warp_threads, NoiseGrid::block_warps), 0, static_cast<cudaStream_t>(stream),
-        params, rows, row_count, elements, prefix, y);
+        dim3(NoiseGrid::warp_threads, NoiseGrid::block_warps), 0, stream, params, rows, row_count,
+        elements, prefix, y);
   }
   template <class Transform, class Activate>
   void run() const {
@@ -99,12 +99,11 @@ struct Request {
 
 }  // namespace
 
-void add_noise(void* stream, const NoiseParams& params, const NoiseRow* rows,
+void add_noise(const Stream& stream, const NoiseParams& params, const NoiseRow* rows,
                std::int64_t row_count, std::int64_t elements, const float* prefix, float* y) {
-  check_noise_arguments(params, row_count, elements);
   if (row_count == 0 || elements == 0) return;
   const NoiseGrid grid = NoiseGrid::plan(row_count, elements, prefix, y);
-  const Request request = {stream, params, grid, rows, row_count, elements, prefix, y};
+  const Request request = {native(stream), params, grid, rows, row_count, elements, prefix, y};
   if (params.scale == 0.0f) return request.run<NoNoise>();
   switch (params.distribution) {
     case NoiseDistribution::none:

@@ -22,18 +22,7 @@ struct NoiseGrid {
                         const float* y);
 };
 
-// kernels::add_noise with everything in device memory, `rows` too. `stream` is a cudaStream_t (of
-// the emulator in the second case). Returns before the work is done. The same bits as on a
-// processor, except that a result which is not a number is always 0x7fffffff.
-
-namespace cuda {
-void add_noise(void* stream, const NoiseParams& params, const NoiseRow* rows,
-               std::int64_t row_count, std::int64_t elements, const float* prefix, float* y);
-}
-
-namespace emulated {
-void add_noise(void* stream, const NoiseParams& params, const NoiseRow* rows,
-               std::int64_t row_count, std::int64_t elements, const float* prefix, float* y);
-}
+// add_noise has the same bits as on a processor, except that a result which is not a number is
+// always 0x7fffffff.
 
 }  // namespace pixeldp::kernels

@@ -331,16 +331,16 @@ namespace {
 class PackedNoisyConv2d : public NoisyConv2d {
  public:
   PackedNoisyConv2d(void* stream, const Conv2dShape& shape, const float* weight,
-                    const NoisyScaling& scaling, const Conv2dEpilogue& epilogue)
+                    const NoisyScaling& before, const NoisyScaling& after)
       : stream_(stream),
         shape_(shape),
         weight_(static_cast<cudaStream_t>(stream), shape.weight_size()),
-        in_scale_(stream, scaling.scale, shape.in_c),
-        in_shift_(stream, scaling.shift, shape.in_c),
-        scale_(stream, epilogue.scale, shape.out_c),
-        shift_(stream, epilogue.shift, shape.out_c),
-        in_activation_(scaling.activation),
-        activation_(epilogue.activation) {
+        in_scale_(stream, before.scale, shape.in_c),
+        in_shift_(stream, before.shift, shape.in_c),
+        scale_(stream, after.scale, shape.out_c),
+        shift_(stream, after.shift, shape.out_c),
+        in_activation_(before.activation),
+        activation_(after.activation) {
     pack_fragments(stream, static_cast<int>(shape.in_c), static_cast<int>(shape.kernel_h),
                    static_cast<int>(shape.out_c), weight, weight_.data());
   }
@@ -365,10 +365,10 @@ class PackedNoisyConv2d : public NoisyConv2d {
 }  // namespace
 
 std::unique_ptr<NoisyConv2d> prepare_noisy_conv2d(void* stream, const Conv2dShape& shape,
-                                                  const float* weight, const NoisyScaling& scaling,
-                                                  const Conv2dEpilogue& epilogue) {
-  NoisyConvPlan::check_prepared(shape, epilogue);
-  return std::make_unique<PackedNoisyConv2d>(stream, shape, weight, scaling, epilogue);
+                                                  const float* weight, const NoisyScaling& before,
+                                                  const NoisyScaling& after) {
+  NoisyConvPlan::check_supported(shape);
+  return std::make_unique<PackedNoisyConv2d>(stream, shape, weight, before, after);
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -1,22 +1,9 @@
 #include "engine/error.hpp"
-#include "kernels/cuda/convolution_shape.hpp"
 #include "kernels/cuda/noisy_convolution.hpp"
-#include "kernels/noise_arguments.hpp"
+#include "kernels/divide_up.hpp"
+#include "kernels/noise.hpp"
 
 namespace pixeldp::kernels {
-namespace {
-
-void check_supported(const Conv2dShape& shape) {
-  if (NoisyConvPlan::supports(shape)) return;
-  fail(
-      "no kernel makes noise in front of the {}: it takes 3x3 or 5x5, stride 1, equal padding "
-      "that leaves the size, 16 or 32 channels to a multiple of 16; use add_noise and a "
-      "convolution",
-      describe(shape));
-}
-
-}  // namespace
-
 bool NoisyConvPlan::supports(const Conv2dShape& s) {
   constexpr std::int64_t most_values = 1 << 30;  // of an image, counted in 32 bits
   const auto fits = [](std::int64_t a, std::int64_t b, std::int64_t c) {
@@ -29,11 +16,13 @@ bool NoisyConvPlan::supports(const Conv2dShape& s) {
          fits(s.in_h, s.in_w, s.in_c) && fits(s.in_h, s.in_w, s.out_c);
 }
 
-void NoisyConvPlan::check_prepared(const Conv2dShape& shape, const Conv2dEpilogue& epilogue) {
-  check_supported(shape);
-  if (epilogue.residual)
-    fail("noise in front of the {}: there is no residual; add it in a pass of its own",
-         describe(shape));
+void NoisyConvPlan::check_supported(const Conv2dShape& shape) {
+  if (supports(shape)) return;
+  fail(
+      "no kernel makes noise in front of the {}: it takes 3x3 or 5x5, stride 1, equal padding "
+      "that leaves the size, 16 or 32 channels to a multiple of 16; use add_noise and a "
+      "convolution",
+      describe(shape));
 }
 
 NoisyConvPlan NoisyConvPlan::make(const Conv2dShape& s, const NoisyInput& input,

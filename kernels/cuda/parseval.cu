@@ -27,6 +27,7 @@
 #include "kernels/cuda/current_arch.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/stream_scratch.cuh"
 #include "kernels/cuda/warp_sum.cuh"
@@ -207,12 +208,11 @@ __global__ void __launch_bounds__(ParsevalPlan::grid_threads) apply_kernel(Proje
 
 }  // namespace
 
-void parseval_project(void* stream, const ParsevalParams& params, float* weight,
+void parseval_project(const Stream& stream, const ParsevalParams& params, float* weight,
                       std::uint64_t* bad_loop) {
-  check_parseval_arguments(params);
   const ParsevalPlan plan = ParsevalPlan::make(params.rows, params.cols, current_arch());
   if (params.loops == 0 || plan.side == 0) return;
-  const auto cuda_stream = static_cast<cudaStream_t>(stream);
+  const auto cuda_stream = native(stream);
   Projection projection = {.params = params,
                            .n = plan.side,
                            .wide = plan.wide,

@@ -31,18 +31,6 @@ struct ParsevalPlan {
   static ParsevalPlan make(std::int64_t rows, std::int64_t cols, const Arch& arch);
 };
 
-// kernels::parseval_project with weight and *bad_loop in device memory: the same bits as on a
-// processor. `stream` is a cudaStream_t (of the emulator in the second case). Returns before the
-// work is done.
-
-namespace cuda {
-void parseval_project(void* stream, const ParsevalParams& params, float* weight,
-                      std::uint64_t* bad_loop);
-}
-
-namespace emulated {
-void parseval_project(void* stream, const ParsevalParams& params, float* weight,
-                      std::uint64_t* bad_loop);
-}
+// parseval_project has the same bits as on a processor.
 
 }  // namespace pixeldp::kernels

@@ -32,9 +32,10 @@
 ///   sum                       15, 15
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/pooling.hpp"
 #include "kernels/cuda/ptx/convert.cuh"
-#include "kernels/pooling_arguments.hpp"
+#include "kernels/pooling.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -223,57 +224,68 @@ void run(const Grid& grid, Start start) {
   grid.vectorised ? start.template operator()<4>() : start.template operator()<1>();
 }
 
-}  // namespace
-
 template <class T>
-void global_average_pool(void* stream, const GlobalPoolShape& shape, const T* x, float* y) {
+void pool(const Stream& stream, const GlobalPoolShape& shape, const T* x, float* y) {
   const Grid grid = Grid::global(shape, x, y);
   run(grid, [&]<int width>() {
-    launch<global_average_kernel<width, T>>(grid.blocks, Grid::block_threads,
-                                            sizeof(PoolStorage<width>),
-                                            static_cast<cudaStream_t>(stream), shape, x, y);
+    launch<global_average_kernel<width, T>>(
+        grid.blocks, Grid::block_threads, sizeof(PoolStorage<width>), native(stream), shape, x, y);
   });
 }
-template void global_average_pool(void*, const GlobalPoolShape&, const float*, float*);
-template void global_average_pool(void*, const GlobalPoolShape&, const std::uint16_t*, float*);
 
-void global_average_pool_backward(void* stream, const GlobalPoolShape& shape, const float* dy,
-                                  float* dx) {
+template <class T>
+void shorten(const Stream& stream, const ShortcutShape& shape, const T* x, T* y) {
+  const Grid grid = Grid::shortcut(shape, x, y);
+  run(grid, [&]<int width>() {
+    launch<shortcut_kernel<width, T>>(grid.blocks, Grid::shortcut_threads, 0, native(stream),
+                                      Shortcut(shape), x, y);
+  });
+}
+
+}  // namespace
+
+void global_average_pool(const Stream& stream, const GlobalPoolShape& shape, const float* x,
+                         float* y) {
+  pool(stream, shape, x, y);
+}
+void global_average_pool(const Stream& stream, const GlobalPoolShape& shape, const std::uint16_t* x,
+                         float* y) {
+  pool(stream, shape, x, y);
+}
+
+void global_average_pool_backward(const Stream& stream, const GlobalPoolShape& shape,
+                                  const float* dy, float* dx) {
   const Grid grid = Grid::global_backward(shape, dy, dx);
   const int image_blocks = static_cast<int>(Grid::image_blocks(shape, grid.vectorised));
   run(grid, [&]<int width>() {
     launch<global_average_gradient_kernel<width>>(grid.blocks, Grid::block_threads, 0,
-                                                  static_cast<cudaStream_t>(stream), shape,
-                                                  image_blocks, dy, dx);
+                                                  native(stream), shape, image_blocks, dy, dx);
   });
 }
 
-template <class T>
-void shortcut_forward(void* stream, const ShortcutShape& shape, const T* x, T* y) {
-  const Grid grid = Grid::shortcut(shape, x, y);
-  run(grid, [&]<int width>() {
-    launch<shortcut_kernel<width, T>>(grid.blocks, Grid::shortcut_threads, 0,
-                                      static_cast<cudaStream_t>(stream), Shortcut(shape), x, y);
-  });
+void shortcut_forward(const Stream& stream, const ShortcutShape& shape, const float* x, float* y) {
+  shorten(stream, shape, x, y);
 }
-template void shortcut_forward(void*, const ShortcutShape&, const float*, float*);
-template void shortcut_forward(void*, const ShortcutShape&, const std::uint16_t*, std::uint16_t*);
+void shortcut_forward(const Stream& stream, const ShortcutShape& shape, const std::uint16_t* x,
+                      std::uint16_t* y) {
+  shorten(stream, shape, x, y);
+}
 
-void shortcut_backward(void* stream, const ShortcutShape& shape, const float* dy, float* dx) {
+void shortcut_backward(const Stream& stream, const ShortcutShape& shape, const float* dy,
+                       float* dx) {
   const Grid grid = Grid::shortcut_backward(shape, dy, dx);
   run(grid, [&]<int width>() {
-    launch<shortcut_gradient_kernel<width>>(grid.blocks, Grid::shortcut_threads, 0,
-                                            static_cast<cudaStream_t>(stream), Shortcut(shape), dy,
-                                            dx);
+    launch<shortcut_gradient_kernel<width>>(grid.blocks, Grid::shortcut_threads, 0, native(stream),
+                                            Shortcut(shape), dy, dx);
   });
 }
 
-void add(void* stream, Activation activation, std::int64_t size, const float* a, const float* b,
-         float* y) {
+void add(const Stream& stream, Activation activation, std::int64_t size, const float* a,
+         const float* b, float* y) {
   const Grid grid = Grid::add(size, a, b, y);
   run(grid, [&]<int width>() {
-    launch<add_kernel<width>>(grid.blocks, Grid::block_threads, 0,
-                              static_cast<cudaStream_t>(stream), size, activation.slope, a, b, y);
+    launch<add_kernel<width>>(grid.blocks, Grid::block_threads, 0, native(stream), size,
+                              activation.slope, a, b, y);
   });
 }
 

@@ -29,33 +29,21 @@ struct PoolingGrid {
   static std::int64_t image_blocks(const GlobalPoolShape& shape, bool vectorised);
 };
 
-// The operations of kernels/pooling.hpp with everything in device memory: the bits of the
-// processor, except that a result which is not a number may be another one. `stream` is a
-// cudaStream_t (of the emulator in the second case). They return before the work is done. T is
-// float, or std::uint16_t for the bits of bf16, to which results are rounded.
+// Results have the bits of the processor, except that one which is not a number may be another. Two
+// operations also take the bits of bf16, to which the shortcut rounds.
 
 namespace cuda {
-template <class T>
-void global_average_pool(void* stream, const GlobalPoolShape& shape, const T* x, float* y);
-void global_average_pool_backward(void* stream, const GlobalPoolShape& shape, const float* dy,
-                                  float* dx);
-template <class T>
-void shortcut_forward(void* stream, const ShortcutShape& shape, const T* x, T* y);
-void shortcut_backward(void* stream, const ShortcutShape& shape, const float* dy, float* dx);
-void add(void* stream, Activation activation, std::int64_t size, const float* a, const float* b,
-         float* y);
+void global_average_pool(const Stream& stream, const GlobalPoolShape& shape, const std::uint16_t* x,
+                         float* y);
+void shortcut_forward(const Stream& stream, const ShortcutShape& shape, const std::uint16_t* x,
+                      std::uint16_t* y);
 }  // namespace cuda
 
 namespace emulated {
-template <class T>
-void global_average_pool(void* stream, const GlobalPoolShape& shape, const T* x, float* y);
-void global_average_pool_backward(void* stream, const GlobalPoolShape& shape, const float* dy,
-                                  float* dx);
-template <class T>
-void shortcut_forward(void* stream, const ShortcutShape& shape, const T* x, T* y);
-void shortcut_backward(void* stream, const ShortcutShape& shape, const float* dy, float* dx);
-void add(void* stream, Activation activation, std::int64_t size, const float* a, const float* b,
-         float* y);
+void global_average_pool(const Stream& stream, const GlobalPoolShape& shape, const std::uint16_t* x,
+                         float* y);
+void shortcut_forward(const Stream& stream, const ShortcutShape& shape, const std::uint16_t* x,
+                      std::uint16_t* y);
 }  // namespace emulated
 
 }  // namespace pixeldp::kernels

@@ -1,7 +1,7 @@
 #include "engine/error.hpp"
-#include "kernels/cuda/convolution_shape.hpp"
 #include "kernels/cuda/pooling.hpp"
-#include "kernels/pooling_arguments.hpp"
+#include "kernels/divide_up.hpp"
+#include "kernels/pooling.hpp"
 
 namespace pixeldp::kernels {
 namespace {
@@ -31,7 +31,6 @@ bool shortcut_vectorised(const ShortcutShape& s, const void* a, const void* b) {
 }
 
 void check_shortcut(const ShortcutShape& s) {
-  check_shortcut_shape(s);
   if (s.in_h > most_elements || s.in_w > most_elements || s.stride > most_elements)
     fail("shortcut: an extent or stride above 2^30");
   check_image(s.in_h * s.in_w, s.in_c, "shortcut");
@@ -41,7 +40,6 @@ void check_shortcut(const ShortcutShape& s) {
 }  // namespace
 
 PoolingGrid PoolingGrid::global(const GlobalPoolShape& s, const void* x, const void* y) {
-  check_global_pool_shape(s);
   check_image(s.pixels, s.channels, "global average");
   const bool vectorised = s.channels % 4 == 0 && aligned(x, y);
   const std::int64_t vectors = s.batch * (s.channels / (vectorised ? 4 : 1));
@@ -53,7 +51,6 @@ std::int64_t PoolingGrid::image_blocks(const GlobalPoolShape& s, bool vectorised
 }
 
 PoolingGrid PoolingGrid::global_backward(const GlobalPoolShape& s, const void* dy, const void* dx) {
-  check_global_pool_shape(s);
   check_image(s.pixels, s.channels, "global average");
   const bool vectorised = s.channels % 4 == 0 && aligned(dy, dx);
   return {to_blocks(s.batch * image_blocks(s, vectorised), "global average"), vectorised};
@@ -70,7 +67,6 @@ PoolingGrid PoolingGrid::shortcut_backward(const ShortcutShape& s, const void* d
 }
 
 PoolingGrid PoolingGrid::add(std::int64_t size, const void* a, const void* b, const void* y) {
-  check_add_arguments(size);
   const bool vectorised = size % 4 == 0 && aligned(a, b) && aligned(y, y);
   return {to_blocks(divide_up(size / (vectorised ? 4 : 1), block_threads), "sum"), vectorised};
 }

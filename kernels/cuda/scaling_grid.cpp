@@ -1,6 +1,6 @@
 #include "engine/error.hpp"
-#include "kernels/cuda/convolution_shape.hpp"
 #include "kernels/cuda/scaling.hpp"
+#include "kernels/divide_up.hpp"
 
 namespace pixeldp::kernels {
 

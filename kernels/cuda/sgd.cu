@@ -16,6 +16,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/four.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/sgd.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
@@ -53,13 +54,12 @@ __global__ void __launch_bounds__(SgdBatch::block_threads) sgd_kernel(const SgdB
 
 }  // namespace
 
-void sgd_steps(void* stream, std::span<const SgdStep> steps) {
+void sgd_steps(const Stream& stream, std::span<const SgdStep> steps) {
   while (!steps.empty()) {
     const SgdBatch batch = SgdBatch::plan(steps);
     steps = steps.subspan(static_cast<std::size_t>(batch.count));
     if (batch.blocks() == 0) continue;
-    launch<sgd_kernel>(batch.blocks(), SgdBatch::block_threads, 0,
-                       static_cast<cudaStream_t>(stream), batch);
+    launch<sgd_kernel>(batch.blocks(), SgdBatch::block_threads, 0, native(stream), batch);
   }
 }
 

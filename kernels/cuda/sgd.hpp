@@ -23,21 +23,11 @@ struct SgdBatch {
 
   unsigned blocks() const { return first_block[count]; }
 
-  /// The first steps, as many as fit. Throws an Error for a negative size.
+  /// The first steps, as many as fit.
   static SgdBatch plan(std::span<const SgdStep> steps);
 };
 static_assert(sizeof(SgdBatch) <= 4096);
 
-// kernels::sgd_steps with gradients, velocities and weights in device memory: the same bits as on a
-// processor. `stream` is a cudaStream_t (of the emulator in the second case). Returns before the
-// work is done.
-
-namespace cuda {
-void sgd_steps(void* stream, std::span<const SgdStep> steps);
-}
-
-namespace emulated {
-void sgd_steps(void* stream, std::span<const SgdStep> steps);
-}
+// sgd_steps has the same bits as on a processor.
 
 }  // namespace pixeldp::kernels

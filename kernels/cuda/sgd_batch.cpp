@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "engine/error.hpp"
 #include "kernels/cuda/sgd.hpp"
 
 namespace pixeldp::kernels {
@@ -8,7 +7,6 @@ namespace pixeldp::kernels {
 SgdBatch SgdBatch::plan(std::span<const SgdStep> steps) {
   SgdBatch batch;
   for (const SgdStep& step : steps.first(std::min<std::size_t>(steps.size(), most_steps))) {
-    if (step.size < 0) fail("an SGD step of {} elements", step.size);
     const std::int64_t blocks = step.size / block_elements + (step.size % block_elements != 0);
     const unsigned first = batch.blocks();
     batch.steps[batch.count++] = step;

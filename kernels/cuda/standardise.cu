@@ -22,6 +22,7 @@
 
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/standardise.hpp"
 #include "kernels/cuda/warp_sum.cuh"
 
@@ -102,20 +103,20 @@ __global__ void __launch_bounds__(warp_threads* StandardiseGrid::block_warps)
 
 }  // namespace
 
-void standardise(void* stream, std::int64_t images, std::int64_t values, const float* x, float* y) {
-  const StandardiseGrid grid = StandardiseGrid::plan(images, values);
+void standardise(const Stream& stream, std::int64_t images, std::int64_t values, const float* x,
+                 float* y) {
+  const StandardiseGrid grid = StandardiseGrid::plan(images);
   if (grid.blocks == 0) return;
   launch<standardise_kernel>(grid.blocks, dim3(warp_threads, StandardiseGrid::block_warps), 0,
-                             static_cast<cudaStream_t>(stream), images, values, x, y);
+                             native(stream), images, values, x, y);
 }
 
-void standardise_backward(void* stream, std::int64_t images, std::int64_t values, const float* x,
-                          const float* dy, float* dx) {
-  const StandardiseGrid grid = StandardiseGrid::plan(images, values);
+void standardise_backward(const Stream& stream, std::int64_t images, std::int64_t values,
+                          const float* x, const float* dy, float* dx) {
+  const StandardiseGrid grid = StandardiseGrid::plan(images);
   if (grid.blocks == 0) return;
   launch<standardise_gradient_kernel>(grid.blocks, dim3(warp_threads, StandardiseGrid::block_warps),
-                                      0, static_cast<cudaStream_t>(stream), images, values, x, dy,
-                                      dx);
+                                      0, native(stream), images, values, x, dy, dx);
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

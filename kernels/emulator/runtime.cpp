@@ -79,7 +79,7 @@ cudaError_t set_error(cudaError_t code, const std::string& detail) {
 }
 
 cudaError_t finish_quietly(const char* what) {
-  const auto finish = [](Stream& stream) {
+  const auto finish = [](EmulatedStream& stream) {
     while (!stream.idle()) {
       try {
         stream.run_all();
@@ -239,7 +239,7 @@ cudaError_t cudaDeviceSynchronize() {
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   const std::lock_guard lock(runtime().mutex);
-  runtime().streams.push_back(std::make_shared<Stream>());
+  runtime().streams.push_back(std::make_shared<EmulatedStream>());
   *stream = runtime().streams.back().get();
   return cudaSuccess;
 }

@@ -73,11 +73,11 @@ cudaError_t cudaRuntimeGetVersion(int* version);
 
 // ---- Streams, events, graphs
 
-class Stream;
+class EmulatedStream;
 class Event;
 class Graph;
 class GraphExec;
-using cudaStream_t = Stream*;
+using cudaStream_t = EmulatedStream*;
 using cudaEvent_t = Event*;
 using cudaGraph_t = Graph*;
 using cudaGraphExec_t = GraphExec*;

@@ -33,7 +33,7 @@ class GraphExec {
   std::shared_ptr<const std::vector<Task>> tasks;
 };
 
-class Stream {
+class EmulatedStream {
  public:
   /// Does everything up to the ticket that give() returned.
   void run(std::uint64_t ticket) {
@@ -67,7 +67,7 @@ class Stream {
 class Event {
  public:
   using Clock = std::chrono::steady_clock;
-  std::shared_ptr<Stream> stream;  ///< where it was recorded last
+  std::shared_ptr<EmulatedStream> stream;  ///< where it was recorded last
   std::uint64_t ticket = 0;
   std::shared_ptr<Clock::time_point> time = std::make_shared<Clock::time_point>();
 
@@ -80,8 +80,8 @@ class Event {
 /// Everything that handles refer to.
 struct Runtime {
   std::recursive_mutex mutex;
-  std::shared_ptr<Stream> default_stream = std::make_shared<Stream>();
-  std::vector<std::shared_ptr<Stream>> streams;
+  std::shared_ptr<EmulatedStream> default_stream = std::make_shared<EmulatedStream>();
+  std::vector<std::shared_ptr<EmulatedStream>> streams;
   std::vector<std::unique_ptr<Event>> events;
   std::vector<std::unique_ptr<Graph>> graphs;
   std::vector<std::unique_ptr<GraphExec>> execs;
@@ -90,7 +90,7 @@ struct Runtime {
   std::exception_ptr unreported;
 
   /// The stream behind a handle; null when there is none.
-  std::shared_ptr<Stream> find(cudaStream_t handle) {
+  std::shared_ptr<EmulatedStream> find(cudaStream_t handle) {
     if (handle == nullptr) return default_stream;
     const auto found = std::find_if(streams.begin(), streams.end(),
                                     [&](const auto& stream) { return stream.get() == handle; });

@@ -4,9 +4,20 @@
 #include <stdexcept>
 #include <vector>
 
+#include "engine/device.hpp"
 #include "kernels/cuda/device.cuh"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
+
+/// The stream of the tests, of the device that they are compiled for.
+inline const Stream& test_stream() {
+#ifdef PIXELDP_EMULATED
+  static const Stream stream(Device{DeviceKind::emulated});
+#else
+  static const Stream stream(Device{DeviceKind::cuda});
+#endif
+  return stream;
+}
 
 /// Device memory for a test, checked when it ends: no failed call goes unnoticed.
 template <class T>
@@ -17,6 +28,7 @@ class DeviceArray {
   }
   explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
     check(cudaMemcpy(data_, values.data(), count_ * sizeof(T), cudaMemcpyHostToDevice));
+    check(cudaDeviceSynchronize());  // streams do not wait for the copy
   }
   ~DeviceArray() { cudaFree(data_); }
   DeviceArray(const DeviceArray&) = delete;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
+#include "engine/graph.hpp"
 #include "tests/kernels/batch_norm_run.cuh"
 
 namespace pixeldp::kernels::emulated {
@@ -58,20 +59,22 @@ TEST_CASE("emulated batch normalisation and sums in place") {
     const Tensor x(c.x, 0), dy(c.dy, 0), mean(c.mean, 0), invstd(c.invstd, 0), gamma(c.gamma, 0),
         beta(c.beta, 0), scale(c.scale, 0), shift(c.shift, 0);
     const DeviceArray<float> workspace(c.workspace());
-    batch_norm_backward(nullptr, c.params, x.data(), mean.data(), invstd.data(), gamma.data(),
-                        beta.data(), dy.data(), dy.data(), nullptr, nullptr, workspace.data());
+    kernels::batch_norm_backward(test_stream(), c.params, x.data(), mean.data(), invstd.data(),
+                                 gamma.data(), beta.data(), dy.data(), dy.data(), nullptr, nullptr,
+                                 workspace.data());
     CHECK(dy.values() == c.dx);
     const Tensor in_place(c.x, 0), sum(c.x, 0);
-    batch_norm_inference(nullptr, c.params, in_place.data(), scale.data(), shift.data(),
-                         in_place.data());
+    kernels::batch_norm_inference(test_stream(), c.params, in_place.data(), scale.data(),
+                                  shift.data(), in_place.data());
     CHECK(in_place.values() == c.y_inference);
-    add(nullptr, Activation::identity(), static_cast<std::int64_t>(c.x.size()), sum.data(),
-        x.data(), sum.data());
+    kernels::add(test_stream(), Activation::identity(), static_cast<std::int64_t>(c.x.size()),
+                 sum.data(), x.data(), sum.data());
     std::vector<float> twice = c.x;
     for (float& value : twice) value *= 2.0f;
     CHECK(sum.values() == twice);
-    batch_norm_forward(nullptr, c.params, x.data(), gamma.data(), beta.data(), nullptr, nullptr,
-                       mean.data(), invstd.data(), x.data(), workspace.data());
+    kernels::batch_norm_forward(test_stream(), c.params, x.data(), gamma.data(), beta.data(),
+                                nullptr, nullptr, mean.data(), invstd.data(), x.data(),
+                                workspace.data());
     CHECK(x.values() == c.y);
   }
 }
@@ -89,36 +92,29 @@ TEST_CASE("emulated batch normalisation waits for nobody, and can be captured") 
   const Tensor y(expected.y, 0), mean(expected.mean, 0), invstd(expected.invstd, 0),
       gamma(expected.gamma, 0), beta(expected.beta, 0);
   const DeviceArray<float> workspace(expected.workspace());
-  cudaStream_t stream = nullptr;
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t exec = nullptr;
-  REQUIRE(cudaStreamCreate(&stream) == cudaSuccess);
-  REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
-  batch_norm_forward(stream, expected.params, x.data(), gamma.data(), beta.data(), running.data(),
-                     variance.data(), mean.data(), invstd.data(), y.data(), workspace.data());
-  REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
-  REQUIRE(cudaGraphInstantiate(&exec, graph) == cudaSuccess);
+  const pixeldp::Graph graph(test_stream(), [&] {
+    kernels::batch_norm_forward(test_stream(), expected.params, x.data(), gamma.data(), beta.data(),
+                                running.data(), variance.data(), mean.data(), invstd.data(),
+                                y.data(), workspace.data());
+  });
   std::vector<float> zeros(expected.y.size());
   REQUIRE(cudaMemcpy(y.data(), zeros.data(), zeros.size() * sizeof(float),
                      cudaMemcpyHostToDevice) == cudaSuccess);
-  REQUIRE(cudaGraphLaunch(exec, stream) == cudaSuccess);
-  REQUIRE(cudaStreamSynchronize(stream) == cudaSuccess);
+  graph.launch();
   CHECK(y.values() == expected.y);
   CHECK(running.values() == expected.running_mean);
-  cudaGraphExecDestroy(exec);
-  cudaGraphDestroy(graph);
-  cudaStreamDestroy(stream);
 }
 
 TEST_CASE("emulated batch normalisation without what may be null, empty, and refused") {
   BatchNormCase c = BatchNormCase::random(90, 7, Activation::relu());
   c.gamma.clear(), c.beta.clear(), c.running_mean.clear(), c.running_variance.clear();
   check(c);
-  CHECK_NOTHROW(batch_norm_inference(nullptr, {.rows = 0, .channels = 3}, nullptr, nullptr, nullptr,
-                                     nullptr));
-  CHECK_THROWS_AS(batch_norm_forward(nullptr, {.rows = 0, .channels = 3}, nullptr, nullptr, nullptr,
-                                     nullptr, nullptr, nullptr, nullptr, nullptr, nullptr),
-                  Error);
+  CHECK_NOTHROW(kernels::batch_norm_inference(test_stream(), {.rows = 0, .channels = 3}, nullptr,
+                                              nullptr, nullptr, nullptr));
+  CHECK_THROWS_AS(
+      kernels::batch_norm_forward(test_stream(), {.rows = 0, .channels = 3}, nullptr, nullptr,
+                                  nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr),
+      Error);
   CHECK_THROWS_AS(BatchNormGrid::plan({.rows = 1, .channels = 0x7fffffff}, {}), Error);
 }
 

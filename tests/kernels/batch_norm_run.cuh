@@ -43,17 +43,19 @@ inline void run(BatchNormCase& c, std::size_t offset = 0) {
       running_variance(c.running_variance, 0), mean(c.mean, 1), invstd(c.invstd, 0),
       dgamma(c.dgamma, 0), dbeta(c.dbeta, 1), scale(c.scale, 1), shift(c.shift, 0);
   const DeviceArray<float> workspace(c.workspace());
-  batch_norm_forward(nullptr, c.params, x.data(), gamma.data(), beta.data(), running_mean.data(),
-                     running_variance.data(), mean.data(), invstd.data(), y.data(),
-                     workspace.data());
-  batch_norm_backward(nullptr, c.params, x.data(), mean.data(), invstd.data(), gamma.data(),
-                      beta.data(), dy.data(), dx.data(), dgamma.data(), dbeta.data(),
-                      workspace.data());
+  kernels::batch_norm_forward(test_stream(), c.params, x.data(), gamma.data(), beta.data(),
+                              running_mean.data(), running_variance.data(), mean.data(),
+                              invstd.data(), y.data(), workspace.data());
+  kernels::batch_norm_backward(test_stream(), c.params, x.data(), mean.data(), invstd.data(),
+                               gamma.data(), beta.data(), dy.data(), dx.data(), dgamma.data(),
+                               dbeta.data(), workspace.data());
   const bool running = !c.running_mean.empty();
-  fold_batch_norm(nullptr, c.params, gamma.data(), beta.data(),
-                  running ? running_mean.data() : mean.data(),
-                  running ? running_variance.data() : invstd.data(), scale.data(), shift.data());
-  batch_norm_inference(nullptr, c.params, x.data(), scale.data(), shift.data(), inference.data());
+  kernels::fold_batch_norm(test_stream(), c.params, gamma.data(), beta.data(),
+                           running ? running_mean.data() : mean.data(),
+                           running ? running_variance.data() : invstd.data(), scale.data(),
+                           shift.data());
+  kernels::batch_norm_inference(test_stream(), c.params, x.data(), scale.data(), shift.data(),
+                                inference.data());
   c.y = y.values(), c.mean = mean.values(), c.invstd = invstd.values(), c.dx = dx.values();
   c.dgamma = dgamma.values(), c.dbeta = dbeta.values(), c.scale = scale.values();
   c.shift = shift.values(), c.y_inference = inference.values();
@@ -64,31 +66,32 @@ inline void run(BatchNormCase& c, std::size_t offset = 0) {
 inline void run(GlobalPoolCase& c, std::size_t offset = 0) {
   const std::vector<float> y_room(c.dy.size(), -77.0f), dx_room(c.x.size(), -77.0f);
   const Tensor x(c.x, offset), dy(c.dy, offset), y(y_room, offset), dx(dx_room, offset);
-  global_average_pool(nullptr, c.shape, x.data(), y.data());
-  global_average_pool_backward(nullptr, c.shape, dy.data(), dx.data());
+  kernels::global_average_pool(test_stream(), c.shape, x.data(), y.data());
+  kernels::global_average_pool_backward(test_stream(), c.shape, dy.data(), dx.data());
   c.y = y.values(), c.dx = dx.values();
 }
 
 inline void run(ShortcutCase& c, std::size_t offset = 0) {
   const std::vector<float> y_room(c.dy.size(), -77.0f), dx_room(c.x.size(), -77.0f);
   const Tensor x(c.x, offset), dy(c.dy, offset), y(y_room, offset), dx(dx_room, offset);
-  shortcut_forward(nullptr, c.shape, x.data(), y.data());
-  shortcut_backward(nullptr, c.shape, dy.data(), dx.data());
+  kernels::shortcut_forward(test_stream(), c.shape, x.data(), y.data());
+  kernels::shortcut_backward(test_stream(), c.shape, dy.data(), dx.data());
   c.y = y.values(), c.dx = dx.values();
 }
 
 inline void run(AddCase& c, std::size_t offset = 0) {
   const std::vector<float> room(c.a.size(), -77.0f);
   const Tensor a(c.a, offset), b(c.b, offset), y(room, offset);
-  add(nullptr, c.activation, static_cast<std::int64_t>(c.a.size()), a.data(), b.data(), y.data());
+  kernels::add(test_stream(), c.activation, static_cast<std::int64_t>(c.a.size()), a.data(),
+               b.data(), y.data());
   c.y = y.values();
 }
 
 inline void run(StandardiseCase& c, std::size_t offset = 0) {
   const std::vector<float> room(c.x.size(), -77.0f);
   const Tensor x(c.x, offset), dy(c.dy, offset), y(room, offset), dx(room, offset);
-  standardise(nullptr, c.images, c.values, x.data(), y.data());
-  standardise_backward(nullptr, c.images, c.values, x.data(), dy.data(), dx.data());
+  kernels::standardise(test_stream(), c.images, c.values, x.data(), y.data());
+  kernels::standardise_backward(test_stream(), c.images, c.values, x.data(), dy.data(), dx.data());
   c.y = y.values(), c.dx = dx.values();
 }
 

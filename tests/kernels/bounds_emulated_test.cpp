@@ -83,8 +83,8 @@ struct Images {
     const DeviceArray<BoundedPrediction> results(
         std::vector<BoundedPrediction>(draws.size() + 2 * fence, sentinel));
     const DeviceArray<std::uint64_t> status(std::vector<std::uint64_t>{no_bad_image});
-    bound_predictions(
-        nullptr, params,
+    kernels::bound_predictions(
+        test_stream(), params,
         {d.data(), v.data(), s.data(), q.data(), selected.empty() ? nullptr : chosen.data()},
         results.data() + fence, status.data());
     bad_image = status.values()[0];
@@ -339,7 +339,7 @@ TEST_CASE("emulated bounds: empty work, and what is refused") {
     params.classes = 10;
     params.scale_per_sensitivity = 1.0;
     change(params);
-    bound_predictions(nullptr, params, {}, nullptr, nullptr);
+    kernels::bound_predictions(test_stream(), params, {}, nullptr, nullptr);
   };
   CHECK_NOTHROW(call([](BoundsParams&) {}));
   CHECK_THROWS_AS(call([](BoundsParams& p) { p.images = -1; }), Error);

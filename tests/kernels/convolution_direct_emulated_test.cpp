@@ -5,7 +5,6 @@
 
 #include <doctest/doctest.h>
 
-#include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/device.cuh"
 #include "tests/emulator/device_array.hpp"

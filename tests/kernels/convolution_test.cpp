@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/reference/convolution.hpp"
+#include "tests/reference/plan.hpp"
 #include "tests/reference/values.hpp"
 
 using namespace pixeldp;
@@ -61,18 +62,19 @@ TEST_CASE("convolution and both gradients equal their definitions exactly on int
   }
 }
 
-TEST_CASE("a prepared convolution is the convolution followed by its activation") {
+TEST_CASE("a convolution in a plan is the convolution followed by its activation") {
   const Stream stream;
   for (const Conv2dShape& s : shapes) {
     const auto x = reference::integers(s.batch * s.in_h * s.in_w * s.in_c, 4, 4);
     const auto weight = reference::integers(s.weight_size(), 4, 5);
     for (const float slope : {1.0f, 0.0f, 0.5f}) {
-      const auto conv =
-          kernels::prepare_conv2d(stream, s, weight.data(), {slope}, kernels::Precision::fp32);
       auto expected = reference::conv2d_forward(s, x, weight);
       for (double& value : expected) value = value > 0 ? value : slope * value;
       std::vector<float> y(expected.size());
-      conv->run(x.data(), y.data());
+      reference::run_plan(stream,
+                          reference::plan_of(s.in_h * s.in_w * s.in_c,
+                                             {reference::convolution_step(s, weight, {slope})}),
+                          kernels::Precision::fp32, s.batch, x.data(), y.data());
       CHECK(widen(y) == expected);
     }
   }

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/reference/plan.hpp"
 #include "tests/reference/values.hpp"
 
 using namespace pixeldp;
@@ -61,11 +62,11 @@ TEST_CASE("dense layer and its gradients equal their definitions exactly on inte
           sums(s.out, 1, s.rows, [&](auto o, auto, auto k) { return double{dy[k * s.out + o]}; }));
 
     for (const float slope : {1.0f, 0.0f, 0.5f}) {
-      const auto dense = kernels::prepare_dense(stream, s, weight.data(), bias.data(), {slope},
-                                                kernels::Precision::fp32);
       auto activated = expected;
       for (float& value : activated) value = value > 0 ? value : slope * value;
-      dense->run(x.data(), y.data());
+      reference::run_plan(stream,
+                          reference::plan_of(s.in, {reference::dense_step(weight, bias, {slope})}),
+                          kernels::Precision::fp32, s.rows, x.data(), y.data());
       CHECK(y == activated);
     }
   }

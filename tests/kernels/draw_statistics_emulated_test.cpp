@@ -63,9 +63,9 @@ struct Problem {
     const DeviceArray<std::uint64_t> votes(fenced(start.votes)), sums(fenced(start.sums)),
         squares(fenced(start.squares));
     const DeviceArray<std::uint64_t> status(std::vector<std::uint64_t>{no_bad_row});
-    draw_statistics(nullptr, params, x.data(), w.data(), with_bias ? b.data() : nullptr,
-                    image.data(), votes.data() + fence, sums.data() + fence, squares.data() + fence,
-                    status.data());
+    kernels::draw_statistics(test_stream(), params, x.data(), w.data(),
+                             with_bias ? b.data() : nullptr, image.data(), votes.data() + fence,
+                             sums.data() + fence, squares.data() + fence, status.data());
     bad_row = status.values()[0];
     return {inside(votes), inside(sums), inside(squares)};
   }
@@ -219,8 +219,8 @@ TEST_CASE("emulated draw statistics: no bias means a bias of zero") {
 
 TEST_CASE("emulated draw statistics: empty work, and what is refused") {
   const auto call = [](std::int64_t rows, std::int64_t width, std::int64_t classes) {
-    draw_statistics(nullptr, {rows, width, classes}, nullptr, nullptr, nullptr, nullptr, nullptr,
-                    nullptr, nullptr, nullptr);
+    kernels::draw_statistics(test_stream(), {rows, width, classes}, nullptr, nullptr, nullptr,
+                             nullptr, nullptr, nullptr, nullptr, nullptr);
   };
   CHECK_NOTHROW(call(0, 1, 1));
   CHECK_THROWS_AS(call(-1, 1, 1), Error);

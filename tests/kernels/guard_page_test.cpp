@@ -6,7 +6,7 @@
 
 #include "kernels/cpu/product.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
-#include "kernels/pooling_arguments.hpp"
+#include "kernels/pooling.hpp"
 #include "tests/guarded_array.hpp"
 #include "tests/reference/convolution.hpp"
 #include "tests/reference/values.hpp"

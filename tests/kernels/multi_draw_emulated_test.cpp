@@ -8,7 +8,8 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/draw_statistics.hpp"
 #include "kernels/cuda/noise.hpp"
-#include "kernels/cuda/prepared.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/multi_draw_on_device.cuh"
 #include "tests/throws_error.hpp"
@@ -44,15 +45,19 @@ struct Problem : MultiDrawProblem {
     Statistics result(params.images * network.classes);
     const DeviceArray<std::uint64_t> votes(result.votes), sums(result.sums),
         squares(result.squares), bad_row(std::vector<std::uint64_t>{no_bad_row});
-    add_noise(nullptr, params.noise, noise_rows.data(), count, row_size(), x.data(), noised.data());
-    prepare_conv2d(nullptr, shape, w1.data(), {Activation::relu()}, Precision::bf16)
-        ->run(noised.data(), features.data());
-    prepare_dense(nullptr, {count, network.dense_in(), network.hidden}, w2.data(),
-                  dense_bias.empty() ? nullptr : b2.data(), Activation::relu(), Precision::bf16)
-        ->run(features.data(), hidden.data());
-    draw_statistics(nullptr, {count, network.hidden, network.classes}, hidden.data(), w3.data(),
-                    head_bias.empty() ? nullptr : b3.data(), images.data(), votes.data(),
-                    sums.data(), squares.data(), bad_row.data());
+    kernels::add_noise(test_stream(), params.noise, noise_rows.data(), count, row_size(), x.data(),
+                       noised.data());
+    kernels::conv2d_forward(test_stream(), shape, Precision::bf16, noised.data(), w1.data(),
+                            features.data());
+    kernels::activate(test_stream(), Activation::relu(), count * network.dense_in(),
+                      features.data());
+    kernels::dense_forward(test_stream(), {count, network.dense_in(), network.hidden},
+                           Precision::bf16, features.data(), w2.data(),
+                           dense_bias.empty() ? nullptr : b2.data(), hidden.data());
+    kernels::activate(test_stream(), Activation::relu(), count * network.hidden, hidden.data());
+    kernels::draw_statistics(test_stream(), {count, network.hidden, network.classes}, hidden.data(),
+                             w3.data(), head_bias.empty() ? nullptr : b3.data(), images.data(),
+                             votes.data(), sums.data(), squares.data(), bad_row.data());
     result.votes = votes.values(), result.sums = sums.values(), result.squares = squares.values();
     result.bad_row = bad_row.values()[0];
     return result;
@@ -287,7 +292,7 @@ TEST_CASE("which networks have a multi-draw kernel, and what it refuses") {
   Conv2dShape shifted = mnist;
   shifted.pad_w = {2, 1};
   CHECK_FALSE(MultiDrawGrid::supports({shifted, 1024, 10}, sm_80));
-  CHECK_FAILS(prepare_multi_draw(nullptr, {shifted, 1024, 10}, {}), "layer by layer");
+  CHECK_FAILS(kernels::pack_multi_draw(test_stream(), {shifted, 1024, 10}, {}), "layer by layer");
 
   const Problem problem = small_problem(1, 4);
   const auto refused = [&](auto change) {
@@ -307,8 +312,7 @@ TEST_CASE("which networks have a multi-draw kernel, and what it refuses") {
 
   CHECK_FALSE(multi_draw_supported({DeviceKind::cpu}, problem.network));
   CHECK(multi_draw_supported({DeviceKind::emulated}, problem.network));
-  CHECK_FAILS(kernels::prepare_multi_draw(pixeldp::Stream(), problem.network, {}),
-              "layer by layer");
+  CHECK_FAILS(kernels::pack_multi_draw(pixeldp::Stream(), problem.network, {}), "layer by layer");
 }
 
 TEST_CASE("the multi-draw kernel: no draws, no images: nothing is done") {

@@ -41,8 +41,8 @@ struct Parity {
     const DeviceArray<float> y(expected);
     const DeviceArray<float> device_prefix(prefix);
     const DeviceArray<NoiseRow> device_rows(rows);
-    add_noise(nullptr, params, device_rows.data(), std::ssize(rows), elements,
-              device_prefix.data() + skip, y.data() + margin + skip);
+    kernels::add_noise(test_stream(), params, device_rows.data(), std::ssize(rows), elements,
+                       device_prefix.data() + skip, y.data() + margin + skip);
     emulated = y.values();
     cpu::add_noise(cpu::InstructionSet::plain, params, rows.data(), std::ssize(rows), elements,
                    prefix.data() + skip, expected.data() + margin + skip);
@@ -120,13 +120,16 @@ TEST_CASE("the work is shared out to cover every element once") {
 TEST_CASE(
     "the emulated kernel refuses what the processor's refuses, and does nothing for nothing") {
   NoiseParams params = params_of(NoiseDistribution::gaussian);
-  CHECK_NOTHROW(add_noise(nullptr, params, nullptr, 0, 5, nullptr, nullptr));
-  CHECK_NOTHROW(add_noise(nullptr, params, nullptr, 5, 0, nullptr, nullptr));
-  CHECK_THROWS_AS(add_noise(nullptr, params, nullptr, -1, 5, nullptr, nullptr), Error);
-  CHECK_THROWS_AS(
-      add_noise(nullptr, params, nullptr, 0, (std::int64_t{4} << 32) + 1, nullptr, nullptr), Error);
+  CHECK_NOTHROW(kernels::add_noise(test_stream(), params, nullptr, 0, 5, nullptr, nullptr));
+  CHECK_NOTHROW(kernels::add_noise(test_stream(), params, nullptr, 5, 0, nullptr, nullptr));
+  CHECK_THROWS_AS(kernels::add_noise(test_stream(), params, nullptr, -1, 5, nullptr, nullptr),
+                  Error);
+  CHECK_THROWS_AS(kernels::add_noise(test_stream(), params, nullptr, 0, (std::int64_t{4} << 32) + 1,
+                                     nullptr, nullptr),
+                  Error);
   params.scale = -1.0f;
-  CHECK_THROWS_AS(add_noise(nullptr, params, nullptr, 0, 5, nullptr, nullptr), Error);
+  CHECK_THROWS_AS(kernels::add_noise(test_stream(), params, nullptr, 0, 5, nullptr, nullptr),
+                  Error);
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
-#include "kernels/cpu/operations.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/parseval.hpp"
 #include "tests/emulator/device_array.hpp"
@@ -27,7 +26,7 @@ struct Projected {
 
 Projected on_processor(const ParsevalParams& params, std::vector<float> weight,
                        std::uint64_t bad_loop = no_bad_loop) {
-  cpu::parseval_project(params, weight.data(), &bad_loop);
+  kernels::parseval_project(pixeldp::Stream(), params, weight.data(), &bad_loop);
   return {weight, bad_loop};
 }
 
@@ -39,7 +38,7 @@ Projected on_device(const ParsevalParams& params, std::vector<float> weight,
   weight.insert(weight.end(), fence, sentinel);
   const DeviceArray<float> device(weight);
   const DeviceArray<std::uint64_t> status(std::vector<std::uint64_t>{bad_loop});
-  parseval_project(nullptr, params, device.data() + fence, status.data());
+  kernels::parseval_project(test_stream(), params, device.data() + fence, status.data());
   std::vector<float> after = device.values();
   for (std::size_t i = 0; i < fence; ++i) {
     CHECK(after[i] == sentinel);
@@ -180,14 +179,14 @@ TEST_CASE("how a Parseval projection is done, and what it refuses") {
   CHECK(ParsevalPlan::make(4096, 4096, sm_80).blocks == ParsevalPlan::most_blocks);
   CHECK_THROWS_AS(ParsevalPlan::make(40000, 40000, sm_80), Error);
   const auto refused = [](const ParsevalParams& params) {
-    CHECK_THROWS_AS(parseval_project(nullptr, params, nullptr, nullptr), Error);
-    CHECK_THROWS_AS(cpu::parseval_project(params, nullptr, nullptr), Error);
+    CHECK_THROWS_AS(kernels::parseval_project(test_stream(), params, nullptr, nullptr), Error);
+    CHECK_THROWS_AS(kernels::parseval_project(pixeldp::Stream(), params, nullptr, nullptr), Error);
   };
   refused({-1, 2, 1.0, 0.1, 1});
   refused({2, 2, 0.0, 0.1, 1});
   refused({2, 2, 1.0, std::numeric_limits<double>::infinity(), 1});
   refused({2, 2, 1.0, 0.1, -1});
-  CHECK_NOTHROW(parseval_project(nullptr, {0, 2, 1.0, 0.1, 1}, nullptr, nullptr));
+  CHECK_NOTHROW(kernels::parseval_project(test_stream(), {0, 2, 1.0, 0.1, 1}, nullptr, nullptr));
 }
 
 }  // namespace

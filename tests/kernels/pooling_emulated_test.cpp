@@ -68,7 +68,7 @@ TEST_CASE("emulated pooling, shortcuts and scalings in bf16 are those in fp32, r
       const DeviceArray<Half> x(moved(halves(c.x)));
       run_on_processor(c);
       const DeviceArray<float> y(c.y.size());
-      global_average_pool(nullptr, s, x.data() + offset, y.data());
+      emulated::global_average_pool(test_stream(), s, x.data() + offset, y.data());
       CHECK(y.values() == c.y);
     }
     for (const ShortcutShape& s : shortcut_shapes) {
@@ -77,7 +77,7 @@ TEST_CASE("emulated pooling, shortcuts and scalings in bf16 are those in fp32, r
       const DeviceArray<Half> x(moved(halves(c.x)));
       run_on_processor(c);
       const DeviceArray<Half> y(moved(std::vector<Half>(c.y.size())));
-      shortcut_forward(nullptr, s, x.data() + offset, y.data() + offset);
+      emulated::shortcut_forward(test_stream(), s, x.data() + offset, y.data() + offset);
       CHECK(result(y) == halves(c.y));
     }
     for (const std::int64_t channels : {1, 7, 40}) {

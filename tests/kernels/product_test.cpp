@@ -8,6 +8,7 @@
 #include "kernels/dense.hpp"
 #include "kernels/inference.hpp"
 #include "tests/reference/convolution.hpp"
+#include "tests/reference/plan.hpp"
 #include "tests/reference/values.hpp"
 
 using namespace pixeldp;
@@ -92,7 +93,7 @@ TEST_CASE("products in fp32 are one chain of fused multiply-additions in every i
   }
 }
 
-TEST_CASE("a processor's prepared convolution has the bits of the GPU's direct one") {
+TEST_CASE("a convolution in a processor's plan has the bits of the GPU's direct one") {
   const Stream stream;
   for (const Conv2dShape& s : shapes) {
     const auto x = reference::reals(x_size(s), 5), weight = reference::reals(s.weight_size(), 6),
@@ -100,12 +101,12 @@ TEST_CASE("a processor's prepared convolution has the bits of the GPU's direct o
     std::vector<float> scaled = weight;
     for (std::size_t i = 0; i < scaled.size(); ++i)
       scaled[i] *= scale[i * static_cast<std::size_t>(s.out_c) / scaled.size()];
-    const auto conv = prepare_conv2d(
-        stream, s, weight.data(),
-        {.activation = Activation::relu(), .scale = scale.data(), .shift = shift.data()},
-        Precision::fp32);
     std::vector<float> y(static_cast<std::size_t>(y_size(s)));
-    conv->run(x.data(), y.data());
+    reference::run_plan(
+        stream,
+        reference::plan_of(x_size(row_of(s)), {reference::convolution_step(
+                                                  s, weight, Activation::relu(), scale, shift)}),
+        Precision::fp32, s.batch, x.data(), y.data());
     CHECK(y == reference::fused_conv2d(s, s.in_c, Activation::relu(), x, scaled, shift));
   }
 }

@@ -106,11 +106,10 @@ TEST_CASE("emulated standardising and its gradient have the processor's bits") {
 }
 
 TEST_CASE("the blocks of standardising") {
-  CHECK(StandardiseGrid::plan(0, 3072).blocks == 0);
-  CHECK(StandardiseGrid::plan(16, 3072).blocks == 4);
-  CHECK(StandardiseGrid::plan(17, 3072).blocks == 5);
-  CHECK_FAILS(StandardiseGrid::plan(2, 0), "2 images of 0 values");
-  CHECK_FAILS(StandardiseGrid::plan(std::int64_t{1} << 40, 1), "one launch");
+  CHECK(StandardiseGrid::plan(0).blocks == 0);
+  CHECK(StandardiseGrid::plan(16).blocks == 4);
+  CHECK(StandardiseGrid::plan(17).blocks == 5);
+  CHECK_FAILS(StandardiseGrid::plan(std::int64_t{1} << 40), "one launch");
 }
 
 }  // namespace

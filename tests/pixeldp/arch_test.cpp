@@ -5,7 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "kernels/emulator/settings.hpp"
-#include "pixeldp/multi_draw.hpp"
+#include "pixeldp/sampler.hpp"
 #include "tests/layers/made_network.hpp"
 #include "tests/reference/values.hpp"
 
@@ -20,9 +20,9 @@ std::vector<std::uint64_t> counts(const layers::NetworkSpec& spec, std::uint32_t
   net.noise->distribution = kernels::NoiseDistribution::gaussian;
   net.noise->scale = 0.7;
   std::vector<std::uint64_t> all;
-  MultiDrawPredictor(Stream(Device{DeviceKind::emulated}), net, 8)
+  Sampler(Stream(Device{DeviceKind::emulated}), net, 8)
       .run(
-          1, {.seed = 3, .draws = draws},
+          1, {.seed = 3, .count = draws},
           [&](std::int64_t, float* pixels) {
             const auto values = reference::reals(spec.height * spec.width * spec.channels, 100);
             std::ranges::copy(values, pixels);

@@ -1,8 +1,7 @@
-#include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/convolution_operands.hpp"
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/prepared.hpp"
+#include "kernels/cuda/operations.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/ptx/convolution_on_device.hpp"
 
@@ -52,22 +51,13 @@ std::vector<float> run(const TrainingCase& training) {
   const Conv2dShape& s = training.shape;
   const Precision precision = training.precision;
   const DeviceArray<float> x(training.x), weight(training.weight), dy(training.dy);
-  const DeviceArray<float> results(2 * dy.size() + x.size() + weight.size());
+  const DeviceArray<float> results(dy.size() + x.size() + weight.size());
   float* y = results.data();
-  conv2d_forward(nullptr, s, precision, x.data(), weight.data(), y);
+  PIXELDP_DEVICE::conv2d_forward(test_stream(), s, precision, x.data(), weight.data(), y);
   y += dy.size();
-  // The first values of the weight serve as scales and shifts.
-  prepare_conv2d(nullptr, s, weight.data(),
-                 {.activation = Activation::relu(),
-                  .scale = weight.data(),
-                  .shift = weight.data(),
-                  .residual = true},
-                 precision)
-      ->run(x.data(), y, dy.data());
-  y += dy.size();
-  conv2d_backward_data(nullptr, s, precision, dy.data(), weight.data(), y);
+  PIXELDP_DEVICE::conv2d_backward_data(test_stream(), s, precision, dy.data(), weight.data(), y);
   y += x.size();
-  conv2d_backward_weight(nullptr, s, precision, x.data(), dy.data(), y);
+  PIXELDP_DEVICE::conv2d_backward_weight(test_stream(), s, precision, x.data(), dy.data(), y);
   return results.values();
 }
 
@@ -76,16 +66,15 @@ std::vector<float> run(const DenseTrainingCase& training) {
   const Precision precision = training.precision;
   const DeviceArray<float> x(training.x), weight(training.weight), bias(training.bias),
       dy(training.dy);
-  const DeviceArray<float> results(2 * dy.size() + x.size() + weight.size() + bias.size());
+  const DeviceArray<float> results(dy.size() + x.size() + weight.size() + bias.size());
   float* y = results.data();
-  dense_forward(nullptr, s, precision, x.data(), weight.data(), bias.data(), y);
+  PIXELDP_DEVICE::dense_forward(test_stream(), s, precision, x.data(), weight.data(), bias.data(),
+                                y);
   y += dy.size();
-  prepare_dense(nullptr, s, weight.data(), bias.data(), Activation::relu(), precision)
-      ->run(x.data(), y);
-  y += dy.size();
-  dense_backward_data(nullptr, s, precision, dy.data(), weight.data(), y);
+  PIXELDP_DEVICE::dense_backward_data(test_stream(), s, precision, dy.data(), weight.data(), y);
   y += x.size();
-  dense_backward_weight(nullptr, s, precision, x.data(), dy.data(), y, y + weight.size());
+  PIXELDP_DEVICE::dense_backward_weight(test_stream(), s, precision, x.data(), dy.data(), y,
+                                        y + weight.size());
   return results.values();
 }
 

@@ -151,14 +151,14 @@ TEST_CASE("who does a convolution") {
   calls.run(stream.get(), 1);
   CHECK(calls.made == "o");
 
-  set_conv_policy(ConvPolicy::cudnn);
+  setenv("PIXELDP_CONVOLUTION", "cudnn", 1);
   calls.run(stream.get(), 1);
   CHECK(calls.made == "c");
   calls.refuses = true;
   calls.run(stream.get(), 1);
   CHECK(calls.made == "o");
 
-  set_conv_policy(ConvPolicy::fastest);
+  setenv("PIXELDP_CONVOLUTION", "fastest", 1);
   calls.run(stream.get(), 2);  // it refuses, and is asked no more
   CHECK(calls.made == "o");
   calls.refuses = false;
@@ -183,7 +183,7 @@ TEST_CASE("who does a convolution") {
   CHECK(calls.made == "o");
   calls.run(stream.get(), 5);
   CHECK(calls.made.back() == 'c');
-  set_conv_policy(ConvPolicy::own);
+  unsetenv("PIXELDP_CONVOLUTION");
   calls.run(stream.get(), 5);
   CHECK(calls.made == "o");
 }

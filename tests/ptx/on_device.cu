@@ -223,8 +223,9 @@ std::vector<float> run(const NoiseCase& noise) {
   const std::vector<float> blank = noise.blank();
   const DeviceArray<float> y(blank), prefix(noise.prefix);
   const DeviceArray<NoiseRow> rows(noise.rows);
-  add_noise(nullptr, noise.params, rows.data(), static_cast<std::int64_t>(noise.rows.size()),
-            noise.elements, prefix.data() + noise.skip, y.data() + noise.margin + noise.skip);
+  kernels::add_noise(test_stream(), noise.params, rows.data(),
+                     static_cast<std::int64_t>(noise.rows.size()), noise.elements,
+                     prefix.data() + noise.skip, y.data() + noise.margin + noise.skip);
   return y.values();
 }
 

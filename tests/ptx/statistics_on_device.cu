@@ -12,8 +12,8 @@ void StatisticsCase::run() {
   const DeviceArray<std::uint64_t> v(votes), s(sums), q(squares);
   const std::vector<std::uint64_t> good = {no_bad_row};
   const DeviceArray<std::uint64_t> status(good);
-  draw_statistics(nullptr, params, x.data(), w.data(), b.data(), image.data(), v.data(), s.data(),
-                  q.data(), status.data());
+  kernels::draw_statistics(test_stream(), params, x.data(), w.data(), b.data(), image.data(),
+                           v.data(), s.data(), q.data(), status.data());
   votes = v.values(), sums = s.values(), squares = q.values();
   bad_row = status.values()[0];
 }
@@ -24,8 +24,8 @@ void BoundsCase::run() {
   const DeviceArray<BoundedPrediction> out(draws.size());
   const std::vector<std::uint64_t> good = {no_bad_image};
   const DeviceArray<std::uint64_t> status(good);
-  bound_predictions(
-      nullptr, params,
+  kernels::bound_predictions(
+      test_stream(), params,
       {d.data(), v.data(), s.data(), q.data(), selected.empty() ? nullptr : chosen.data()},
       out.data(), status.data());
   results = out.values();

@@ -12,9 +12,9 @@ namespace pixeldp::kernels::cuda {
 void ActivationCase::run() {
   const DeviceArray<float> device_y(y), device_gradient(gradient);
   const auto size = static_cast<std::int64_t>(y.size() - skip);
-  activation_backward(nullptr, activation, size, device_y.data() + skip,
-                      device_gradient.data() + skip);
-  activate(nullptr, activation, size, device_y.data() + skip);
+  kernels::activation_backward(test_stream(), activation, size, device_y.data() + skip,
+                               device_gradient.data() + skip);
+  kernels::activate(test_stream(), activation, size, device_y.data() + skip);
   y = device_y.values(), gradient = device_gradient.values();
 }
 
@@ -22,8 +22,8 @@ void LossCase::run() {
   const DeviceArray<float> z(logits);
   const DeviceArray<std::int32_t> device_labels(labels);
   const DeviceArray<LossResult> device_result(1);
-  softmax_cross_entropy(nullptr, rows, classes, z.data(), device_labels.data(), z.data(),
-                        device_result.data());
+  kernels::softmax_cross_entropy(test_stream(), rows, classes, z.data(), device_labels.data(),
+                                 z.data(), device_result.data());
   dlogits = z.values();
   result = device_result.values()[0];
 }
@@ -37,7 +37,7 @@ std::vector<SgdStep> SgdCase::at(float* array) const {
 
 void SgdCase::run() {
   const DeviceArray<float> device(values);
-  sgd_steps(nullptr, at(device.data()));
+  kernels::sgd_steps(test_stream(), at(device.data()));
   values = device.values();
 }
 
@@ -45,7 +45,7 @@ void ParsevalCase::run() {
   const DeviceArray<float> device_weight(weight);
   const std::vector<std::uint64_t> before = {bad_loop};
   const DeviceArray<std::uint64_t> status(before);
-  parseval_project(nullptr, params, device_weight.data(), status.data());
+  kernels::parseval_project(test_stream(), params, device_weight.data(), status.data());
   weight = device_weight.values();
   bad_loop = status.values()[0];
 }

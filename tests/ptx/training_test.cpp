@@ -7,7 +7,6 @@
 #include <doctest/doctest.h>
 
 #include "kernels/cpu/lane_sums.hpp"
-#include "kernels/cpu/operations.hpp"
 #include "tests/ptx/training_on_device.hpp"
 #include "tests/reference/values.hpp"
 
@@ -42,9 +41,9 @@ TEST_CASE("the compiled activations have the processor's bits") {
         ActivationCase expected = on_device;
         on_device.run();
         const auto count = static_cast<std::int64_t>(expected.y.size() - skip);
-        cpu::activation_backward({slope}, count, expected.y.data() + skip,
-                                 expected.gradient.data() + skip);
-        cpu::activate({slope}, count, expected.y.data() + skip);
+        kernels::activation_backward(pixeldp::Stream(), {slope}, count, expected.y.data() + skip,
+                                     expected.gradient.data() + skip);
+        kernels::activate(pixeldp::Stream(), {slope}, count, expected.y.data() + skip);
         CHECK(bits(on_device.y) == bits(expected.y));
         CHECK(bits(on_device.gradient) == bits(expected.gradient));
       }
@@ -64,8 +63,8 @@ TEST_CASE("the compiled softmax cross-entropy agrees with the processor's") {
       loss.run();
       LossResult expected;
       std::vector<float> gradient(loss.logits.size());
-      cpu::softmax_cross_entropy(rows, classes, loss.logits.data(), loss.labels.data(),
-                                 gradient.data(), &expected);
+      kernels::softmax_cross_entropy(pixeldp::Stream(), rows, classes, loss.logits.data(),
+                                     loss.labels.data(), gradient.data(), &expected);
       CHECK(std::abs(loss.result.loss - expected.loss) <= 1e-14 * expected.loss);
       CHECK(loss.result.correct == expected.correct);
       bool close = true;
@@ -109,7 +108,7 @@ TEST_CASE("the compiled SGD steps have the processor's bits") {
     on_device.values = reference::reals(static_cast<std::int64_t>(end), 4);
     SgdCase expected = on_device;
     on_device.run();
-    cpu::sgd_steps(expected.at(expected.values.data()));
+    kernels::sgd_steps(pixeldp::Stream(), expected.at(expected.values.data()));
     CHECK(bits(on_device.values) == bits(expected.values));
   }
 }
@@ -149,7 +148,8 @@ TEST_CASE("the compiled Parseval projection has the processor's bits") {
             {rows, cols, 0.2, step, loops}, reference::reals(rows * cols, 6), no_bad_loop};
         ParsevalCase expected = on_device;
         on_device.run();
-        cpu::parseval_project(expected.params, expected.weight.data(), &expected.bad_loop);
+        kernels::parseval_project(pixeldp::Stream(), expected.params, expected.weight.data(),
+                                  &expected.bad_loop);
         CHECK(bits(on_device.weight) == bits(expected.weight));
         CHECK(on_device.bad_loop == expected.bad_loop);
         converged += expected.bad_loop == no_bad_loop;

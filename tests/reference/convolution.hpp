@@ -7,6 +7,7 @@
 #include <iterator>
 #include <vector>
 
+#include "kernels/activation.hpp"
 #include "kernels/convolution.hpp"
 
 /// The definitions of the convolution's three passes, in double precision, one loop per index.

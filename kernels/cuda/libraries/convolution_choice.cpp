@@ -1,18 +1,12 @@
 #include "kernels/cuda/libraries/convolution_choice.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdlib>
 
 #include "engine/error.hpp"
 
 namespace pixeldp::kernels {
-namespace {
-
-std::atomic<ConvPolicy> policy = ConvPolicy::own;
-
-}  // namespace
 
 ConvPolicy parse_conv_policy(std::string_view text) {
   if (text == "own") return ConvPolicy::own;
@@ -23,10 +17,8 @@ ConvPolicy parse_conv_policy(std::string_view text) {
 
 ConvPolicy conv_policy() {
   const char* text = std::getenv("PIXELDP_CONVOLUTION");
-  return text != nullptr ? parse_conv_policy(text) : policy.load();
+  return text != nullptr ? parse_conv_policy(text) : ConvPolicy::own;
 }
-
-void set_conv_policy(ConvPolicy value) { policy = value; }
 
 ConvPath choose_conv_path(std::vector<float> own, std::vector<float> cudnn) {
   constexpr float worth_it = 0.97f;

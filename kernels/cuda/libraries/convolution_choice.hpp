@@ -27,10 +27,9 @@ enum class ConvDirection { forward, backward_data, backward_weight };
 /// Reads "own", "cudnn" or "fastest". Throws a usage error that lists them for anything else.
 ConvPolicy parse_conv_policy(std::string_view text);
 
-/// The environment variable PIXELDP_CONVOLUTION where it is set; else what set_conv_policy() set
-/// last; else `own`, for the counts in a certificate log depend on every bit.
+/// The environment variable PIXELDP_CONVOLUTION where it is set; else `own`, for the counts in a
+/// certificate log depend on every bit.
 ConvPolicy conv_policy();
-void set_conv_policy(ConvPolicy policy);
 
 /// The path to take after these times of repeated runs: cuDNN's where the median of its times is at
 /// least 3 % shorter (less is no reason to change bits). The own path where one of them has no

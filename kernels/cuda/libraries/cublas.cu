@@ -22,8 +22,13 @@
 
 #include <cublas_v2.h>
 
-#define PIXELDP_TEXT_OF(name) #name
-#define PIXELDP_TEXT(name) PIXELDP_TEXT_OF(name)
+/// The functions that are called; cublas_v2.h gives them their names in the library, by macros.
+#define PIXELDP_CUBLAS_FUNCTIONS(X) \
+  X(cublasCreate)                   \
+  X(cublasDestroy)                  \
+  X(cublasSetStream)                \
+  X(cublasSetWorkspace)             \
+  X(cublasGetStatusString)
 
 namespace pixeldp::kernels::cuda::cublas {
 namespace {
@@ -34,22 +39,12 @@ using GemmEx = cublasStatus_t(cublasHandle_t, cublasOperation_t, cublasOperation
                               cudaDataType, int, const void*, void*, cudaDataType, int,
                               cublasComputeType_t, cublasGemmAlgo_t);
 
-/// The functions that are called; cublas_v2.h gives them their names, by macros.
 struct Functions {
   Library library =
       Library("libcublas.so." PIXELDP_TEXT(CUBLAS_VER_MAJOR), PIXELDP_TEXT(cublasCreate));
-  decltype(&cublasCreate) create = nullptr;
-  decltype(&cublasDestroy) destroy = nullptr;
-  decltype(&cublasSetStream) set_stream = nullptr;
-  decltype(&cublasSetWorkspace) set_workspace = nullptr;
-  decltype(static_cast<GemmEx*>(&cublasGemmEx)) gemm_ex = nullptr;
-  decltype(&cublasGetStatusString) status_string = nullptr;
-  bool complete = library && library.find(PIXELDP_TEXT(cublasCreate), create) &&
-                  library.find(PIXELDP_TEXT(cublasDestroy), destroy) &&
-                  library.find(PIXELDP_TEXT(cublasSetStream), set_stream) &&
-                  library.find(PIXELDP_TEXT(cublasSetWorkspace), set_workspace) &&
-                  library.find(PIXELDP_TEXT(cublasGemmEx), gemm_ex) &&
-                  library.find(PIXELDP_TEXT(cublasGetStatusString), status_string);
+  PIXELDP_LIBRARY_FUNCTIONS(PIXELDP_CUBLAS_FUNCTIONS)
+  GemmEx* gemm_ex = nullptr;
+  bool available = complete && library.find(PIXELDP_TEXT(cublasGemmEx), gemm_ex);
 };
 
 const Functions& functions() {
@@ -58,7 +53,8 @@ const Functions& functions() {
 }
 
 void check_status(cublasStatus_t status, const char* what) {
-  if (status != CUBLAS_STATUS_SUCCESS) device_call_failed(functions().status_string(status), what);
+  if (status != CUBLAS_STATUS_SUCCESS)
+    device_call_failed(functions().cublasGetStatusString(status), what);
 }
 
 struct Handle {
@@ -69,12 +65,12 @@ struct Handle {
   void* workspace = nullptr;
 
   explicit Handle(cudaStream_t stream) {
-    check_status(functions().create(&handle), what);
+    check_status(functions().cublasCreate(&handle), what);
     try {
       check_allocation(cudaMalloc(&workspace, workspace_bytes), workspace_bytes);
       // In this order: a new stream takes the workspace away.
-      check_status(functions().set_stream(handle, stream), what);
-      check_status(functions().set_workspace(handle, workspace, workspace_bytes), what);
+      check_status(functions().cublasSetStream(handle, stream), what);
+      check_status(functions().cublasSetWorkspace(handle, workspace, workspace_bytes), what);
     } catch (...) {
       close();
       throw;
@@ -86,7 +82,7 @@ struct Handle {
 
  private:
   void close() {
-    functions().destroy(handle);
+    functions().cublasDestroy(handle);
     cudaFree(workspace);
   }
 };
@@ -112,7 +108,7 @@ cublasComputeType_t compute_type(Precision precision) {
 
 }  // namespace
 
-bool available() { return functions().complete; }
+bool available() { return functions().available; }
 
 void gemm(void* stream, const Gemm& gemm, Precision precision, const float* a, const float* b,
           float* c) {

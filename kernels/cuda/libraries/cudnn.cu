@@ -27,9 +27,6 @@
 #include "kernels/cuda/bf16_layouts.hpp"
 #include "kernels/cuda/libraries/library.hpp"
 
-#define PIXELDP_TEXT_OF(name) #name
-#define PIXELDP_TEXT(name) PIXELDP_TEXT_OF(name)
-
 /// The functions that are called.
 #define PIXELDP_CUDNN_FUNCTIONS(X)                  \
   X(cudnnCreate)                                    \
@@ -58,12 +55,7 @@ namespace {
 
 struct Functions {
   Library library = Library("libcudnn.so." PIXELDP_TEXT(CUDNN_MAJOR), "cudnnCreate");
-#define PIXELDP_MEMBER(name) decltype(&::name) name = nullptr;
-  PIXELDP_CUDNN_FUNCTIONS(PIXELDP_MEMBER)
-#undef PIXELDP_MEMBER
-#define PIXELDP_FIND(name) &&library.find(#name, name)
-  bool complete = library PIXELDP_CUDNN_FUNCTIONS(PIXELDP_FIND);
-#undef PIXELDP_FIND
+  PIXELDP_LIBRARY_FUNCTIONS(PIXELDP_CUDNN_FUNCTIONS)
 };
 
 const Functions& functions() {

@@ -35,4 +35,17 @@ class Library {
   void* handle_ = nullptr;
 };
 
+/// The text of what a macro stands for.
+#define PIXELDP_TEXT_OF(name) #name
+#define PIXELDP_TEXT(name) PIXELDP_TEXT_OF(name)
+
+/// Within a structure, after a member `library`: a pointer of its own name to each function that
+/// LIST(X) names by X(name), as the library's header declares it, and `complete`, whether the
+/// library has them all.
+#define PIXELDP_LIBRARY_FUNCTIONS(LIST) \
+  LIST(PIXELDP_LIBRARY_MEMBER)          \
+  bool complete = library LIST(PIXELDP_LIBRARY_FIND);
+#define PIXELDP_LIBRARY_MEMBER(name) decltype(&::name) name = nullptr;
+#define PIXELDP_LIBRARY_FIND(name) &&library.find(PIXELDP_TEXT(name), name)
+
 }  // namespace pixeldp::kernels

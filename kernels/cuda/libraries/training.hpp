@@ -1,25 +1,21 @@
 #pragma once
 
-#include "kernels/convolution.hpp"
-#include "kernels/dense.hpp"
+#include "kernels/operations.hpp"
 
-/// The operations of training that NVIDIA's libraries know too, as kernels/cuda/convolution.hpp
-/// declares them: dense layers by cuBLAS where it is there; convolutions in bf16 by cuDNN where
-/// that is asked for (see convolution_choice.hpp); by the project's kernels otherwise.
+/// The operations of training that NVIDIA's libraries know too: dense layers by cuBLAS where it is
+/// there; convolutions in bf16 by cuDNN where that is asked for (see convolution_choice.hpp); by
+/// the project's kernels otherwise.
 namespace pixeldp::kernels::cuda::libraries {
 
-void conv2d_forward(void* stream, const Conv2dShape& shape, Precision precision, const float* x,
-                    const float* weight, float* y);
-void conv2d_backward_data(void* stream, const Conv2dShape& shape, Precision precision,
-                          const float* dy, const float* weight, float* dx);
-void conv2d_backward_weight(void* stream, const Conv2dShape& shape, Precision precision,
-                            const float* x, const float* dy, float* dweight);
-void dense_forward(void* stream, const DenseShape& shape, Precision precision, const float* x,
-                   const float* weight, const float* bias, float* y);
-void dense_backward_data(void* stream, const DenseShape& shape, Precision precision,
-                         const float* dy, const float* weight, float* dx);
-void dense_backward_weight(void* stream, const DenseShape& shape, Precision precision,
-                           const float* x, const float* dy, float* dweight, float* dbias);
+decltype(kernels::conv2d_forward) conv2d_forward;
+decltype(kernels::conv2d_backward_data) conv2d_backward_data;
+decltype(kernels::conv2d_backward_weight) conv2d_backward_weight;
+decltype(kernels::dense_forward) dense_forward;
+decltype(kernels::dense_backward_data) dense_backward_data;
+decltype(kernels::dense_backward_weight) dense_backward_weight;
+
+/// The table of GPUs: the operations of this namespace, and the project's own for all else.
+const Operations& operations();
 
 /// Frees what the libraries keep for a stream: before it is destroyed, and never while it works.
 void release(void* stream);

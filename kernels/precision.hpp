@@ -20,16 +20,7 @@ enum class Precision {
 /// fp32.
 std::string product_obstacle(Precision precision, const CpuFeatures& features = cpu_features());
 
-/// An operation whose weights never change again, made for one shape: the weights are kept in the
-/// layout that the device likes best. On a processor several threads may run it at once; on other
-/// devices its runs follow each other in the stream it was prepared for, which must outlive it.
-class Prepared {
- public:
-  virtual ~Prepared() = default;
-  /// Row i of y depends on row i of x (and of the residual) only, to the last bit. On a CPU a call
-  /// from within a parallel region uses one thread. The residual is for operations that were
-  /// prepared with one, and is not y.
-  virtual void run(const float* x, float* y, const float* residual = nullptr) const = 0;
-};
+/// Throws an Error for int8, which no operation on changing weights multiplies in.
+void check_product_precision(Precision precision);
 
 }  // namespace pixeldp::kernels

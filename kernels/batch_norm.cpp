@@ -1,0 +1,67 @@
+#include "kernels/batch_norm.hpp"
+
+#include <cmath>
+
+#include "engine/error.hpp"
+#include "kernels/batch_norm_formulas.hpp"
+#include "kernels/operations.hpp"
+
+namespace pixeldp::kernels {
+namespace {
+
+void check(const BatchNormParams& params, std::int64_t least_rows) {
+  constexpr std::int64_t most = std::int64_t{1} << 60;
+  const auto [rows, channels, epsilon, momentum, activation] = params;
+  if (channels < 1 || rows < least_rows || rows > most / channels) {
+    fail(
+        "batch normalisation of {} rows of {} channels: there must be at least {} rows and 1 "
+        "channel, and at most 2^60 elements",
+        rows, channels, least_rows);
+  }
+  if (!(epsilon >= 0.0f && std::isfinite(epsilon)))
+    fail("batch normalisation with epsilon {}: it must be a finite number of at least 0", epsilon);
+  if (!(momentum >= 0.0f && momentum <= 1.0f))
+    fail("batch normalisation with momentum {}: it must lie between 0 and 1", momentum);
+}
+
+}  // namespace
+
+std::int64_t batch_norm_workspace_size(const BatchNormParams& params) {
+  check(params, 0);
+  // Two values of each split, and two of all splits together.
+  return 2 * params.channels * (BatchNormOrder::make(params).splits + 1);
+}
+
+void batch_norm_forward(const Stream& stream, const BatchNormParams& params, const float* x,
+                        const float* gamma, const float* beta, float* running_mean,
+                        float* running_variance, float* mean, float* invstd, float* y,
+                        float* workspace) {
+  check(params, 1);
+  operations(stream).batch_norm_forward(stream, params, x, gamma, beta, running_mean,
+                                        running_variance, mean, invstd, y, workspace);
+}
+
+void batch_norm_backward(const Stream& stream, const BatchNormParams& params, const float* x,
+                         const float* mean, const float* invstd, const float* gamma,
+                         const float* beta, const float* dy, float* dx, float* dgamma, float* dbeta,
+                         float* workspace) {
+  check(params, 1);
+  operations(stream).batch_norm_backward(stream, params, x, mean, invstd, gamma, beta, dy, dx,
+                                         dgamma, dbeta, workspace);
+}
+
+void fold_batch_norm(const Stream& stream, const BatchNormParams& params, const float* gamma,
+                     const float* beta, const float* running_mean, const float* running_variance,
+                     float* scale, float* shift) {
+  check(params, 0);
+  operations(stream).fold_batch_norm(stream, params, gamma, beta, running_mean, running_variance,
+                                     scale, shift);
+}
+
+void batch_norm_inference(const Stream& stream, const BatchNormParams& params, const float* x,
+                          const float* scale, const float* shift, float* y) {
+  check(params, 0);
+  operations(stream).batch_norm_inference(stream, params, x, scale, shift, y);
+}
+
+}  // namespace pixeldp::kernels
