@@ -48,7 +48,7 @@ class Scheduler {
             (scales && steps[0].outputs != steps[i].convolution.in_c))
           continue;
         DeviceSchedule::Launch fused{.step = i, .noise = true};
-        if (scales) fused.before = 0, done_[0] = true;
+        if (scales) fused.prologue = 0, done_[0] = true;
         done_[i] = true;
         s_.launches.push_back(fused);
         // Where others read the scaled noise too, the kernel writes it.
@@ -74,14 +74,14 @@ class Scheduler {
         if (step.kind != Kind::scaling || step.input() != made || made_last(k) ||
             step.outputs != plan_.steps[i].outputs || !fills_chunks(step.outputs))
           continue;
-        launch.after = k;
+        launch.epilogue = k;
         done_[k] = true;
         write(static_cast<int>(k) + 1);
         break;
       }
     }
     s_.launches.push_back(launch);
-    if (!launch.after || plan_.readers(made) > 1) write(made);
+    if (!launch.epilogue || plan_.readers(made) > 1) write(made);
   }
   /// Whether the tensor cores can read so many channels as they lie.
   static bool fills_chunks(std::int64_t channels) {
@@ -132,7 +132,7 @@ class Scheduler {
     const auto launch_of = [&](std::size_t step) {
       for (std::size_t l = 0; l < s_.launches.size(); ++l) {
         const DeviceSchedule::Launch& launch = s_.launches[l];
-        if (launch.step == step || launch.before == step || launch.after == step) return l;
+        if (launch.step == step || launch.prologue == step || launch.epilogue == step) return l;
       }
       fail("step {} of a plan has no launch", plan_.steps[step].name);
     };
@@ -187,9 +187,9 @@ std::int64_t DeviceSchedule::bytes_per_row(const InferencePlan& plan) const {
     }
     if (!launch.noise)
       for (const int input : plan.steps[*launch.step].inputs) touch(input);
-    if (launch.before) write(*launch.before);
+    if (launch.prologue) write(*launch.prologue);
     write(*launch.step);
-    if (launch.after) write(*launch.after);
+    if (launch.epilogue) write(*launch.epilogue);
   }
   return bytes;
 }

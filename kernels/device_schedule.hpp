@@ -32,9 +32,9 @@ struct DeviceSchedule {
     std::optional<std::size_t> step = {};
     /// The noise by itself, or made inside a convolution, perhaps with a scaling of it.
     bool noise = false;
-    std::optional<std::size_t> before = {};
+    std::optional<std::size_t> prologue = {};
     /// A scaling that alone or among others reads what a product makes, made in its epilogue.
-    std::optional<std::size_t> after = {};
+    std::optional<std::size_t> epilogue = {};
   };
 
   std::int64_t rows = 0;

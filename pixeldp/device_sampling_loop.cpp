@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <deque>
 
+#include "engine/captured_graph.hpp"
 #include "engine/event.hpp"
-#include "engine/graph.hpp"
 #include "engine/interrupt.hpp"
 #include "pixeldp/device_rows.hpp"
 #include "pixeldp/sampling_window.hpp"
@@ -126,7 +126,7 @@ class DeviceSamplingLoop::Window {
   Buffer<float> pixels_, prefixes_;
   Buffer<std::uint64_t> totals_;  // votes, sums and squares, each [images, classes]
   PinnedBuffer<std::uint64_t> host_totals_;
-  Graph graph_;
+  CapturedGraph graph_;
   std::optional<Event> began_, done_;
 };
 

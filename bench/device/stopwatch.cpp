@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/captured_graph.hpp"
 #include "engine/event.hpp"
-#include "engine/graph.hpp"
 #include "engine/runtime.hpp"
 
 namespace pixeldp::bench {
@@ -42,9 +42,9 @@ std::vector<double> Stopwatch::warm_samples(const Work& work, double estimate, i
   constexpr double most_runs = 1000.0;
   runs = static_cast<int>(
       std::clamp(std::ceil(settings_.sample / estimate), double(settings_.least_runs), most_runs));
-  Graph graph;
+  CapturedGraph graph;
   if (runs > 1)
-    graph = Graph(stream_, [&] {
+    graph = CapturedGraph(stream_, [&] {
       for (int run = 0; run < runs; ++run) work();
     });
   const auto sample = [&] { graph ? graph.launch() : work(); };

@@ -11,7 +11,7 @@
 /// off, so that all instruction sets, and all processors, give the same bits.
 namespace pixeldp::kernels::cpu {
 
-using Half = std::uint16_t;
+using Bf16 = std::uint16_t;
 
 /// A single value in place of a vector of V's, for what is left of channels.
 template <class V>
@@ -19,7 +19,7 @@ struct Single {
   static constexpr int lanes = 1;
   using Floats = float;
   using Words = std::uint32_t;
-  using Halves = Half;
+  using Halves = Bf16;
   using Bytes = std::uint8_t;
 };
 
@@ -35,14 +35,14 @@ template <class V, class To, class From>
 // V, here and below, may be a Single.
 
 template <class V>
-[[gnu::always_inline]] inline typename V::Floats load(const Half* p) {
+[[gnu::always_inline]] inline typename V::Floats load(const Bf16* p) {
   typename V::Halves h;
   __builtin_memcpy(&h, p, sizeof h);
   return __builtin_bit_cast(typename V::Floats, resized<V, typename V::Words>(h) << 16);
 }
 /// To nearest, ties to even; what is not a number stays none.
 template <class V>
-[[gnu::always_inline]] inline void store(Half* p, typename V::Floats v) {
+[[gnu::always_inline]] inline void store(Bf16* p, typename V::Floats v) {
   using Words = typename V::Words;
   const Words bits = __builtin_bit_cast(Words, v), none = Words{} + 0x7fc0u;
   const Words rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
@@ -127,15 +127,15 @@ void scaling(const ScalingSpan& s, Real from, Real to, const void* x, const Infe
   for_target(
       t, [&]<bool real, bool bytes>() __attribute__((always_inline)) {
         const auto* const floats = static_cast<const float*>(x);
-        const auto* const halves = static_cast<const Half*>(x);
+        const auto* const halves = static_cast<const Bf16*>(x);
         if (from == Real::fp32 && to == Real::fp32)
           scale_pixels<V, real, bytes, float, float>(s, floats, t);
         else if (from == Real::fp32)
-          scale_pixels<V, real, bytes, float, Half>(s, floats, t);
+          scale_pixels<V, real, bytes, float, Bf16>(s, floats, t);
         else if (to == Real::fp32)
-          scale_pixels<V, real, bytes, Half, float>(s, halves, t);
+          scale_pixels<V, real, bytes, Bf16, float>(s, halves, t);
         else
-          scale_pixels<V, real, bytes, Half, Half>(s, halves, t);
+          scale_pixels<V, real, bytes, Bf16, Bf16>(s, halves, t);
       });
 }
 
@@ -179,7 +179,7 @@ void shortcut(const ShortcutSpan& s, Real kind, const void* x, void* y) {
   if (kind == Real::fp32)
     shortcut_as<V>(s, static_cast<const float*>(x), static_cast<float*>(y));
   else
-    shortcut_as<V>(s, static_cast<const Half*>(x), static_cast<Half*>(y));
+    shortcut_as<V>(s, static_cast<const Bf16*>(x), static_cast<Bf16*>(y));
 }
 
 /// In the order of kernels::global_average_pool.
@@ -207,15 +207,15 @@ template <class V>
 void pool(std::int64_t pixels, std::int64_t channels, Real from, Real to, const void* x, void* y,
           float* lanes) {
   const auto* const floats = static_cast<const float*>(x);
-  const auto* const halves = static_cast<const Half*>(x);
+  const auto* const halves = static_cast<const Bf16*>(x);
   if (from == Real::fp32 && to == Real::fp32)
     pool_of<V>(pixels, channels, floats, static_cast<float*>(y), lanes);
   else if (from == Real::fp32)
-    pool_of<V>(pixels, channels, floats, static_cast<Half*>(y), lanes);
+    pool_of<V>(pixels, channels, floats, static_cast<Bf16*>(y), lanes);
   else if (to == Real::fp32)
     pool_of<V>(pixels, channels, halves, static_cast<float*>(y), lanes);
   else
-    pool_of<V>(pixels, channels, halves, static_cast<Half*>(y), lanes);
+    pool_of<V>(pixels, channels, halves, static_cast<Bf16*>(y), lanes);
 }
 
 template <class V>

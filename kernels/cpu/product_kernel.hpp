@@ -226,7 +226,7 @@ void tile(const ProductSweep& s, std::int64_t position, std::int64_t group) {
         if (s.epilogue.to == Real::fp32)
           write_tile<V, groups, real, bytes, float>(s.epilogue, position, live, first, memory);
         else
-          write_tile<V, groups, real, bytes, Half>(s.epilogue, position, live, first, memory);
+          write_tile<V, groups, real, bytes, Bf16>(s.epilogue, position, live, first, memory);
       });
 }
 

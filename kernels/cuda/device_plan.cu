@@ -15,7 +15,7 @@ namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
 
 using Kind = InferenceStep::Kind;
-using Half = std::uint16_t;
+using Bf16 = std::uint16_t;
 
 /// What a run is given.
 struct Run {
@@ -113,16 +113,16 @@ class ScheduledPlan : public DevicePlan {
     Conv2dShape shape = step.convolution;
     shape.batch = schedule_.rows;
     NoisyScaling before;
-    if (launch.before)
-      before = {weights[*launch.before].scale, weights[*launch.before].shift,
-                plan.steps[*launch.before].activation};
+    if (launch.prologue)
+      before = {weights[*launch.prologue].scale, weights[*launch.prologue].shift,
+                plan.steps[*launch.prologue].activation};
     const std::shared_ptr<NoisyConv2d> prepared = prepare_noisy_conv2d(
         stream_.native(), shape, own.weight, before, {own.scale, own.shift, step.activation});
     const int made = static_cast<int>(*launch.step) + 1;
-    const bool writes_read = launch.before && value(1).written;
+    const bool writes_read = launch.prologue && value(1).written;
     return [this, prepared, made, writes_read](const Run& run) {
-      prepared->run(run.draws->noise, run.draws->rows, run.x, at<Half>(made, run),
-                    writes_read ? at<Half>(1, run) : nullptr);
+      prepared->run(run.draws->noise, run.draws->rows, run.x, at<Bf16>(made, run),
+                    writes_read ? at<Bf16>(1, run) : nullptr);
     };
   }
 
@@ -145,36 +145,37 @@ class ScheduledPlan : public DevicePlan {
     shape.batch = schedule_.rows;
     const int input = step.input(), residual = step.has_residual() ? step.residual() : -1;
     if (schedule_.precision == Precision::fp32) return direct(shape, step, own, made);
-    const auto packed = std::make_shared<PackedConvolution<Half>>(
-        native(stream_), std::vector{ConvPass::forward(shape, chunk_of<Half>)}, own.weight,
+    const auto packed = std::make_shared<PackedConvolution<Bf16>>(
+        native(stream_), std::vector{ConvPass::forward(shape, chunk_of<Bf16>)}, own.weight,
         !value(input).bf16);
     const auto channels = std::make_shared<Channels>(
-        stream_.native(), own, launch.after ? weights[*launch.after] : StepWeights(), shape.out_c);
-    const int next = launch.after ? static_cast<int>(*launch.after) + 1 : 0;
+        stream_.native(), own, launch.epilogue ? weights[*launch.epilogue] : StepWeights(),
+        shape.out_c);
+    const int next = launch.epilogue ? static_cast<int>(*launch.epilogue) + 1 : 0;
     const auto next_activation =
-        launch.after ? plan.steps[*launch.after].activation : Activation::identity();
+        launch.epilogue ? plan.steps[*launch.epilogue].activation : Activation::identity();
     return [this, packed, channels, activation = step.activation, next_activation, input, residual,
             made, next](const Run& run) {
       ConvEpilogue epilogue{.scale = channels->scale.data(),
                             .shift = channels->shift.data(),
                             .activation = activation};
       if (residual >= 0 && value(residual).bf16)
-        epilogue.residual = at<Half>(residual, run);
+        epilogue.residual = at<Bf16>(residual, run);
       else if (residual >= 0)
         epilogue.residual_fp32 = at<float>(residual, run);
       if (next > 0) {
         epilogue.next_scale = channels->next_scale.data();
         epilogue.next_shift = channels->next_shift.data();
         epilogue.next_activation = next_activation;
-        epilogue.next = at<Half>(next, run);
+        epilogue.next = at<Bf16>(next, run);
       }
       const auto write = [&](auto* y) {
         if (value(input).bf16)
-          packed->run(at<Half>(input, run), epilogue, y);
+          packed->run(at<Bf16>(input, run), epilogue, y);
         else
           packed->run(at<float>(input, run), epilogue, y);
       };
-      value(made).bf16 ? write(at<Half>(made, run)) : write(at<float>(made, run));
+      value(made).bf16 ? write(at<Bf16>(made, run)) : write(at<float>(made, run));
     };
   }
 
@@ -218,11 +219,11 @@ class ScheduledPlan : public DevicePlan {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(x)>>;
         const T* const added = residual >= 0 ? at<T>(residual, run) : nullptr;
         if (value(made).bf16)
-          scale_values(stream_.native(), p, x, added, at<Half>(made, run));
+          scale_values(stream_.native(), p, x, added, at<Bf16>(made, run));
         else
           scale_values(stream_.native(), p, x, added, at<float>(made, run));
       };
-      value(input).bf16 ? from(at<const Half>(input, run)) : from(at<const float>(input, run));
+      value(input).bf16 ? from(at<const Bf16>(input, run)) : from(at<const float>(input, run));
     };
   }
 
@@ -231,8 +232,8 @@ class ScheduledPlan : public DevicePlan {
     shape.batch = schedule_.rows;
     return [this, shape, input = step.input(), made](const Run& run) {
       if (value(input).bf16)
-        PIXELDP_DEVICE::shortcut_forward(stream_, shape, at<const Half>(input, run),
-                                         at<Half>(made, run));
+        PIXELDP_DEVICE::shortcut_forward(stream_, shape, at<const Bf16>(input, run),
+                                         at<Bf16>(made, run));
       else
         PIXELDP_DEVICE::shortcut_forward(stream_, shape, at<const float>(input, run),
                                          at<float>(made, run));
@@ -244,7 +245,7 @@ class ScheduledPlan : public DevicePlan {
     const GlobalPoolShape shape{schedule_.rows, value(input).size / step.outputs, step.outputs};
     return [this, shape, input, made](const Run& run) {
       if (value(input).bf16)
-        PIXELDP_DEVICE::global_average_pool(stream_, shape, at<const Half>(input, run),
+        PIXELDP_DEVICE::global_average_pool(stream_, shape, at<const Bf16>(input, run),
                                             at<float>(made, run));
       else
         PIXELDP_DEVICE::global_average_pool(stream_, shape, at<const float>(input, run),

@@ -15,13 +15,13 @@ constexpr int block_threads = 256;
 __global__ void __launch_bounds__(block_threads)
     pack_fragments_kernel(std::int64_t words, int in_c, int kernel, int out_c,
                           const float* __restrict__ weight, std::uint32_t* __restrict__ packed) {
-  constexpr int k = Piece::k, n = Piece::n;
+  constexpr int k = WeightFragment::k, n = WeightFragment::n;
   const std::int64_t i = std::int64_t{blockIdx.x} * block_threads + threadIdx.x;
   if (i >= words) return;
   const int word = static_cast<int>(i % 4), lane = static_cast<int>(i / 4 % 32);
-  const std::int64_t piece = i / 128;
-  const std::int64_t o = piece % (out_c / n) * n + word / 2 * 8 + lane / 4;
-  const std::int64_t tap = piece / (out_c / n);  // [row, 16 inputs, column]
+  const std::int64_t fragment = i / 128;
+  const std::int64_t o = fragment % (out_c / n) * n + word / 2 * 8 + lane / 4;
+  const std::int64_t tap = fragment / (out_c / n);  // [row, 16 inputs, column]
   const std::int64_t s = tap % kernel, r = tap / kernel / (in_c / k);
   const std::int64_t c = tap / kernel % (in_c / k) * k + word % 2 * 8 + lane % 4 * 2;
   const std::int64_t taps = std::int64_t{kernel} * kernel;

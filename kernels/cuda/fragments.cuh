@@ -19,7 +19,7 @@ __device__ __forceinline__ int swizzled(int row, int c) {
 
 /// A lane's part of the weights of 16 products of 16 columns, as kernels/cuda/fragments.hpp packs
 /// them.
-struct Piece {
+struct WeightFragment {
   static constexpr int k = 16, n = 16;
   std::uint32_t b[2][2];  // of columns 0 to 7, and of 8 to 15
 

@@ -75,7 +75,7 @@ namespace {
 
 constexpr int threads = 256, warps = threads / 32;
 constexpr int chunk = 8;  // elements in 16 bytes
-constexpr int k = Piece::k, n = Piece::n;
+constexpr int k = WeightFragment::k, n = WeightFragment::n;
 
 /// multi_draw_shapes[index] as a type. (nvcc 13 cannot launch kernels whose template argument is a
 /// struct.)
@@ -248,16 +248,17 @@ struct Convolution {
   }
 
   /// step: of the kernel's rows and the channels.
-  __device__ __forceinline__ void load(Piece (&pieces)[most_taps], const uint4* weight, int step,
-                                       int residue) const {
+  __device__ __forceinline__ void load(WeightFragment (&fragments)[most_taps], const uint4* weight,
+                                       int step, int residue) const {
     for (int t = 0; t * S::stride + residue < S::kernel; ++t) {
       const int tap = step * S::kernel + t * S::stride + residue;
-      pieces[t].load(weight + (tap * S::conv_n + tile_n) * 32 + lane);
+      fragments[t].load(weight + (tap * S::conv_n + tile_n) * 32 + lane);
     }
   }
 
   __device__ __forceinline__ void multiply(const std::uint16_t* row,
-                                           const Piece (&pieces)[most_taps], int residue) {
+                                           const WeightFragment (&fragments)[most_taps],
+                                           int residue) {
     const int taps = (S::kernel - residue + S::stride - 1) / S::stride;
 #pragma unroll
     for (int j = 0; j < S::pixels + taps - 1; ++j) {
@@ -267,7 +268,7 @@ struct Convolution {
       ptx::ldmatrix(a, row + w * S::draws * S::in_c);
       for (int t = 0; t < taps; ++t) {
         if (j - t < 0 || j - t >= S::pixels) continue;
-        for (int i = 0; i < 2; ++i) ptx::mma_bf16(sum[j - t][i], a, pieces[t].b[i]);
+        for (int i = 0; i < 2; ++i) ptx::mma_bf16(sum[j - t][i], a, fragments[t].b[i]);
       }
     }
   }
@@ -279,19 +280,19 @@ struct Convolution {
     const int first_r = top < 0 ? -top : 0;
     const int last_r = work.in_h - top < S::kernel ? work.in_h - top : S::kernel;
     const int end = last_r * steps;
-    Piece pieces[S::stride][most_taps];
+    WeightFragment fragments[S::stride][most_taps];
     int step = first_r * steps;
     if (step >= end) return;
     for (int residue = 0; residue < S::stride; ++residue)
-      load(pieces[residue], weight, step, residue);
+      load(fragments[residue], weight, step, residue);
 #pragma unroll 1
     for (; step < end; ++step) {
       const std::uint16_t* const row =
           rows.noised[(top + step / steps) % S::kernel] +
           swizzled<S::in_chunks>(tile_m * 16 + lane % 16, step % steps * 2 + lane / 16);
       for (int residue = 0; residue < S::stride; ++residue) {
-        multiply(row, pieces[residue], residue);
-        load(pieces[residue], weight, step + 1, residue);  // after the last step, for nothing
+        multiply(row, fragments[residue], residue);
+        load(fragments[residue], weight, step + 1, residue);  // after the last step, for nothing
       }
     }
   }
@@ -313,24 +314,24 @@ struct Convolution {
 };
 
 /// A warp's part of the dense layer, of all draws. The sums stay in registers from the first row to
-/// the last. As soon as a piece of the weights has been multiplied, its registers wait for that of
-/// the next step.
+/// the last. As soon as a fragment of the weights has been multiplied, its registers wait for that
+/// of the next step.
 template <class S>
 struct Dense {
-  int lane, first;  // first piece
+  int lane, first;  // first fragment
   float sum[S::m][2 * S::dense_n][4] = {};
-  Piece pieces[S::dense_n];
+  WeightFragment fragments[S::dense_n];
 
   __device__ __forceinline__ Dense()
       : lane(static_cast<int>(threadIdx.x) % 32),
         first(static_cast<int>(threadIdx.x) / 32 * S::dense_n) {}
 
-  /// The pieces of a step, for all rows counted through.
+  /// The fragments of a step, for all rows counted through.
   __device__ __forceinline__ const uint4* at(const uint4* weight, std::int64_t step) const {
     return weight + (step * (S::hidden / n) + first) * 32 + lane;
   }
   __device__ __forceinline__ void load(const uint4* weight) {
-    for (int i = 0; i < S::dense_n; ++i) pieces[i].load(weight + i * 32);
+    for (int i = 0; i < S::dense_n; ++i) fragments[i].load(weight + i * 32);
   }
 
   __device__ __forceinline__ void load(std::uint32_t (&a)[S::m][4], Rows<S>& rows, int step,
@@ -345,12 +346,13 @@ struct Dense {
                                            bool last) {
     for (int j = 0; j < S::dense_n; ++j) {
       for (int half = 0; half < 2; ++half)
-        for (int i = 0; i < S::m; ++i) ptx::mma_bf16(sum[i][2 * j + half], a[i], pieces[j].b[half]);
-      if (!last) pieces[j].load(next + j * 32);
+        for (int i = 0; i < S::m; ++i)
+          ptx::mma_bf16(sum[i][2 * j + half], a[i], fragments[j].b[half]);
+      if (!last) fragments[j].load(next + j * 32);
     }
   }
 
-  /// One row of features, whose first pieces of weights have been loaded; `weight`: of this row.
+  /// One row of features, whose first fragments of weights have been loaded; `weight`: of this row.
   /// In the meantime the noise of the next rows is made.
   template <bool noisy, class Noise>
   __device__ __forceinline__ void run(Rows<S>& rows, const uint4* weight, const Noise& noise,

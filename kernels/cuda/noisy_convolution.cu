@@ -51,13 +51,13 @@ namespace {
 
 constexpr int threads = 256, side = NoisyConvPlan::side;
 constexpr int m_warps = 4, n_warps = 2;   // a warp makes 4 x 16 pixels of 32 channels
-constexpr int m = side / m_warps, n = 2;  // rows of the square, pieces of the weights
+constexpr int m = side / m_warps, n = 2;  // rows of the square, fragments of the weights
 static_assert(side == 16 && 32 * m_warps * n_warps == threads);
 
 template <int channels, int kernel_size>
 struct Shape {
   static constexpr int in_c = channels, kernel = kernel_size;
-  static constexpr int chunks = in_c / 8, quads = in_c / 4, steps = in_c / Piece::k;
+  static constexpr int chunks = in_c / 8, quads = in_c / 4, steps = in_c / WeightFragment::k;
   static constexpr int margin = kernel / 2, halo = side + 2 * margin;  // pixels
   static_assert(threads % quads == 0);
 };
@@ -138,18 +138,18 @@ __device__ __forceinline__ void make_input(const NoisyConvPlan& plan, const Tile
   }
 }
 
-/// A warp's sums: m rows of 16 pixels, n pieces of 16 channels.
+/// A warp's sums: m rows of 16 pixels, n fragments of 16 channels.
 template <class S>
 struct Products {
   float sum[m][n][2][4] = {};
 
-  /// weight: this lane's part of the first piece; next: from the first piece to the second;
+  /// weight: this lane's part of the first fragment; next: from the first fragment to the second;
   /// tap: from tap to tap.
   __device__ __forceinline__ void add(const SharedStorage<S>& shared, int top, int lane,
                                       const uint4* weight, int next, int tap) {
-    Piece pieces[n];
+    WeightFragment fragments[n];
     const auto load = [&](const uint4* at) {
-      for (int j = 0; j < n; ++j) pieces[j].load(at + j * next);
+      for (int j = 0; j < n; ++j) fragments[j].load(at + j * next);
     };
     load(weight);
 #pragma unroll 1
@@ -158,7 +158,7 @@ struct Products {
       for (int s = 0; s < S::kernel; ++s) {
 #pragma unroll
         for (int step = 0; step < S::steps; ++step) {
-          const Piece now[n] = {pieces[0], pieces[1]};
+          const WeightFragment now[n] = {fragments[0], fragments[1]};
           // Packed are [r, step, s]; the order of the sum is (r, s, step), conv2d_gemm's.
           const bool last = s + 1 == S::kernel && step + 1 == S::steps;
           const int to = last                  ? (r + 1) * S::steps * S::kernel
@@ -235,20 +235,21 @@ __global__ void __launch_bounds__(threads, 2)
   __syncthreads();
 
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int top = warp / n_warps * m, pieces = plan.out_c / Piece::n;
+  const int top = warp / n_warps * m, fragments = plan.out_c / WeightFragment::n;
   if (tile.top + top >= plan.h) return;
   // Offsets within an image are 32 bits.
   const std::int64_t image = tile.row * (std::int64_t{plan.h} * plan.w * plan.out_c);
   if (epilogue.residual != nullptr) epilogue.residual += image;
   y += image;
-  for (int piece = warp % n_warps * n; piece < pieces; piece += n_warps * n) {
-    const bool both = piece + 1 < pieces;  // else the second is the first again, and not written
+  for (int fragment = warp % n_warps * n; fragment < fragments; fragment += n_warps * n) {
+    const bool both =
+        fragment + 1 < fragments;  // else the second is the first again, and not written
     Products<S> products;
-    products.add(shared, top, lane, weight + piece * 32 + lane, both ? 32 : 0, pieces * 32);
+    products.add(shared, top, lane, weight + fragment * 32 + lane, both ? 32 : 0, fragments * 32);
 #pragma unroll
     for (int j = 0; j < n; ++j) {
       if (j > 0 && !both) continue;
-      const Ending ending(epilogue, lane, (piece + j) * Piece::n);
+      const Ending ending(epilogue, lane, (fragment + j) * WeightFragment::n);
 #pragma unroll
       for (int i = 0; i < m; ++i) {
         const int h = tile.top + top + i;

@@ -60,10 +60,10 @@ void scale_values(void* stream, const ScalingParams& params, const In* x, const 
       blocks, threads, 0, static_cast<cudaStream_t>(stream), params, x, residual, y);
 }
 
-using Half = std::uint16_t;
+using Bf16 = std::uint16_t;
 template void scale_values(void*, const ScalingParams&, const float*, const float*, float*);
-template void scale_values(void*, const ScalingParams&, const float*, const float*, Half*);
-template void scale_values(void*, const ScalingParams&, const Half*, const Half*, Half*);
-template void scale_values(void*, const ScalingParams&, const Half*, const Half*, float*);
+template void scale_values(void*, const ScalingParams&, const float*, const float*, Bf16*);
+template void scale_values(void*, const ScalingParams&, const Bf16*, const Bf16*, Bf16*);
+template void scale_values(void*, const ScalingParams&, const Bf16*, const Bf16*, float*);
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

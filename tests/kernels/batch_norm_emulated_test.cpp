@@ -2,8 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "engine/captured_graph.hpp"
 #include "engine/error.hpp"
-#include "engine/graph.hpp"
 #include "tests/kernels/batch_norm_run.cuh"
 
 namespace pixeldp::kernels::emulated {
@@ -92,7 +92,7 @@ TEST_CASE("emulated batch normalisation waits for nobody, and can be captured") 
   const Tensor y(expected.y, 0), mean(expected.mean, 0), invstd(expected.invstd, 0),
       gamma(expected.gamma, 0), beta(expected.beta, 0);
   const DeviceArray<float> workspace(expected.workspace());
-  const pixeldp::Graph graph(test_stream(), [&] {
+  const pixeldp::CapturedGraph graph(test_stream(), [&] {
     kernels::batch_norm_forward(test_stream(), expected.params, x.data(), gamma.data(), beta.data(),
                                 running.data(), variance.data(), mean.data(), invstd.data(),
                                 y.data(), workspace.data());

@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "engine/graph.hpp"
+#include "engine/captured_graph.hpp"
 #include "kernels/convolution.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/dense.hpp"
@@ -233,7 +233,7 @@ TEST_CASE("plans can be recorded, with their scratch memory") {
     const InferencePlan plan = reference::plan_of(
         36 * 5, {reference::convolution_step(s, weight, Activation::identity())});
     const auto conv = prepare_device_plan(stream, plan, DeviceSchedule::make(plan, s.batch, p));
-    const Graph graph(stream, [&] { conv->run(x.data(), y.data()); });
+    const CapturedGraph graph(stream, [&] { conv->run(x.data(), y.data()); });
     for (const std::uint64_t seed : {12, 13}) {
       const auto values = reference::integers(2 * 36 * 5, 4, seed);
       stream.synchronize();

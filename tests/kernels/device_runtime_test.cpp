@@ -5,8 +5,8 @@
 #include <doctest/doctest.h>
 
 #include "engine/buffer.hpp"
+#include "engine/captured_graph.hpp"
 #include "engine/event.hpp"
-#include "engine/graph.hpp"
 #include "engine/runtime.hpp"
 #include "engine/tensor.hpp"
 #include "kernels/cuda/runtime.hpp"
@@ -99,7 +99,7 @@ TEST_CASE("a graph does its work each time it is launched, on what lies in memor
   Tensor x(Shape{4});
   x.fill(-2.0f);
   Tensor there = x.to(stream, emulated);
-  const Graph graph(stream, [&] {
+  const CapturedGraph graph(stream, [&] {
     kernels::activate(stream, kernels::Activation::leaky_relu(0.5f), 4, there.data());
   });
   CHECK(there.to(stream, Device()).values()[3] == -2.0f);  // recorded, not done
@@ -113,9 +113,9 @@ TEST_CASE("a graph does its work each time it is launched, on what lies in memor
 
 TEST_CASE("what cannot be recorded spoils the graph, not the stream") {
   const Stream stream(emulated);
-  CHECK_THROWS_AS(Graph(stream, [&] { stream.synchronize(); }), Error);
+  CHECK_THROWS_AS(CapturedGraph(stream, [&] { stream.synchronize(); }), Error);
   CHECK_NOTHROW(stream.synchronize());
-  CHECK_FAILS(Graph(Stream(), [] {}), "no graphs");
+  CHECK_FAILS(CapturedGraph(Stream(), [] {}), "no graphs");
 }
 
 TEST_CASE("why there is no GPU, in words") {

@@ -46,26 +46,26 @@ TEST_CASE("emulated pooling of reals has the processor's bits") {
 }
 
 TEST_CASE("emulated pooling, shortcuts and scalings in bf16 are those in fp32, rounded") {
-  using Half = std::uint16_t;
+  using Bf16 = std::uint16_t;
   const auto halves = [](const std::vector<float>& values) {
-    std::vector<Half> result;
+    std::vector<Bf16> result;
     for (const float value : values) result.push_back(reference::to_bf16(value));
     return result;
   };
   for (const std::size_t offset : {0, 1}) {
     CAPTURE(offset);
-    const auto moved = [&](std::vector<Half> values) {
-      values.insert(values.begin(), offset, Half{});
+    const auto moved = [&](std::vector<Bf16> values) {
+      values.insert(values.begin(), offset, Bf16{});
       return values;
     };
-    const auto result = [&](const DeviceArray<Half>& array) {
+    const auto result = [&](const DeviceArray<Bf16>& array) {
       const auto all = array.values();
-      return std::vector<Half>(all.begin() + static_cast<std::ptrdiff_t>(offset), all.end());
+      return std::vector<Bf16>(all.begin() + static_cast<std::ptrdiff_t>(offset), all.end());
     };
     for (const GlobalPoolShape& s : global_pool_shapes) {
       GlobalPoolCase c = GlobalPoolCase::integers(s);
       for (float& value : c.x) value = std::fmod(value, 256.0f);  // which bf16 has
-      const DeviceArray<Half> x(moved(halves(c.x)));
+      const DeviceArray<Bf16> x(moved(halves(c.x)));
       run_on_processor(c);
       const DeviceArray<float> y(c.y.size());
       emulated::global_average_pool(test_stream(), s, x.data() + offset, y.data());
@@ -74,9 +74,9 @@ TEST_CASE("emulated pooling, shortcuts and scalings in bf16 are those in fp32, r
     for (const ShortcutShape& s : shortcut_shapes) {
       ShortcutCase c = ShortcutCase::integers(s);
       for (float& value : c.x) value = std::fmod(value, 256.0f);
-      const DeviceArray<Half> x(moved(halves(c.x)));
+      const DeviceArray<Bf16> x(moved(halves(c.x)));
       run_on_processor(c);
-      const DeviceArray<Half> y(moved(std::vector<Half>(c.y.size())));
+      const DeviceArray<Bf16> y(moved(std::vector<Bf16>(c.y.size())));
       emulated::shortcut_forward(test_stream(), s, x.data() + offset, y.data() + offset);
       CHECK(result(y) == halves(c.y));
     }
@@ -96,10 +96,10 @@ TEST_CASE("emulated pooling, shortcuts and scalings in bf16 are those in fp32, r
         sums.push_back(sum > 0.0f ? sum : 0.25f * sum);
       }
       const DeviceArray<float> x(values), r(added), scale(scales), shift(shifts), y(values.size());
-      const DeviceArray<Half> x16(halves(values)), r16(halves(added)), y16(values.size());
+      const DeviceArray<Bf16> x16(halves(values)), r16(halves(added)), y16(values.size());
       const ScalingParams params{pixels, channels, scale.data(), shift.data(), {0.25f}};
       const float* const none = nullptr;
-      const Half* const none16 = nullptr;
+      const Bf16* const none16 = nullptr;
       scale_values(nullptr, params, x.data(), none, y.data());
       CHECK(y.values() == scaled);
       scale_values(nullptr, params, x.data(), none, y16.data());

@@ -35,7 +35,7 @@ std::vector<std::string> launches(const DeviceSchedule& schedule, const Inferenc
   std::vector<std::string> all;
   for (const DeviceSchedule::Launch& launch : schedule.launches) {
     std::string text = launch.noise ? "noise" : "";
-    for (const auto& step : {launch.before, launch.step, launch.after})
+    for (const auto& step : {launch.prologue, launch.step, launch.epilogue})
       if (step) text += (text.empty() ? "" : "+") + plan.steps[*step].name;
     all.push_back(text);
   }
@@ -88,7 +88,7 @@ TEST_CASE("on a device too, values that are needed at the same time never share 
         // one that reads it.
         const auto touched = [&](const DeviceSchedule::Launch& launch) {
           std::vector<std::size_t> reads, writes;
-          for (const auto& step : {launch.before, launch.step, launch.after}) {
+          for (const auto& step : {launch.prologue, launch.step, launch.epilogue}) {
             if (!step) continue;
             writes.push_back(*step + 1);
             if (step == launch.step && !launch.noise)

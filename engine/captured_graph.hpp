@@ -8,13 +8,13 @@ namespace pixeldp {
 
 /// Work of a stream that is recorded once and launched as often as one likes, as a whole. Not on
 /// processors. Move-only.
-class Graph {
+class CapturedGraph {
  public:
-  Graph() = default;
+  CapturedGraph() = default;
   /// Calls `work`, which gives its operations to the stream; they are recorded, not done. `work`
   /// must not wait, allocate or copy from or to host memory. What it reads when launched is what
   /// lies in the same memory then.
-  Graph(const Stream& stream, const std::function<void()>& work);
+  CapturedGraph(const Stream& stream, const std::function<void()>& work);
 
   explicit operator bool() const { return graph_ != nullptr; }
   /// Gives the recorded work to the stream it was recorded from.

@@ -1,10 +1,11 @@
-#include "engine/graph.hpp"
+#include "engine/captured_graph.hpp"
 
 #include "engine/runtime.hpp"
 
 namespace pixeldp {
 
-Graph::Graph(const Stream& stream, const std::function<void()>& work) : stream_(stream) {
+CapturedGraph::CapturedGraph(const Stream& stream, const std::function<void()>& work)
+    : stream_(stream) {
   const Runtime& of_device = runtime(stream.device().kind);
   of_device.begin_capture(stream.native());
   const auto own = [&of_device](void* graph) {
@@ -24,7 +25,7 @@ Graph::Graph(const Stream& stream, const std::function<void()>& work) : stream_(
   graph_ = own(of_device.end_capture(stream.native()));
 }
 
-void Graph::launch() const {
+void CapturedGraph::launch() const {
   runtime(stream_.device().kind).launch_graph(graph_.get(), stream_.native());
 }
 
