@@ -135,9 +135,9 @@ fs::path find_dataset_directory(std::string_view name,
   if (name == "fashion-mnist" && directory_exists(debian_fashion_mnist))
     return debian_fashion_mnist;
   fail(
-      "data set {} not found: name its directory in the configuration, or set PIXELDP_DATA to the "
-      "folder that holds '{}/' ({}), or for fashion-mnist install Debian's package "
-      "dataset-fashion-mnist",
+      "data set {} not found: name its directory by --data or in the configuration, or set "
+      "PIXELDP_DATA to the folder that holds '{}/' ({}), or for fashion-mnist install Debian's "
+      "package dataset-fashion-mnist",
       name, known.folder, root ? fmt::format("now '{}'", root) : "now unset");
 }
 
