@@ -18,7 +18,7 @@ void check_product_precision(Precision precision) {
     case Precision::bf16:
       return;
     case Precision::int8:
-      fail("only what never changes again is multiplied in int8: multiply in fp32");
+      fail("{}: multiply in fp32", product_obstacle(precision));
   }
   fail("{} is no precision", static_cast<int>(precision));
 }

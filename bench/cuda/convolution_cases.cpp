@@ -6,6 +6,7 @@
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/convolution_weight.hpp"
+#include "kernels/cuda/operations.hpp"
 
 // Compiled for GPUs and for the emulator, whose namespace PIXELDP_DEVICE names.
 namespace pixeldp::bench::PIXELDP_DEVICE {

@@ -8,6 +8,7 @@
 #include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.hpp"
 #include "kernels/cuda/noisy_convolution.hpp"
+#include "kernels/cuda/operations.hpp"
 
 // Compiled for GPUs and for the emulator, whose namespace PIXELDP_DEVICE names.
 namespace pixeldp::bench::PIXELDP_DEVICE {

@@ -8,6 +8,7 @@
 #include "kernels/cuda/column_sums.hpp"
 #include "kernels/cuda/elementwise.hpp"
 #include "kernels/cuda/loss.hpp"
+#include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/pooling.hpp"
 #include "kernels/cuda/scaling.hpp"

@@ -9,13 +9,15 @@
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 
-/// The stream of the tests, of the device that they are compiled for.
+/// The stream of the tests, of the device that they are compiled for. Never destroyed: at the end
+/// of the program the driver may be gone before.
 inline const Stream& test_stream() {
 #ifdef PIXELDP_EMULATED
-  static const Stream stream(Device{DeviceKind::emulated});
+  constexpr DeviceKind kind = DeviceKind::emulated;
 #else
-  static const Stream stream(Device{DeviceKind::cuda});
+  constexpr DeviceKind kind = DeviceKind::cuda;
 #endif
+  static const Stream& stream = *new Stream(Device{kind});
   return stream;
 }
 

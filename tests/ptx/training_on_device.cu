@@ -4,6 +4,7 @@
 #include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/sgd.hpp"
+#include "kernels/elementwise.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/ptx/training_on_device.hpp"
 

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "kernels/cpu/lane_sums.hpp"
+#include "kernels/elementwise.hpp"
 #include "tests/ptx/training_on_device.hpp"
 #include "tests/reference/values.hpp"
 
