@@ -4,6 +4,7 @@
 #include "engine/captured_graph.hpp"
 #include "engine/event.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/threads.hpp"
 #include "pixeldp/device_rows.hpp"
 #include "pixeldp/sampling_window.hpp"
 
@@ -65,9 +66,10 @@ class DeviceSamplingLoop::Window {
              std::int64_t count) {
     first_ = first, count_ = count;
     std::vector<std::uint32_t> ids(static_cast<std::size_t>(images_));
-    for (std::int64_t image = 0; image < count; ++image)
+    parallel_for(count, [&](std::int64_t image) {
       ids[static_cast<std::size_t>(image)] =
           source(first + image, host_pixels_.data() + image * network_.image_size);
+    });
     pixels_.upload(copies, host_pixels_);
     rows_->upload(copies, ids, count);
     Event(copies).hold(network_.stream);
