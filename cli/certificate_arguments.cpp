@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/error.hpp"
+#include "engine/named.hpp"
 
 namespace pixeldp::cli {
 
@@ -20,11 +21,11 @@ void CertificateArguments::add_to(CLI::App& command, bool from_log) {
       .add_option("--bound", bound_,
                   "Confidence bound of the expected scores" +
                       fallback("clopper-pearson for argmax, empirical-bernstein for softmax"))
-      ->check(CLI::IsMember({"hoeffding", "empirical-bernstein", "clopper-pearson"}));
+      ->check(CLI::IsMember(names_of(all_bounds, name)));
   command
       .add_option("--certificate", certificate_,
                   "Condition that gives the radius" + fallback(name(standard.kind)))
-      ->check(CLI::IsMember({"exact", "pixeldp", "pixeldp-grid"}));
+      ->check(CLI::IsMember(names_of(certificate_kinds, name)));
 }
 
 CertificateOptions CertificateArguments::options(ScoreType scores) const {
@@ -46,7 +47,7 @@ CertificateOptions CertificateArguments::options_over(CertificateOptions options
 
 void add_scores_option(CLI::App& command, std::string& scores) {
   command.add_option("--scores", scores, "What a draw contributes: a vote, or its softmax outputs")
-      ->check(CLI::IsMember({"argmax", "softmax"}))
+      ->check(CLI::IsMember(names_of(score_types, name)))
       ->capture_default_str();
 }
 

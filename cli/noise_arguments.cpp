@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "engine/error.hpp"
+#include "engine/named.hpp"
 
 namespace pixeldp::cli {
 
@@ -11,7 +12,7 @@ void NoiseArguments::add_to(CLI::App& command, const std::string& when) {
       .add_option("--noise", mechanism,
                   "Noise in the image, before its normalisation, " + when +
                       ": gaussian (radii in the 2-norm) or laplace (1-norm)")
-      ->check(CLI::IsMember({"gaussian", "laplace"}));
+      ->check(CLI::IsMember(names_of(noise_mechanisms, name)));
   command
       .add_option("--sigma", sigma,
                   "Scale of that noise, pixels from 0 to 1: standard deviation of gaussian noise, "

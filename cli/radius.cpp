@@ -13,6 +13,7 @@
 #include "cli/certificate_arguments.hpp"
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
+#include "engine/named.hpp"
 
 namespace pixeldp::cli {
 
@@ -122,7 +123,7 @@ void add_radius(CLI::App& program) {
       ->required()
       ->type_name("C0,C1,...");
   command->add_option("--mechanism", a.mechanism, "Distribution of the noise")
-      ->check(CLI::IsMember({"gaussian", "laplace"}))
+      ->check(CLI::IsMember(names_of(noise_mechanisms, name)))
       ->capture_default_str();
   command->add_option("--sigma", a.sigma, "Noise scale: sigma (gaussian) or b (laplace)")
       ->capture_default_str();

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "engine/error.hpp"
-#include "kernels/batch_norm_formulas.hpp"
+#include "kernels/formulas/batch_norm.hpp"
 #include "kernels/operations.hpp"
 
 namespace pixeldp::kernels {

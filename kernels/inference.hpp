@@ -102,7 +102,7 @@ using InferenceObserver = std::function<void(std::size_t step, std::span<const f
 ///       round(w / s[c]), s[c] = max |w of c| / 127; a value x becomes round(clamp(x / s, -127,
 ///       127)), s that of the step in `scales`. Sums are exact, in 32 bits. All else is
 ///       a fixed sequence of operations of IEEE 754 that round once each, on values in fp32
-///       (kernels/cpu/inference_kernel.hpp), so that results have the same bits on every processor.
+///       (kernels/cpu/simd_inference.hpp), so that results have the same bits on every processor.
 ///
 /// A row's result does not depend on the other rows, on how many there are, or on threads, to the
 /// last bit: each sum has one order (kernels/cpu/product_kernels.hpp).

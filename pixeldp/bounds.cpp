@@ -1,7 +1,8 @@
 #include "pixeldp/bounds.hpp"
 
 #include "engine/error.hpp"
-#include "kernels/bound_formulas.hpp"
+#include "engine/named.hpp"
+#include "kernels/formulas/bounds.hpp"
 
 namespace pixeldp {
 
@@ -69,11 +70,7 @@ std::string_view name(Bound bound) {
   fail("not a bound: {}", static_cast<int>(bound));
 }
 
-Bound parse_bound(std::string_view text) {
-  for (const Bound bound : {Bound::hoeffding, Bound::empirical_bernstein, Bound::clopper_pearson})
-    if (text == name(bound)) return bound;
-  fail_usage("unknown bound '{}': use hoeffding, empirical-bernstein or clopper-pearson", text);
-}
+Bound parse_bound(std::string_view text) { return value_named(text, "bound", all_bounds, name); }
 
 double clopper_pearson_lower(std::uint64_t successes, std::uint64_t draws, double failure) {
   check_successes(successes, draws);

@@ -10,6 +10,8 @@
 namespace pixeldp {
 
 using Bound = kernels::MeanBound;
+inline constexpr Bound all_bounds[] = {Bound::hoeffding, Bound::empirical_bernstein,
+                                       Bound::clopper_pearson};
 
 /// "hoeffding", "empirical-bernstein", "clopper-pearson".
 std::string_view name(Bound bound);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "engine/error.hpp"
+#include "engine/named.hpp"
 
 namespace pixeldp {
 
@@ -38,9 +39,7 @@ std::string_view name(Mechanism mechanism) {
 }
 
 Mechanism parse_mechanism(std::string_view text) {
-  for (const Mechanism m : {Mechanism::none, Mechanism::gaussian, Mechanism::laplace})
-    if (text == name(m)) return m;
-  fail_usage("unknown mechanism '{}': use none, gaussian or laplace", text);
+  return value_named(text, "mechanism", mechanisms, name);
 }
 
 std::string_view name(AttackNorm norm) {
@@ -56,9 +55,7 @@ std::string_view name(AttackNorm norm) {
 }
 
 AttackNorm parse_attack_norm(std::string_view text) {
-  for (const AttackNorm n : {AttackNorm::l1, AttackNorm::l2, AttackNorm::linf})
-    if (text == name(n)) return n;
-  fail_usage("unknown attack norm '{}': use 1, 2 or inf", text);
+  return value_named(text, "attack norm", attack_norms, name);
 }
 
 void Calibration::check() const {

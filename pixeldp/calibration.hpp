@@ -9,6 +9,12 @@ namespace pixeldp {
 enum class Mechanism { none, gaussian, laplace };
 enum class AttackNorm { l1, l2, linf };
 
+// All of them, for what reads and offers them.
+inline constexpr Mechanism mechanisms[] = {Mechanism::none, Mechanism::gaussian,
+                                           Mechanism::laplace};
+inline constexpr Mechanism noise_mechanisms[] = {Mechanism::gaussian, Mechanism::laplace};
+inline constexpr AttackNorm attack_norms[] = {AttackNorm::l1, AttackNorm::l2, AttackNorm::linf};
+
 /// "none", "gaussian", "laplace". Parsing anything else throws a usage error that lists the names.
 std::string_view name(Mechanism mechanism);
 Mechanism parse_mechanism(std::string_view text);

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "engine/error.hpp"
-#include "kernels/bound_formulas.hpp"
+#include "engine/named.hpp"
+#include "kernels/formulas/bounds.hpp"
 
 namespace pixeldp {
 
@@ -58,10 +59,7 @@ std::string_view name(CertificateKind kind) {
 }
 
 CertificateKind parse_certificate_kind(std::string_view text) {
-  for (const CertificateKind kind :
-       {CertificateKind::pixeldp, CertificateKind::pixeldp_grid, CertificateKind::exact})
-    if (text == name(kind)) return kind;
-  fail_usage("unknown certificate '{}': use pixeldp, pixeldp-grid or exact", text);
+  return value_named(text, "certificate", certificate_kinds, name);
 }
 
 double certified_radius(CertificateKind kind, const Calibration& calibration, double lower,

@@ -9,7 +9,9 @@
 
 namespace pixeldp {
 
-enum class CertificateKind { pixeldp, pixeldp_grid, exact };
+enum class CertificateKind { exact, pixeldp, pixeldp_grid };
+inline constexpr CertificateKind certificate_kinds[] = {
+    CertificateKind::exact, CertificateKind::pixeldp, CertificateKind::pixeldp_grid};
 
 /// "pixeldp", "pixeldp-grid", "exact".
 std::string_view name(CertificateKind kind);

@@ -1,6 +1,7 @@
 #include "pixeldp/precision.hpp"
 
 #include "engine/error.hpp"
+#include "engine/named.hpp"
 #include "kernels/inference.hpp"
 
 namespace pixeldp {
@@ -18,13 +19,12 @@ std::string_view name(Precision precision) {
     case Precision::int8:
       return "int8";
   }
-  return "unknown";
+  fail("not a precision: {}", static_cast<int>(precision));
 }
 
 Precision parse_precision(std::string_view text) {
-  for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8})
-    if (text == name(precision)) return precision;
-  fail_usage("unknown precision '{}': 'fp32', 'bf16' or 'int8'", text);
+  constexpr Precision of_inference[] = {Precision::fp32, Precision::bf16, Precision::int8};
+  return value_named(text, "precision", of_inference, name);
 }
 
 Precision precision_on(const Device& device, std::optional<Precision> chosen) {

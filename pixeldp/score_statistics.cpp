@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/error.hpp"
+#include "engine/named.hpp"
 
 namespace pixeldp {
 
@@ -17,9 +18,7 @@ std::string_view name(ScoreType type) {
 }
 
 ScoreType parse_score_type(std::string_view text) {
-  for (const ScoreType type : {ScoreType::argmax, ScoreType::softmax})
-    if (text == name(type)) return type;
-  fail_usage("unknown score type '{}': use argmax or softmax", text);
+  return value_named(text, "score type", score_types, name);
 }
 
 int ScoreStatistics::top_label(ScoreType type) const {

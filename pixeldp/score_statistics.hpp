@@ -7,6 +7,7 @@
 namespace pixeldp {
 
 enum class ScoreType { argmax, softmax };
+inline constexpr ScoreType score_types[] = {ScoreType::argmax, ScoreType::softmax};
 
 /// "argmax", "softmax".
 std::string_view name(ScoreType type);

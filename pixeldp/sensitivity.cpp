@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/error.hpp"
+#include "engine/named.hpp"
 #include "pixeldp/singular_value.hpp"
 
 namespace pixeldp {
@@ -143,13 +144,17 @@ bool needs_two_two(AttackNorm attack_norm) { return attack_norm != AttackNorm::l
 }  // namespace
 
 std::string_view name(SensitivityForm form) {
-  return form == SensitivityForm::faithful ? "faithful" : "tight";
+  switch (form) {
+    case SensitivityForm::faithful:
+      return "faithful";
+    case SensitivityForm::tight:
+      return "tight";
+  }
+  fail("not a form of the sensitivity: {}", static_cast<int>(form));
 }
 
 SensitivityForm parse_sensitivity_form(std::string_view text) {
-  for (const SensitivityForm form : {SensitivityForm::faithful, SensitivityForm::tight})
-    if (text == name(form)) return form;
-  fail_usage("unknown sensitivity form '{}': use faithful or tight", text);
+  return value_named(text, "sensitivity form", sensitivity_forms, name);
 }
 
 double ConvGeometry::patch_norm() const {

@@ -19,6 +19,8 @@ namespace pixeldp {
 /// strides). tight: never above it; convolutions by the residue classes of their stride and by
 /// their Fourier transform.
 enum class SensitivityForm { faithful, tight };
+inline constexpr SensitivityForm sensitivity_forms[] = {SensitivityForm::tight,
+                                                        SensitivityForm::faithful};
 
 /// "faithful", "tight".
 std::string_view name(SensitivityForm form);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/special_functions.hpp"
+#include "kernels/formulas/special_functions.hpp"
 
 namespace pixeldp {
 

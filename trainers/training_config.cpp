@@ -41,16 +41,31 @@ double assumed_sensitivity(const TrainingConfig& config) {
   const layers::NetworkSpec& spec = config.network;
   const std::int64_t inputs = spec.height * spec.width * spec.channels;
   if (spec.noise_after_layers == 0) return identity_sensitivity(inputs, c.attack_norm, c.mechanism);
-  if (c.attack_norm == AttackNorm::l1) return 1.0;
-  if (c.attack_norm == AttackNorm::l2 && c.mechanism == Mechanism::gaussian) return 1.0;
-
   const layers::Network network = layers::make_network(spec, 0);
-  const auto outputs = static_cast<double>(network.noise_shape(1).row_size());
-  const double to_mechanism_norm = c.mechanism == Mechanism::laplace ? std::sqrt(outputs) : 1.0;
-  if (c.attack_norm == AttackNorm::l2) return to_mechanism_norm;
-  return config.control == SensitivityControl::normalise_rows
-             ? std::sqrt(outputs) * to_mechanism_norm
-             : std::sqrt(static_cast<double>(inputs)) * to_mechanism_norm;
+  const double root_outputs = std::sqrt(static_cast<double>(network.noise_shape(1).row_size()));
+  const auto to_mechanism_norm = [&] {
+    switch (c.mechanism) {
+      case Mechanism::gaussian:
+        return 1.0;
+      case Mechanism::laplace:
+        return root_outputs;
+      case Mechanism::none:
+        break;
+    }
+    fail("mechanism 'none' assumes no sensitivity");
+  };
+  switch (c.attack_norm) {
+    case AttackNorm::l1:
+      return 1.0;
+    case AttackNorm::l2:
+      return to_mechanism_norm();
+    case AttackNorm::linf:
+      return (config.control == SensitivityControl::normalise_rows
+                  ? root_outputs
+                  : std::sqrt(static_cast<double>(inputs))) *
+             to_mechanism_norm();
+  }
+  fail("not an attack norm: {}", static_cast<int>(c.attack_norm));
 }
 
 void read_network(const Settings& settings, layers::NetworkSpec& network) {

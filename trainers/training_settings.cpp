@@ -1,7 +1,9 @@
 #include "trainers/training_settings.hpp"
 
 #include "engine/io/dataset.hpp"
+#include "engine/named.hpp"
 #include "layers/networks/network_spec.hpp"
+#include "pixeldp/sensitivity.hpp"
 
 namespace pixeldp {
 namespace {
@@ -87,9 +89,9 @@ std::vector<Setting> network() {
 
 std::vector<Setting> noise() {
   const auto key = "noise.mechanism";
-  const auto noisy = with(key, {"gaussian", "laplace"});
+  const auto noisy = with(key, names_of(noise_mechanisms, name));
   return {{.key = key,
-           .type = Choice{{"none", "gaussian", "laplace"}},
+           .type = Choice{names_of(mechanisms, name)},
            .meaning = "The noise; none: a network that certifies nothing."},
           {.key = "noise.after_layers",
            .type = Integer{0, 2, 1},
@@ -98,7 +100,7 @@ std::vector<Setting> noise() {
            .type = Flag{true},
            .meaning = "Whether the noise is added before the activation of the layer before it."},
           {.key = "noise.attack_norm",
-           .type = Choice{{"1", "2", "inf"}, "2"},
+           .type = Choice{names_of(attack_norms, name), "2"},
            .meaning = "The norm in which attacks are measured.",
            .taken = noisy},
           {.key = "noise.construction_bound",
@@ -147,7 +149,7 @@ std::vector<Setting> sensitivity() {
        .meaning = "Of the projection, after each training step.",
        .taken = with(key, {"parseval"})},
       {.key = "sensitivity.form",
-       .type = Choice{{"tight", "faithful"}, "tight"},
+       .type = Choice{names_of(sensitivity_forms, name), "tight"},
        .meaning = "How it is bounded: tightly, or as the original program does."}};
 }
 

@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/batch_norm_formulas.hpp"
 #include "kernels/cpu/operations.hpp"
+#include "kernels/formulas/batch_norm.hpp"
 
 // Loops over channels are left to the compiler's vectorisation: all passes are bound by memory.
 namespace pixeldp::kernels::cpu {

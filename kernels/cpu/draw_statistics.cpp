@@ -7,7 +7,7 @@
 
 #include "kernels/cpu/operations.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
-#include "kernels/statistics_formulas.hpp"
+#include "kernels/formulas/statistics.hpp"
 
 namespace pixeldp::kernels::cpu {
 namespace {

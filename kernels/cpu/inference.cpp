@@ -46,6 +46,23 @@ Conv2dShape shape_of(const InferenceStep& step) {
                          .out = step.outputs});
 }
 
+/// Whether a step never writes bytes for a product in int8.
+bool writes_reals(const InferenceStep& step) {
+  switch (step.kind) {
+    case Kind::shortcut:
+    case Kind::pool:
+      return true;
+    case Kind::convolution:
+    case Kind::dense:
+    case Kind::scaling:
+    case Kind::addition:
+    case Kind::standardise:
+    case Kind::noise:
+      return false;
+  }
+  return false;
+}
+
 class HostInference : public Inference {
  public:
   HostInference(const InferencePlan& plan, Precision precision, std::span<const float> scales)
@@ -122,7 +139,7 @@ class HostInference : public Inference {
       Value& read = values_[static_cast<std::size_t>(step.input())];
       if (step.has_residual()) values_[static_cast<std::size_t>(step.residual())].is_real = true;
       if (step.kind == Kind::shortcut) values_[i + 1].kind = read.kind;
-      if (step.kind == Kind::shortcut || step.kind == Kind::pool) values_[i + 1].is_real = true;
+      if (writes_reals(step)) values_[i + 1].is_real = true;
       if (precision_ != Precision::int8 || !step.multiplies()) {
         read.is_real = true;
         continue;
@@ -344,8 +361,8 @@ class HostInference : public Inference {
         break;
       }
     }
-    // Shortcuts and pools write reals; where their result is read as bytes it is rounded here.
-    if (to.is_bytes && (step.kind == Kind::shortcut || step.kind == Kind::pool)) {
+    // Where their result is read as bytes it is rounded here.
+    if (to.is_bytes && writes_reals(step)) {
       InferenceTarget rounded = target(memory, made, row);
       rounded.real = nullptr;
       kernels_.scaling({.pixels = count, .channels = size(made)}, to.kind, to.kind,

@@ -1,9 +1,9 @@
 #include <immintrin.h>
 
-#include "kernels/cpu/inference_kernel.hpp"
-#include "kernels/cpu/noise_kernel.hpp"
-#include "kernels/cpu/product_kernel.hpp"
-#include "kernels/cpu/statistics_kernel.hpp"
+#include "kernels/cpu/simd_inference.hpp"
+#include "kernels/cpu/simd_noise.hpp"
+#include "kernels/cpu/simd_product.hpp"
+#include "kernels/cpu/simd_statistics.hpp"
 
 namespace pixeldp::kernels::cpu {
 namespace {

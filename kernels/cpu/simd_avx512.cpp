@@ -4,10 +4,10 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
-#include "kernels/cpu/inference_kernel.hpp"
-#include "kernels/cpu/noise_kernel.hpp"
-#include "kernels/cpu/product_kernel.hpp"
-#include "kernels/cpu/statistics_kernel.hpp"
+#include "kernels/cpu/simd_inference.hpp"
+#include "kernels/cpu/simd_noise.hpp"
+#include "kernels/cpu/simd_product.hpp"
+#include "kernels/cpu/simd_statistics.hpp"
 
 namespace pixeldp::kernels::cpu {
 namespace {

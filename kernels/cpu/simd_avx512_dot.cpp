@@ -4,7 +4,7 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
-#include "kernels/cpu/product_kernel.hpp"
+#include "kernels/cpu/simd_product.hpp"
 
 namespace pixeldp::kernels::cpu {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/elementary.hpp"
+#include "kernels/formulas/elementary.hpp"
 
 namespace pixeldp::kernels::cpu {
 

@@ -3,7 +3,7 @@
 /// Backward:   dx = gamma * invstd * (g - sum g / rows - xhat * sum(g xhat) / rows)
 ///
 /// as defined in kernels/batch_norm.hpp, by the formulas and in the order of
-/// kernels/batch_norm_formulas.hpp, which the processor shares: the same bits.
+/// kernels/formulas/batch_norm.hpp, which the processor shares: the same bits.
 ///
 /// Layouts: tensors [rows, channels], dense, of any alignment; where channels are a multiple of 4
 /// and tensors are aligned to 16 bytes, accesses are 16 bytes wide. Sums of splits

@@ -4,7 +4,7 @@
 #include <initializer_list>
 
 #include "kernels/batch_norm.hpp"
-#include "kernels/batch_norm_formulas.hpp"
+#include "kernels/formulas/batch_norm.hpp"
 
 namespace pixeldp::kernels {
 

@@ -1,7 +1,7 @@
 /// For each image: the label, a lower bound of its expected score, an upper bound of all others',
 /// and the radius that the two certify.
 ///
-/// The formulas are those of kernels/bound_formulas.hpp, in double precision, which the processor
+/// The formulas are those of kernels/formulas/bounds.hpp, in double precision, which the processor
 /// uses as well; device_lower, device_upper and device_size keep the results from ever lying beyond
 /// the processor's, and say why.
 ///
@@ -22,11 +22,11 @@
 /// Operations: for each turn of 32 classes about 50 instructions in double precision for a bound by
 /// the mean; for Clopper-Pearson with the paper's Gaussian certificate, 8500 for an image of 1000
 /// draws and 24000 for one of a million (PTX; counted, not timed on a GPU).
-#include "kernels/bound_formulas.hpp"
 #include "kernels/cuda/bounds.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/operations.hpp"
+#include "kernels/formulas/bounds.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {

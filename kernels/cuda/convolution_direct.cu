@@ -34,7 +34,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/lane.cuh"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/noise_formulas.hpp"
+#include "kernels/formulas/noise.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {

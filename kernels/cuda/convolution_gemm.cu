@@ -44,7 +44,6 @@
 /// (nvcc --resource-usage; none spilt.)
 #include <iterator>
 
-#include "kernels/batch_norm_formulas.hpp"
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/lane.cuh"
@@ -53,7 +52,8 @@
 #include "kernels/cuda/ptx/cp_async.cuh"
 #include "kernels/cuda/ptx/ldmatrix.cuh"
 #include "kernels/cuda/warp_products.cuh"
-#include "kernels/noise_formulas.hpp"
+#include "kernels/formulas/batch_norm.hpp"
+#include "kernels/formulas/noise.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {

@@ -2,7 +2,7 @@
 /// votes[i, argmax x] += 1,  sums[i, c] += round(p_c * 2^32),  squares[i, c] += round(p_c^2 * 2^32)
 ///
 /// as defined in kernels/draw_statistics.hpp, with the order of every sum and the formulas of
-/// kernels/statistics_formulas.hpp, which the processor's kernels share: the same integers.
+/// kernels/formulas/statistics.hpp, which the processor's kernels share: the same integers.
 ///
 /// Layouts: features [rows, width], weight [classes, width], bias [classes] or null, row_image
 /// [rows], dense, of any alignment; votes, sums, squares [images, classes].

@@ -5,11 +5,11 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/draw_statistics.hpp"
 #include "kernels/cuda/lane.cuh"
-#include "kernels/statistics_formulas.hpp"
+#include "kernels/formulas/statistics.hpp"
 
 /// From the features of rows to what they add to the statistics, for every kernel that ends there:
 /// a warp makes the logits of four rows at a time, and then the scores of two, one a half-warp,
-/// whose lanes are the 16 lanes of kernels/statistics_formulas.hpp.
+/// whose lanes are the 16 lanes of kernels/formulas/statistics.hpp.
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 
 using Count = unsigned long long;  // a std::uint64_t as the atomic operations name it

@@ -28,7 +28,8 @@ struct Rounded {
   }
 };
 
-/// One lane: what kernels/elementary.hpp and kernels/noise_formulas.hpp calculate with on a GPU.
+/// One lane: what kernels/formulas/elementary.hpp and kernels/formulas/noise.hpp calculate with on
+/// a GPU.
 struct Lane {
   static constexpr int lanes = 1;
   using Floats = Rounded;

@@ -1,6 +1,6 @@
 /// y[r, e] = activation(prefix[rows[r].source, e] + scale * z(seed, tag, image, draw, e))
 ///
-/// z as defined in kernels/noise.hpp, by the formulas of kernels/noise_formulas.hpp, which the
+/// z as defined in kernels/noise.hpp, by the formulas of kernels/formulas/noise.hpp, which the
 /// processor's kernels share: the same bits.
 ///
 /// Layouts: prefix [any, elements], y [row_count, elements], dense, of any alignment. Where rows

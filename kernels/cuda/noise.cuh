@@ -5,8 +5,8 @@
 
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/lane.cuh"
+#include "kernels/formulas/noise.hpp"
 #include "kernels/noise.hpp"
-#include "kernels/noise_formulas.hpp"
 
 /// Four elements of noise at a time, for every kernel that makes its own.
 namespace pixeldp::kernels::PIXELDP_DEVICE {

@@ -34,7 +34,6 @@
 #include <memory>
 #include <type_traits>
 
-#include "kernels/batch_norm_formulas.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/fragments.cuh"
 #include "kernels/cuda/fragments.hpp"
@@ -45,6 +44,7 @@
 #include "kernels/cuda/ptx/ldmatrix.cuh"
 #include "kernels/cuda/ptx/mma.cuh"
 #include "kernels/cuda/stream_scratch.cuh"
+#include "kernels/formulas/batch_norm.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {

@@ -10,11 +10,11 @@
 ///
 /// Bytes: x, the residual and y once each (4 or 2 per value); scale and shift come from the caches.
 /// Operations: two per value.
-#include "kernels/batch_norm_formulas.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx/convert.cuh"
 #include "kernels/cuda/scaling.hpp"
+#include "kernels/formulas/batch_norm.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {

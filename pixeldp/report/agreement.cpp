@@ -115,8 +115,14 @@ void add_header(const CertificateLogHeader& header, Statements& statements) {
   if (c.construction) {
     add("noise.construction_bound", fmt::format("{}", c.construction->bound));
     add("noise.epsilon", fmt::format("{}", c.construction->epsilon));
-    if (c.mechanism == Mechanism::gaussian)
-      add("noise.delta", fmt::format("{}", c.construction->delta));
+    switch (c.mechanism) {
+      case Mechanism::gaussian:
+        add("noise.delta", fmt::format("{}", c.construction->delta));
+        break;
+      case Mechanism::laplace:  // has none
+      case Mechanism::none:
+        break;
+    }
   }
   add(noise_scale, fmt::format("{}", c.noise_scale));
 }

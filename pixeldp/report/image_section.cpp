@@ -37,20 +37,31 @@ std::string reach_text(const CertificateLogHeader& header, const Stability& stab
   const Calibration& calibration = header.calibration;
   const std::string attack = fmt::format("a change of {} {}", norm_text(calibration.attack_norm),
                                          rounded(stability.attack, true, 3));
-  if (header.options.kind == CertificateKind::exact) {
-    return fmt::format(
-        "The thin bars show where {} could move the expected scores at most: {}.", attack,
-        calibration.mechanism == Mechanism::gaussian
-            ? fmt::format("by {:.3f} standard deviations of the normal distribution "
-                          "(sensitivity × size / noise scale) up or down",
-                          calibration.sensitivity * stability.attack / calibration.noise_scale)
-            : "along the trade-off curve of the Laplace noise");
+  const std::string bars =
+      fmt::format("The thin bars show where {} could move the expected scores at most: ", attack);
+  switch (header.options.kind) {
+    case CertificateKind::exact:
+      switch (calibration.mechanism) {
+        case Mechanism::gaussian:
+          return bars + fmt::format(
+                            "by {:.3f} standard deviations of the normal distribution "
+                            "(sensitivity × size / noise scale) up or down.",
+                            calibration.sensitivity * stability.attack / calibration.noise_scale);
+        case Mechanism::laplace:
+          return bars + "along the trade-off curve of the Laplace noise.";
+        case Mechanism::none:
+          break;
+      }
+      fail("no noise limits what an attack can do");
+    case CertificateKind::pixeldp:
+    case CertificateKind::pixeldp_grid:
+      return bars + fmt::format(
+                        "against it the noise makes the model (ε, δ)-differentially private with ε "
+                        "= {:.3f} and δ = {:.4f}, so a score p stays between e<sup>−ε</sup>(p − δ) "
+                        "and e<sup>ε</sup>p + δ.",
+                        stability.epsilon, stability.delta);
   }
-  return fmt::format(
-      "The thin bars show where {} could move the expected scores at most: against it the noise "
-      "makes the model (ε, δ)-differentially private with ε = {:.3f} and δ = {:.4f}, so a score p "
-      "stays between e<sup>−ε</sup>(p − δ) and e<sup>ε</sup>p + δ.",
-      attack, stability.epsilon, stability.delta);
+  fail("not a certificate: {}", static_cast<int>(header.options.kind));
 }
 
 std::string stability_table(const Stability& stability, std::string_view dataset,

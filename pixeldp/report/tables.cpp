@@ -214,8 +214,7 @@ std::string conditions_section(const std::vector<Run>& runs) {
       "Sensitivity", [&](const Run& run) { return number(calibration(run).sensitivity); }, true);
   row("ε, δ of the construction", [&](const Run& run) {
     return of_construction(run, [&](const Construction& c) {
-      return number(c.epsilon) + ", " +
-             (calibration(run).mechanism == Mechanism::gaussian ? number(c.delta) : "0");
+      return number(c.epsilon) + ", " + number(c.delta);  // 0 of Laplace noise
     });
   });
   row("Score type", [&](const Run& run) { return std::string(name(header(run).options.scores)); });

@@ -1,3 +1,5 @@
+#include "kernels/formulas/batch_norm.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -7,7 +9,6 @@
 #include <omp.h>
 
 #include "engine/error.hpp"
-#include "kernels/batch_norm_formulas.hpp"
 #include "tests/kernels/batch_norm_case.hpp"
 
 namespace pixeldp::kernels {

@@ -9,9 +9,9 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
-#include "kernels/bound_formulas.hpp"
 #include "kernels/cuda/bounds.hpp"
 #include "kernels/cuda/device.cuh"
+#include "kernels/formulas/bounds.hpp"
 #include "pixeldp/certificate.hpp"
 #include "tests/emulator/device_array.hpp"
 

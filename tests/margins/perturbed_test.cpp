@@ -7,8 +7,8 @@
 
 #include <doctest/doctest.h>
 
-#include "kernels/bound_formulas.hpp"
 #include "kernels/cuda/bounds.hpp"
+#include "kernels/formulas/bounds.hpp"
 #include "pixeldp/certificate.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/margins/check_margin.hpp"
@@ -195,6 +195,7 @@ TEST_CASE("perturbed: the bounds kernel, beside the processor and beside the tru
       options.kind = rule.kind;
       const kernels::BoundsParams params =
           bounds_params(calibration, options, static_cast<std::int64_t>(images.size()), classes);
+      const Stream emulated(Device::parse("emulated"));
       for (const int way : {0, 3, 5, 9, 15, 16, 17}) {
         std::vector<kernels::BoundedPrediction> results;
         {
@@ -202,9 +203,9 @@ TEST_CASE("perturbed: the bounds kernel, beside the processor and beside the tru
           const DeviceArray<kernels::BoundedPrediction> out(images.size());
           const DeviceArray<std::uint64_t> status(
               std::vector<std::uint64_t>{kernels::no_bad_image});
-          kernels::emulated::bound_predictions(nullptr, params,
-                                               {d.data(), v.data(), s.data(), s.data(), nullptr},
-                                               out.data(), status.data());
+          kernels::bound_predictions(emulated, params,
+                                     {d.data(), v.data(), s.data(), s.data(), nullptr}, out.data(),
+                                     status.data());
           results = out.values();
         }
         for (std::size_t i = 0; i < images.size(); ++i) {

@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "kernels/bound_formulas.hpp"
+#include "kernels/formulas/bounds.hpp"
 #include "pixeldp/certificate.hpp"
 #include "tests/margins/check_margin.hpp"
 #include "tests/margins/exact.hpp"

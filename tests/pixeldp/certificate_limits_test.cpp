@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
-#include "kernels/bound_formulas.hpp"
+#include "kernels/formulas/bounds.hpp"
 #include "pixeldp/certificate.hpp"
 
 /// Certificates at the ends: the smallest numbers, the fewest draws, the best outcome.

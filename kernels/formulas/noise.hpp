@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/elementary.hpp"
+#include "kernels/formulas/elementary.hpp"
 
 /// From random words to noise, and what happens to the noisy value: the formulas of
 /// kernels/noise.hpp, written once for the vectors of a processor and the threads of a GPU. V is as

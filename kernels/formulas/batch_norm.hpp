@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "kernels/batch_norm.hpp"
-#include "kernels/special_functions.hpp"
+#include "kernels/formulas/special_functions.hpp"
 
 /// The formulas of batch normalisation and the order of its sums, written once for processors and
 /// GPUs. Nothing is fused, so both round alike.

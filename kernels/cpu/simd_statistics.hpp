@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/simd_kernels.hpp"
 #include "kernels/cpu/vector.hpp"
-#include "kernels/statistics_formulas.hpp"
+#include "kernels/formulas/statistics.hpp"
 
 /// The last dense layer and the softmax statistics. Vector types shorter than statistics_lanes use
 /// several vectors, so the order of the sums is the same for all.

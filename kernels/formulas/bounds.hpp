@@ -2,7 +2,7 @@
 
 #include "kernels/bounds.hpp"
 #include "kernels/draw_statistics.hpp"
-#include "kernels/special_functions.hpp"
+#include "kernels/formulas/special_functions.hpp"
 
 /// The formulas of the bounds and the certified radius, written once for processors and GPUs.
 /// Arguments are taken as they are: pixeldp/bounds.cpp and pixeldp/certificate.cpp, and on a GPU

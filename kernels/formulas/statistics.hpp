@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/elementary.hpp"
+#include "kernels/formulas/elementary.hpp"
 
 /// What the kernels of draw_statistics.hpp on processors and GPUs share, besides
 /// exp_nonpositive. V is as in elementary.hpp, with Doubles and Wides (64-bit unsigned) besides.

@@ -1,6 +1,7 @@
+#include "kernels/formulas/batch_norm.hpp"
+
 #include <algorithm>
 
-#include "kernels/batch_norm_formulas.hpp"
 #include "kernels/divide_up.hpp"
 
 namespace pixeldp::kernels {

@@ -5,7 +5,7 @@
 #include "engine/philox.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
 #include "kernels/cpu/vector.hpp"
-#include "kernels/noise_formulas.hpp"
+#include "kernels/formulas/noise.hpp"
 
 /// Noise is made in registers and added to the prefix in the same pass: 8 bytes of memory traffic
 /// per element and nothing else. One group is V::lanes / 2 Philox counters, that is 2 * V::lanes

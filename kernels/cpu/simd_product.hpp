@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/inference_kernel.hpp"
 #include "kernels/cpu/product_kernels.hpp"
+#include "kernels/cpu/simd_inference.hpp"
 
 /// The products of convolutions and dense layers, compiled once per instruction set (see
 /// simd_kernels.hpp for what may be in here):
