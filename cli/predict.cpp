@@ -48,8 +48,10 @@ Input load_input(const std::string& text, const Model& model, const PredictOptio
   const auto colon = text.find(':');
   const std::string split = text.substr(0, colon);
   if (colon != std::string::npos && (split == "test" || split == "train")) {
-    if (!sets.contains(split))
+    if (!sets.contains(split)) {
       sets.emplace(split, load_evaluation_set(model, "", split, o.directory));
+      check_images_fit(model, sets.at(split));
+    }
     const Dataset& set = sets.at(split);
     std::int64_t index = -1;
     const char* end = text.data() + text.size();
@@ -158,7 +160,8 @@ void add_predict(CLI::App& program) {
       ->type_name("RUN");
   command
       ->add_option("images", o->images,
-                   "PNG or JPEG files of the network's size, or test:N for image N of the test set")
+                   "PNG or JPEG files, of the network's size unless it was trained on an image "
+                   "folder, or test:N for image N of the test set")
       ->required()
       ->type_name("IMAGE");
   command->add_option("--draws", o->draws, "Noise draws per image")->capture_default_str();

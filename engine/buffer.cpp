@@ -37,8 +37,17 @@ std::shared_ptr<void> pinned_memory(Device device, std::size_t bytes) {
   const Runtime& of_device = runtime(device.kind);
   of_device.use(device.index);
   void* const memory = of_device.allocate_pinned(bytes);
-  if (!memory && bytes > 0) fail("out of memory: {} bytes of pinned host memory asked for", bytes);
+  if (!memory && bytes > 0)
+    fail(
+        "out of memory: {:.1f} MiB of host memory that {} can reach were asked for, and there are "
+        "not so many; free memory on this machine, or ask for fewer draws at a time",
+        static_cast<double>(bytes) / (1 << 20), device.name());
   return {memory, [&of_device](void* owned) { of_device.release_pinned(owned); }};
+}
+
+void check_same_size(std::size_t pinned, std::int64_t buffer) {
+  if (std::cmp_not_equal(pinned, buffer))
+    fail("pinned memory of {} elements for a buffer of {}", pinned, buffer);
 }
 
 void upload_async(const Stream& stream, void* to, const void* from_pinned, std::size_t bytes) {

@@ -52,6 +52,9 @@ std::shared_ptr<void> pinned_memory(Device device, std::size_t bytes);
 void upload_async(const Stream& stream, void* to, const void* from_pinned, std::size_t bytes);
 void download_async(const Stream& stream, void* to_pinned, const void* from, std::size_t bytes);
 
+/// Throws an Error unless they are.
+void check_same_size(std::size_t pinned, std::int64_t buffer);
+
 /// An array in pinned memory, for the asynchronous copies of a Buffer of the same size. Move-only.
 template <class T>
 class PinnedBuffer {
@@ -60,8 +63,13 @@ class PinnedBuffer {
  public:
   PinnedBuffer(Device device, std::int64_t count)
       : memory_(pinned_memory(device, static_cast<std::size_t>(count) * sizeof(T))), size_(count) {}
-  PinnedBuffer(PinnedBuffer&&) noexcept = default;
-  PinnedBuffer& operator=(PinnedBuffer&&) noexcept = default;
+  PinnedBuffer(PinnedBuffer&& other) noexcept
+      : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)) {}
+  PinnedBuffer& operator=(PinnedBuffer&& other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
 
   T* data() { return static_cast<T*>(memory_.get()); }
   const T* data() const { return static_cast<const T*>(memory_.get()); }
@@ -98,11 +106,14 @@ class Buffer {
     copy_memory(stream, values.data(), {}, data(), device(), values.size_bytes());
   }
 
-  /// The same from and to pinned memory; done when the stream comes to it.
+  /// The whole from and to pinned memory of the same size, else an Error; done when the stream
+  /// comes to it.
   void upload(const Stream& stream, const PinnedBuffer<T>& values) {
+    check_same_size(values.values().size(), size_);
     upload_async(stream, data(), values.data(), values.values().size_bytes());
   }
   void download(const Stream& stream, PinnedBuffer<T>& values) const {
+    check_same_size(values.values().size(), size_);
     download_async(stream, values.data(), data(), values.values().size_bytes());
   }
 

@@ -6,6 +6,7 @@ namespace pixeldp {
 
 Event::Event(const Stream& stream) : stream_(stream) {
   const Runtime& of_device = runtime(stream.device().kind);
+  of_device.use(stream.device().index);
   event_ = {of_device.create_event(),
             [&of_device](void* event) { of_device.destroy_event(event); }};
   of_device.record_event(event_.get(), stream.native());

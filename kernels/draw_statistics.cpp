@@ -25,4 +25,11 @@ void check_bad_row(std::uint64_t bad_row, const DrawStatisticsParams& params,
       bad_row, params.rows, row_image[bad_row]);
 }
 
+void fail_bad_draw(std::uint64_t draw, std::uint32_t image) {
+  fail(
+      "a logit of draw {} of image {} is not finite: the model's weights or the image hold values "
+      "that are not numbers, or too large",
+      draw, image);
+}
+
 }  // namespace pixeldp::kernels

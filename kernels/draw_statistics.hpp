@@ -51,4 +51,7 @@ inline constexpr std::uint64_t no_bad_row = ~std::uint64_t{0};
 void check_bad_row(std::uint64_t bad_row, const DrawStatisticsParams& params,
                    const std::int64_t* row_image);
 
+/// The same of a draw of the image with that id.
+[[noreturn]] void fail_bad_draw(std::uint64_t draw, std::uint32_t image);
+
 }  // namespace pixeldp::kernels

@@ -19,10 +19,7 @@ void check_bad_draw(std::uint64_t bad_row, const MultiDrawParams& params,
                     const std::uint32_t* image_ids) {
   if (bad_row == no_bad_row) return;
   const std::uint64_t image = bad_row / params.draws, draw = bad_row % params.draws;
-  fail(
-      "a logit of draw {} of image {} is not finite: the model's weights or the image hold values "
-      "that are not numbers, or too large",
-      params.first_draw + draw, image_ids[image]);
+  fail_bad_draw(params.first_draw + draw, image_ids[image]);
 }
 
 }  // namespace pixeldp::kernels

@@ -13,7 +13,7 @@ enum class CertificateKind { exact, pixeldp, pixeldp_grid };
 inline constexpr CertificateKind certificate_kinds[] = {
     CertificateKind::exact, CertificateKind::pixeldp, CertificateKind::pixeldp_grid};
 
-/// "pixeldp", "pixeldp-grid", "exact".
+/// "exact", "pixeldp", "pixeldp-grid".
 std::string_view name(CertificateKind kind);
 CertificateKind parse_certificate_kind(std::string_view text);
 

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <map>
 
 #include "engine/consumer_thread.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/notice.hpp"
 #include "engine/progress.hpp"
 #include "pixeldp/certifying.hpp"
 #include "pixeldp/sampling.hpp"
@@ -41,8 +41,7 @@ std::int64_t useful_micro_batch(const layers::Network& network, const Certificat
   const std::int64_t most =
       std::min(o.images.count() * draws, Sampler::largest_micro_batch(o.device, network));
   if (o.micro_batch <= most) return o.micro_batch;
-  fmt::print(stderr, "pixeldp: --micro-batch {} is cut down to {}: no more rows are ever taken\n",
-             o.micro_batch, most);
+  notice("--micro-batch {} is cut down to {}: no more rows are ever taken", o.micro_batch, most);
   return most;
 }
 
@@ -107,15 +106,15 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
   {
     // A stream serves the thread that made it.
     std::optional<Certifier> certifier;
-    constexpr std::size_t most_waiting = 4096;
+    constexpr std::size_t most_waiting = 256;
     ConsumerThread<SampledImage> certificates(most_waiting, [&](std::vector<SampledImage> images) {
       if (!certifier) certifier.emplace(summary.header, o.device);
-      for (CertificateRecord& record : certifier->certify(images)) {
+      certifier->certify(images, [&](CertificateRecord record) {
         log.writer.append(record);
         const std::int64_t image = record.image;
         log.records.emplace(image, std::move(record));
         progress.update(done_before + ++certified);
-      }
+      });
     });
     sample(sampler, dataset, todo, sampling,
            [&](SampledImage image) { certificates.push(std::move(image)); });

@@ -44,10 +44,10 @@ Certifier::Certifier(const CertificateLogHeader& header, const Device& device)
     device_ = std::make_unique<DeviceBounds>(device, calibration_, options_);
 }
 
-std::vector<CertificateRecord> Certifier::certify(std::span<const SampledImage> images) {
+void Certifier::certify(std::span<const SampledImage> images,
+                        const std::function<void(CertificateRecord)>& take) {
   std::vector<kernels::BoundedPrediction> devices;
   if (device_) devices = device_->certify(images);
-  std::vector<CertificateRecord> records;
   for (std::size_t i = 0; i < images.size(); ++i) {
     const SampledImage& sampled = images[i];
     CertificateRecord record{.image = sampled.image,
@@ -64,9 +64,8 @@ std::vector<CertificateRecord> Certifier::certify(std::span<const SampledImage> 
       record.prediction = certificate.prediction;
       record.radius = certificate.radius;
     }
-    records.push_back(std::move(record));
+    take(std::move(record));
   }
-  return records;
 }
 
 }  // namespace pixeldp

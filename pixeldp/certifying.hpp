@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -13,7 +14,7 @@ namespace pixeldp {
 /// Certificates by a device's kernel, of counts that lie anywhere.
 class DeviceBounds {
  public:
-  /// On a device that is no processor. Used by the thread that made it.
+  /// On a device that is no processor. For the thread that made it.
   DeviceBounds(const Device& device, const Calibration& calibration,
                const CertificateOptions& options);
   ~DeviceBounds();
@@ -38,8 +39,10 @@ class Certifier {
  public:
   Certifier(const CertificateLogHeader& header, const Device& device);
 
-  /// Throws an Error where the device disagrees.
-  std::vector<CertificateRecord> certify(std::span<const SampledImage> images);
+  /// Gives each record to `take`. Throws an Error where the device disagrees; the records of the
+  /// images before were given.
+  void certify(std::span<const SampledImage> images,
+               const std::function<void(CertificateRecord)>& take);
 
  private:
   Calibration calibration_;

@@ -54,7 +54,9 @@ class RowsOfOneKernel : public DeviceRows {
         ids_(network.stream.device(), images),
         bad_row_(network.stream.device(), 1) {}
 
-  void upload(const Stream& copies, std::span<const std::uint32_t> ids, std::int64_t) override {
+  void upload(const Stream& copies, std::span<const std::uint32_t> ids,
+              std::int64_t count) override {
+    count_ = count;
     std::ranges::copy(ids, ids_.host.data());
     ids_.upload(copies);
     bad_row_.clear(copies);
@@ -68,12 +70,15 @@ class RowsOfOneKernel : public DeviceRows {
   void download() override { bad_row_.download(network_.stream); }
 
   void check() const override {
-    kernels::check_bad_draw(bad_row_.found().front(), params_, ids_.host.data());
+    const std::uint64_t bad_row = bad_row_.found().front();
+    if (std::cmp_less(bad_row, count_ * params_.draws))  // rows beyond are of no image
+      kernels::check_bad_draw(bad_row, params_, ids_.host.data());
   }
 
  private:
   const DeviceNetwork& network_;
   kernels::MultiDrawParams params_;
+  std::int64_t count_ = 0;
   Mirrored<std::uint32_t> ids_;
   BadRows bad_row_;
 };
@@ -113,10 +118,11 @@ class RowsOfSteps : public DeviceRows {
   void download() override { bad_rows_.download(network_.stream); }
 
   void check() const override {
-    const std::int64_t* slots = slots_.host.data();
+    const kernels::NoiseRow* rows = rows_.host.data();
     for (const std::uint64_t bad_row : bad_rows_.found()) {
-      kernels::check_bad_row(bad_row, statistics_params(), slots);
-      slots += network_.micro_batch;
+      if (bad_row != kernels::no_bad_row)
+        kernels::fail_bad_draw(rows[bad_row].draw, rows[bad_row].image);
+      rows += network_.micro_batch;
     }
   }
 

@@ -49,7 +49,8 @@ class DeviceSamplingLoop::Window {
           rows_->draw(make_prefixes(),
                       {of_kind(totals_, 0), of_kind(totals_, 1), of_kind(totals_, 2)});
         }) {}
-  /// The device may still be at it, where a run ended early.
+  /// The device may still be at it, where a run ended early; and freeing waits for what was begun
+  /// after the last event.
   ~Window() {
     try {
       if (done_) done_->wait();
@@ -135,24 +136,35 @@ class DeviceSamplingLoop::Window {
 void DeviceSamplingLoop::run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
                              const StatisticsConsumer& consume) {
   if (draws.count > rows_.most) return run_in_parts(images, draws, source, consume);
-  const WindowSize sizes(network_.noise_size, draws.count, rows_);
+  const WindowSize sizes(std::max(network_.image_size, network_.noise_size), draws.count, rows_);
   std::int64_t size = std::min(sizes.first(), images), next = 0;
   std::unique_ptr<Window> idle;
   std::deque<std::unique_ptr<Window>> at_work;
   for (;;) {
-    while (at_work.size() < 2 && next < images && !(draws.interruptible && interrupted())) {
-      if (!idle || idle->images() != size) idle = std::make_unique<Window>(network_, size, draws);
-      const std::int64_t count = std::min(size, images - next);
-      idle->start(copies_, source, next, count);
-      next += count;
-      at_work.push_back(std::move(idle));
+    try {
+      while (at_work.size() < 2 && next < images && !(draws.interruptible && interrupted())) {
+        if (2 * (images - next) < size) size = images - next;  // or most of the rows were padding
+        if (!idle || idle->images() != size) {
+          idle.reset();
+          idle = std::make_unique<Window>(network_, size, draws);
+        }
+        const std::int64_t count = std::min(size, images - next);
+        idle->start(copies_, source, next, count);
+        next += count;
+        at_work.push_back(std::move(idle));
+      }
+    } catch (...) {  // what was begun before is none the worse
+      for (const auto& window : at_work) {
+        window->finish();
+        if (!window->give_to(consume)) break;
+      }
+      throw;
     }
     if (at_work.empty()) return;
-    std::unique_ptr<Window> window = std::move(at_work.front());
+    idle = std::move(at_work.front());
     at_work.pop_front();
-    window->finish();
-    size = std::min(sizes.next(size, window->seconds()), std::max(images - next, size));
-    idle = std::move(window);
+    idle->finish();
+    size = std::max(size, std::min(sizes.next(idle->images(), idle->seconds()), images - next));
     if (!idle->give_to(consume)) return;
   }
 }

@@ -140,7 +140,8 @@ void HostSamplingLoop::give_back(std::unique_ptr<Worker> worker) {
 
 void HostSamplingLoop::run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
                            const StatisticsConsumer& consume) {
-  const std::int64_t per_window = std::min(WindowSize(noise_size_, draws.count).first(), images);
+  const std::int64_t per_window =
+      std::min(WindowSize(std::max(image_size_, noise_size_), draws.count).first(), images);
 
   Tensor prefixes(Shape{per_window, noise_size_});
   std::unique_ptr<Window> window;

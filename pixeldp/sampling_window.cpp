@@ -7,7 +7,7 @@ namespace pixeldp {
 std::int64_t WindowSize::images_for(std::int64_t rows) const {
   const std::int64_t wanted = (rows + draws_ - 1) / draws_;
   const std::int64_t affordable =
-      prefix_bytes / (noise_size_ * static_cast<std::int64_t>(sizeof(float)));
+      prefix_bytes / (floats_ * static_cast<std::int64_t>(sizeof(float)));
   return std::max<std::int64_t>(1, std::min(wanted, affordable));
 }
 

@@ -16,9 +16,9 @@ class WindowSize {
   static constexpr std::int64_t prefix_bytes = std::int64_t{64} << 20;
   static constexpr double wanted_seconds = 1.0;
 
-  /// For prefixes of so many floats, and draws of each image.
-  WindowSize(std::int64_t noise_size, std::uint32_t draws, WindowRows rows = {})
-      : noise_size_(noise_size), draws_(draws), rows_(rows) {}
+  /// For images, and their prefixes, of at most so many floats, and draws of each image.
+  WindowSize(std::int64_t floats, std::uint32_t draws, WindowRows rows = {})
+      : floats_(floats), draws_(draws), rows_(rows) {}
 
   std::int64_t first() const { return images_for(rows_.first); }
   /// After a window of so many images took so long: more of them where that was far less than
@@ -29,7 +29,7 @@ class WindowSize {
   /// Images for about so many rows, at least 1.
   std::int64_t images_for(std::int64_t rows) const;
 
-  std::int64_t noise_size_;
+  std::int64_t floats_;
   std::uint32_t draws_;
   WindowRows rows_;
 };

@@ -55,7 +55,7 @@ void kernels_alone(Session& session);
 /// The convolutions of WRN-28-10, forward and backward, against cuDNN's.
 void convolutions(Session& session);
 
-/// The draw loop of certify, from pixels to certificates, for the MNIST CNN and wide residual
+/// The sampling loop of certify, from pixels to certificates, for the MNIST CNN and wide residual
 /// networks.
 void draws_on_device(Session& session);
 

@@ -78,6 +78,10 @@ void check_sides(std::int64_t width, std::int64_t height, std::string_view what)
   if (width > largest_side || height > largest_side)
     fail("{}: the picture has {}x{} pixels; at most {} on a side are read", what, width, height,
          largest_side);
+  constexpr std::int64_t most_pixels = std::int64_t{1} << 27;  // or a few bytes took gigabytes
+  if (width * height > most_pixels)
+    fail("{}: the picture has {}x{} pixels; at most {} in all are read", what, width, height,
+         most_pixels);
 }
 
 Bytes in_channels(Bytes values, bool colour, std::int64_t channels) {

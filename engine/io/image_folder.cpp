@@ -36,13 +36,19 @@ bool is_folder(const fs::path& path) {
 bool is_picture(const fs::directory_entry& entry) {
   std::string ending = entry.path().extension().string();
   for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (is_folder(entry.path()))
+    fail("{}: a folder within the folder of a class: its pictures would be passed over",
+         entry.path().string());
   for (const char* other : {".bmp", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})
     if (ending == other)
       fail("{}: of the pictures in an image folder PNG and JPEG are read: convert it, or remove it",
            entry.path().string());
+  if (ending != ".png" && ending != ".jpg" && ending != ".jpeg") return false;
   std::error_code error;
-  return (ending == ".png" || ending == ".jpg" || ending == ".jpeg") &&
-         entry.is_regular_file(error);
+  if (!entry.is_regular_file(error))
+    fail("{}: not a file that can be read{}", entry.path().string(),
+         error ? ": " + error.message() : "");
+  return true;
 }
 
 std::vector<std::string> classes_in(const fs::path& folder) {

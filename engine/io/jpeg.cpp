@@ -21,6 +21,7 @@ namespace {
 struct Reader {
   jpeg_decompress_struct info{};
   jpeg_error_mgr errors{};
+  jpeg_progress_mgr progress{};
   std::jmp_buf failed{};
   std::array<char, JMSG_LENGTH_MAX> message{};
 };
@@ -31,13 +32,24 @@ struct Reader {
   std::longjmp(reader.failed, 1);
 }
 
-/// libjpeg goes on where data are damaged or missing, and makes the rest of the picture up. Only
-/// what changes no pixel may pass.
+/// libjpeg goes on where data are damaged or missing, and makes the rest of the picture up. What
+/// changes no pixel may pass, and bytes between the parts of a file, which whole pictures have too.
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;  // no warning, but a trace of what it does
   const int code = info->err->msg_code;
-  if (code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR) return;
+  if (code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR ||
+      code == JWRN_NOT_SEQUENTIAL)
+    return;
   on_error(info);
+}
+
+/// Each scan of a progressive picture takes as long as the first one, and takes next to no bytes.
+void limit_scans(j_common_ptr info) {
+  constexpr int most_scans = 500;
+  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= most_scans) return;
+  auto& reader = *static_cast<Reader*>(info->client_data);
+  std::snprintf(reader.message.data(), reader.message.size(), "more than %d scans", most_scans);
+  std::longjmp(reader.failed, 1);
 }
 
 // A failure leaves these two by longjmp, past the frames of libjpeg: they hold nothing that would
@@ -46,6 +58,8 @@ void on_message(j_common_ptr info, int level) {
 bool read_header(Reader& reader, ByteView file) {
   if (setjmp(reader.failed) != 0) return false;
   jpeg_create_decompress(&reader.info);
+  reader.progress.progress_monitor = limit_scans;
+  reader.info.progress = &reader.progress;
   jpeg_mem_src(&reader.info, file.data(), file.size());
   jpeg_read_header(&reader.info, TRUE);
   return true;

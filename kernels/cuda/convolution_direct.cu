@@ -28,7 +28,7 @@
 ///
 /// Registers of a thread: 48 (sm_80 and sm_90), none spilt (nvcc --resource-usage). Shared memory:
 /// 7 KB for 3x3x3 kernels, 50 KB for 10x10x3 ones with stride 2, at most 80 KB where there are
-/// several chunks.
+/// several chunks of more than one channel.
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/current_arch.cuh"
 #include "kernels/cuda/device.cuh"

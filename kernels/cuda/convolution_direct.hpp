@@ -18,8 +18,8 @@ struct DirectConvPlan {
   static constexpr int tile_w = 16;
   // How many channels are in shared memory together is part of the order of the sums, so it does
   // not depend on the device. All of them are, where a block takes no more than whole_shared_limit;
-  // otherwise chunks in chunk_shared_limit, two blocks of which fit on a multiprocessor of most
-  // devices; otherwise single channels, where the device has the room.
+  // otherwise chunks in chunk_shared_limit, two blocks of which fit on a multiprocessor of sm_80
+  // and sm_90; otherwise single channels, where the device has the room.
   static constexpr std::size_t whole_shared_limit = least_shared_per_block;
   static constexpr std::size_t chunk_shared_limit = 80 * 1024;
 

@@ -7,7 +7,10 @@ namespace pixeldp::kernels::PIXELDP_DEVICE {
 /// A moment in the work of a stream.
 class DeviceEvent {
  public:
-  DeviceEvent() { check_call(cudaEventCreate(&event_), "making an event"); }
+  /// Who waits for it sleeps.
+  DeviceEvent() {
+    check_call(cudaEventCreateWithFlags(&event_, cudaEventBlockingSync), "making an event");
+  }
   ~DeviceEvent() { cudaEventDestroy(event_); }
   DeviceEvent(const DeviceEvent&) = delete;
   DeviceEvent& operator=(const DeviceEvent&) = delete;

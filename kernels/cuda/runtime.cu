@@ -2,6 +2,7 @@
 /// are made of the same calls.
 #include <cstdint>
 #include <cstring>
+#include <mutex>
 #include <string>
 
 #include "kernels/cuda/device.cuh"
@@ -120,6 +121,8 @@ class DeviceRuntime : public Runtime {
     return memory;
   }
   void* allocate(std::size_t bytes) const override {
+    if (bytes == 0) return nullptr;
+    const std::lock_guard no_capture(capturing_);
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, bytes);
     if (error == cudaErrorMemoryAllocation) {
@@ -127,14 +130,23 @@ class DeviceRuntime : public Runtime {
       return nullptr;
     }
     check_call(error, "allocating memory");
-    check_call(cudaMemset(memory, 0, bytes), "clearing memory");
-    // Streams of ours do not wait for the one that clears.
-    check_call(cudaDeviceSynchronize(), "clearing memory");
+    // In a stream of its own: who waits for the device waits for the work of every other thread.
+    void* const stream = create_stream();
+    const cudaError_t cleared = cudaMemsetAsync(memory, 0, bytes, native(stream));
+    const cudaError_t done = cudaStreamSynchronize(native(stream));
+    cudaStreamDestroy(native(stream));
+    check_call(cleared, "clearing memory");
+    check_call(done, "clearing memory");
     return memory;
   }
-  void release(void* memory) const noexcept override { cudaFree(memory); }
+  void release(void* memory) const noexcept override {
+    const std::lock_guard no_capture(capturing_);
+    cudaFree(memory);
+  }
 
   void* allocate_pinned(std::size_t bytes) const override {
+    if (bytes == 0) return nullptr;
+    const std::lock_guard no_capture(capturing_);
     void* memory = nullptr;
     const cudaError_t error = cudaMallocHost(&memory, bytes);
     if (error == cudaErrorMemoryAllocation) {
@@ -142,10 +154,13 @@ class DeviceRuntime : public Runtime {
       return nullptr;
     }
     check_call(error, "allocating pinned memory");
-    if (memory) std::memset(memory, 0, bytes);
+    std::memset(memory, 0, bytes);
     return memory;
   }
-  void release_pinned(void* memory) const noexcept override { cudaFreeHost(memory); }
+  void release_pinned(void* memory) const noexcept override {
+    const std::lock_guard no_capture(capturing_);
+    cudaFreeHost(memory);
+  }
 
   void copy(void* stream, void* to, const void* from, std::size_t bytes,
             Direction direction) const override {
@@ -165,10 +180,13 @@ class DeviceRuntime : public Runtime {
   }
 
   void begin_capture(void* stream) const override {
+    std::unique_lock lock(capturing_);
     check_call(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal),
                "beginning to record a graph");
+    lock.release();
   }
   void* end_capture(void* stream) const override {
+    const std::unique_lock lock(capturing_, std::adopt_lock);
     cudaGraph_t graph = nullptr;
     check_call(cudaStreamEndCapture(native(stream), &graph), "recording a graph");
     cudaGraphExec_t launchable = nullptr;
@@ -197,6 +215,11 @@ class DeviceRuntime : public Runtime {
   double seconds_between(void* start, void* end) const override {
     return 1e-3 * static_cast<double>(event_of(end).since(event_of(start)));
   }
+
+ private:
+  // Held while a thread captures: what allocates or frees in another may wait for the device, which
+  // would spoil the capture. Recursive, for within a capture CUDA itself says what is wrong.
+  mutable std::recursive_mutex capturing_;
 };
 
 }  // namespace

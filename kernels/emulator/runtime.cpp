@@ -110,12 +110,27 @@ cudaError_t enqueue(cudaStream_t handle, const char* what, Task task) {
   return cudaSuccess;
 }
 
-cudaError_t refuse_capture(const char* what) {
-  if (!runtime().capturing()) return cudaSuccess;
+namespace {
+
+template <class Which>
+cudaError_t spoil_captures(const char* what, Which which) {
+  bool any = false;
   for (const auto& stream : runtime().streams)
-    if (stream->capture != nullptr && stream->capturer == std::this_thread::get_id())
-      stream->capture_failed = true;
+    if (stream->capture != nullptr && which(*stream)) any = stream->capture_failed = true;
+  if (!any) return cudaSuccess;
   return error(cudaErrorStreamCaptureUnsupported, "{} while a stream is being captured", what);
+}
+
+}  // namespace
+
+cudaError_t refuse_capture(const char* what) {
+  return spoil_captures(what, [](const EmulatedStream& stream) {
+    return stream.capturer == std::this_thread::get_id();
+  });
+}
+
+cudaError_t refuse_any_capture(const char* what) {
+  return spoil_captures(what, [](const EmulatedStream&) { return true; });
 }
 
 const char* cudaGetErrorString(cudaError_t code) {
@@ -228,7 +243,7 @@ cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(ve
 
 cudaError_t cudaDeviceSynchronize() {
   const std::lock_guard lock(runtime().mutex);
-  if (const cudaError_t refused = refuse_capture("cudaDeviceSynchronize")) return refused;
+  if (const cudaError_t refused = refuse_any_capture("cudaDeviceSynchronize")) return refused;
   rethrow_unreported();
   runtime().default_stream->run_all();
   for (const auto& stream : std::vector(runtime().streams)) stream->run_all();

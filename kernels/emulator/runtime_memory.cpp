@@ -17,7 +17,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 cudaError_t cudaMalloc(void** address, std::size_t bytes) {
   const std::lock_guard lock(runtime().mutex);
   *address = nullptr;
-  if (const cudaError_t refused = refuse_capture("cudaMalloc")) return refused;
+  if (const cudaError_t refused = refuse_any_capture("cudaMalloc")) return refused;
   if (bytes == 0) return cudaSuccess;
   if (std::size_t free = 0, total = 0;
       cudaMemGetInfo(&free, &total) == cudaSuccess && bytes <= free)
@@ -28,7 +28,7 @@ cudaError_t cudaMalloc(void** address, std::size_t bytes) {
 
 cudaError_t cudaFree(void* address) {
   const std::lock_guard lock(runtime().mutex);
-  if (const cudaError_t refused = refuse_capture("cudaFree")) return refused;
+  if (const cudaError_t refused = refuse_any_capture("cudaFree")) return refused;
   if (address == nullptr) return cudaSuccess;
   const cudaError_t finished = finish_quietly("cudaFree");
   const std::string text = device_memory().release(address);

@@ -56,7 +56,9 @@ class EmulatedStream {
   bool idle() const { return done_ == given_; }
 
   std::unique_ptr<Graph> capture;  ///< not null while work is recorded rather than done
-  std::thread::id capturer;        ///< the thread that began it
+  /// The thread that began it: others' calls do not mind (cudaStreamCaptureModeThreadLocal, the
+  /// only mode that kernels/cuda asks for).
+  std::thread::id capturer;
   bool capture_failed = false;
 
  private:
@@ -96,13 +98,6 @@ struct Runtime {
                                     [&](const auto& stream) { return stream.get() == handle; });
     return found == streams.end() ? nullptr : *found;
   }
-  /// By the calling thread: other threads' captures do not mind what it does
-  /// (cudaStreamCaptureModeThreadLocal, the only mode that kernels/cuda asks for).
-  bool capturing() const {
-    return std::any_of(streams.begin(), streams.end(), [](const auto& stream) {
-      return stream->capture != nullptr && stream->capturer == std::this_thread::get_id();
-    });
-  }
 };
 
 Runtime& runtime();
@@ -124,7 +119,11 @@ cudaError_t finish_quietly(const char* what);
 /// Records the task if the stream is being captured, else gives it to the stream.
 cudaError_t enqueue(cudaStream_t handle, const char* what, Task task);
 
-/// Calls that wait, or that a graph cannot hold, end every capture under way.
+/// Calls that wait, or that a graph cannot hold, end every capture that the calling thread has
+/// under way.
 cudaError_t refuse_capture(const char* what);
+
+/// Calls that may wait for the device end the captures of all threads.
+cudaError_t refuse_any_capture(const char* what);
 
 }  // namespace pixeldp::emulator

@@ -214,7 +214,8 @@ std::string conditions_section(const std::vector<Run>& runs) {
       "Sensitivity", [&](const Run& run) { return number(calibration(run).sensitivity); }, true);
   row("ε, δ of the construction", [&](const Run& run) {
     return of_construction(run, [&](const Construction& c) {
-      return number(c.epsilon) + ", " + number(c.delta);  // 0 of Laplace noise
+      const bool has_delta = calibration(run).mechanism == Mechanism::gaussian;
+      return number(c.epsilon) + (has_delta ? ", " + number(c.delta) : "");
     });
   });
   row("Score type", [&](const Run& run) { return std::string(name(header(run).options.scores)); });

@@ -12,6 +12,7 @@
 #include "kernels/cuda/runtime.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/emulator/memory.hpp"
+#include "kernels/emulator/runtime.hpp"
 #include "kernels/emulator/settings.hpp"
 #include "tests/throws_error.hpp"
 
@@ -116,6 +117,31 @@ TEST_CASE("what cannot be recorded spoils the graph, not the stream") {
   CHECK_THROWS_AS(CapturedGraph(stream, [&] { stream.synchronize(); }), Error);
   CHECK_NOTHROW(stream.synchronize());
   CHECK_FAILS(CapturedGraph(Stream(), [] {}), "no graphs");
+}
+
+TEST_CASE("memory is taken and given back while another thread captures a graph") {
+  const Stream stream(emulated);
+  Tensor values(Shape{4}, emulated);
+  std::thread other;
+  {
+    const CapturedGraph graph(stream, [&] {
+      other = std::thread([] {
+        for (int i = 0; i < 20; ++i) const Memory memory(emulated, 64);
+      });
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      kernels::activate(stream, kernels::Activation::relu(), values.size(), values.data());
+    });
+    graph.launch();
+    stream.synchronize();
+  }
+  other.join();
+  // CUDA itself forbids waiting for the device in the meantime, to every thread.
+  emulator::cudaStream_t native = static_cast<emulator::cudaStream_t>(stream.native());
+  REQUIRE(emulator::cudaStreamBeginCapture(native, emulator::cudaStreamCaptureModeThreadLocal) ==
+          emulator::cudaSuccess);
+  std::thread([] { CHECK(emulator::cudaDeviceSynchronize() != emulator::cudaSuccess); }).join();
+  emulator::cudaGraph_t spoilt = nullptr;
+  CHECK(emulator::cudaStreamEndCapture(native, &spoilt) != emulator::cudaSuccess);
 }
 
 TEST_CASE("why there is no GPU, in words") {

@@ -35,9 +35,10 @@ TEST_CASE("the same bad argument is the same error on every device: noise and st
   const auto noise = [](NoiseParams params, std::int64_t rows) {
     return [=](const Stream& s) { add_noise(s, params, nullptr, rows, 1, nullptr, nullptr); };
   };
-  check_refused(noise({.scale = -1.0f}, 1), "a noise scale of -1");
+  check_refused(noise({.scale = -1.0f, .activation = {}}, 1), "a noise scale of -1");
   check_refused(noise({}, -1), "noise for -1 rows");
-  check_refused(noise({.distribution = static_cast<NoiseDistribution>(7)}, 1), "7 is no distrib");
+  check_refused(noise({.distribution = static_cast<NoiseDistribution>(7), .activation = {}}, 1),
+                "7 is no distrib");
   check_refused(
       [](const Stream& s) {
         draw_statistics(s, {1, 1, 0}, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,

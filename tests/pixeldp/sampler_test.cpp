@@ -1,6 +1,7 @@
 #include "pixeldp/sampler.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -336,6 +337,31 @@ TEST_CASE("windows grow to about a second, within the limits of rows and prefixe
   CHECK(WindowSize(1, 1'000'000).first() == 1);
 }
 
+TEST_CASE("a window grows by its own time, once") {
+  const Stream emulated(Device::parse("emulated"));
+  constexpr std::int64_t images = 200, most = 64;  // so much larger a window may become at once
+  const auto loop = make_device_sampling_loop(emulated, lower(Stream(), small_network()), 4,
+                                              Fusion::allowed, {.first = 1, .most = images});
+  std::atomic<std::int64_t> read = 0;
+  std::vector<std::int64_t> read_by;  // when image i was given
+  loop->run(
+      images, {.seed = 3, .count = 1},
+      [&](std::int64_t, float* pixels) {
+        ++read;
+        std::fill_n(pixels, 64, 0.5f);
+        return 1u;
+      },
+      [&](std::int64_t, const ScoreStatistics&) {
+        read_by.push_back(read);
+        return true;
+      });
+  REQUIRE(read_by.size() == images);
+  CHECK(read_by[0] == 2);  // two windows of an image each
+  CHECK(read_by[1] > 3);   // the third is larger
+  CHECK(read_by[1] <= 2 + most);
+  CHECK(read_by[2] <= 2 + 2 * most);  // the second, begun before, did not make it grow again
+}
+
 TEST_CASE("on a device too, a consumer may stop the run, and exceptions pass through") {
   const layers::Network net = small_network();
   const Stream emulated(Device::parse("emulated"));
@@ -354,6 +380,7 @@ TEST_CASE("on a device too, a consumer may stop the run, and exceptions pass thr
   taken = 0;
   CHECK_THROWS_AS(loop->run(1000, {.count = 3}, source, stop_at(1000)), Error);  // not a number
   CHECK(taken == 6);  // those of the windows before
+  taken = 0;
   CHECK_THROWS_AS(loop->run(
                       10, {.count = 3},
                       [](std::int64_t i, float*) -> std::uint32_t {
@@ -362,6 +389,7 @@ TEST_CASE("on a device too, a consumer may stop the run, and exceptions pass thr
                       },
                       stop_at(1000)),
                   std::runtime_error);
+  CHECK(taken == 4);  // of the windows that were whole
   taken = 0;
   loop->run(5, {.count = 3}, source, stop_at(1000));  // goes on after all of that
   CHECK(taken == 5);
