@@ -110,7 +110,8 @@ TEST_CASE("JPEG pictures that are damaged, or of no known colours, are refused b
   refused(changed(5, {0, 0}), "not a readable JPEG picture");  // no rows
   refused(changed(7, {0, 0}), "not a readable JPEG picture");  // no columns
   refused(changed(5, {0x7f, 0xff}), "at most 16384 on a side");
-  refused(changed(5, {0x3f, 0xff, 0x3f, 0xff}), "cannot hold 16383x16383 pixels");
+  refused(changed(5, {0x3f, 0xff, 0x3f, 0xff}), "at most 134217728 in all");
+  refused(changed(5, {0x1f, 0xff, 0x3f, 0xff}), "cannot hold 16383x8191 pixels");
   // Bytes between the last block and the end change no pixel.
   Bytes more = good;
   more.insert(more.end() - 2, 5, 0x55);

@@ -327,8 +327,9 @@ TEST_CASE("windows grow to about a second, within the limits of rows and prefixe
   CHECK(mnist.next(17, 0.5) == 34);  // twice as many take a second
   CHECK(mnist.next(17, 0.6) == 17);  // less than twice: not worth new memory
   CHECK(mnist.next(17, 2.0) == 17);
-  CHECK(mnist.next(17, 0.0) == 17 * 64);    // at most so much at once
-  CHECK(mnist.next(17 * 64, 0.0) == 2098);  // 2^20 rows
+  CHECK(mnist.next(17, 0.0) == 17 * 64);  // at most so much at once
+  CHECK(mnist.next(500, 0.0) == 2098);    // 2^20 rows
+  CHECK(mnist.next(1088, 0.0) == 1088);   // 2098 are less than twice as many
   CHECK(mnist.next(2098, 0.0) == 2098);
   const WindowSize wide(std::int64_t{32} * 32 * 160, 2);
   CHECK(wide.first() == 102);  // prefixes of 64 MiB
