@@ -44,7 +44,7 @@ Memory::~Memory() {
 
 void* Memory::allocate(std::size_t bytes) {
   if (bytes > std::size_t{1} << 46) return nullptr;
-  const bool guarded = settings().guard_memory;
+  const bool guarded = owner_ == Owner::device && settings().guard_memory;
   auto* block = static_cast<std::byte*>(
       std::aligned_alloc(guarded ? page_bytes : guard_bytes, block_bytes(bytes, guarded)));
   if (block == nullptr) return nullptr;
@@ -66,7 +66,7 @@ std::string Memory::release(void* address) {
   if (entry == live_.end()) {
     return owns(address)
                ? fmt::format("it is not the beginning of an allocation: {}", describe(address, 0))
-               : fmt::format("it is not live {} memory (or was freed before)", kind_);
+               : fmt::format("it is not live {} memory (or was freed before)", kind());
   }
   if (entry->second.guarded) allow_access(*entry, true);
   std::byte* const block = static_cast<std::byte*>(address) - guard_bytes;
@@ -98,10 +98,10 @@ std::string Memory::describe(const void* address, std::size_t bytes) const {
   const std::lock_guard lock(mutex_);
   const auto entry = below(address);
   if (entry == live_.end())
-    return fmt::format("{} bytes at {}, which is not live {} memory", bytes, address, kind_);
+    return fmt::format("{} bytes at {}, which is not live {} memory", bytes, address, kind());
   return fmt::format("{} bytes at offset {} of allocation {} of {} bytes of {} memory", bytes,
                      static_cast<const std::byte*>(address) - entry->first, entry->second.number,
-                     entry->second.bytes, kind_);
+                     entry->second.bytes, kind());
 }
 
 void Memory::allow_access(const Map::value_type& entry, bool allowed) const {
@@ -109,7 +109,7 @@ void Memory::allow_access(const Map::value_type& entry, bool allowed) const {
   std::byte* const block = const_cast<std::byte*>(address) - guard_bytes;
   if (::mprotect(block, block_bytes(allocation.bytes, true),
                  allowed ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
-    fail("the processor cannot guard {} memory: mprotect: {}", kind_, std::strerror(errno));
+    fail("the processor cannot guard {} memory: mprotect: {}", kind(), std::strerror(errno));
 }
 
 void Memory::open() {
@@ -150,7 +150,7 @@ std::string Memory::damage(const Map::value_type& entry) const {
                                         [](std::byte b) { return b != std::byte{guard_value}; });
     if (hit != zone + guard_bytes) {
       return fmt::format("something wrote to byte {} of allocation {} of {} bytes of {} memory",
-                         hit - address, allocation.number, allocation.bytes, kind_);
+                         hit - address, allocation.number, allocation.bytes, kind());
     }
   }
   return {};
@@ -164,12 +164,12 @@ void Memory::check_guards(const std::function<std::string()>& where) const {
 }
 
 Memory& device_memory() {
-  static Memory memory("device");
+  static Memory memory(Memory::Owner::device);
   return memory;
 }
 
 Memory& host_memory() {
-  static Memory memory("pinned host");
+  static Memory memory(Memory::Owner::host);
   return memory;
 }
 

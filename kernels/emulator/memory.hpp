@@ -11,7 +11,10 @@ namespace pixeldp::emulator {
 
 class Memory {
  public:
-  explicit Memory(const char* kind) : kind_(kind) {}
+  enum class Owner { device, host };
+
+  /// Only the device's is ever guarded (Settings::guard_memory).
+  explicit Memory(Owner owner) : owner_(owner) {}
   ~Memory();
 
   /// New memory, all bytes 0xFF (not a number), aligned to 256 bytes. Null when there is none.
@@ -49,12 +52,13 @@ class Memory {
   };
   using Map = std::map<const std::byte*, Allocation>;
 
+  const char* kind() const { return owner_ == Owner::device ? "device" : "pinned host"; }
   /// The allocation that begins at or before the address; end() when there is none.
   Map::const_iterator below(const void* address) const;
   std::string damage(const Map::value_type& entry) const;
   void allow_access(const Map::value_type& entry, bool allowed) const;
 
-  const char* kind_;
+  Owner owner_;
   mutable std::recursive_mutex mutex_;
   Map live_;
   std::size_t allocated_ = 0;

@@ -68,6 +68,17 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("the processor may touch pinned memory at any time") {
+  Settings guarded = settings();
+  guarded.guard_memory = true;
+  const WithSettings with(guarded);
+  float* pinned = nullptr;
+  REQUIRE(cudaMallocHost(&pinned, 5 * sizeof(float)) == cudaSuccess);
+  pinned[4] = 1.0f;
+  CHECK(pinned[4] == 1.0f);
+  CHECK(cudaFreeHost(pinned) == cudaSuccess);
+}
+
 TEST_CASE("writing outside is found") {
   if (address_sanitizer) return;  // which would end the program at the very write
   const auto shared = [](int index) {
