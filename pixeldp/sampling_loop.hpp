@@ -48,10 +48,11 @@ std::unique_ptr<SamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan
                                                       std::int64_t micro_batch,
                                                       const BodyPrecision& precision);
 
-/// Rows of a window on a device: of the first one, and of the largest, which is about a second's
-/// work where that is less.
+/// Rows of a window on a device: of the first one, and of the largest, which takes about so many
+/// seconds where that is less.
 struct WindowRows {
   std::int64_t first = 8192, most = std::int64_t{1} << 20;
+  double seconds = 1.0;
 };
 
 /// On the stream's device: one graph for each window, and two windows at a time, so that the device

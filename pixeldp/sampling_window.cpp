@@ -14,7 +14,7 @@ std::int64_t WindowSize::images_for(std::int64_t rows) const {
 std::int64_t WindowSize::next(std::int64_t images, double seconds) const {
   // Another size takes new memory and a new graph: it must be worth it.
   constexpr double worthwhile = 2.0, most_at_once = 64.0;
-  const double growth = std::min(wanted_seconds / std::max(seconds, 1e-9), most_at_once);
+  const double growth = std::min(rows_.seconds / std::max(seconds, 1e-9), most_at_once);
   const auto grown = static_cast<std::int64_t>(static_cast<double>(images) * growth);
   const std::int64_t larger = std::min(grown, images_for(rows_.most));
   return static_cast<double>(larger) >= worthwhile * static_cast<double>(images) ? larger : images;

@@ -14,7 +14,6 @@ namespace pixeldp {
 class WindowSize {
  public:
   static constexpr std::int64_t prefix_bytes = std::int64_t{64} << 20;
-  static constexpr double wanted_seconds = 1.0;
 
   /// For images, and their prefixes, of at most so many floats, and draws of each image.
   WindowSize(std::int64_t floats, std::uint32_t draws, WindowRows rows = {})
@@ -22,7 +21,7 @@ class WindowSize {
 
   std::int64_t first() const { return images_for(rows_.first); }
   /// After a window of so many images took so long: more of them where that was far less than
-  /// wanted_seconds, else as many.
+  /// WindowRows::seconds, else as many.
   std::int64_t next(std::int64_t images, double seconds) const;
 
  private:
