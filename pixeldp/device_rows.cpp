@@ -9,12 +9,6 @@
 namespace pixeldp {
 namespace {
 
-kernels::NoiseParams noise_of(const DeviceNetwork& network, const DrawRange& draws) {
-  kernels::NoiseParams noise = network.noise;
-  noise.seed = draws.seed, noise.tag = draws.tag;
-  return noise;
-}
-
 /// An array of the device with its copy in pinned memory.
 template <class T>
 struct Mirrored {
@@ -47,7 +41,7 @@ class RowsOfOneKernel : public DeviceRows {
  public:
   RowsOfOneKernel(const DeviceNetwork& network, const DrawRange& draws, std::int64_t images)
       : network_(network),
-        params_{.noise = noise_of(network, draws),
+        params_{.noise = noise_for(network.noise, draws),
                 .first_draw = draws.first,
                 .draws = draws.count,
                 .images = images},
@@ -89,7 +83,7 @@ class RowsOfSteps : public DeviceRows {
   RowsOfSteps(const DeviceNetwork& network, const DrawRange& draws, std::int64_t images)
       : network_(network),
         draws_(draws),
-        noise_(noise_of(network, draws)),
+        noise_(noise_for(network.noise, draws)),
         micro_batches_((images * draws.count + network.micro_batch - 1) / network.micro_batch),
         rows_(network.stream.device(), micro_batches_ * network.micro_batch),
         slots_(network.stream.device(), micro_batches_ * network.micro_batch),

@@ -102,10 +102,8 @@ class HostSamplingLoop::Worker {
     const std::span rows(rows_.data(), static_cast<std::size_t>(count));
     const std::span slots(slots_.data(), rows.size());
     describe_rows(draws, window.ids, window.count, first, rows, slots);
-    kernels::NoiseParams noise = p_.noise_;
-    noise.seed = draws.seed, noise.tag = draws.tag;
-    kernels::add_noise(p_.stream_, noise, rows.data(), count, p_.noise_size_, prefixes.data(),
-                       noisy_.data());
+    kernels::add_noise(p_.stream_, noise_for(p_.noise_, draws), rows.data(), count, p_.noise_size_,
+                       prefixes.data(), noisy_.data());
     p_.body_->run(count, noisy_.data(), features_.data(), workspace_.data());
     kernels::draw_statistics(p_.stream_, {count, p_.head_width_, p_.classes_}, features_.data(),
                              p_.head_weight_.data(), p_.head_bias_.data(), slots.data(),

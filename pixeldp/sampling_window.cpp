@@ -34,6 +34,11 @@ void describe_rows(const DrawRange& draws, std::span<const std::uint32_t> ids, s
   }
 }
 
+kernels::NoiseParams noise_for(kernels::NoiseParams noise, const DrawRange& draws) {
+  noise.seed = draws.seed, noise.tag = draws.tag;
+  return noise;
+}
+
 ScoreStatistics statistics_of(std::int64_t image, std::int64_t classes, std::uint32_t draws,
                               std::span<const std::uint64_t> votes,
                               std::span<const std::uint64_t> sums,

@@ -40,6 +40,9 @@ void describe_rows(const DrawRange& draws, std::span<const std::uint32_t> ids, s
                    std::int64_t first, std::span<kernels::NoiseRow> rows,
                    std::span<std::int64_t> slots);
 
+/// A network's noise, which knows no draws, for these.
+kernels::NoiseParams noise_for(kernels::NoiseParams noise, const DrawRange& draws);
+
 /// What has been counted for image `image` of arrays [images, classes].
 ScoreStatistics statistics_of(std::int64_t image, std::int64_t classes, std::uint32_t draws,
                               std::span<const std::uint64_t> votes,
