@@ -8,6 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+[[ ${1:-} == */ ]] || command -v xz >/dev/null || { echo "error: xz is missing: apt-get install xz-utils" >&2; exit 1; }
 [ -f build/CMakeCache.txt ] || cmake --preset default
 cmake --build build
 version=$(sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' build/CMakeCache.txt)

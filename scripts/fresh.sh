@@ -49,9 +49,9 @@ git -c safe.directory="$PWD" clone --quiet --no-hardlinks "file://$PWD" "$root/r
 echo "== $suite: scripts/$command.sh"
 begin=$SECONDS
 unshare --mount --pid --fork bash -euc '
+  mount --bind "$1" "$1"  # first: it would hide what is mounted below
   mount -t proc proc "$1/proc"
   mount --rbind /dev "$1/dev"
-  mount --bind "$1" "$1"
   exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM="${TERM:-dumb}" \
     "/root/pixeldp/scripts/$2.sh" </dev/null' bash "$root" "$command"
 echo "== $suite: scripts/$command.sh passed in $((SECONDS - begin)) s"

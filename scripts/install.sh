@@ -10,7 +10,7 @@ packages=(g++ cmake ninja-build libdnnl-dev libfmt-dev libcli11-dev libyaml-cpp-
   nlohmann-json3-dev zlib1g-dev libpng-dev libjpeg-dev libssl-dev doctest-dev libboost-math-dev)
 for option in "$@"; do
   case $option in
-    --test) packages+=(git python3 clang-format clang libclang-rt-dev) ;;
+    --test) packages+=(git python3 xz-utils clang-format clang libclang-rt-dev) ;;
     --demo) packages+=(dataset-fashion-mnist) ;;
     *)
       echo "usage: install.sh [--test] [--demo]" >&2
