@@ -211,6 +211,19 @@ void shares(const Options& options, const layers::Network& net,
   }
 }
 
+void algorithms(const Options& options, const layers::Network& net, Report& report) {
+  using kernels::Algorithm;
+  const Threads one(1);
+  for (const Precision precision : {Precision::fp32, Precision::int8}) {
+    Draws winograd(net, precision, Algorithm::winograd), direct(net, precision, Algorithm::direct);
+    const auto draw = [&](Draws& draws) { return draws(options.images, options.draws); };
+    const Turns turns(options.repetitions,
+                      {[&] { return draw(winograd); }, [&] { return draw(direct); }});
+    report.line({fmt::format("MNIST CNN, {}, 1 thread", name(precision)), turns.rate(0), "draws/s",
+                 turns.speedup(0, 1), "multiplied directly"});
+  }
+}
+
 }  // namespace
 
 void draws(const Options& options, Report& report) {
@@ -220,6 +233,7 @@ void draws(const Options& options, Report& report) {
     ours.push_back(std::make_unique<Draws>(net, precision));
   against_naive(options, net, ours, report);
   shares(options, net, ours, report);
+  algorithms(options, net, report);
 }
 
 }  // namespace pixeldp::bench

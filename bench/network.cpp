@@ -54,10 +54,11 @@ Quantisation some_scales(const layers::Network& net) {
   return made;
 }
 
-Draws::Draws(const layers::Network& net, Precision precision)
+Draws::Draws(const layers::Network& net, Precision precision,
+             std::optional<kernels::Algorithm> algorithm)
     : image_size_(net.input().row_size()),
       scales_(some_scales(net)),
-      sampler_(Stream(), net, 0, {precision, &scales_}) {}
+      sampler_(Stream(), net, 0, {precision, &scales_, algorithm}) {}
 
 double Draws::operator()(std::int64_t images, std::int64_t draws) {
   const auto run = [&] {
@@ -72,13 +73,15 @@ double Draws::operator()(std::int64_t images, std::int64_t draws) {
   return seconds(run) / static_cast<double>(images * draws);
 }
 
-Rows::Rows(const layers::Network& net, Precision precision, std::int64_t rows)
+Rows::Rows(const layers::Network& net, Precision precision, std::int64_t rows,
+           std::optional<kernels::Algorithm> algorithm)
     : rows_(rows),
       plan_(lower(Stream(), net).body),
       x_(Shape{rows, plan_.sizes.front()}),
       y_(Shape{rows, plan_.sizes.back()}) {
   const Quantisation scales = some_scales(net);
-  inference_ = kernels::prepare_inference(plan_, precision, scales_of(plan_, precision, &scales));
+  inference_ = kernels::prepare_inference(plan_, precision, scales_of(plan_, precision, &scales),
+                                          algorithm_on({}, precision, algorithm));
   workspace_ = Memory({}, static_cast<std::size_t>(inference_->workspace_size()));
   x_.fill(0.1f);
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,8 @@ Quantisation some_scales(const layers::Network& net);
 /// A network's draws in one precision, on all threads.
 class Draws {
  public:
-  Draws(const layers::Network& net, kernels::Precision precision);
+  Draws(const layers::Network& net, kernels::Precision precision,
+        std::optional<kernels::Algorithm> algorithm = {});
   /// Seconds per draw.
   double operator()(std::int64_t images, std::int64_t draws);
 
@@ -46,7 +48,8 @@ class Draws {
 /// What follows a network's noise and comes before its last layer, for some rows on one thread.
 class Rows {
  public:
-  Rows(const layers::Network& net, kernels::Precision precision, std::int64_t rows);
+  Rows(const layers::Network& net, kernels::Precision precision, std::int64_t rows,
+       std::optional<kernels::Algorithm> algorithm = {});
   /// Seconds per row.
   double operator()();
 

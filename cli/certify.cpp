@@ -18,7 +18,7 @@ namespace {
 
 struct CertifyOptions {
   std::string run, split = "test", images, dataset, directory, output, device = "cpu";
-  std::string scores = "argmax", precision;
+  std::string scores = "argmax", precision, algorithm;
   CertificateArguments certificate;
   NoiseArguments noise;
   std::uint32_t draws = 300, selection_draws = 0;
@@ -32,6 +32,7 @@ void run(const CertifyOptions& o) {
   CertificationOptions options{.device = Device::parse(o.device),
                                .certificate = o.certificate.options(parse_score_type(o.scores)),
                                .precision = chosen_precision(o.precision),
+                               .algorithm = chosen_algorithm(o.algorithm),
                                .draws = o.draws,
                                .selection_draws = o.selection_draws,
                                .seed = o.seed,
@@ -112,6 +113,7 @@ void add_certify(CLI::App& program) {
   command->add_option("--output", o->output, "Certificate log (default: RUN/certificates.jsonl)");
   add_device_option(*command, o->device);
   add_precision_option(*command, o->precision);
+  add_algorithm_option(*command, o->algorithm);
   command->add_option(
       "--micro-batch", o->micro_batch,
       "Rows (image, draw) evaluated at a time; fewer need less memory; 0: what suits "

@@ -5,7 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "kernels/precision.hpp"
+#include "kernels/inference.hpp"
 
 namespace pixeldp::cli {
 
@@ -15,6 +15,10 @@ void add_device_option(CLI::App& command, std::string& device);
 /// --precision, likewise, and what was chosen by it: none for the empty text.
 void add_precision_option(CLI::App& command, std::string& precision);
 std::optional<kernels::Precision> chosen_precision(const std::string& precision);
+
+/// --algorithm, likewise.
+void add_algorithm_option(CLI::App& command, std::string& algorithm);
+std::optional<kernels::Algorithm> chosen_algorithm(const std::string& algorithm);
 
 // One function per subcommand, each in the file of its name: it declares the options and sets the
 // callback that runs the command.

@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "cli/run_folder.hpp"
 #include "commit.hpp"
 #include "engine/error.hpp"
 #include "engine/runtime.hpp"
+#include "pixeldp/precision.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -41,6 +43,24 @@ std::string onednn_version() {
   return fmt::format("{}.{}.{}", version.major, version.minor, version.patch);
 }
 
+/// Those after the noise, prepared for this processor.
+struct PreparedWeights {
+  kernels::Precision precision;
+  kernels::Algorithm algorithm;
+  std::int64_t bytes;
+};
+
+/// Of a run's model; none for no run.
+std::vector<PreparedWeights> weights_of(const std::string& run) {
+  std::vector<PreparedWeights> all;
+  if (run.empty()) return all;
+  const kernels::NetworkPlan plan = lower(Stream(), load_run(run).model.network);
+  for (const auto precision : {kernels::Precision::fp32, kernels::Precision::int8})
+    for (const kernels::Algorithm algorithm : algorithms)
+      all.push_back({precision, algorithm, prepared_weight_bytes(plan.body, precision, algorithm)});
+  return all;
+}
+
 }  // namespace
 
 void add_device_option(CLI::App& command, std::string& device) {
@@ -52,26 +72,34 @@ void add_device_option(CLI::App& command, std::string& device) {
 }
 
 void add_info(CLI::App& program) {
-  CLI::App* command =
-      program.add_subcommand("info", "Version, build options, devices, instruction sets");
-  auto json = std::make_shared<bool>(false);
-  command->add_flag("--json", *json, "Print one JSON object");
-  command->callback([json] {
+  CLI::App* command = program.add_subcommand(
+      "info", "Version, build options, devices, instruction sets; memory that a run's model takes");
+  struct InfoOptions {
+    std::string run;
+    bool json = false;
+  };
+  auto o = std::make_shared<InfoOptions>();
+  command->add_option("run", o->run, "Folder of a finished training run")->type_name("RUN");
+  command->add_flag("--json", o->json, "Print one JSON object");
+  command->callback([o] {
     const CpuFeatures& cpu = cpu_features();
-    if (*json) {
-      const nlohmann::json report = {{"version", PIXELDP_VERSION},
-                                     {"build_type", PIXELDP_BUILD_TYPE},
-                                     {"commit", PIXELDP_COMMIT},
-                                     {"compiler", PIXELDP_COMPILER},
-                                     {"onednn", onednn_version()},
-                                     {"devices", devices()},
-                                     {"gpus", gpus()},
-                                     {"processor", cpu_model()},
-                                     {"threads", thread_count()},
-                                     {"avx2", cpu.avx2},
-                                     {"avx512", cpu.avx512},
-                                     {"avx512_bf16", cpu.bf16},
-                                     {"avx512_vnni", cpu.vnni}};
+    const std::vector<PreparedWeights> weights = weights_of(o->run);
+    if (o->json) {
+      nlohmann::json report = {{"version", PIXELDP_VERSION},
+                               {"build_type", PIXELDP_BUILD_TYPE},
+                               {"commit", PIXELDP_COMMIT},
+                               {"compiler", PIXELDP_COMPILER},
+                               {"onednn", onednn_version()},
+                               {"devices", devices()},
+                               {"gpus", gpus()},
+                               {"processor", cpu_model()},
+                               {"threads", thread_count()},
+                               {"avx2", cpu.avx2},
+                               {"avx512", cpu.avx512},
+                               {"avx512_bf16", cpu.bf16},
+                               {"avx512_vnni", cpu.vnni}};
+      for (const PreparedWeights& w : weights)
+        report["weight_bytes"][name(w.precision)][name(w.algorithm)] = w.bytes;
       fmt::print("{}\n", report.dump());
       return;
     }
@@ -85,6 +113,10 @@ void add_info(CLI::App& program) {
     fmt::print("processor  {}, {} threads\n", cpu_model(), thread_count());
     fmt::print("AVX2 {}, AVX-512 {}, AVX-512 BF16 {}, AVX-512 VNNI {}\n", yes(cpu.avx2),
                yes(cpu.avx512), yes(cpu.bf16), yes(cpu.vnni));
+    for (const PreparedWeights& w : weights) {
+      fmt::print("weights    {:.1f} MiB after the noise in {}, --algorithm {}\n",
+                 static_cast<double>(w.bytes) / (1 << 20), name(w.precision), name(w.algorithm));
+    }
   });
 }
 

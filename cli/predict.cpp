@@ -21,7 +21,7 @@ namespace pixeldp::cli {
 namespace {
 
 struct PredictOptions {
-  std::string run, directory, device = "cpu", scores = "argmax", precision;
+  std::string run, directory, device = "cpu", scores = "argmax", precision, algorithm;
   CertificateArguments certificate;
   NoiseArguments noise;
   std::vector<std::string> images;
@@ -90,7 +90,6 @@ void run(const PredictOptions& o) {
   CertificateLogHeader conditions;
   conditions.calibration = noisy ? check_certifiable(run.model) : run.model.calibration;
   conditions.options = options;
-  conditions.function = body_function(stream.device(), precision);
   conditions.draws = noisy ? o.draws : 1;
   std::map<std::string, Dataset> sets;
   std::vector<Input> inputs;
@@ -99,7 +98,9 @@ void run(const PredictOptions& o) {
   if (noisy) warn_of_too_few_draws(o.draws, run.model, options, Selection::same_draws);
   std::size_t predicted = 0;
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
-  Sampler sampler(stream, run.model.network, 0, {precision, quantisation(run.model)});
+  Sampler sampler(stream, run.model.network, 0,
+                  {precision, quantisation(run.model), chosen_algorithm(o.algorithm)});
+  conditions.function = sampler.function();
   sampler.run(
       static_cast<std::int64_t>(inputs.size()),
       {.seed = o.seed,
@@ -172,6 +173,7 @@ void add_predict(CLI::App& program) {
   command->add_option("--data", o->directory, "Folder of the data set's files, for test:N");
   add_device_option(*command, o->device);
   add_precision_option(*command, o->precision);
+  add_algorithm_option(*command, o->algorithm);
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });
 }

@@ -7,6 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/run_folder.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/named.hpp"
 #include "pixeldp/quantisation.hpp"
 
 namespace pixeldp::cli {
@@ -56,6 +57,20 @@ void add_precision_option(CLI::App& command, std::string& precision) {
 std::optional<kernels::Precision> chosen_precision(const std::string& precision) {
   if (precision.empty()) return std::nullopt;
   return parse_precision(precision);
+}
+
+void add_algorithm_option(CLI::App& command, std::string& algorithm) {
+  command
+      .add_option("--algorithm", algorithm,
+                  "How a processor multiplies after the noise: winograd, with fewer "
+                  "multiplications where a layer's shape allows, or direct (default: winograd, but "
+                  "for bf16)")
+      ->check(CLI::IsMember(names_of(algorithms, name)));
+}
+
+std::optional<kernels::Algorithm> chosen_algorithm(const std::string& algorithm) {
+  if (algorithm.empty()) return std::nullopt;
+  return value_named(algorithm, "algorithm", algorithms, name);
 }
 
 void add_quantise(CLI::App& program) {

@@ -21,6 +21,12 @@ class Error : public std::runtime_error {
   Kind kind_;
 };
 
+/// Memory is short.
+class OutOfMemory : public Error {
+ public:
+  explicit OutOfMemory(const std::string& text) : Error(Kind::failure, text) {}
+};
+
 /// Throws an Error about something that went wrong while running: a bad file, a full disk.
 template <typename... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {

@@ -72,11 +72,11 @@ std::array<const Runtime*, 3>& runtimes() {
 
 void fail_out_of_memory(std::string_view device, std::size_t bytes, const Runtime::Memory& memory) {
   constexpr double mib = 1 << 20;
-  fail(
+  throw OutOfMemory(fmt::format(
       "out of memory on {}: {:.1f} MiB asked for, {:.1f} of {:.1f} MiB free; use a smaller batch "
       "(training.batch in a configuration, --micro-batch of certify)",
       device, static_cast<double>(bytes) / mib, static_cast<double>(memory.free) / mib,
-      static_cast<double>(memory.total) / mib);
+      static_cast<double>(memory.total) / mib));
 }
 
 bool has_runtime(DeviceKind kind) { return runtimes()[static_cast<std::size_t>(kind)] != nullptr; }

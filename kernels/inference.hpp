@@ -90,22 +90,36 @@ struct NetworkPlan {
 /// before it, which no noise would hide, and where the last step is no plain dense layer.
 NetworkPlan divide(InferencePlan plan);
 
+/// How a processor multiplies where a shape leaves it a choice.
+enum class Algorithm {
+  direct,   ///< all that the definition multiplies
+  winograd  ///< by F(4x4, 3x3) what takes_winograd, in fp32 and int8; directly all else
+};
+
+/// Whether Algorithm::winograd multiplies a convolution so, which its shape alone decides: 3x3 with
+/// stride 1, or 5x5 with stride 2 (3x3 over four phases of the image), with whole groups of 16
+/// channels, and results that fill at least half of their tiles of 4x4.
+bool takes_winograd(const Conv2dShape& shape);
+/// Whether it does so with any step.
+bool takes_winograd(const InferencePlan& plan);
+
 /// Takes what a multiplying step reads, some rows at a time.
 using InferenceObserver = std::function<void(std::size_t step, std::span<const float> values)>;
 
 /// A plan prepared for a processor in one of three precisions:
 ///
-/// fp32  Products and values in fp32.
+/// fp32  Products and values in fp32. Algorithms round differently.
 /// bf16  Operands of products and values between steps are rounded to bf16 (to nearest, ties to
 ///       even); sums, scales, shifts and activations are in fp32.
 /// int8  Operands of products are whole multiples of a scale: a weight w of output c becomes
 ///       round(w / s[c]), s[c] = max |w of c| / 127; a value x becomes round(clamp(x / s, -127,
-///       127)), s that of the step in `scales`. Sums are exact, in 32 bits. All else is
-///       a fixed sequence of operations of IEEE 754 that round once each, on values in fp32
-///       (kernels/cpu/simd_inference.hpp), so that results have the same bits on every processor.
+///       127)), s that of the step in `scales`. Sums are exact, in 32 bits, by either algorithm.
+///       All else is a fixed sequence of operations of IEEE 754 that round once each, on values in
+///       fp32 (kernels/cpu/simd_inference.hpp), so that results have the same bits on every
+///       processor.
 ///
 /// A row's result does not depend on the other rows, on how many there are, or on threads, to the
-/// last bit: each sum has one order (kernels/cpu/product_kernels.hpp).
+/// last bit: each sum has one order (kernels/cpu/product_kernels.hpp, winograd_kernels.hpp).
 class Inference {
  public:
   virtual ~Inference() = default;
@@ -122,8 +136,15 @@ class Inference {
 std::string inference_obstacle(Precision precision);
 
 /// `scales`: for int8, one for each step, above 0 for those that multiply. Throws an Error for
-/// scales that are not, sums that could overflow, and where there is an obstacle.
+/// scales that are not, sums that could overflow, where there is an obstacle, and where memory is
+/// short.
 std::unique_ptr<Inference> prepare_inference(const InferencePlan& plan, Precision precision,
-                                             std::span<const float> scales = {});
+                                             std::span<const float> scales = {},
+                                             Algorithm algorithm = Algorithm::direct);
+
+/// Bytes of a plan's weights when they are prepared for this processor. (Where 8 bits are too many
+/// for exact sums by Winograd's algorithm, which only weights can tell, they are fewer.)
+std::int64_t prepared_weight_bytes(const InferencePlan& plan, Precision precision,
+                                   Algorithm algorithm);
 
 }  // namespace pixeldp::kernels

@@ -14,7 +14,7 @@ using Wide = unsigned __int128;
 
 constexpr std::string_view precisions[] = {unrecorded, "fp32", "bf16", "int8"};
 constexpr std::string_view residual_precisions[] = {unrecorded, "fp32", "bf16"};
-constexpr std::string_view algorithms[] = {unrecorded, "direct", "tensor-core"};
+constexpr std::string_view functions[] = {unrecorded, "direct", "winograd", "tensor-core"};
 
 bool is_sha256(std::string_view text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
@@ -62,7 +62,7 @@ std::optional<std::string> fault(const CertificateLogHeader& header) {
     return fmt::format("precision '{}' is unknown", function.precision);
   if (unknown(residual_precisions, function.residual_precision))
     return fmt::format("residual_precision '{}' is unknown", function.residual_precision);
-  if (unknown(algorithms, function.algorithm))
+  if (unknown(functions, function.algorithm))
     return fmt::format("algorithm '{}' is unknown", function.algorithm);
   if (header.draws == 0) return "draws is 0";
   return std::nullopt;

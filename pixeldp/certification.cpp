@@ -79,7 +79,7 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
   Sampler sampler(
       Stream(o.device), model.network,
       useful_micro_batch(model.network, o, std::max(sampling.draws, sampling.selection_draws)),
-      {o.precision, quantisation(model)});
+      {o.precision, quantisation(model), o.algorithm});
   OpenLog log = open_log(path,
                          {.model_sha256 = model_sha256,
                           .dataset = dataset.name,
@@ -88,7 +88,7 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
                           .calibration = calibration,
                           .noise_at_certification = model.noise_at_certification,
                           .options = o.certificate,
-                          .function = body_function(o.device, o.precision),
+                          .function = sampler.function(),
                           .draws = sampling.draws,
                           .selection_draws = sampling.selection_draws,
                           .seed = o.seed},

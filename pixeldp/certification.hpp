@@ -25,7 +25,8 @@ struct CertificationOptions {
   CertificateOptions certificate;
   /// Of the layers between the noise and the last; none: the device's own (precision_on).
   std::optional<kernels::Precision> precision = {};
-  std::uint32_t draws = 300;  ///< estimation draws per image
+  std::optional<kernels::Algorithm> algorithm = {};  ///< of their products (algorithm_on)
+  std::uint32_t draws = 300;                         ///< estimation draws per image
   std::uint32_t selection_draws =
       0;  ///< draws that choose the label; 0: the estimation draws choose it
   std::uint64_t seed = 1;

@@ -2,10 +2,13 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <new>
 
 #include <omp.h>
 
+#include "engine/error.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/notice.hpp"
 #include "kernels/draw_statistics.hpp"
 #include "pixeldp/quantisation.hpp"
 #include "pixeldp/sampling_window.hpp"
@@ -16,7 +19,8 @@ namespace {
 class HostSamplingLoop : public SamplingLoop {
  public:
   HostSamplingLoop(const kernels::NetworkPlan& network, std::int64_t micro_batch,
-                   kernels::Precision precision, std::span<const float> scales)
+                   kernels::Precision precision, std::span<const float> scales,
+                   kernels::Algorithm algorithm)
       : micro_batch_(micro_batch),
         classes_(network.classes),
         head_width_(network.features()),
@@ -24,7 +28,7 @@ class HostSamplingLoop : public SamplingLoop {
         noise_size_(network.noise_size()),
         noise_(network.noise(0, StreamTag::estimation)),
         prefix_(kernels::prepare_inference(network.prefix, kernels::Precision::fp32)),
-        body_(kernels::prepare_inference(network.body, precision, scales)),
+        body_(kernels::prepare_inference(network.body, precision, scales, algorithm)),
         head_weight_(network.head_weight),
         head_bias_(network.head_bias) {}
 
@@ -209,9 +213,26 @@ void HostSamplingLoop::run(std::int64_t images, const DrawRange& draws, const Im
 std::unique_ptr<SamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
                                                       std::int64_t micro_batch,
                                                       const BodyPrecision& precision) {
-  const auto in = precision.precision.value_or(kernels::Precision::fp32);
-  return std::make_unique<HostSamplingLoop>(network, micro_batch, in,
-                                            scales_of(network.body, in, precision.quantisation));
+  const auto in = precision_on({}, precision.precision);
+  const auto algorithm = algorithm_on({}, in, precision.algorithm);
+  const auto scales = scales_of(network.body, in, precision.quantisation);
+  const auto mebibytes = [&](kernels::Algorithm by) {
+    return static_cast<double>(prepared_weight_bytes(network.body, in, by)) / (1 << 20);
+  };
+  const std::string weights =
+      fmt::format("the weights after the noise take {:.0f} MiB ({:.0f} MiB by --algorithm direct)",
+                  mebibytes(algorithm), mebibytes(kernels::Algorithm::direct));
+  const bool larger = mebibytes(algorithm) > mebibytes(kernels::Algorithm::direct);
+  constexpr double worth_a_word = 128;
+  if (larger && mebibytes(algorithm) > worth_a_word) notice("{}", weights);
+  try {
+    return std::make_unique<HostSamplingLoop>(network, micro_batch, in, scales, algorithm);
+  } catch (const OutOfMemory& error) {
+    if (!larger) throw;
+    throw OutOfMemory(fmt::format("{}; {}", error.what(), weights));
+  } catch (const std::bad_alloc&) {
+    throw OutOfMemory("out of memory: " + weights);
+  }
 }
 
 }  // namespace pixeldp

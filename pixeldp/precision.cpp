@@ -2,11 +2,10 @@
 
 #include "engine/error.hpp"
 #include "engine/named.hpp"
-#include "kernels/inference.hpp"
 
 namespace pixeldp {
 
-using kernels::Precision;
+using kernels::Algorithm, kernels::Precision;
 
 std::string_view name(Precision precision) {
   switch (precision) {
@@ -41,17 +40,49 @@ Precision precision_on(const Device& device, std::optional<Precision> chosen) {
   return precision;
 }
 
-std::string function_text(const BodyFunction& function) {
-  return function.algorithm == "tensor-core" ? function.precision + " by tensor cores"
-                                             : function.precision;
+std::string_view name(Algorithm algorithm) {
+  switch (algorithm) {
+    case Algorithm::direct:
+      return "direct";
+    case Algorithm::winograd:
+      return "winograd";
+  }
+  fail("not an algorithm: {}", static_cast<int>(algorithm));
 }
 
-BodyFunction body_function(const Device& device, std::optional<Precision> chosen) {
-  const Precision precision = precision_on(device, chosen);
+Algorithm algorithm_on(const Device& device, Precision precision, std::optional<Algorithm> chosen) {
+  if (device.kind != DeviceKind::cpu) {
+    if (chosen)
+      fail_usage("algorithm {}: the device {} has its own; there is a choice on processors only",
+                 name(*chosen), device.name());
+    return Algorithm::direct;
+  }
+  if (precision != Precision::bf16) return chosen.value_or(Algorithm::winograd);
+  if (chosen == Algorithm::winograd)
+    fail_usage("algorithm {}: products in bf16 are direct; choose it for fp32 or int8",
+               name(*chosen));
+  return Algorithm::direct;
+}
+
+std::string function_text(const BodyFunction& function) {
+  if (function.algorithm == "tensor-core") return function.precision + " by tensor cores";
+  if (function.algorithm == name(Algorithm::winograd))
+    return function.precision + " by Winograd's algorithm";
+  return function.precision;
+}
+
+BodyFunction body_function(const Device& device, const BodyPrecision& chosen,
+                           const kernels::InferencePlan& body) {
+  const Precision precision = precision_on(device, chosen.precision);
+  const Algorithm algorithm = algorithm_on(device, precision, chosen.algorithm);
   const bool half = precision == Precision::bf16;
+  // Sums of int8 are exact by either algorithm.
+  const bool shows = precision == Precision::fp32 && takes_winograd(body);
   return {.precision = std::string(name(precision)),
           .residual_precision = std::string(name(half ? Precision::bf16 : Precision::fp32)),
-          .algorithm = device.kind == DeviceKind::cpu ? "direct" : "tensor-core"};
+          .algorithm = device.kind != DeviceKind::cpu
+                           ? "tensor-core"
+                           : std::string(name(shows ? algorithm : Algorithm::direct))};
 }
 
 void check_training_precision(const Device& device, Precision precision,

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "engine/device.hpp"
-#include "kernels/precision.hpp"
+#include "kernels/inference.hpp"
 
 namespace pixeldp {
 
@@ -21,11 +21,13 @@ struct Quantisation {
   bool operator==(const Quantisation&) const = default;
 };
 
-/// In what the layers between the noise and the last one calculate. All before the noise is in fp32
-/// whatever is chosen here, and so are the last layer and the scores.
+/// In what the layers between the noise and the last one calculate, and how. All before the noise
+/// is in fp32 whatever is chosen here, and so are the last layer and the scores; they are
+/// multiplied directly.
 struct BodyPrecision {
   std::optional<kernels::Precision> precision = {};  ///< none: the device's own
   const Quantisation* quantisation = nullptr;        ///< for int8
+  std::optional<kernels::Algorithm> algorithm = {};  ///< none: the precision's own
 };
 
 /// What the layers between the noise and the last one compute, as far as equal weights leave it
@@ -35,13 +37,16 @@ struct BodyFunction {
   std::string precision = "fp32";           ///< of what products multiply
   std::string residual_precision = "fp32";  ///< of values between layers
   /// How sums of products are rounded. "direct": each sum has one order, and each operation rounds
-  /// once (kernels/inference.hpp). "tensor-core": as tensor cores do (mma.sync).
+  /// once (kernels/inference.hpp). "winograd": likewise, but some convolutions are Winograd's.
+  /// "tensor-core": as tensor cores do (mma.sync).
   std::string algorithm = "direct";
   bool operator==(const BodyFunction&) const = default;
 };
 
-/// As that device computes it in the precision chosen (precision_on).
-BodyFunction body_function(const Device& device, std::optional<kernels::Precision> chosen = {});
+/// As that device computes this body, with what was chosen (precision_on, algorithm_on). The
+/// algorithm of processors shows in fp32 alone, and where a layer takes it.
+BodyFunction body_function(const Device& device, const BodyPrecision& chosen,
+                           const kernels::InferencePlan& body);
 
 /// For readers: the precision, and the algorithm where it is not the usual "direct".
 std::string function_text(const BodyFunction& function);
@@ -55,6 +60,16 @@ kernels::Precision parse_precision(std::string_view text);
 /// Error where the device does not have it: few processors have bf16, other devices have bf16 only.
 kernels::Precision precision_on(const Device& device,
                                 std::optional<kernels::Precision> chosen = {});
+
+/// "direct", "winograd".
+std::string_view name(kernels::Algorithm algorithm);
+inline constexpr kernels::Algorithm algorithms[] = {kernels::Algorithm::direct,
+                                                    kernels::Algorithm::winograd};
+
+/// The one that was chosen, or the usual one: Winograd's on processors in fp32 and int8. Throws a
+/// usage error where there is no such choice: in bf16, and on other devices.
+kernels::Algorithm algorithm_on(const Device& device, kernels::Precision precision,
+                                std::optional<kernels::Algorithm> chosen = {});
 
 /// Throws an Error where training on this device, a processor of those features if it is one,
 /// cannot multiply in that precision: what a configuration says is not replaced by something else.

@@ -26,11 +26,10 @@ Sampler::Sampler(const Stream& stream, const layers::Network& network, std::int6
   if (micro_batch < 0) fail_usage("a micro-batch needs at least one row, not {}", micro_batch);
   if (micro_batch == 0) micro_batch = default_micro_batch(stream.device());
   micro_batch = std::min(micro_batch, largest_micro_batch(stream.device(), network));
-  const BodyPrecision chosen{precision_on(stream.device(), precision.precision),
-                             precision.quantisation};
   const kernels::NetworkPlan plan = lower(stream, network);
+  function_ = body_function(stream.device(), precision, plan.body);
   loop_ = stream.device().kind == DeviceKind::cpu
-              ? make_host_sampling_loop(plan, micro_batch, chosen)
+              ? make_host_sampling_loop(plan, micro_batch, precision)
               : make_device_sampling_loop(stream, plan, micro_batch);
 }
 

@@ -24,7 +24,8 @@ class Sampler {
 
   /// Prepares the network's weights, which lie in host memory or on the stream's device; later
   /// changes to the network are not seen. micro_batch 0: the default. Throws an Error for a
-  /// precision that the device has not (precision_on), or for int8 without its scales.
+  /// precision or an algorithm that the device has not (precision_on, algorithm_on), and for int8
+  /// without its scales.
   Sampler(const Stream& stream, const layers::Network& network, std::int64_t micro_batch = 0,
           const BodyPrecision& precision = {});
 
@@ -34,9 +35,12 @@ class Sampler {
            const StatisticsConsumer& consume);
 
   int classes() const { return classes_; }
+  /// What it evaluates after the noise.
+  const BodyFunction& function() const { return function_; }
 
  private:
   int classes_;
+  BodyFunction function_;
   std::unique_ptr<SamplingLoop> loop_;
 };
 

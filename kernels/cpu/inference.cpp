@@ -7,9 +7,9 @@
 
 #include "engine/error.hpp"
 #include "kernels/cpu/operations.hpp"
-#include "kernels/cpu/product.hpp"
+#include "kernels/cpu/plan_products.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
-#include "kernels/dense.hpp"
+#include "kernels/cpu/winograd.hpp"
 #include "kernels/placement.hpp"
 #include "kernels/pooling.hpp"
 
@@ -22,28 +22,26 @@ namespace pixeldp::kernels {
 
 namespace {
 
-using cpu::InferenceKernels, cpu::InferenceTarget, cpu::Product, cpu::Real, cpu::ShortcutSpan;
+using cpu::InferenceKernels, cpu::InferenceTarget, cpu::PreparedProduct, cpu::Real,
+    cpu::ShortcutSpan;
 using Kind = InferenceStep::Kind;
 
 constexpr std::int64_t pass_rows = 64;
 
 /// Rows that go through a product and its neighbours together: as many as stay in the cache, but
 /// enough that reading the weights costs little.
-std::int64_t tile_of(const InferencePlan& plan, std::size_t i) {
+std::int64_t tile_of(const InferencePlan& plan, std::size_t i, bool winograd) {
   constexpr std::int64_t cached = 512 << 10;  // bytes
   const InferenceStep& step = plan.steps[i];
   const std::int64_t row =
       2 * (plan.sizes[static_cast<std::size_t>(step.input())] + plan.sizes[i + 1]);
+  if (winograd) {
+    const std::int64_t whole =
+        std::max<std::int64_t>(cpu::winograd_tiles / cpu::winograd_tiles_of(step.convolution), 1);
+    return std::clamp(cached / row / whole * whole, whole, pass_rows);
+  }
   const auto weights = static_cast<std::int64_t>(2 * step.weight.size());
   return std::clamp<std::int64_t>(std::max(cached, weights / 2) / row, 1, pass_rows);
-}
-
-/// The convolution that a step which multiplies is.
-Conv2dShape shape_of(const InferenceStep& step) {
-  if (step.kind == Kind::convolution) return step.convolution;
-  return as_convolution({.rows = 1,
-                         .in = static_cast<std::int64_t>(step.weight.size()) / step.outputs,
-                         .out = step.outputs});
 }
 
 /// Whether a step never writes bytes for a product in int8.
@@ -65,8 +63,13 @@ bool writes_reals(const InferenceStep& step) {
 
 class HostInference : public Inference {
  public:
-  HostInference(const InferencePlan& plan, Precision precision, std::span<const float> scales)
-      : precision_(precision), plan_(plan), kernels_(best()), values_(plan.sizes.size()) {
+  HostInference(const InferencePlan& plan, Precision precision, std::span<const float> scales,
+                Algorithm algorithm)
+      : precision_(precision),
+        algorithm_(algorithm),
+        plan_(plan),
+        kernels_(best()),
+        values_(plan.sizes.size()) {
     if (precision_ == Precision::int8) check(scales);
     choose_representations(scales);
     choose_segments();
@@ -100,13 +103,16 @@ class HostInference : public Inference {
     std::int64_t tile = 1;
   };
   struct Step {
-    std::unique_ptr<Product> product;
+    std::unique_ptr<PreparedProduct> product;
     std::vector<float> scale, shift;  ///< of a scaling
     std::int64_t scratch_at = 0;
   };
 
   static const InferenceKernels& best() {
     return cpu::simd_kernels(cpu::best_instruction_set()).inference;
+  }
+  bool by_winograd(std::size_t step) const {
+    return cpu::by_winograd(plan_.steps[step], precision_, algorithm_);
   }
   Real real_kind() const { return precision_ == Precision::bf16 ? Real::bf16 : Real::fp32; }
   static std::int64_t bytes(Real kind) { return kind == Real::bf16 ? 2 : 4; }
@@ -160,7 +166,7 @@ class HostInference : public Inference {
   void choose_segments() {
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
       const bool multiplies = plan_.steps[i].multiplies();
-      const std::int64_t wanted = multiplies ? tile_of(plan_, i) : 1;
+      const std::int64_t wanted = multiplies ? tile_of(plan_, i, by_winograd(i)) : 1;
       // What leads to the first product goes with it; tiles only grow.
       if (segments_.empty() || (multiplies && wanted > segments_.back().tile)) {
         if (!segments_.empty() && segments_.size() == 1 && !has_product(segments_.back())) {
@@ -228,38 +234,9 @@ class HostInference : public Inference {
       prepared.shift = step.shift;
       return;
     }
-    const std::vector<float> weight = cpu::scaled_weight(step.weight, step.scale);
-    const Conv2dShape shape = shape_of(step);
-    if (precision_ == Precision::int8) {
-      std::vector<float> scale;
-      const std::vector<std::int8_t> rounded = round_weight(step, weight, scale);
-      prepared.product = std::make_unique<Product>(shape, rounded, scale, step.shift);
-    } else {
-      prepared.product = std::make_unique<Product>(shape, precision_, weight, step.shift);
-    }
+    prepared.product =
+        cpu::prepare_product(step, precision_, algorithm_, value(step.input()).inverse_scale);
     plan_.steps[i].weight = {};
-  }
-
-  /// Bytes of the weight, and by what their sums are to be multiplied.
-  std::vector<std::int8_t> round_weight(const InferenceStep& step, const std::vector<float>& weight,
-                                        std::vector<float>& scale) const {
-    const float input_scale = 1.0f / value(step.input()).inverse_scale;
-    std::vector<std::int8_t> rounded(weight.size());
-    const std::size_t outputs = static_cast<std::size_t>(step.outputs),
-                      of_output = weight.size() / outputs;
-    scale.resize(outputs);
-    for (std::size_t o = 0; o < outputs; ++o) {
-      const float* const from = weight.data() + o * of_output;
-      float most = 0.0f;
-      for (std::size_t i = 0; i < of_output; ++i) most = std::max(most, std::abs(from[i]));
-      float unit = most / 127.0f;
-      if (!std::isnormal(unit)) unit = 1.0f;  // all weights are as good as 0
-      for (std::size_t i = 0; i < of_output; ++i)
-        rounded[o * of_output + i] =
-            static_cast<std::int8_t>(std::clamp(std::nearbyint(from[i] / unit), -127.0f, 127.0f));
-      scale[o] = unit * input_scale;
-    }
-    return rounded;
   }
 
   std::byte* real(std::byte* memory, int number, std::int64_t row) const {
@@ -385,6 +362,7 @@ class HostInference : public Inference {
   }
 
   Precision precision_;
+  Algorithm algorithm_;
   InferencePlan plan_;  // without the weights
   const InferenceKernels& kernels_;
   std::vector<Value> values_;
@@ -396,10 +374,10 @@ class HostInference : public Inference {
 }  // namespace
 
 std::unique_ptr<Inference> prepare_inference(const InferencePlan& plan, Precision precision,
-                                             std::span<const float> scales) {
+                                             std::span<const float> scales, Algorithm algorithm) {
   if (const std::string obstacle = inference_obstacle(precision); !obstacle.empty())
     fail("{}: calculate in fp32", obstacle);
-  return std::make_unique<HostInference>(plan, precision, scales);
+  return std::make_unique<HostInference>(plan, precision, scales, algorithm);
 }
 
 }  // namespace pixeldp::kernels

@@ -12,6 +12,8 @@ struct Plain {
   static constexpr int interleaved_groups = 1;
   static constexpr int tile_rows = 1, tile_classes = 2;
   static constexpr int product_rows = 2, even_product_rows = 2, product_groups = 1;
+  static constexpr int winograd_rows = 2, winograd_few_rows = 1, winograd_groups = 1;
+  static constexpr int winograd_words = 320, short_lanes = 8;
   static constexpr unsigned full_mask = 0xf;
 
   using Floats = float __attribute__((vector_size(16)));
@@ -19,6 +21,8 @@ struct Plain {
   using Ints = std::int32_t __attribute__((vector_size(16)));
   using Halves = std::uint16_t __attribute__((vector_size(8)));
   using Bytes = std::uint8_t __attribute__((vector_size(4)));
+  using Shorts = std::int16_t __attribute__((vector_size(16)));
+  using ShortBytes = std::uint8_t __attribute__((vector_size(8)));
   using Wides = std::uint64_t __attribute__((vector_size(16)));
   using Doubles = double __attribute__((vector_size(16)));
 
@@ -84,11 +88,8 @@ struct Plain {
   static Floats max(Floats a, Floats b) { return _mm_max_ps(a, b); }
 
   /// As Avx2's.
-  static Ints add_byte_products(Ints sums, Words x, Words w) {
-    const __m128i even = _mm_srai_epi16(_mm_slli_epi16((__m128i)w, 8), 8),
-                  odd = _mm_srai_epi16((__m128i)w, 8);
-    return sums + (Ints)_mm_madd_epi16((__m128i)(x & 0x00ff00ffu), even) +
-           (Ints)_mm_madd_epi16((__m128i)(x >> 8 & 0x00ff00ffu), odd);
+  static Ints add_short_products(Ints sums, Words x, Words w) {
+    return (Ints)((Words)sums + (Words)_mm_madd_epi16((__m128i)x, (__m128i)w));
   }
 
   static Floats load_partial(const float* p, std::int64_t count) {

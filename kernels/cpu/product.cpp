@@ -6,22 +6,37 @@
 
 #include "engine/error.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
+#include "kernels/divide_up.hpp"
 
 namespace pixeldp::kernels::cpu {
 namespace {
 
-SweepFunction sweep_for(Precision precision, InstructionSet set) {
-  const CpuFeatures& cpu = cpu_features();
-  SweepFunction sweep = nullptr;
-  if (precision == Precision::fp32) sweep = simd_kernels(set).products.fp32;
-  if (precision == Precision::bf16 && cpu.bf16) sweep = avx512_dot_products.bf16;
-  if (precision == Precision::int8) {
-    // AVX-512 without VNNI has nothing better than AVX2's.
-    if (set == InstructionSet::avx512)
-      sweep = cpu.vnni ? avx512_dot_products.int8 : avx2_kernels.products.int8;
-    else
-      sweep = simd_kernels(set).products.int8;
+/// Whether bytes are multiplied as they are, which takes AVX-512 VNNI.
+bool multiplies_bytes(InstructionSet set) {
+  return set == InstructionSet::avx512 && cpu_features().vnni;
+}
+
+/// Of an element as it is multiplied.
+std::int64_t element_bytes(Precision precision, InstructionSet set) {
+  switch (precision) {
+    case Precision::fp32:
+    case Precision::tf32:
+      return 4;
+    case Precision::bf16:
+      return 2;
+    case Precision::int8:
+      return multiplies_bytes(set) ? 1 : 2;
   }
+  fail("{} is no precision", static_cast<int>(precision));
+}
+
+SweepFunction sweep_for(Precision precision, InstructionSet set) {
+  const ProductKernels& kernels = simd_kernels(set).products;
+  SweepFunction sweep = nullptr;
+  if (precision == Precision::fp32) sweep = kernels.fp32;
+  if (precision == Precision::bf16 && cpu_features().bf16) sweep = avx512_dot_products.bf16;
+  if (precision == Precision::int8)
+    sweep = multiplies_bytes(set) ? avx512_dot_products.int8 : kernels.int16;
   if (!sweep) fail("this processor has no products in the precision that was asked for");
   return sweep;
 }
@@ -34,6 +49,11 @@ std::vector<float> scaled_weight(std::span<const float> weight, std::span<const 
   const std::size_t of_output = scaled.size() / scale.size();
   for (std::size_t i = 0; i < scaled.size(); ++i) scaled[i] *= scale[i / of_output];
   return scaled;
+}
+
+std::int64_t product_weight_bytes(const Conv2dShape& row, Precision precision, InstructionSet set) {
+  return divide_up(row.out_c, group_outputs) * group_outputs * row.kernel_h * row.kernel_w * 4 *
+         divide_up(row.in_c * element_bytes(precision, set), 4);
 }
 
 Product::Product(const Conv2dShape& row, Precision precision, std::span<const float> weight,
@@ -55,12 +75,16 @@ Product::Product(const Conv2dShape& row, std::span<const std::int8_t> weight,
                  std::span<const float> scale, std::span<const float> shift, InstructionSet set)
     : row_(row) {
   lay_out(Precision::int8, set);
-  pack(weight);
   scale_ = whole_groups(scale);
   shift_ = whole_groups(shift);
-  // What is multiplied, padding included, is 128 too large.
   const std::int64_t rows = row.kernel_h, outputs = groups_ * group_outputs;
   start_.assign(static_cast<std::size_t>((rows + 1) * (rows + 1) * outputs), 0);
+  if (widen_) {
+    pack(std::span<const std::int16_t>(std::vector<std::int16_t>(weight.begin(), weight.end())));
+    return;
+  }
+  pack(weight);
+  // What is multiplied, padding included, is 128 too large.
   const std::int64_t taps = rows * row.kernel_w;
   for (std::int64_t o = 0; o < row.out_c; ++o) {
     std::vector<std::int32_t> up_to(static_cast<std::size_t>(rows + 1), 0);
@@ -81,14 +105,17 @@ void Product::lay_out(Precision precision, InstructionSet set) {
     fail("{}x{}x{} values and {} kernels of {}x{} with stride {} make no convolution", row_.in_h,
          row_.in_w, row_.in_c, row_.out_c, row_.kernel_h, row_.kernel_w, row_.stride);
   sweep_ = sweep_for(precision, set);
-  element_bytes_ = precision == Precision::fp32 ? 4 : precision == Precision::bf16 ? 2 : 1;
-  if (precision == Precision::int8) zero_ = std::byte{zero_byte};
+  element_bytes_ = element_bytes(precision, set);
+  if (element_bytes_ == 1) zero_ = std::byte{zero_byte};
+  if (precision == Precision::int8 && element_bytes_ == 2)
+    widen_ = simd_kernels(set).products.widen;
   const std::int64_t per_word = 4 / element_bytes_;
-  pixel_words_ = (row_.in_c + per_word - 1) / per_word;
-  groups_ = (row_.out_c + group_outputs - 1) / group_outputs;
+  pixel_words_ = divide_up(row_.in_c, per_word);
+  groups_ = divide_up(row_.out_c, group_outputs);
   padded_h_ = row_.in_h + row_.pad_h.before + row_.pad_h.after;
   padded_w_ = row_.in_w + row_.pad_w.before + row_.pad_w.after;
-  in_place_ = padded_h_ == row_.in_h && padded_w_ == row_.in_w && row_.in_c % per_word == 0;
+  in_place_ =
+      !widen_ && padded_h_ == row_.in_h && padded_w_ == row_.in_w && row_.in_c % per_word == 0;
   // Enough positions for each read of the weight, but what is padded is to stay in the cache.
   constexpr std::int64_t wanted = 256, cached = 512 << 10;
   const std::int64_t positions = row_.out_h() * row_.out_w();
@@ -141,8 +168,16 @@ void Product::pad(const std::byte* row, std::byte* image) const {
     image += bytes;
   };
   const auto copy = [&](std::int64_t bytes) {
-    std::memcpy(image, row, static_cast<std::size_t>(bytes));
-    image += bytes, row += bytes;
+    if (widen_) {
+      const std::int64_t count = bytes / element_bytes_;
+      widen_(count, reinterpret_cast<const std::uint8_t*>(row),
+             reinterpret_cast<std::int16_t*>(image));
+      row += count;
+    } else {
+      std::memcpy(image, row, static_cast<std::size_t>(bytes));
+      row += bytes;
+    }
+    image += bytes;
   };
   const std::int64_t pixel = 4 * pixel_words_, values = row_.in_c * element_bytes_;
   fill(row_.pad_h.before * padded_w_ * pixel);
@@ -163,7 +198,7 @@ void Product::pad(const std::byte* row, std::byte* image) const {
 
 void Product::run(std::int64_t rows, const void* x, const ProductResult& result,
                   void* scratch) const {
-  const std::int64_t row_bytes = row_.in_h * row_.in_w * row_.in_c * element_bytes_;
+  const std::int64_t row_bytes = row_.in_h * row_.in_w * row_.in_c * (widen_ ? 1 : element_bytes_);
   const std::int64_t outputs = row_.out_h() * row_.out_w() * row_.out_c;
   const std::int64_t real_bytes = result.kind == Real::bf16 ? 2 : 4;
   ProductSweep sweep{.positions = positions_.data(),

@@ -25,22 +25,36 @@ std::vector<float> scaled_weight(std::span<const float> weight, std::span<const 
 
 /// A convolution, or a dense layer (a 1x1 convolution of one pixel), whose weight never changes
 /// again, for any number of rows. A row's result has the same bits in any company, and, but for
-/// bf16, on every processor: kernels/cpu/product_kernels.hpp tells the order of the sums.
+/// bf16, on every processor.
 ///
 /// Several threads may run it at once; each run is on the calling thread alone.
-class Product {
+class PreparedProduct {
+ public:
+  virtual ~PreparedProduct() = default;
+  /// Bytes that a run of up to so many rows needs, aligned to 64 bytes.
+  virtual std::int64_t scratch_size(std::int64_t rows) const = 0;
+  virtual void run(std::int64_t rows, const void* x, const ProductResult& result,
+                   void* scratch) const = 0;
+};
+
+/// Bytes of a Product's weight.
+std::int64_t product_weight_bytes(const Conv2dShape& row, Precision precision,
+                                  InstructionSet set = best_instruction_set());
+
+/// By the definition: kernels/cpu/product_kernels.hpp tells the order of the sums.
+class Product : public PreparedProduct {
  public:
   /// Rows are fp32 or, with Precision::bf16, bf16, to which the weight (OIHW) is rounded. Shift has
   /// out_c values, or none.
   Product(const Conv2dShape& row, Precision precision, std::span<const float> weight,
           std::span<const float> shift, InstructionSet set = best_instruction_set());
-  /// Rows are bytes (zero_byte); scale has out_c values.
+  /// Rows are bytes (zero_byte), multiplied as they are or in 16 bits; scale has out_c values.
   Product(const Conv2dShape& row, std::span<const std::int8_t> weight, std::span<const float> scale,
           std::span<const float> shift, InstructionSet set = best_instruction_set());
 
-  /// Bytes that a run of up to so many rows needs.
-  std::int64_t scratch_size(std::int64_t rows) const;
-  void run(std::int64_t rows, const void* x, const ProductResult& result, void* scratch) const;
+  std::int64_t scratch_size(std::int64_t rows) const override;
+  void run(std::int64_t rows, const void* x, const ProductResult& result,
+           void* scratch) const override;
 
  private:
   template <class Element>
@@ -53,8 +67,10 @@ class Product {
 
   Conv2dShape row_;
   SweepFunction sweep_ = nullptr;
-  std::int64_t element_bytes_ = 4;
-  std::byte zero_{};  ///< what padding is made of
+  std::int64_t element_bytes_ = 4;  ///< as it is multiplied
+  std::byte zero_{};                ///< what padding is made of
+  /// For rows of bytes that are multiplied in 16 bits; else null.
+  decltype(ProductKernels::widen) widen_ = nullptr;
   std::int64_t padded_h_ = 0, padded_w_ = 0, pixel_words_ = 0, groups_ = 0;
   bool in_place_ = false;                   ///< rows are multiplied where they are
   std::int64_t images_ = 1;                 ///< that are padded and multiplied together

@@ -28,8 +28,8 @@ struct ProductPosition {
   std::int32_t from = 0, to = 0;  ///< the rows of the window that are not all padding
 };
 
-/// Sums of products for many positions . What is multiplied comes in words of 32 bits: a float, two
-/// of bf16, or four bytes. The sum of output o at position p is that of
+/// Sums of products for many positions. What is multiplied comes in words of 32 bits: a float, two
+/// of bf16 or of 16 bits, or four bytes. The sum of output o at position p is that of
 ///
 ///   dot(images[positions[p].at + r row_stride + i], weight[o / 16][r][i][o % 16])
 ///
@@ -37,7 +37,7 @@ struct ProductPosition {
 ///
 ///   fp32  sum = fma(x, w, sum), from 0
 ///   bf16  the instruction VDPBF16PS, from 0
-///   int8  exact, from the start of the rows that are summed
+///   int8  exact, from the start of the rows that are summed; of bytes, or of pairs of 16 bits
 ///
 /// but for rows of padding, which may be left out: nothing but the sign of a 0 could tell.
 struct ProductSweep {
@@ -56,7 +56,9 @@ using SweepFunction = void (*)(const ProductSweep& sweep);
 
 /// Those of one instruction set. Null: it has none of its own.
 struct ProductKernels {
-  SweepFunction fp32 = nullptr, bf16 = nullptr, int8 = nullptr;
+  SweepFunction fp32 = nullptr, bf16 = nullptr, int8 = nullptr, int16 = nullptr;
+  /// y = x - zero_byte
+  void (*widen)(std::int64_t count, const std::uint8_t* x, std::int16_t* y) = nullptr;
 };
 
 /// AVX-512 with VNNI (int8) and with BF16 (bf16), which not every processor with AVX-512 has.

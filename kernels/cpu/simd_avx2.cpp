@@ -4,6 +4,7 @@
 #include "kernels/cpu/simd_noise.hpp"
 #include "kernels/cpu/simd_product.hpp"
 #include "kernels/cpu/simd_statistics.hpp"
+#include "kernels/cpu/simd_winograd.hpp"
 
 namespace pixeldp::kernels::cpu {
 namespace {
@@ -14,6 +15,8 @@ struct Avx2 {
   static constexpr int interleaved_groups = 5;
   static constexpr int tile_rows = 2, tile_classes = 3;
   static constexpr int product_rows = 4, even_product_rows = 4, product_groups = 1;
+  static constexpr int winograd_rows = 6, winograd_few_rows = 4, winograd_groups = 1;
+  static constexpr int winograd_words = 320, short_lanes = 16;
   static constexpr unsigned full_mask = 0xff;
 
   using Floats = float __attribute__((vector_size(32)));
@@ -21,6 +24,8 @@ struct Avx2 {
   using Ints = std::int32_t __attribute__((vector_size(32)));
   using Halves = std::uint16_t __attribute__((vector_size(16)));
   using Bytes = std::uint8_t __attribute__((vector_size(8)));
+  using Shorts = std::int16_t __attribute__((vector_size(32)));
+  using ShortBytes = std::uint8_t __attribute__((vector_size(16)));
   using Wides = std::uint64_t __attribute__((vector_size(32)));
   using Doubles = double __attribute__((vector_size(32)));
 
@@ -50,13 +55,9 @@ struct Avx2 {
   static Floats sqrt(Floats a) { return _mm256_sqrt_ps(a); }
   static Floats max(Floats a, Floats b) { return _mm256_max_ps(a, b); }
 
-  /// Bytes of x count from 0, those of w have a sign. Even and odd ones are widened to 16 bits,
-  /// whose products and their sums of two fit 32.
-  static Ints add_byte_products(Ints sums, Words x, Words w) {
-    const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16((__m256i)w, 8), 8),
-                  odd = _mm256_srai_epi16((__m256i)w, 8);
-    return sums + (Ints)_mm256_madd_epi16((__m256i)(x & 0x00ff00ffu), even) +
-           (Ints)_mm256_madd_epi16((__m256i)(x >> 8 & 0x00ff00ffu), odd);
+  /// Pairs of 16 bits with a sign; sums are taken modulo 2^32.
+  static Ints add_short_products(Ints sums, Words x, Words w) {
+    return (Ints)((Words)sums + (Words)_mm256_madd_epi16((__m256i)x, (__m256i)w));
   }
 
   static Floats load_partial(const float* p, std::int64_t count) {
@@ -88,12 +89,14 @@ struct Avx2 {
 
 }  // namespace
 
-const SimdKernels avx2_kernels = {
-    add_noise<Avx2>,
-    Avx2::tile_rows,
-    logits<Avx2>,
-    add_scores<Avx2>,
-    inference_kernels<Avx2>,
-    {.fp32 = sweep<Avx2, RealProducts<Avx2>>, .int8 = sweep<Avx2, ByteProducts<Avx2>>}};
+const SimdKernels avx2_kernels = {add_noise<Avx2>,
+                                  Avx2::tile_rows,
+                                  logits<Avx2>,
+                                  add_scores<Avx2>,
+                                  inference_kernels<Avx2>,
+                                  {.fp32 = sweep<Avx2, RealProducts<Avx2>>,
+                                   .int16 = sweep<Avx2, ShortProducts<Avx2>>,
+                                   .widen = widen<Avx2>},
+                                  winograd_kernels<Avx2>};
 
 }  // namespace pixeldp::kernels::cpu

@@ -8,6 +8,7 @@
 #include "kernels/cpu/simd_noise.hpp"
 #include "kernels/cpu/simd_product.hpp"
 #include "kernels/cpu/simd_statistics.hpp"
+#include "kernels/cpu/simd_winograd.hpp"
 
 namespace pixeldp::kernels::cpu {
 namespace {
@@ -18,6 +19,8 @@ struct Avx512 {
   static constexpr int interleaved_groups = 6;
   static constexpr int tile_rows = 4, tile_classes = 5;
   static constexpr int product_rows = 8, even_product_rows = 16, product_groups = 3;
+  static constexpr int winograd_rows = 8, winograd_few_rows = 4, winograd_groups = 2;
+  static constexpr int winograd_words = 160, short_lanes = 16;
   static constexpr unsigned full_mask = 0xffff;
 
   using Floats = float __attribute__((vector_size(64)));
@@ -25,6 +28,8 @@ struct Avx512 {
   using Ints = std::int32_t __attribute__((vector_size(64)));
   using Halves = std::uint16_t __attribute__((vector_size(32)));
   using Bytes = std::uint8_t __attribute__((vector_size(16)));
+  using Shorts = std::int16_t __attribute__((vector_size(32)));
+  using ShortBytes = std::uint8_t __attribute__((vector_size(16)));
   using Wides = std::uint64_t __attribute__((vector_size(64)));
   using Doubles = double __attribute__((vector_size(64)));
 
@@ -51,6 +56,11 @@ struct Avx512 {
   static Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
   static Floats sqrt(Floats a) { return _mm512_sqrt_ps(a); }
   static Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+
+  /// As Avx2's.
+  static Ints add_short_products(Ints sums, Words x, Words w) {
+    return (Ints)((Words)sums + (Words)_mm512_madd_epi16((__m512i)x, (__m512i)w));
+  }
 
   static Floats load_partial(const float* p, std::int64_t count) {
     return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
@@ -80,8 +90,14 @@ struct Avx512 {
 
 }  // namespace
 
-const SimdKernels avx512_kernels = {
-    add_noise<Avx512>,  Avx512::tile_rows,         logits<Avx512>,
-    add_scores<Avx512>, inference_kernels<Avx512>, {.fp32 = sweep<Avx512, RealProducts<Avx512>>}};
+const SimdKernels avx512_kernels = {add_noise<Avx512>,
+                                    Avx512::tile_rows,
+                                    logits<Avx512>,
+                                    add_scores<Avx512>,
+                                    inference_kernels<Avx512>,
+                                    {.fp32 = sweep<Avx512, RealProducts<Avx512>>,
+                                     .int16 = sweep<Avx512, ShortProducts<Avx512>>,
+                                     .widen = widen<Avx512>},
+                                    winograd_kernels<Avx512>};
 
 }  // namespace pixeldp::kernels::cpu

@@ -5,6 +5,7 @@
 #include "kernels/cpu/inference_kernels.hpp"
 #include "kernels/cpu/product_kernels.hpp"
 #include "kernels/cpu/simd.hpp"
+#include "kernels/cpu/winograd_kernels.hpp"
 #include "kernels/noise.hpp"
 
 /// What one instruction set offers to noise.cpp, draw_statistics.cpp, inference.cpp and
@@ -58,6 +59,7 @@ struct SimdKernels {
   bool (*add_scores)(float* logits, std::int64_t classes, const LocalStatistics& statistics);
   InferenceKernels inference;
   ProductKernels products;
+  WinogradKernels winograd;
 };
 
 extern const SimdKernels plain_kernels, avx2_kernels, avx512_kernels;

@@ -3,15 +3,18 @@
 #include "kernels/cpu/simd_noise.hpp"
 #include "kernels/cpu/simd_product.hpp"
 #include "kernels/cpu/simd_statistics.hpp"
+#include "kernels/cpu/simd_winograd.hpp"
 
 namespace pixeldp::kernels::cpu {
 
-const SimdKernels plain_kernels = {
-    add_noise<Plain>,
-    Plain::tile_rows,
-    logits<Plain>,
-    add_scores<Plain>,
-    inference_kernels<Plain>,
-    {.fp32 = sweep<Plain, RealProducts<Plain>>, .int8 = sweep<Plain, ByteProducts<Plain>>}};
+const SimdKernels plain_kernels = {add_noise<Plain>,
+                                   Plain::tile_rows,
+                                   logits<Plain>,
+                                   add_scores<Plain>,
+                                   inference_kernels<Plain>,
+                                   {.fp32 = sweep<Plain, RealProducts<Plain>>,
+                                    .int16 = sweep<Plain, ShortProducts<Plain>>,
+                                    .widen = widen<Plain>},
+                                   winograd_kernels<Plain>};
 
 }  // namespace pixeldp::kernels::cpu

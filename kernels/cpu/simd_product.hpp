@@ -50,6 +50,16 @@ struct ByteProducts {
   }
 };
 
+/// Of pairs of 16 bits.
+template <class V>
+struct ShortProducts {
+  using Sums = typename V::Ints;
+  using Sum = std::int32_t;
+  static Sums add(Sums sums, typename V::Words x, typename V::Words w) {
+    return V::add_short_products(sums, x, w);
+  }
+};
+
 /// Rounded to nearest.
 template <class V>
 [[gnu::always_inline]] inline typename V::Floats load_sum(const std::int32_t* p) {
@@ -249,6 +259,23 @@ void tiles(const ProductSweep& s, std::int64_t group) {
       p += few;
     }
   }
+}
+
+template <class V>
+[[gnu::always_inline]] inline typename V::Shorts load_bytes(const std::uint8_t* p) {
+  typename V::ShortBytes bytes;
+  __builtin_memcpy(&bytes, p, sizeof bytes);
+  return __builtin_convertvector(bytes, typename V::Shorts) - std::int16_t{zero_byte};
+}
+
+template <class V>
+void widen(std::int64_t count, const std::uint8_t* x, std::int16_t* y) {
+  std::int64_t i = 0;
+  for (; i + V::short_lanes <= count; i += V::short_lanes) {
+    const typename V::Shorts wide = load_bytes<V>(x + i);
+    __builtin_memcpy(y + i, &wide, sizeof wide);
+  }
+  for (; i < count; ++i) y[i] = static_cast<std::int16_t>(x[i] - zero_byte);
 }
 
 template <class V, class Products>

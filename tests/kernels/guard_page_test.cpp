@@ -6,6 +6,8 @@
 
 #include "kernels/cpu/product.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
+#include "kernels/cpu/winograd.hpp"
+#include "kernels/inference.hpp"
 #include "kernels/pooling.hpp"
 #include "tests/guarded_array.hpp"
 #include "tests/reference/convolution.hpp"
@@ -137,7 +139,8 @@ TEST_CASE("products touch their rows, results and scratch alone") {
       reference::same(2, 9, 7, 3, 5, 3, 1),    reference::same(1, 28, 28, 1, 32, 5, 2),
       reference::same(2, 4, 4, 16, 48, 3, 1),  reference::same(2, 8, 8, 20, 70, 3, 2),
       reference::same(5, 1, 1, 300, 10, 1, 1), reference::same(3, 1, 1, 7, 33, 1, 1),
-      reference::same(2, 8, 8, 160, 17, 3, 1)};
+      reference::same(2, 8, 8, 160, 17, 3, 1), reference::same(2, 7, 6, 16, 48, 3, 1),
+      reference::same(2, 14, 14, 32, 16, 5, 2)};
   everywhere([&](InstructionSet set, Guard guard) {
     for (const Conv2dShape& s : shapes) {
       CAPTURE(s.in_c);
@@ -149,7 +152,7 @@ TEST_CASE("products touch their rows, results and scratch alone") {
       const auto outputs = rows * s.out_h() * s.out_w() * s.out_c;
       const auto shift = reference::reals(s.out_c, 3), scale = reference::reals(s.out_c, 4);
       const GuardedArray<float> residual(reference::reals(outputs, 5), guard);
-      const auto run = [&](const Product& product, const void* x) {
+      const auto run = [&](const PreparedProduct& product, const void* x) {
         const GuardedArray<float> y(static_cast<std::size_t>(outputs), guard);
         const GuardedArray<std::uint8_t> bytes(static_cast<std::size_t>(outputs), guard);
         const GuardedArray<std::byte> scratch(static_cast<std::size_t>(product.scratch_size(rows)),
@@ -160,13 +163,15 @@ TEST_CASE("products touch their rows, results and scratch alone") {
                      .residual = residual.data()},
                     scratch.data());
       };
+      const auto weight = reference::reals(s.weight_size(), 2);
+      const std::vector<std::int8_t> weight8(weight.size(), 3);
       const GuardedArray<float> x(reference::reals(inputs, 1), guard);
-      run(Product(row, Precision::fp32, reference::reals(s.weight_size(), 2), shift, set),
-          x.data());
       const GuardedArray<std::uint8_t> x8(static_cast<std::size_t>(inputs), guard);
-      run(Product(row, std::vector<std::int8_t>(static_cast<std::size_t>(s.weight_size()), 3),
-                  scale, shift, set),
-          x8.data());
+      run(Product(row, Precision::fp32, weight, shift, set), x.data());
+      run(Product(row, weight8, scale, shift, set), x8.data());
+      if (!takes_winograd(row)) continue;
+      run(Winograd(row, weight, shift, set), x.data());
+      run(Winograd(row, weight8, scale, shift, set), x8.data());
     }
   });
 }

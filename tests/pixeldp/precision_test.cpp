@@ -15,7 +15,7 @@
 #include "tests/throws_error.hpp"
 
 using namespace pixeldp;
-using kernels::Precision;
+using kernels::Algorithm, kernels::Precision;
 
 namespace {
 
@@ -145,6 +145,43 @@ TEST_CASE("precisions have names; what a device has not is refused") {
   CHECK_FAILS(precision_on({}, Precision::tf32), "tf32");
 }
 
+TEST_CASE("what a sampler evaluates is named: the algorithm in fp32, where a layer takes it") {
+  const Device processor, emulated = Device::parse("emulated");
+  CHECK(algorithm_on(processor, Precision::fp32) == Algorithm::winograd);
+  CHECK(algorithm_on(processor, Precision::int8, Algorithm::direct) == Algorithm::direct);
+  CHECK(algorithm_on(processor, Precision::bf16) == Algorithm::direct);
+  CHECK(algorithm_on(processor, Precision::bf16, Algorithm::direct) == Algorithm::direct);
+  CHECK_FAILS(algorithm_on(processor, Precision::bf16, Algorithm::winograd), "bf16 are direct");
+  CHECK_FAILS(algorithm_on(emulated, Precision::bf16, Algorithm::direct), "emulated");
+
+  const auto function = [](const layers::NetworkSpec& spec, Precision precision,
+                           std::optional<Algorithm> algorithm = {}) {
+    const Model model = made_model(spec);
+    return body_function(Stream().device(), {precision, nullptr, algorithm},
+                         lower(Stream(), model.network).body);
+  };
+  const layers::NetworkSpec resnet = specs[2], cnn = specs[0];
+  CHECK(function(resnet, Precision::fp32) == BodyFunction{"fp32", "fp32", "winograd"});
+  CHECK(function(resnet, Precision::fp32, Algorithm::direct) == BodyFunction());
+  CHECK(function(resnet, Precision::int8) == BodyFunction{"int8", "fp32", "direct"});
+  CHECK(function(cnn, Precision::fp32) == BodyFunction());
+  CHECK(function({}, Precision::fp32) == BodyFunction{"fp32", "fp32", "winograd"});
+
+  const Model model = made_model(resnet);
+  Sampler fast(Stream(), model.network),
+      direct(Stream(), model.network, 0, {Precision::fp32, nullptr, Algorithm::direct});
+  CHECK(fast.function().algorithm == "winograd");
+  CHECK(direct.function().algorithm == "direct");
+  const auto a = statistics(std::move(fast), model, {4, 0}, 50),
+             b = statistics(std::move(direct), model, {4, 0}, 50);
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK(a[i].sums != b[i].sums);
+    for (std::size_t c = 0; c < 10; ++c)
+      CHECK(std::abs(static_cast<double>(a[i].sums[c]) - static_cast<double>(b[i].sums[c])) <
+            1e-3 * 50 * 0x1p32);
+  }
+}
+
 TEST_CASE("int8 takes scales for all layers that multiply, and no others") {
   if (!can(Precision::int8)) return;
   const layers::NetworkSpec spec = specs[0];
@@ -198,6 +235,10 @@ TEST_CASE("a certificate log tells its precision, goes on with that one only, an
   CertificateLogWriter::create(folder / "device", header);
   header.function.algorithm = "direct";
   CHECK_FAILS(CertificateLogWriter::resume(folder / "device", header), "algorithm");
+  header.function = {};
+  CertificateLogWriter::create(folder / "before", header);
+  header.function.algorithm = "winograd";
+  CHECK_FAILS(CertificateLogWriter::resume(folder / "before", header), "algorithm");
   header.function.algorithm = "guess";
   CHECK_FAILS(CertificateLogWriter::create(folder / "other", header), "guess");
   header.function.precision = "fp8";

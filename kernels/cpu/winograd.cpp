@@ -1,0 +1,197 @@
+#include "kernels/cpu/winograd.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "engine/error.hpp"
+#include "kernels/cpu/simd_kernels.hpp"
+#include "kernels/divide_up.hpp"
+#include "kernels/inference.hpp"
+
+namespace pixeldp::kernels::cpu {
+namespace {
+
+constexpr int n = winograd_inputs, side = 3;
+
+/// The phases of a stride that have weights at this position. The third tap of a stride of 2 from
+/// an odd pixel lies beyond 5 taps, and the last row and column of positions see no other.
+std::int64_t phases_at(const Conv2dShape& row, int position) {
+  if (row.stride == 1) return 1;
+  const bool last_row = position / n == n - 1, last_column = position % n == n - 1;
+  return last_row ? (last_column ? 1 : 2) : (last_column ? 3 : 4);
+}
+
+/// Of what is multiplied.
+std::int64_t element_bytes(Precision precision) { return precision == Precision::int8 ? 2 : 4; }
+
+template <class Value>
+using Kernel = std::array<std::array<Value, side>, side>;
+template <class Value>
+using Tile = std::array<std::array<Value, n>, n>;
+
+/// G w Gt
+template <class Value>
+Tile<Value> transformed(const Value (&g)[n][side], const Kernel<Value>& w) {
+  std::array<std::array<Value, side>, n> rows{};
+  Tile<Value> tile{};
+  for (int i = 0; i < n; ++i)
+    for (int b = 0; b < side; ++b)
+      for (int a = 0; a < side; ++a) rows[i][b] += g[i][a] * w[a][b];
+  for (int i = 0; i < n; ++i)
+    for (int j = 0; j < n; ++j)
+      for (int b = 0; b < side; ++b) tile[i][j] += rows[i][b] * g[j][b];
+  return tile;
+}
+
+Tile<double> transformed(const Kernel<double>& w) {
+  static constexpr double g[n][side] = {{1.0 / 4, 0, 0},
+                                        {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+                                        {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+                                        {1.0 / 24, 1.0 / 12, 1.0 / 6},
+                                        {1.0 / 24, -1.0 / 12, 1.0 / 6},
+                                        {0, 0, 1}};
+  return transformed(g, w);
+}
+/// By rows that are multiplied to whole numbers: simd_winograd.hpp tells by what.
+Tile<int> transformed(const Kernel<int>& w) {
+  static constexpr int g[n][side] = {{1, 0, 0}, {-1, -1, -1}, {-1, 1, -1},
+                                     {1, 2, 4}, {1, -2, 4},   {0, 0, 1}};
+  return transformed(g, w);
+}
+
+}  // namespace
+
+std::int64_t winograd_tiles_of(const Conv2dShape& row) {
+  return divide_up(row.out_h(), winograd_outputs) * divide_up(row.out_w(), winograd_outputs);
+}
+
+std::int64_t winograd_weight_bytes(const Conv2dShape& row, Precision precision) {
+  std::int64_t phases = 0;
+  for (int position = 0; position < winograd_positions; ++position)
+    phases += phases_at(row, position);
+  return phases * row.in_c * row.out_c * element_bytes(precision);
+}
+
+void Winograd::lay_out(Precision precision, InstructionSet set) {
+  if (!takes_winograd(row_)) fail("{} is no convolution for Winograd's algorithm", describe(row_));
+  const WinogradKernels& kernels = simd_kernels(set).winograd;
+  panel_words_ = kernels.panel_words;
+  function_ = precision == Precision::int8 ? kernels.int8 : kernels.fp32;
+  const std::int64_t per_word = 4 / element_bytes(precision);
+  tile_words_ = row_.stride * row_.stride * row_.in_c / per_word;
+  for (int position = 0; position < winograd_positions; ++position)
+    words_.push_back(phases_at(row_, position) * row_.in_c / per_word);
+  weight_ = Buffer<std::uint32_t>({}, winograd_weight_bytes(row_, precision) / 4);
+}
+
+template <class Value, class Element, class Weight>
+void Winograd::pack(std::span<const Weight> weight) {
+  constexpr std::int64_t per_word = 4 / static_cast<std::int64_t>(sizeof(Element));
+  auto* const packed = reinterpret_cast<Element*>(weight_.data());
+  // Word i of an output at a position, where panels before it are whole.
+  const auto at = [&](int position, std::int64_t i, std::int64_t o) {
+    const std::int64_t first = i / panel_words_ * panel_words_,
+                       panel = std::min(panel_words_, words_[position] - first);
+    return first * row_.out_c + (o / group_outputs * panel + i - first) * group_outputs +
+           o % group_outputs;
+  };
+  std::array<std::int64_t, winograd_positions> begin{};
+  for (int position = 1; position < winograd_positions; ++position)
+    begin[position] = begin[position - 1] + words_[position - 1] * row_.out_c;
+  const std::int64_t taps = row_.kernel_h;
+#pragma omp parallel for schedule(static)
+  for (std::int64_t group = 0; group < row_.out_c; group += group_outputs)
+    for (std::int64_t c = 0; c < tile_words_ * per_word; ++c)
+      for (std::int64_t o = group; o < group + group_outputs; ++o) {
+        const std::int64_t phase = c / row_.in_c, dy = phase / row_.stride,
+                           dx = phase % row_.stride;
+        const Weight* const from = weight.data() + (o * row_.in_c + c % row_.in_c) * taps * taps;
+        Kernel<Value> w{};
+        for (int a = 0; a < side; ++a)
+          for (int b = 0; b < side; ++b) {
+            const std::int64_t r = a * row_.stride + dy, t = b * row_.stride + dx;
+            if (r < taps && t < taps) w[a][b] = from[r * taps + t];
+          }
+        const Tile<Value> tile = transformed(w);
+        for (int position = 0; position < winograd_positions; ++position)
+          if (c / per_word < words_[position])
+            packed[(begin[position] + at(position, c / per_word, o)) * per_word + c % per_word] =
+                static_cast<Element>(tile[position / n][position % n]);
+      }
+}
+
+Winograd::Winograd(const Conv2dShape& row, std::span<const float> weight,
+                   std::span<const float> shift, InstructionSet set)
+    : row_(row),
+      padding_(static_cast<std::size_t>(4 * row.in_c)),
+      shift_(static_cast<std::size_t>(row.out_c)) {
+  lay_out(Precision::fp32, set);
+  pack<double, float>(weight);
+  std::ranges::copy(shift, shift_.begin());
+}
+
+Winograd::Winograd(const Conv2dShape& row, std::span<const std::int8_t> weight,
+                   std::span<const float> scale, std::span<const float> shift, InstructionSet set)
+    : row_(row),
+      padding_(static_cast<std::size_t>(row.in_c), std::byte{zero_byte}),
+      scale_(scale.begin(), scale.end()),
+      shift_(static_cast<std::size_t>(row.out_c)) {
+  if (!exact(weight, row.out_c)) fail("sums of this weight are too large for Winograd's algorithm");
+  lay_out(Precision::int8, set);
+  pack<int, std::int16_t>(weight);
+  std::ranges::copy(shift, shift_.begin());
+}
+
+bool Winograd::exact(std::span<const std::int8_t> weight, std::int64_t outputs) {
+  constexpr std::int64_t most = 262'143;  // times 64 * 127, below 2^31
+  const std::size_t of_output = weight.size() / static_cast<std::size_t>(outputs);
+  for (std::size_t first = 0; first < weight.size(); first += of_output) {
+    std::int64_t sum = 0;
+    for (const std::int8_t w : weight.subspan(first, of_output)) sum += std::abs(int{w});
+    if (sum > most) return false;
+  }
+  return true;
+}
+
+std::int64_t Winograd::slab(std::int64_t rows) const {
+  const std::int64_t together =
+      std::min<std::int64_t>(winograd_tiles, rows * winograd_tiles_of(row_));
+  return together * std::max(tile_words_, row_.out_c) + group_outputs;
+}
+
+std::int64_t Winograd::scratch_size(std::int64_t rows) const {
+  return 4 * (winograd_positions + 1) * slab(rows);
+}
+
+void Winograd::run(std::int64_t rows, const void* x, const ProductResult& result,
+                   void* scratch) const {
+  if (result.kind != Real::fp32) fail("results of Winograd's algorithm are fp32");
+  WinogradBlock block{.x = x,
+                      .in_h = row_.in_h,
+                      .in_w = row_.in_w,
+                      .in_c = row_.in_c,
+                      .out_h = row_.out_h(),
+                      .out_w = row_.out_w(),
+                      .step = row_.stride,
+                      .top = row_.pad_h.before,
+                      .left = row_.pad_w.before,
+                      .padding = padding_.data(),
+                      .weight = weight_.data(),
+                      .words = words_.data(),
+                      .scratch = static_cast<std::uint32_t*>(scratch),
+                      .slab = slab(rows),
+                      .epilogue = {.outputs = row_.out_c,
+                                   .scale = scale_.data(),
+                                   .shift = shift_.data(),
+                                   .slope = result.activation.slope,
+                                   .residual = result.residual,
+                                   .target = result.target}};
+  const std::int64_t tiles = rows * winograd_tiles_of(row_);
+  for (; block.first < tiles; block.first += winograd_tiles) {
+    block.count = std::min<std::int64_t>(winograd_tiles, tiles - block.first);
+    function_(block);
+  }
+}
+
+}  // namespace pixeldp::kernels::cpu
