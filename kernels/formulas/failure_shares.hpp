@@ -54,17 +54,15 @@ struct FailureShares {
 // alpha, or alpha for two classes. The larger part goes to the lower bound because it bounds the
 // others too (upper_beside), and better than their own bound does where nearly all draws agree.
 
+/// Parts of alpha.
 struct PairwiseWeights {
   double lower, upper, test;
 };
-inline constexpr PairwiseWeights pairwise_same_draws = {0.6, 0.3, 0.1};
-inline constexpr PairwiseWeights pairwise_same_draws_two_classes = {0.9, 0.9, 0.1};
-inline constexpr PairwiseWeights pairwise_separate_draws = {0.8, 0.2, 0.0};
-inline constexpr PairwiseWeights pairwise_separate_draws_two_classes = {1.0, 1.0, 0.0};
 
 PIXELDP_HOST_DEVICE inline PairwiseWeights pairwise_weights(std::int64_t classes, bool same_draws) {
-  if (same_draws) return classes == 2 ? pairwise_same_draws_two_classes : pairwise_same_draws;
-  return classes == 2 ? pairwise_separate_draws_two_classes : pairwise_separate_draws;
+  if (classes == 2)
+    return same_draws ? PairwiseWeights{0.9, 0.9, 0.1} : PairwiseWeights{1.0, 1.0, 0.0};
+  return same_draws ? PairwiseWeights{0.6, 0.3, 0.1} : PairwiseWeights{0.8, 0.2, 0.0};
 }
 
 /// `same_draws`: whether the label was chosen on the draws that the bounds are made of.
