@@ -1,6 +1,8 @@
 #include "cli/certificate_arguments.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -62,6 +64,28 @@ void add_seed_option(CLI::App& command, std::uint64_t& seed) {
         return fmt::format("'{}' is not a whole number from 0 to 2^64 - 1", text);
       })
       ->capture_default_str();
+}
+
+std::vector<std::uint64_t> parse_counts(const std::string& text) {
+  std::vector<std::uint64_t> counts;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  for (;;) {
+    const char* comma = std::find(at, end, ',');
+    std::uint64_t count = 0;
+    const auto [rest, error] = std::from_chars(at, comma, count);
+    if (error != std::errc{} || rest != comma || count > 0xFFFFFFFF)
+      fail_usage("--counts: '{}' (entry {}) is not a whole number from 0 to 4294967295",
+                 std::string(at, comma), counts.size());
+    counts.push_back(count);
+    if (comma == end) return counts;
+    at = comma + 1;
+  }
+}
+
+void check_positive(const char* option, double value) {
+  if (!(std::isfinite(value) && value > 0.0))
+    fail_usage("{} {}: it must be a finite number above 0", option, value);
 }
 
 }  // namespace pixeldp::cli

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -32,5 +33,11 @@ void add_scores_option(CLI::App& command, std::string& scores);
 
 /// --seed, likewise.
 void add_seed_option(CLI::App& command, std::uint64_t& seed);
+
+/// The votes of --counts, "280,15,5". Throws a usage error for anything else.
+std::vector<std::uint64_t> parse_counts(const std::string& text);
+
+/// Throws a usage error unless the value of an option is finite and above 0.
+void check_positive(const char* option, double value);
 
 }  // namespace pixeldp::cli

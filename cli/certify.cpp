@@ -72,6 +72,13 @@ void run(const CertifyOptions& o) {
                noise_text(summary.header.calibration));
   }
   print_summary(summary.header, summary.records);
+  if (const Calibration& calibration = summary.header.calibration;
+      calibration.mechanism != Mechanism::none) {
+    const std::string others = other_norms(run.model, calibration);
+    if (!others.empty())
+      fmt::print("\nthese are radii in the {}-norm; times so much in other norms: {}\n",
+                 name(calibration.attack_norm), others);
+  }
   if (summary.new_draws > 0) {
     fmt::print("\n{} draws in {:.2f} s: {:.0f} draws per second\n", summary.new_draws,
                summary.seconds, rate);

@@ -29,6 +29,7 @@ void add_recertify(CLI::App& program);
 void add_merge(CLI::App& program);
 void add_predict(CLI::App& program);
 void add_radius(CLI::App& program);
+void add_plan(CLI::App& program);
 void add_quantise(CLI::App& program);
 void add_report(CLI::App& program);
 void add_info(CLI::App& program);

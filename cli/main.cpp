@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   cli::add_merge(program);
   cli::add_predict(program);
   cli::add_radius(program);
+  cli::add_plan(program);
   cli::add_quantise(program);
   cli::add_report(program);
   cli::add_info(program);

@@ -15,6 +15,7 @@
 #include "engine/io/class_names.hpp"
 #include "engine/io/resize.hpp"
 #include "pixeldp/conditions.hpp"
+#include "pixeldp/network_sensitivity.hpp"
 #include "pixeldp/sampler.hpp"
 
 namespace pixeldp::cli {
@@ -95,6 +96,10 @@ void run(const PredictOptions& o) {
   std::vector<Input> inputs;
   for (const std::string& image : o.images) inputs.push_back(load_input(image, run.model, o, sets));
 
+  std::vector<Calibration> norms;
+  if (noisy) {
+    norms = in_all_norms(conditions.calibration, network_norms(run.model.network, run.model.form));
+  }
   if (noisy) warn_of_too_few_draws(o.draws, run.model, options, Selection::same_draws);
   std::size_t predicted = 0;
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
@@ -117,10 +122,20 @@ void run(const PredictOptions& o) {
         if (noisy) certificate = certify(statistics, conditions.calibration, options);
         const std::string& name = inputs[static_cast<std::size_t>(i)].name;
         ++predicted;
+        nlohmann::ordered_json radii = nlohmann::ordered_json::object();
+        std::string in_norms;
+        for (const Calibration& norm : norms) {
+          const double radius =
+              certified_radius(options.kind, norm, certificate.lower, certificate.upper);
+          radii[std::string(pixeldp::name(norm.attack_norm))] = radius;
+          in_norms += fmt::format("{}{} (norm {})", in_norms.empty() ? "" : ", ",
+                                  rounded(radius, true), pixeldp::name(norm.attack_norm));
+        }
         if (o.json) {
           results.push_back({{"image", name},
                              {"prediction", certificate.prediction},
                              {"radius", certificate.radius},
+                             {"radii", radii},
                              {"lower", certificate.lower},
                              {"upper", certificate.upper},
                              {"counts", statistics.votes}});
@@ -131,9 +146,7 @@ void run(const PredictOptions& o) {
                                       ? label_text(run.model.dataset, certificate.prediction)
                                       : label_text(run.model.class_names, certificate.prediction);
         if (certificate.radius > 0.0) {
-          fmt::print("{}: label {}, certified within radius {} (norm {})\n", name, label,
-                     rounded(certificate.radius, true),
-                     pixeldp::name(run.model.calibration.attack_norm));
+          fmt::print("{}: label {}, certified within radius {}\n", name, label, in_norms);
         } else {
           fmt::print("{}: label {}, not certified\n", name, label);
         }

@@ -1,11 +1,7 @@
-#include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -28,28 +24,6 @@ struct RadiusArguments {
   std::optional<int> selected;
   bool json = false;
 };
-
-std::vector<std::uint64_t> parse_counts(const std::string& text) {
-  std::vector<std::uint64_t> counts;
-  const char* at = text.data();
-  const char* end = at + text.size();
-  for (;;) {
-    const char* comma = std::find(at, end, ',');
-    std::uint64_t count = 0;
-    const auto [rest, error] = std::from_chars(at, comma, count);
-    if (error != std::errc{} || rest != comma || count > 0xFFFFFFFF)
-      fail_usage("--counts: '{}' (entry {}) is not a whole number from 0 to 4294967295",
-                 std::string(at, comma), counts.size());
-    counts.push_back(count);
-    if (comma == end) return counts;
-    at = comma + 1;
-  }
-}
-
-void check_positive(const char* option, double value) {
-  if (!(std::isfinite(value) && value > 0.0))
-    fail_usage("{} {}: it must be a finite number above 0", option, value);
-}
 
 void run(const RadiusArguments& arguments) {
   check_positive("--sigma", arguments.sigma);

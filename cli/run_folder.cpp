@@ -6,6 +6,8 @@
 
 #include "cli/certificate_arguments.hpp"
 #include "engine/error.hpp"
+#include "pixeldp/conditions.hpp"
+#include "pixeldp/network_sensitivity.hpp"
 
 namespace pixeldp::cli {
 
@@ -30,6 +32,18 @@ void warn_of_too_few_draws(std::uint64_t draws, const Model& model,
   const std::string text =
       too_few_draws(draws, model.network.classes(), model.calibration, options, selection);
   if (!text.empty()) fmt::print(stderr, "pixeldp: {}\n", text);
+}
+
+std::string other_norms(const Model& model, const Calibration& calibration) {
+  std::string text;
+  for (const Calibration& c : in_all_norms(calibration, network_norms(model.network, model.form))) {
+    if (c.attack_norm == calibration.attack_norm) continue;
+    // The quotient is rounded to either side by less than the factor takes away.
+    const double factor = calibration.sensitivity / c.sensitivity * (1.0 - 1e-12);
+    text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", name(c.attack_norm),
+                        rounded(factor, true));
+  }
+  return text;
 }
 
 }  // namespace pixeldp::cli

@@ -27,4 +27,8 @@ Dataset load_evaluation_set(const Model& model, const std::string& dataset,
 void warn_of_too_few_draws(std::uint64_t draws, const Model& model,
                            const CertificateOptions& options, Selection selection);
 
+/// By what the radii are to be multiplied for attacks in the other norms, rounded down: "1: 0.934,
+/// inf: 0.0412". All hold together. Norms of which no sensitivity is known are left out.
+std::string other_norms(const Model& model, const Calibration& calibration);
+
 }  // namespace pixeldp::cli

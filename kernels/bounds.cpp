@@ -16,8 +16,10 @@ void bound_predictions(const Stream& stream, const BoundsParams& params,
     fail("alpha {} is out of range: it must lie between 0 and 1", params.alpha);
   if (!(params.scale_per_sensitivity > 0.0 && std::isfinite(params.scale_per_sensitivity)))
     fail("a noise scale of {} sensitivities certifies nothing", params.scale_per_sensitivity);
-  if (params.softmax && params.bound == MeanBound::clopper_pearson)
-    fail("clopper-pearson bounds need argmax scores: use hoeffding or empirical-bernstein");
+  if (params.softmax && is_of_votes(params.bound))
+    fail("this bound needs argmax scores: use hoeffding, empirical-bernstein or betting");
+  if (params.bound == MeanBound::one_sided && counted.selected == nullptr && params.images > 0)
+    fail("one-sided bounds need labels that other draws have selected");
   operations(stream).bound_predictions(stream, params, counted, results, bad_image);
 }
 

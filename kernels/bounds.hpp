@@ -7,7 +7,29 @@
 namespace pixeldp::kernels {
 
 /// How the expected score of a label is bounded (pixeldp/bounds.hpp gives the formulas).
-enum class MeanBound { hoeffding, empirical_bernstein, clopper_pearson };
+enum class MeanBound {
+  hoeffding,
+  empirical_bernstein,
+  betting,
+  clopper_pearson,
+  pairwise,
+  one_sided
+};
+
+/// Whether it is a bound of votes and of no other scores.
+constexpr bool is_of_votes(MeanBound bound) {
+  switch (bound) {
+    case MeanBound::hoeffding:
+    case MeanBound::empirical_bernstein:
+    case MeanBound::betting:
+      return false;
+    case MeanBound::clopper_pearson:
+    case MeanBound::pairwise:
+    case MeanBound::one_sided:
+      return true;
+  }
+  return true;
+}
 
 /// The certificate and the noise that it is for (pixeldp/certificate.hpp gives the formulas).
 enum class RadiusRule { gaussian, gaussian_grid, gaussian_exact, laplace, laplace_exact };
@@ -50,8 +72,8 @@ inline constexpr std::uint64_t no_bad_image = ~std::uint64_t{0};
 /// and never beyond them; kernels/cuda/bounds.hpp says more. An image whose statistics no draws can
 /// have left makes *bad_image, no_bad_image before, the lowest such image, for check_bad_image.
 /// Throws an Error for what no bound can be made of: negative counts, fewer than two classes, alpha
-/// outside (0, 1), a scale that is not positive and finite, Clopper-Pearson bounds of softmax
-/// scores.
+/// outside (0, 1), a scale that is not positive and finite, bounds of votes for softmax scores, and
+/// one-sided bounds without selected labels.
 void bound_predictions(const Stream& stream, const BoundsParams& params,
                        const CountedDraws& counted, BoundedPrediction* results,
                        std::uint64_t* bad_image);

@@ -1,8 +1,12 @@
 #include "pixeldp/bounds.hpp"
 
+#include <algorithm>
+#include <functional>
+#include <map>
+
 #include "engine/error.hpp"
 #include "engine/named.hpp"
-#include "kernels/formulas/bounds.hpp"
+#include "kernels/formulas/failure_shares.hpp"
 
 namespace pixeldp {
 
@@ -56,6 +60,13 @@ void check_statistics(const ScoreStatistics& statistics, ScoreType type) {
   }
 }
 
+/// Whether the label with the most votes differs from the next one: kernels::FailureShares::test.
+bool leads(std::vector<std::uint64_t> votes, double failure) {
+  std::partial_sort(votes.begin(), votes.begin() + 2, votes.end(), std::greater<>());
+  return kernels::passes_pairwise_test(
+      clopper_pearson_lower(votes[0], votes[0] + votes[1], failure));
+}
+
 }  // namespace
 
 std::string_view name(Bound bound) {
@@ -64,8 +75,14 @@ std::string_view name(Bound bound) {
       return "hoeffding";
     case Bound::empirical_bernstein:
       return "empirical-bernstein";
+    case Bound::betting:
+      return "betting";
     case Bound::clopper_pearson:
       return "clopper-pearson";
+    case Bound::pairwise:
+      return "pairwise";
+    case Bound::one_sided:
+      return "one-sided";
   }
   fail("not a bound: {}", static_cast<int>(bound));
 }
@@ -97,33 +114,55 @@ double empirical_bernstein_half_width(std::uint64_t draws, double variance, doub
   return kernels::empirical_bernstein_half_width(draws, variance, failure);
 }
 
+void check_bound(Bound bound, ScoreType type, Selection selection) {
+  if (kernels::is_of_votes(bound) && type != ScoreType::argmax) {
+    fail_usage(
+        "the bound {} is for votes: use argmax scores, or hoeffding, empirical-bernstein or "
+        "betting for softmax scores",
+        name(bound));
+  }
+  if (bound == Bound::one_sided && selection == Selection::same_draws) {
+    fail_usage(
+        "the bound one-sided needs a label that other draws have chosen: take selection draws, or "
+        "pairwise or clopper-pearson without");
+  }
+}
+
 ScoreBounds score_bounds(const ScoreStatistics& statistics, ScoreType type, Bound bound,
                          double alpha, Selection selection) {
   if (!(alpha > 0.0 && alpha < 1.0))
     fail_usage("alpha {} is out of range: it must lie between 0 and 1", alpha);
-  if (bound == Bound::clopper_pearson && type != ScoreType::argmax)
-    fail_usage("clopper-pearson bounds need argmax scores: use hoeffding or empirical-bernstein");
+  check_bound(bound, type, selection);
   check_statistics(statistics, type);
 
   const auto classes = static_cast<std::size_t>(statistics.classes());
   const std::uint64_t draws = statistics.draws;
-  const double failure = kernels::one_sided_failure(
-      alpha, statistics.classes(), selection == Selection::same_draws, type == ScoreType::softmax);
+  const kernels::FailureShares shares =
+      kernels::failure_shares(bound, alpha, statistics.classes(),
+                              selection == Selection::same_draws, type == ScoreType::softmax);
 
-  ScoreBounds bounds{std::vector<double>(classes), std::vector<double>(classes)};
-  for (std::size_t c = 0; c < classes; ++c) {
-    if (bound == Bound::clopper_pearson) {
-      bounds.lower[c] = clopper_pearson_lower(statistics.votes[c], draws, failure);
-      bounds.upper[c] = clopper_pearson_upper(statistics.votes[c], draws, failure);
-      continue;
+  ScoreBounds bounds{std::vector<double>(classes, 0.0), std::vector<double>(classes, 1.0)};
+  if (shares.tested && !leads(statistics.votes, shares.test)) return bounds;
+  const auto& scores = type == ScoreType::argmax ? statistics.votes : statistics.sums;
+  const auto& squares = type == ScoreType::argmax ? statistics.votes : statistics.squares;
+  const auto bounds_of = [&](std::uint64_t sum, std::uint64_t square) -> kernels::ScoreInterval {
+    if (kernels::is_of_votes(bound)) {
+      return {clopper_pearson_lower(sum, draws, shares.lower),
+              clopper_pearson_upper(sum, draws, shares.upper)};
     }
-    const kernels::MeanAndVariance m =
-        type == ScoreType::argmax
-            ? kernels::mean_of_votes(statistics.votes[c], draws)
-            : kernels::mean_of_sums(statistics.sums[c], statistics.squares[c], draws);
-    const kernels::ScoreInterval interval = kernels::mean_bounds(bound, m, draws, failure);
-    bounds.lower[c] = interval.lower;
-    bounds.upper[c] = interval.upper;
+    return kernels::mean_bounds(bound,
+                                type == ScoreType::argmax
+                                    ? kernels::mean_of_votes(sum, draws)
+                                    : kernels::mean_of_sums(sum, square, draws),
+                                draws, shares.lower);
+  };
+  std::map<std::pair<std::uint64_t, std::uint64_t>, kernels::ScoreInterval>
+      known;  // many are alike
+  for (std::size_t c = 0; c < classes; ++c) {
+    const auto [at, is_new] = known.try_emplace({scores[c], squares[c]});
+    if (is_new) at->second = bounds_of(scores[c], squares[c]);
+    bounds.lower[c] = at->second.lower;
+    bounds.upper[c] = at->second.upper;
   }
   return bounds;
 }

@@ -11,9 +11,10 @@ namespace pixeldp {
 
 using Bound = kernels::MeanBound;
 inline constexpr Bound all_bounds[] = {Bound::hoeffding, Bound::empirical_bernstein,
-                                       Bound::clopper_pearson};
+                                       Bound::betting,   Bound::clopper_pearson,
+                                       Bound::pairwise,  Bound::one_sided};
 
-/// "hoeffding", "empirical-bernstein", "clopper-pearson".
+/// "hoeffding", "empirical-bernstein", "betting", "clopper-pearson", "pairwise", "one-sided".
 std::string_view name(Bound bound);
 Bound parse_bound(std::string_view text);
 
@@ -34,16 +35,20 @@ double empirical_bernstein_half_width(std::uint64_t draws, double variance, doub
 
 // ---- Bounds of one prediction ----
 
-/// Bounds of the expected scores of all labels.
-struct ScoreBounds {
-  std::vector<double> lower;  ///< in [0, 1], one entry per class
-  std::vector<double> upper;  ///< in [0, 1], one entry per class
-};
-
 /// Where the label that a certificate speaks of came from.
 enum class Selection {
   same_draws,     ///< chosen on the draws that the bounds are computed from
   separate_draws  ///< chosen on other draws
+};
+
+/// Throws a usage error for a bound of votes where the scores are none, and for one-sided bounds of
+/// the draws that choose the label.
+void check_bound(Bound bound, ScoreType type, Selection selection);
+
+/// Bounds of the expected scores of all labels.
+struct ScoreBounds {
+  std::vector<double> lower;  ///< in [0, 1], one entry per class
+  std::vector<double> upper;  ///< in [0, 1], one entry per class
 };
 
 /// Bounds that hold for a certificate of the chosen label with probability at least 1 - alpha.
@@ -54,9 +59,16 @@ enum class Selection {
 /// no draw chooses, at alpha / 2, whatever K. Two classes that share the votes have half as many
 /// bounds, since the lower one of either is the upper one of the other: each holds at twice that.
 ///
+/// The bounds pairwise and one-sided are Clopper-Pearson's at other failure probabilities, free of
+/// K: kernels/formulas/failure_shares.hpp has these and their proof. They hold for the label with
+/// the most votes, or the selected one, alone. Pairwise bounds of the same draws say nothing, 0 and
+/// 1, unless the two labels with the most votes differ by a sign test.
+///
+/// Betting bounds are those of kernels/formulas/betting.hpp.
+///
 /// argmax scores are the vote frequencies, softmax scores the mean softmax outputs. The rounding of
-/// the fixed-point sums is added to the half-widths. Clopper-Pearson needs argmax scores. Throws a
-/// usage error for alpha outside (0, 1), no draws, or a bound that does not suit the scores.
+/// the fixed-point sums is added to the half-widths. Throws a usage error for alpha outside (0, 1),
+/// no draws, or what check_bound refuses.
 ScoreBounds score_bounds(const ScoreStatistics& statistics, ScoreType type, Bound bound,
                          double alpha, Selection selection);
 

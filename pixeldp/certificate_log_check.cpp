@@ -48,6 +48,10 @@ std::optional<std::string> fault(const CertificateLogHeader& header) {
     return "noise_at_certification is true, but the mechanism is none";
   try {
     calibration.check();
+    if (calibration.mechanism != Mechanism::none) {
+      check_bound(header.options.bound, header.options.scores,
+                  header.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
+    }
   } catch (const Error& error) {
     return error.what();
   }

@@ -27,11 +27,8 @@ Calibration check(const Model& model, const Dataset& dataset, const Certificatio
     fail_usage("images {}:{} are not a range within the {} images of {} ({})", images.first,
                images.last, dataset.size(), dataset.name, dataset.split);
   }
-  if (o.certificate.bound == Bound::clopper_pearson && o.certificate.scores == ScoreType::softmax) {
-    fail_usage(
-        "the bound clopper-pearson is for votes: use --scores argmax, or another --bound for "
-        "softmax scores");
-  }
+  check_bound(o.certificate.bound, o.certificate.scores,
+              o.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
   return calibration;
 }
 

@@ -1,5 +1,6 @@
 #include "pixeldp/network_sensitivity.hpp"
 
+#include <cmath>
 #include <limits>
 
 #include "engine/error.hpp"
@@ -53,11 +54,10 @@ ConvGeometry conv_geometry(const layers::Conv2d& conv, const Shape& input) {
           .stride = o.stride};
 }
 
-double network_sensitivity(const layers::Network& network, AttackNorm attack_norm,
-                           Mechanism mechanism, SensitivityForm form, const Stream& stream) {
+NormTable network_norms(const layers::Network& network, SensitivityForm form,
+                        const Stream& stream) {
   const auto prefix = network.prefix();
-  if (prefix.empty())
-    return identity_sensitivity(network.input().row_size(), attack_norm, mechanism);
+  if (prefix.empty()) return identity_norms(network.input().row_size());
   NormTable norms{};
   for (std::size_t i = 0; i < prefix.size(); ++i) {
     const layers::Layer& layer = *prefix[i].layer;
@@ -70,7 +70,63 @@ double network_sensitivity(const layers::Network& network, AttackNorm attack_nor
   }
   if (network.graph.nodes()[prefix.size()].inputs[0] != static_cast<layers::Value>(prefix.size()))
     fail("the sensitivity is not known: the noise does not read what stands last before it");
-  return sensitivity_of(norms, attack_norm, mechanism);
+  return norms;
+}
+
+double network_sensitivity(const layers::Network& network, AttackNorm attack_norm,
+                           Mechanism mechanism, SensitivityForm form, const Stream& stream) {
+  return sensitivity_of(network_norms(network, form, stream), attack_norm, mechanism);
+}
+
+std::vector<Calibration> in_all_norms(const Calibration& calibration, const NormTable& norms) {
+  std::vector<Calibration> all;
+  for (const AttackNorm norm : attack_norms) {
+    Calibration c = calibration;
+    if (norm != calibration.attack_norm) {
+      c.attack_norm = norm;
+      c.sensitivity = norm_of(norms, norm, calibration.mechanism);
+      c.construction.reset();  // the noise was made for the other norm
+    }
+    if (c.sensitivity > 0.0 && std::isfinite(c.sensitivity)) all.push_back(c);
+  }
+  return all;
+}
+
+std::vector<NoisePlace> noise_places(const layers::Network& network, SensitivityForm form,
+                                     const Stream& stream) {
+  NoisePlace here{"the image", identity_norms(network.input().row_size())};
+  std::vector<NoisePlace> places = {here};
+  const auto nodes = network.graph.nodes();
+  bool first = true;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const layers::Layer& layer = *nodes[i].layer;
+    if (nodes[i].inputs != std::vector<layers::Value>{static_cast<layers::Value>(i)}) break;
+    if (&layer == network.noise) continue;
+    const auto* conv = dynamic_cast<const layers::Conv2d*>(&layer);
+    const bool of_image = dynamic_cast<const layers::Normalise*>(&layer) != nullptr ||
+                          dynamic_cast<const layers::Standardise*>(&layer) != nullptr;
+    if (!conv && !of_image) break;
+    const Shape& input = network.graph.shape(nodes[i].inputs[0]);
+    const NormTable next = layer_norms(stream, layer, input, form);
+    here.norms = first ? next : compose(here.norms, next);
+    here.after = layer.name();
+    first = false;
+    if (conv) {
+      double squares = 0.0;
+      for (const float w : layers::host_values(stream, conv->weight().value))
+        squares += static_cast<double>(w) * w;
+      const ConvGeometry g = conv_geometry(*conv, input);
+      here.gain *= std::sqrt(squares * static_cast<double>(g.out_h() * g.out_w()) /
+                             static_cast<double>(input.row_size()));
+      places.push_back(here);
+    } else if (const auto* normalise = dynamic_cast<const layers::Normalise*>(&layer)) {
+      here.gain *= normalise->largest_scale(stream);
+    } else {
+      here.gain = std::numeric_limits<double>::quiet_NaN();  // each image has its own
+      places = {here};                                       // and no noise comes before
+    }
+  }
+  return places;
 }
 
 }  // namespace pixeldp

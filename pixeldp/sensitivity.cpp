@@ -250,8 +250,12 @@ NormTable compose(const NormTable& first, const NormTable& second) {
   return result;
 }
 
+double norm_of(const NormTable& norms, AttackNorm attack_norm, Mechanism mechanism) {
+  return norms[index_of(attack_norm)][index_of(mechanism)];
+}
+
 double sensitivity_of(const NormTable& norms, AttackNorm attack_norm, Mechanism mechanism) {
-  const double value = norms[index_of(attack_norm)][index_of(mechanism)];
+  const double value = norm_of(norms, attack_norm, mechanism);
   if (!std::isfinite(value))
     fail("sensitivity: no finite bound from the {}-norm for {} noise is known", name(attack_norm),
          name(mechanism));

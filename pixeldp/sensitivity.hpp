@@ -89,7 +89,10 @@ NormTable standardise_norms(std::int64_t elements);
 /// acts on each value alone and shrinks differences.
 NormTable compose(const NormTable& first, const NormTable& second);
 
-/// The entry that a mechanism needs. Throws an Error when it is not finite or there is no noise.
+/// The entry that a mechanism needs; infinity where nothing is known. Throws an Error when there is
+/// no noise.
+double norm_of(const NormTable& norms, AttackNorm attack_norm, Mechanism mechanism);
+/// The same. Throws an Error when it is not finite or there is no noise.
 double sensitivity_of(const NormTable& norms, AttackNorm attack_norm, Mechanism mechanism);
 
 }  // namespace pixeldp

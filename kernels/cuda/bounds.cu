@@ -10,9 +10,10 @@
 ///
 /// Work: a warp for each image. Classes are spread over its lanes: first to find the label and
 /// whether the counts make sense, then the largest upper bound beside it. The Clopper-Pearson bound
-/// rises with the votes, so there only the most votes beside the label matter: even lanes make the
-/// lower bound, odd ones the upper, and the warp pays for one of them. The points of a search
-/// for the best epsilon are spread over the lanes too; what remains every lane computes for itself.
+/// rises with the votes, so there only the most votes beside the label matter: of every three lanes
+/// one makes the lower bound, one the upper and one the pairwise test, and the warp pays for one of
+/// them. The points of a search for the best epsilon are spread over the lanes too; what remains
+/// every lane computes for itself.
 ///
 /// Fused: label, check, bounds, radius. Never written: bounds of labels.
 ///
@@ -26,7 +27,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/operations.hpp"
-#include "kernels/formulas/bounds.hpp"
+#include "kernels/formulas/failure_shares.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -123,20 +124,26 @@ struct ImageCounts {
 
   /// The lower bound of the label and the largest upper bound beside it.
   __device__ __forceinline__ ScoreInterval bounds_around(std::int64_t label, MeanBound bound,
-                                                         double failure) const {
-    if (bound == MeanBound::clopper_pearson) {
+                                                         const FailureShares& shares) const {
+    if (is_of_votes(bound)) {
       std::uint64_t beside = 0;
       for (std::int64_t c = threadIdx.x; c < classes; c += warp_threads)
         if (c != label && scores[c] > beside) beside = scores[c];
       beside = over_warp(beside, Larger());
-      const bool upper = threadIdx.x % 2 != 0;
-      const double side = clopper_pearson(upper, upper ? beside : scores[label], draws, failure);
+      const int part = threadIdx.x % 3;  // lower, upper, test
+      const double side = clopper_pearson(part == 1, part == 1 ? beside : scores[label],
+                                          part == 2 ? scores[label] + beside : draws,
+                                          part == 0   ? shares.lower
+                                          : part == 1 ? shares.upper
+                                                      : shares.test);
+      const double tested = __shfl_sync(whole_warp, side, 2);
+      if (shares.tested && !passes_pairwise_test(device_lower(tested))) return {};
       return {__shfl_sync(whole_warp, side, 0), __shfl_sync(whole_warp, side, 1)};
     }
     double highest = 0.0;
     for (std::int64_t c = threadIdx.x; c < classes; c += warp_threads)
-      if (c != label) highest = Larger()(highest, bounds_of(c, bound, failure).upper);
-    return {bounds_of(label, bound, failure).lower, over_warp(highest, Larger())};
+      if (c != label) highest = Larger()(highest, bounds_of(c, bound, shares.upper).upper);
+    return {bounds_of(label, bound, shares.lower).lower, over_warp(highest, Larger())};
   }
 };
 
@@ -154,9 +161,9 @@ __global__ void __launch_bounds__(block_threads, 1)
     const bool same_draws = counted.selected == nullptr;
     const std::int64_t label = same_draws ? counts.top_label() : counted.selected[image];
     if (label >= 0 && label < params.classes && counts.consistent()) {
-      const double failure =
-          one_sided_failure(params.alpha, params.classes, same_draws, params.softmax);
-      const ScoreInterval bounds = counts.bounds_around(label, params.bound, failure);
+      const FailureShares shares =
+          failure_shares(params.bound, params.alpha, params.classes, same_draws, params.softmax);
+      const ScoreInterval bounds = counts.bounds_around(label, params.bound, shares);
       result.prediction = label;
       result.lower = device_lower(bounds.lower);
       result.upper =

@@ -2,6 +2,7 @@
 
 #include "kernels/bounds.hpp"
 #include "kernels/draw_statistics.hpp"
+#include "kernels/formulas/betting.hpp"
 #include "kernels/formulas/special_functions.hpp"
 
 /// The formulas of the bounds and the certified radius, written once for processors and GPUs.
@@ -118,7 +119,21 @@ struct ScoreInterval {
   double upper = 1.0;
 };
 
-/// Both sides of a bound by the mean, that is any but Clopper-Pearson.
+/// Both sides by betting; the upper one is the complement of the lower one of 1 - score.
+PIXELDP_HOST_DEVICE inline ScoreInterval betting_bounds(const MeanAndVariance& m,
+                                                        std::uint64_t draws, double failure) {
+  if (draws < 2) return {};
+  const double n = static_cast<double>(draws);
+  // The mean lies up to so far from where the squares are taken around.
+  const double shift = m.mean_high - m.mean_low + 2.0 * bound_ulps;
+  const double spread = (m.variance * ((n - 1.0) / n) + shift * shift) * bound_up;
+  return {
+      betting_lower(m.mean_low, spread, draws, failure),
+      std::min(1.0, 1.0 - betting_lower(1.0 - m.mean_high - bound_ulps, spread, draws, failure) +
+                        0x1p-53)};
+}
+
+/// Both sides of a bound by the mean, that is any but those of votes.
 PIXELDP_HOST_DEVICE inline ScoreInterval mean_bounds(MeanBound bound, const MeanAndVariance& m,
                                                      std::uint64_t draws, double failure) {
   double half_width = 1.0;  // which says nothing
@@ -129,7 +144,11 @@ PIXELDP_HOST_DEVICE inline ScoreInterval mean_bounds(MeanBound bound, const Mean
     case MeanBound::empirical_bernstein:
       half_width = empirical_bernstein_half_width(draws, m.variance, failure);
       break;
+    case MeanBound::betting:
+      return betting_bounds(m, draws, failure);
     case MeanBound::clopper_pearson:
+    case MeanBound::pairwise:
+    case MeanBound::one_sided:
       break;
   }
   return {std::max(0.0, m.mean_low - half_width - bound_ulps),

@@ -74,6 +74,35 @@ TEST_CASE("a label selected on separate draws certifies more") {
   CHECK(radius("--selected 1") == 0.0);
 }
 
+TEST_CASE("radii of published forms, and of what pays once or for no class too many") {
+  const auto radius = [](const std::string& arguments) {
+    return nlohmann::json::parse(run(arguments + " --json").output)["radius"].get<double>();
+  };
+  // Two classes pay once.
+  CHECK(radius("--counts 200,100") == doctest::Approx(0.27986).epsilon(1e-5));
+  CHECK(radius("--counts 200,100 --selected 0") == doctest::Approx(0.30321).epsilon(1e-5));
+  // Cohen et al. 2019: sigma Phi^-1 of the lower bound at alpha, whatever the number of classes.
+  for (const std::string rest : {",0", ",0,0,0,0"}) {
+    const std::string one_sided = " --alpha .001 --selected 0 --bound one-sided";
+    CHECK(radius("--counts 100000" + rest + one_sided + " --sigma .25") ==
+          doctest::Approx(0.952864).epsilon(1e-6));
+    CHECK(radius("--counts 14" + rest + one_sided + " --sigma .5") ==
+          doctest::Approx(0.140364).epsilon(1e-6));
+  }
+  // A thousand classes on the same draws.
+  const std::string zeros = [] {
+    std::string text;
+    for (int i = 0; i < 996; ++i) text += ",0";
+    return text;
+  }();
+  CHECK(radius("--counts 180,60,30,30" + zeros) == doctest::Approx(0.231).epsilon(2e-3));
+  CHECK(radius("--counts 180,60,30,30" + zeros + " --bound pairwise") ==
+        doctest::Approx(0.385).epsilon(1e-3));
+  CHECK(radius("--counts 1000,0,0,0" + zeros + " --bound pairwise") ==
+        doctest::Approx(2.697).epsilon(1e-3));
+  CHECK(run("--counts 9,1 --bound one-sided").status == 2);
+}
+
 TEST_CASE("absurd requests are wrong usage, with a reason and nothing on standard output") {
   for (const char* arguments : {"",
                                 "--counts 0,0",
@@ -109,8 +138,8 @@ TEST_CASE("absurd requests are wrong usage, with a reason and nothing on standar
 TEST_CASE("radius lists the values of its choices") {
   const tests::Outcome help = run("--help");
   CHECK(help.status == 0);
-  for (const char* choice : {"gaussian", "laplace", "hoeffding", "empirical-bernstein",
-                             "clopper-pearson", "pixeldp-grid", "exact"})
+  for (const char* choice : {"gaussian", "laplace", "hoeffding", "empirical-bernstein", "betting",
+                             "clopper-pearson", "pairwise", "one-sided", "pixeldp-grid", "exact"})
     CHECK(help.output.find(choice) != std::string::npos);
 }
 

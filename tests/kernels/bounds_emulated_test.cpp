@@ -3,6 +3,7 @@
 #include <numeric>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,7 +39,14 @@ struct BoundCase {
 };
 constexpr BoundCase bounds[] = {{Bound::hoeffding, MeanBound::hoeffding},
                                 {Bound::empirical_bernstein, MeanBound::empirical_bernstein},
-                                {Bound::clopper_pearson, MeanBound::clopper_pearson}};
+                                {Bound::betting, MeanBound::betting},
+                                {Bound::clopper_pearson, MeanBound::clopper_pearson},
+                                {Bound::pairwise, MeanBound::pairwise},
+                                {Bound::one_sided, MeanBound::one_sided}};
+/// Those of votes whose label was chosen on separate draws, or on the same.
+std::span<const BoundCase> bounds_of_votes(bool separate) {
+  return std::span(bounds).first(separate ? 6 : 5);
+}
 
 /// The statistics of several images.
 struct Images {
@@ -182,7 +190,7 @@ TEST_CASE("emulated bounds and radii of votes are the processor's, and never bey
   for (const std::int64_t classes : {2, 3, 10, 33}) {
     for (const bool separate : {false, true}) {
       const Images images = argmax_grid(classes, separate);
-      for (const BoundCase& bound : bounds)
+      for (const BoundCase& bound : bounds_of_votes(separate))
         for (const Case& certificate : certificates)
           CHECK(compare(images, bound, certificate, classes == 3 ? 1e-9 : 0.05) >= 10);
     }
@@ -194,7 +202,8 @@ TEST_CASE("emulated bounds of a thousand classes") {
   images.classes = 1000;
   for (const double share : {0.2, 0.7, 1.0})
     images.add(1000, votes_of(1000, share, 1000, static_cast<std::int64_t>(999 * share)));
-  for (const BoundCase& bound : bounds) CHECK(compare(images, bound, certificates[0], 0.001) >= 2);
+  for (const BoundCase& bound : bounds_of_votes(false))
+    CHECK(compare(images, bound, certificates[0], 0.001) >= 2);
 }
 
 Images softmax_grid(std::int64_t classes) {
@@ -231,8 +240,9 @@ TEST_CASE("emulated bounds and radii of softmax scores are the processor's, neve
       }
       for (const Case& certificate : certificates) {
         const int certified = compare(images, bounds[0], certificate, 0.01) +
-                              compare(images, bounds[1], certificate, 0.01);
-        if (!separate) CHECK(certified >= 4);
+                              compare(images, bounds[1], certificate, 0.01) +
+                              compare(images, bounds[2], certificate, 0.01);
+        if (!separate) CHECK(certified >= 6);
       }
     }
   }
@@ -253,7 +263,8 @@ TEST_CASE("emulated bounds under every schedule") {
         CHECK(results == expected);
       }
     }
-    CHECK(compare(images, bounds[2], certificates[0], 0.05) >= 10);
+    for (const std::size_t bound : {2, 3, 4, 5})
+      CHECK(compare(images, bounds[bound], certificates[0], 0.05) >= 10);
   }
 }
 
@@ -348,9 +359,13 @@ TEST_CASE("emulated bounds: empty work, and what is refused") {
   CHECK_THROWS_AS(call([](BoundsParams& p) { p.alpha = 0.0; }), Error);
   CHECK_THROWS_AS(call([](BoundsParams& p) { p.alpha = std::nan(""); }), Error);
   CHECK_THROWS_AS(call([](BoundsParams& p) { p.scale_per_sensitivity = 0.0; }), Error);
-  CHECK_THROWS_WITH_AS(
-      call([](BoundsParams& p) { p.softmax = true; }),
-      "clopper-pearson bounds need argmax scores: use hoeffding or empirical-bernstein", Error);
+  for (const MeanBound bound :
+       {MeanBound::clopper_pearson, MeanBound::pairwise, MeanBound::one_sided})
+    CHECK_THROWS_WITH_AS(
+        call([&](BoundsParams& p) { p.softmax = true, p.bound = bound; }),
+        "this bound needs argmax scores: use hoeffding, empirical-bernstein or betting", Error);
+  CHECK_THROWS_WITH_AS(call([](BoundsParams& p) { p.images = 1, p.bound = MeanBound::one_sided; }),
+                       "one-sided bounds need labels that other draws have selected", Error);
 }
 
 }  // namespace

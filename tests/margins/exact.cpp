@@ -214,10 +214,19 @@ Real half_width(MeanBound bound, const Scores& scores, double failure) {
       return hoeffding(scores.draws, failure);
     case MeanBound::empirical_bernstein:
       return bernstein(scores.draws, variance(scores), failure);
+    case MeanBound::betting:
     case MeanBound::clopper_pearson:
+    case MeanBound::pairwise:
+    case MeanBound::one_sided:
       break;
   }
-  throw std::logic_error("not a bound by the mean");
+  throw std::logic_error("not a bound with a half-width");
+}
+
+constexpr double guesses[] = {0.06, 0.15, 0.35, 0.8};
+
+double stake(double guess, double log_goal, double draws) {
+  return std::min(0.75, std::sqrt(2.0 * log_goal / draws) / guess);
 }
 
 template <class T>
@@ -229,7 +238,7 @@ Real sum_of_squares(std::span<const T> values) {
 
 }  // namespace
 
-Around share(double alpha, int events) { return around(Real(alpha) / events); }
+Around share(double alpha, int events, int parts) { return around(Real(alpha) * parts / events); }
 
 double clopper_pearson_excess(std::uint64_t k, std::uint64_t n, double p, double failure,
                               bool p_is_complement) {
@@ -258,6 +267,29 @@ Around hoeffding_half_width(std::uint64_t draws, double failure) {
 
 Around empirical_bernstein_half_width(std::uint64_t draws, double v, double failure) {
   return around(bernstein(draws, Real(v), failure));
+}
+
+double betting_excess(std::span<const double> scores, double m, double failure) {
+  const auto n = static_cast<double>(scores.size());
+  Real sum = 0;
+  for (const double guess : guesses) {
+    const Real l = stake(guess, -std::log(failure), n);
+    Real fortune = 1;
+    for (const double x : scores) fortune *= 1 + l * (x / Real(m) - 1);
+    sum += fortune / 4;
+  }
+  return Real(log(sum * failure)).convert_to<double>();
+}
+
+Around log_fortune(double rise, double spread, std::uint64_t draws, double log_goal) {
+  Real sum = 0;
+  for (const double guess : guesses) {
+    const Real l = stake(guess, log_goal, static_cast<double>(draws)), r = rise;
+    // The quadratic function of x / c through 0 and 1, where it has this slope.
+    const Real at_zero = log(1 - l), at_one = log(1 + l * r), slope = l * (1 + r) / (1 + l * r);
+    sum += exp((at_one + (at_zero - at_one + slope) * spread) * draws) / 4;
+  }
+  return around(log(sum));
 }
 
 Scores votes(std::uint64_t draws, std::uint64_t count) { return {draws, count, count, false}; }

@@ -20,8 +20,8 @@ struct Around {
 
 // ---- Bounds of one mean
 
-/// alpha / events.
-Around share(double alpha, int events);
+/// alpha parts / events.
+Around share(double alpha, int events, int parts = 1);
 
 /// ln P(X >= k) - ln(failure) for X binomial with n trials of probability p, 1 <= k <= n: a lower
 /// Clopper-Pearson bound p is sound where this is not positive. With p_is_complement the
@@ -40,6 +40,14 @@ Around none_agree(std::uint64_t n, double failure);
 Around hoeffding_half_width(std::uint64_t draws, double failure);
 /// sqrt(2 V ln(2/a) / n) + 7 ln(2/a) / (3 (n-1)).
 Around empirical_bernstein_half_width(std::uint64_t draws, double variance, double failure);
+
+/// ln of the mean fortune of four gamblers who stake l / m on x - m for every score x, less ln(1 /
+/// failure): m is a lower bound of the mean by betting where this is not negative. l is the lesser
+/// of 3/4 and sqrt(2 ln(1 / failure) / n) / v for v = 0.06, 0.15, 0.35, 0.8, as a double has it.
+double betting_excess(std::span<const double> scores, double m, double failure);
+/// A bound of that logarithm for all scores of mean c and mean square (1 + spread) c^2 at least, at
+/// m = c / (1 + rise), where ln(1 / failure) is log_goal.
+Around log_fortune(double rise, double spread, std::uint64_t draws, double log_goal);
 
 /// What is known of the scores of one label: votes, or sums and squares in units of 2^-32.
 struct Scores {

@@ -35,8 +35,7 @@ ScoreStatistics softmax(const std::vector<std::vector<double>>& draws) {
 }
 
 TEST_CASE("names of bounds are read back, and others are refused with the list") {
-  for (const Bound b : {Bound::hoeffding, Bound::empirical_bernstein, Bound::clopper_pearson})
-    CHECK(parse_bound(name(b)) == b);
+  for (const Bound b : all_bounds) CHECK(parse_bound(name(b)) == b);
   CHECK_THROWS_WITH_AS(parse_bound("wilson"), doctest::Contains("empirical-bernstein"), Error);
 }
 
@@ -172,6 +171,40 @@ TEST_CASE("each prediction's bounds use the failure probability of its selection
   const double variance = 300.0 / 299 * (200.0 / 300) * (100.0 / 300);
   CHECK(bernstein.lower[0] ==
         doctest::Approx(200.0 / 300 - empirical_bernstein_half_width(300, variance, 0.01)));
+}
+
+TEST_CASE("pairwise bounds speak of the label with the most votes, where it leads beyond chance") {
+  const auto bounds = [](std::vector<std::uint64_t> counts, Selection selection) {
+    return score_bounds(votes(std::move(counts)), ScoreType::argmax, Bound::pairwise, 0.05,
+                        selection);
+  };
+  const ScoreBounds same = bounds({60, 180, 40, 20}, Selection::same_draws);
+  CHECK(same.lower[1] == doctest::Approx(clopper_pearson_lower(180, 300, 0.03)));
+  CHECK(same.upper[0] == doctest::Approx(clopper_pearson_upper(60, 300, 0.015)));
+  const ScoreBounds separate = bounds({60, 180, 40, 20}, Selection::separate_draws);
+  CHECK(separate.lower[1] == doctest::Approx(clopper_pearson_lower(180, 300, 0.04)));
+  CHECK(separate.upper[0] == doctest::Approx(clopper_pearson_upper(60, 300, 0.01)));
+  const ScoreBounds two = bounds({200, 100}, Selection::same_draws);
+  CHECK(two.lower[0] == doctest::Approx(clopper_pearson_lower(200, 300, 0.045)));
+  CHECK(two.upper[1] == doctest::Approx(1.0 - two.lower[0]).epsilon(1e-12));
+  // 2 P(Bin(n, 1/2) = n) is at most 0.1 * 0.05 from 9 on.
+  CHECK(bounds({9, 0, 0}, Selection::same_draws).lower[0] > 0.5);
+  for (const auto& counts : {std::vector<std::uint64_t>{8, 0, 0}, {100, 80, 0}, {50, 50, 1}}) {
+    const ScoreBounds untold = bounds(counts, Selection::same_draws);
+    CHECK(untold.lower == std::vector(3, 0.0));
+    CHECK(untold.upper == std::vector(3, 1.0));
+  }
+}
+
+TEST_CASE("one-sided bounds are the lower one alone, of a label that other draws have chosen") {
+  const ScoreStatistics s = votes({280, 15, 5});
+  const ScoreBounds bounds =
+      score_bounds(s, ScoreType::argmax, Bound::one_sided, 0.05, Selection::separate_draws);
+  CHECK(bounds.lower[0] == doctest::Approx(clopper_pearson_lower(280, 300, 0.05)));
+  CHECK(bounds.upper == std::vector(3, 1.0));
+  CHECK_THROWS_WITH_AS(
+      score_bounds(s, ScoreType::argmax, Bound::one_sided, 0.05, Selection::same_draws),
+      doctest::Contains("other draws have chosen"), Error);
 }
 
 TEST_CASE("softmax bounds: mean and variance from integer sums, errors outwards") {

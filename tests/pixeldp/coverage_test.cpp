@@ -185,7 +185,7 @@ TEST_CASE("softmax certificates fail no more often than alpha allows") {
   // A rare outcome that a small sample misses: the classical failure of normal approximations.
   const std::vector<Outcome> rare = {{0.985, {0.52, 0.48, 0.0}}, {0.015, {0.0, 1.0, 0.0}}};
   for (const Selection selection : {Selection::same_draws, Selection::separate_draws})
-    for (const Bound bound : {Bound::hoeffding, Bound::empirical_bernstein})
+    for (const Bound bound : {Bound::hoeffding, Bound::empirical_bernstein, Bound::betting})
       for (const auto& outcomes : {tie, clear, rare}) {
         Experiment e;
         e.outcomes = outcomes;
@@ -205,6 +205,8 @@ TEST_CASE("softmax certificates fail no more often than alpha allows") {
   CHECK(run(e).tightness > 0.7);
   e.bound = Bound::hoeffding;
   CHECK(run(e).tightness > 0.6);
+  e.bound = Bound::betting;
+  CHECK(run(e).tightness > 0.8);
 }
 
 }  // namespace

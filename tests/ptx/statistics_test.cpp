@@ -88,8 +88,11 @@ constexpr Case certificates[] = {
     {Mechanism::laplace, CertificateKind::pixeldp, RadiusRule::laplace},
     {Mechanism::laplace, CertificateKind::exact, RadiusRule::laplace_exact}};
 constexpr MeanBound mean_bounds[] = {MeanBound::hoeffding, MeanBound::empirical_bernstein,
-                                     MeanBound::clopper_pearson};
-constexpr Bound bounds[] = {Bound::hoeffding, Bound::empirical_bernstein, Bound::clopper_pearson};
+                                     MeanBound::betting,   MeanBound::clopper_pearson,
+                                     MeanBound::pairwise,  MeanBound::one_sided};
+constexpr Bound bounds[] = {Bound::hoeffding, Bound::empirical_bernstein,
+                            Bound::betting,   Bound::clopper_pearson,
+                            Bound::pairwise,  Bound::one_sided};
 
 /// How far the device stays behind the processor, at most, and what it certifies.
 struct Worst {
@@ -169,7 +172,8 @@ TEST_CASE("compiled bounds and radii of votes: never beyond the processor's, and
           if (separate) images.selected.push_back(label);
         }
       }
-      for (std::size_t bound = 0; bound < 3; ++bound) {
+      const std::size_t suitable = separate ? 6 : 5;  // one-sided bounds need selected labels
+      for (std::size_t bound = 0; bound < suitable; ++bound) {
         for (const double alpha : {0.05, 1e-9}) {
           const Worst worst = compare(images, bound, alpha);
           CHECK(worst.lower < 1e-10);
@@ -201,7 +205,7 @@ TEST_CASE("compiled bounds and radii of softmax scores: never beyond, and within
         images.draws.push_back(draws);
       }
     }
-    for (std::size_t bound = 0; bound < 2; ++bound) {
+    for (std::size_t bound = 0; bound < 3; ++bound) {
       const Worst worst = compare(images, bound, 0.01);
       CHECK(worst.lower < 1e-10);
       CHECK(worst.upper < 1e-10);
