@@ -51,7 +51,7 @@ HALF = Interval(Fraction(1, 2))
 
 @functools.cache
 def bernoulli(m):
-    return Fraction(0 ** m) - sum(math.comb(m + 1, j) * bernoulli(j) for j in range(m)) / (m + 1)
+    return Fraction(m == 0) - Fraction(sum(math.comb(m + 1, j) * bernoulli(j) for j in range(m)), m + 1)
 
 @functools.cache
 def ln_factorial(n):

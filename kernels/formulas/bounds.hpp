@@ -297,20 +297,25 @@ PIXELDP_HOST_DEVICE inline double radius_of(double size, double scale_per_sensit
 //
 // Its additions, multiplications, divisions and square roots are those of IEEE 754, but its
 // functions differ from the processor's: CUDA documents errors of at most 1 unit of the last place
-// (2 of roundoff) for log, exp and expm1, and 5 for erfc. The margins above allow for that too: 16
-// units of roundoff where a bound rounds some 5 times; 128 for radii; and 2^-48 (1 + |z|) for
-// quantiles, of which erfc takes 10 units times Phi(z) / phi(z) <= 1.26, and the last step 1e-15.
-// What is deducted here covers the difference of two evaluations, so that a GPU's result is never
-// larger than the processor's, by which logs are checked.
+// (2 of roundoff) for log, log1p, exp and expm1, and 5 for erfc. The margins above allow for that
+// too: 16 units of roundoff where a bound rounds some 5 times; 128 for radii; and 2^-48 (1 + |z|)
+// for quantiles, of which erfc takes 10 units times Phi(z) / phi(z) <= 1.26, and the last step
+// 1e-15. What is deducted here covers the difference of two evaluations, so that a GPU's result is
+// never larger than the processor's, by which logs are checked.
 
 /// Bounds moved outwards by 2^-36 of the log-odds, 32 units of roundoff below and 8 above.
 ///
 /// Clopper-Pearson: binomial_tail_odds ends within 1e-13 and twice its own error bound of the exact
 /// odds, relatively. That bound is log_binomial_tail's error by its slope: 2^-53 (68 * 690 + small)
 /// by at least 1 where the tail is 1e-300, and much less by at least 0.69 elsewhere, so all is
-/// below 2^-36. Odds::of and the last factors round at most 6 times. The rest is a few units of
-/// roundoff of a number of at most 1 (means less half-widths), or of the result itself (upper
-/// bounds).
+/// below 2^-36. Odds::of and the last factors round at most 6 times.
+///
+/// Betting: ln of the fortune of a draw errs by 2^-49 l (rise + s / c^2), the rise therefore by
+/// 2^-48 of itself and of s / c^2, neither of which is above (1 - p) / p, and the bound c / (1 +
+/// rise) by 2^-47 (1 - p).
+///
+/// The rest is a few units of roundoff of a number of at most 1 (means less half-widths), or of the
+/// result itself (upper bounds).
 PIXELDP_HOST_DEVICE inline double device_lower(double p) {
   return std::max(0.0, p - 0x1p-36 * p * (1.0 - p) - 0x1p-48);
 }

@@ -59,7 +59,7 @@ TEST_CASE("the README's commands run as written, from top to bottom") {
   if (!real_data({"mnist/t10k-images-idx3-ubyte.gz", resnet20})) return;
   // What a clone has, without what earlier runs left in it.
   const TemporaryFolder clone;
-  for (const char* name : {"configs", "docs", "scripts"})
+  for (const char* name : {"configs", "docs"})
     fs::create_directory_symlink(fs::path(PIXELDP_SOURCE_DIR) / name, clone / name);
   fs::create_directory(clone / "build");
   fs::create_symlink(program_path(), clone / "build/pixeldp");

@@ -71,6 +71,11 @@ extern "C" double log(double x) noexcept {
   return perturbed ? worst(logl(x), 1, of_log) : library(x);
 }
 
+extern "C" double log1p(double x) noexcept {
+  static const auto library = of_library<double(double)>("log1p");
+  return perturbed ? worst(log1pl(x), 1, of_log) : library(x);
+}
+
 extern "C" double exp(double x) noexcept {
   static const auto library = of_library<double(double)>("exp");
   return perturbed ? worst(expl(x), 1, of_exp) : library(x);

@@ -7,7 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
-#include "kernels/formulas/failure_shares.hpp"
+#include "kernels/formulas/bounds.hpp"
 #include "pixeldp/bounds.hpp"
 #include "tests/margins/check_margin.hpp"
 #include "tests/margins/exact.hpp"
@@ -275,57 +275,6 @@ TEST_CASE("scores half a unit beside what was counted lie within the least and t
       }
 }
 
-TEST_CASE("the gamblers' fortune is bounded from below, by 2^-50 of its terms") {
-  for (const std::uint64_t n : {2, 300, 10'000, 1'000'000'000})
-    for (const double log_goal : {0.7, 3.0, 20.0, 690.0})
-      for (const double spread : {0.0, 1e-6, 0.02, 1.0, 30.0})
-        for (const double rise : {0.0, 1e-9, 1e-3, 0.05, 1.0, 1e6}) {
-          if (n > 1'000'000 && rise > 0.1) continue;  // beyond the exponents of the oracle
-          CAPTURE(n);
-          CAPTURE(log_goal);
-          CAPTURE(spread);
-          CAPTURE(rise);
-          const exact::Around truth = exact::log_fortune(rise, spread, n, log_goal);
-          const double bound = kernels::log_fortune(rise, spread, static_cast<double>(n), log_goal);
-          const double terms = 1.0 + std::abs(truth.below) +
-                               static_cast<double>(n) * (1.0 + spread) * (1.0 + std::log1p(rise));
-          CHECK(bound <= truth.below);
-          CHECK(bound >= truth.below - 0x1p-48 * terms);
-        }
-}
-
-TEST_CASE("betting bounds of what was counted are bounds of the scores that were drawn") {
-  std::mt19937_64 random(8);
-  const auto uniform = [&] { return static_cast<double>(random() >> 11) * 0x1p-53; };
-  for (const std::size_t n : {2, 10, 300})
-    for (const double least : {0.0, 0.5, 0.9})
-      for (const double power : {0.1, 1.0, 5.0})
-        for (const double failure : {0.3, 0.05, 1e-6}) {
-          CAPTURE(n);
-          CAPTURE(least);
-          CAPTURE(power);
-          CAPTURE(failure);
-          std::vector<double> scores, mirrored;
-          std::uint64_t sum = 0, squares = 0;
-          for (std::size_t i = 0; i < n; ++i) {
-            const double score = least + (1.0 - least) * std::pow(uniform(), power);
-            scores.push_back(score);
-            mirrored.push_back(1.0 - score);
-            sum += static_cast<std::uint64_t>(std::llround(score * 0x1p32));
-            squares += static_cast<std::uint64_t>(std::llround(score * score * 0x1p32));
-          }
-          const auto m = kernels::mean_of_sums(sum, squares, n);
-          const auto bounds = kernels::mean_bounds(MeanBound::betting, m, n, failure);
-          CHECK(bounds.lower < m.mean_low);
-          CHECK(bounds.upper > m.mean_high);
-          if (bounds.lower > 0.0)
-            CHECK(exact::betting_excess(scores, bounds.lower, failure) >= 0.0);
-          if (bounds.upper < 1.0)
-            CHECK(exact::betting_excess(mirrored, 1.0 - bounds.upper, failure) >= 0.0);
-          if (n == 300 && least > 0.0) CHECK(bounds.lower > 0.0);
-        }
-}
-
 TEST_CASE("the upper bound of the others is at least what the lower bound leaves") {
   std::vector<double> lowers = {0.0, smallest, 0x1p-54, 0x1p-53, 0.5, 0.75, 1 - 0x1p-53, 1.0};
   std::mt19937_64 random(7);
@@ -398,79 +347,6 @@ TEST_CASE("bounds of a prediction, each at its share of alpha") {
           exact::lower_bound(MeanBound::empirical_bernstein,
                              exact::sums(300, soft.sums[0], soft.squares[0]), soft_failure);
       check_below(softmax.lower[0], soft_lower, 0.0, 1e-4);
-    }
-}
-
-struct Shares {
-  MeanBound bound;
-  int classes;
-  bool same_draws;
-  int test, lower, upper;  ///< in twentieths of alpha
-};
-constexpr Shares all_shares[] = {
-    {MeanBound::pairwise, 2, true, 1, 18, 18},    {MeanBound::pairwise, 3, true, 1, 12, 6},
-    {MeanBound::pairwise, 1000, true, 1, 12, 6},  {MeanBound::pairwise, 2, false, 0, 20, 20},
-    {MeanBound::pairwise, 3, false, 0, 16, 4},    {MeanBound::one_sided, 2, false, 0, 20, 0},
-    {MeanBound::one_sided, 1000, false, 0, 20, 0}};
-
-TEST_CASE("unequal shares of alpha are rounded down") {
-  for (const Shares& s : all_shares)
-    for (const double alpha : {0.05, 0.001, 0.3, 1 - unit, 1e-300, 7e-310, 40 * smallest}) {
-      CAPTURE(s.classes);
-      CAPTURE(alpha);
-      const auto shares = kernels::failure_shares(s.bound, alpha, s.classes, s.same_draws, false);
-      CHECK(shares.tested == (s.test > 0));
-      for (const auto& [share, twentieths] :
-           {std::pair{shares.test, s.test}, {shares.lower, s.lower}, {shares.upper, s.upper}}) {
-        const exact::Around truth = exact::share(alpha, 20, twentieths);
-        const double tiny = truth.below < 0x1p-1000 ? 4 * smallest : 0.0;
-        CHECK(share <= truth.below);
-        CHECK(share >= truth.below - 20 * unit * truth.below - tiny);
-      }
-    }
-}
-
-TEST_CASE(
-    "the pairwise test passes no pair that it should not, and misses none by more than 1e-9") {
-  for (const double failure : {0.025, 5e-3, 5e-5, 1e-12, 0x1p-10})
-    for (const std::uint64_t first : {1, 6, 10, 17, 150, 280, 5'000, 600'000})
-      for (const std::uint64_t second :
-           {std::uint64_t{0}, first / 9, first / 2, first * 8 / 10, first * 95 / 100, first}) {
-        CAPTURE(failure);
-        CAPTURE(first);
-        CAPTURE(second);
-        const bool passes = kernels::passes_pairwise_test(
-            kernels::clopper_pearson(false, first, first + second, failure));
-        const double excess = exact::clopper_pearson_excess(first, first + second, 0.5, failure);
-        CHECK_FALSE((passes && excess > 0.0));
-        CHECK_FALSE((!passes && excess < -1e-9));
-      }
-}
-
-TEST_CASE("pairwise and one-sided bounds of a prediction, each at its share of alpha") {
-  constexpr double alpha = 0.05;
-  for (const Shares& s : all_shares)
-    for (const std::uint64_t top : {300, 280, 200}) {
-      CAPTURE(s.classes);
-      CAPTURE(top);
-      ScoreStatistics votes{.draws = 300, .votes = {}, .sums = {}, .squares = {}};
-      votes.votes.assign(static_cast<std::size_t>(s.classes), 0);
-      votes.votes[0] = top, votes.votes[1] = 300 - top;
-      const ScoreBounds bounds =
-          score_bounds(votes, ScoreType::argmax, s.bound, alpha,
-                       s.same_draws ? Selection::same_draws : Selection::separate_draws);
-      const double lower = exact::clopper_pearson_excess(top, 300, bounds.lower[0],
-                                                         exact::share(alpha, 20, s.lower).below);
-      CHECK(lower <= 0.0);
-      CHECK(lower >= -1e-6);
-      if (s.upper == 0) {
-        CHECK(bounds.upper[1] == 1.0);
-        continue;
-      }
-      const double upper = exact::clopper_pearson_excess(
-          top, 300, bounds.upper[1], exact::share(alpha, 20, s.upper).below, true);
-      CHECK(upper <= 0.0);
-      CHECK(upper >= -1e-6);
     }
 }
 

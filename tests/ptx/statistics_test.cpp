@@ -178,7 +178,8 @@ TEST_CASE("compiled bounds and radii of votes: never beyond the processor's, and
           const Worst worst = compare(images, bound, alpha);
           CHECK(worst.lower < 1e-10);
           CHECK(worst.upper < 1e-10);
-          CHECK(worst.radius < 1e-9);
+          // Twice as much where the others' bound is what the label's leaves.
+          CHECK(worst.radius < (bound < 4 ? 1e-9 : 2e-9));
           CHECK(worst.certified > 30);
         }
       }
