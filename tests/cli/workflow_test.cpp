@@ -63,7 +63,7 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
   }
   const std::string conditions =
       "exact certificate, clopper-pearson bounds of argmax scores, alpha 0.05 per prediction, 50 "
-      "draws, fp32 after the noise";
+      "draws, fp32 by Winograd's algorithm after the noise";
   for (const std::string& command : {"certify run --draws 50 --output other" + place.data(),
                                      "predict run test:3 --draws 50" + place.data(),
                                      std::string("recertify run/certificates.jsonl --output again"),
