@@ -31,18 +31,6 @@ void check_weight(std::span<const float> weight, std::int64_t size) {
 
 std::size_t index_of(AttackNorm norm) { return static_cast<std::size_t>(norm); }
 
-std::size_t index_of(Mechanism mechanism) {
-  switch (mechanism) {
-    case Mechanism::none:
-      break;
-    case Mechanism::gaussian:
-      return two;
-    case Mechanism::laplace:
-      return one;
-  }
-  fail("sensitivity: a layer without noise has none");
-}
-
 // Sums of the absolute values, sums of the squares and largest value of a slice of the weight.
 struct Slice {
   double sum = 0.0, squares = 0.0, largest = 0.0;
@@ -251,7 +239,7 @@ NormTable compose(const NormTable& first, const NormTable& second) {
 }
 
 double sensitivity_of(const NormTable& norms, AttackNorm attack_norm, Mechanism mechanism) {
-  const double value = norms[index_of(attack_norm)][index_of(mechanism)];
+  const double value = norms[index_of(attack_norm)][index_of(norm_of(mechanism))];
   if (!std::isfinite(value))
     fail("sensitivity: no finite bound from the {}-norm for {} noise is known", name(attack_norm),
          name(mechanism));
