@@ -19,18 +19,6 @@ using Json = nlohmann::json;
 
 constexpr std::string_view smoothing_columns = "idx\tlabel\tpredict\tradius\tcorrect\ttime";
 
-AttackNorm norm_of(Mechanism mechanism) {
-  switch (mechanism) {
-    case Mechanism::none:
-      break;
-    case Mechanism::gaussian:
-      return AttackNorm::l2;
-    case Mechanism::laplace:
-      return AttackNorm::l1;
-  }
-  fail_usage("counts without noise certify nothing: use --mechanism gaussian or laplace");
-}
-
 /// Header of votes of which nothing else is known.
 CertificateLogHeader header_of(CountSource source, const ForeignConditions& conditions,
                                double sensitivity) {

@@ -198,7 +198,7 @@ TEST_CASE("colour images are trained on, and augmentation changes what is learnt
 
 TEST_CASE_FIXTURE(Fixture, "a batch larger than the data set is the data set") {
   ConfigNode large = config(2);
-  large.set("training.batch=60000");
+  large.set("training.batch=2000000");
   train(large, {.output = folder / "run"});
   CHECK(ConfigNode::load(folder / "run" / "config.yaml").text_of("training.batch") == "256");
 }
