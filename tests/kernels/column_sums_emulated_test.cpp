@@ -25,8 +25,8 @@ std::vector<float> on_device(std::int64_t rows, std::int64_t columns, const std:
 TEST_CASE("emulated column sums are exact on integers, of any size, under every schedule") {
   for (const Schedule& schedule : adversarial_schedules) {
     const WithSettings with(schedule);
-    for (const std::int64_t rows : {0, 1, 31, 33, 200}) {
-      for (const std::int64_t columns : {1, 10, 32, 77}) {
+    for (const std::int64_t rows : {0, 1, 31, 33, 70}) {
+      for (const std::int64_t columns : {1, 32, 45}) {
         CAPTURE(schedule.name());
         CAPTURE(rows);
         CAPTURE(columns);

@@ -114,6 +114,7 @@ TEST_CASE_FIXTURE(Fixture,
 
   ConfigNode many = config(60);
   many.set("training.evaluation_draws=200");
+  many.set("training.evaluate_every=60");
   const TrainSummary summary = train(many, {.output = folder / "many"});
   REQUIRE(summary.certified_accuracy);
   CHECK(*summary.certified_accuracy > 0.5);
