@@ -56,6 +56,16 @@ TEST_CASE("emulated column sums add up in the stated order, whatever the other c
   }
 }
 
+TEST_CASE("emulated column sums have no bank conflicts") {
+  Settings counting = settings();
+  counting.count_bank_conflicts = true;
+  const WithSettings with(counting);
+  reset_bank_tally();
+  on_device(40, 70, reference::integers(40 * 70, 9, 3));
+  CHECK(bank_tally().phases == 3 * 2 * 32);  // three blocks of 32 warps write a row, read a column
+  CHECK(bank_tally().conflicts == 0);
+}
+
 TEST_CASE("the grid of column sums") {
   CHECK(ColumnSumsGrid::plan(5, 0).blocks == 0);
   CHECK(ColumnSumsGrid::plan(5, 32).blocks == 1);
