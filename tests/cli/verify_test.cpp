@@ -163,7 +163,7 @@ TEST_CASE(
   const std::string text = place.log();
   const std::size_t second = text.find('\n') + 1, third = text.find('\n', second) + 1;
   const std::string line = text.substr(second, third - second);
-  for (const std::string& again : {line, with(line, "\"label\": ", "\"label\": 1")}) {
+  for (const std::string& again : {line, with(line, "\"label\": 0", "\"label\": 1")}) {
     place.put("twice", text + again);
     for (const char* command : {"certify run --data . --draws 20 --resume --output run/twice",
                                 "verify run/twice --data .", "merge run/twice --output x",
