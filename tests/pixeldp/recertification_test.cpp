@@ -111,10 +111,12 @@ TEST_CASE(
   CHECK(smaller);
   // The first processor goes on with it, and whoever reads it agrees.
   header.calibration.sensitivity = 1.0;
-  CertificateLogWriter writer = CertificateLogWriter::resume(log.path, header);
-  CertificateRecord last = more;
-  last.radius = certify(writer.header(), last).radius;
-  writer.append(last);
+  {
+    CertificateLogWriter writer = CertificateLogWriter::resume(log.path, header);
+    CertificateRecord last = more;
+    last.radius = certify(writer.header(), last).radius;
+    writer.append(last);
+  }
   CHECK(read_certificate_log(log.path).records.size() == 7);
   CHECK(read_certificate_log(log.path).header.calibration.sensitivity == larger);
 
