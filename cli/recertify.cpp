@@ -60,8 +60,10 @@ CertificateOptions options_of(const RecertifyOptions& o, const CertificateLogHea
     standard.bound = usual_bound(standard.scores);
   }
   CertificateOptions options = o.certificate.options_over(standard);
+  const bool other =
+      options.scores != header.options.scores || options.bound != header.options.bound;
   const Look* look = reserved_look(header.ledger, options.scores, options.bound, header.draws);
-  if (look && !o.certificate.alpha_given()) options.alpha = look->alpha;
+  if (look && other && !o.certificate.alpha_given()) options.alpha = look->alpha;
   return options;
 }
 
