@@ -94,8 +94,8 @@ DraftNode* Draft::maker(const View& x) {
 View Draft::append(std::vector<Value> inputs, layers::NodeSpec::Leaf leaf, Layout layout, Dims dims,
                    DraftNode node) {
   constexpr std::int64_t most = 1 << 24;
-  if (layout.size() > most)
-    fail("a picture becomes {} values, more than {}, which is too many", layout.size(), most);
+  if (layout.size() < 1 || layout.size() > most)
+    fail("a picture becomes {} values, which are not from 1 to {}", layout.size(), most);
   node.spec = {.name = unique_name(), .inputs = std::move(inputs), .leaf = std::move(leaf)};
   nodes_.push_back(std::move(node));
   layouts_.push_back(layout);
@@ -258,8 +258,8 @@ View Draft::arranged_as(const View& x, const View& other) {
 
 Draft::Result Draft::finish(const View& scores) {
   View x = scores;
-  constexpr std::int64_t most_classes = 1 << 14;
-  if (count(x.dims) > most_classes ||
+  constexpr std::int64_t most_classes = 100000, most_without_dense = 4096;
+  if (count(x.dims) < 2 || count(x.dims) > most_classes ||
       std::ranges::count_if(x.dims, [](std::int64_t extent) { return extent > 1; }) != 1)
     fail("the network makes {} of a picture, which are no scores of 2 to {} classes", text(x.dims),
          most_classes);
@@ -274,6 +274,9 @@ Draft::Result Draft::finish(const View& scores) {
   const auto* last = made_by(x);
   const auto* dense = last ? std::get_if<layers::DenseNode>(&last->leaf) : nullptr;
   if (!dense || !dense->activation.is_identity() || places(x) != numbers_to(classes)) {
+    if (classes > most_without_dense)
+      fail("no dense layer makes the scores of its {} classes; without one {} are read", classes,
+           most_without_dense);
     Constant identity{{classes, classes},
                       std::vector<float>(static_cast<std::size_t>(classes * classes), 0.0f)};
     for (std::int64_t i = 0; i < classes; ++i)
