@@ -19,7 +19,7 @@ class TrainingSteps {
   /// Of the projection alone.
   double projection();
 
-  const layers::Network& network() const { return network_; }
+  layers::Network& network() { return network_; }
   /// The last batch.
   const TrainingBatch& batch() const { return batch_; }
 

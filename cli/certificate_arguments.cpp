@@ -8,6 +8,7 @@
 
 #include "engine/error.hpp"
 #include "engine/named.hpp"
+#include "pixeldp/alpha_ledger.hpp"
 
 namespace pixeldp::cli {
 
@@ -33,8 +34,7 @@ void CertificateArguments::add_to(CLI::App& command, bool from_log) {
 CertificateOptions CertificateArguments::options(ScoreType scores) const {
   CertificateOptions standard;
   standard.scores = scores;
-  standard.bound =
-      scores == ScoreType::argmax ? Bound::clopper_pearson : Bound::empirical_bernstein;
+  standard.bound = usual_bound(scores);
   return options_over(standard);
 }
 

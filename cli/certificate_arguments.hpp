@@ -17,11 +17,11 @@ class CertificateArguments {
  public:
   /// `from_log`: what is not given is taken from a certificate log, and the help says so.
   void add_to(CLI::App& command, bool from_log = false);
-  /// Without --bound: clopper-pearson for votes, which have an exact bound, and empirical-bernstein
-  /// for means of softmax scores, which have not.
+  /// Without --bound: usual_bound.
   CertificateOptions options(ScoreType scores) const;
   /// What is not given is that of a log.
   CertificateOptions options_over(CertificateOptions of_log) const;
+  bool alpha_given() const { return alpha_.has_value(); }
 
  private:
   std::optional<double> alpha_;

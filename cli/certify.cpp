@@ -18,19 +18,29 @@ namespace {
 
 struct CertifyOptions {
   std::string run, split = "test", images, dataset, directory, output, device = "cpu";
-  std::string scores = "argmax", precision, algorithm;
+  std::string scores = "argmax", precision, algorithm, looks;
   CertificateArguments certificate;
   NoiseArguments noise;
-  std::uint32_t draws = 300, selection_draws = 0;
+  std::uint32_t draws = 300, selection_draws = 0, extend = 0;
   std::uint64_t seed = 1;
   std::int64_t micro_batch = 0;
   bool resume = false, json = false;
 };
 
+/// The certificate of the first look, and what alpha is reserved for.
+void plan_looks(const CertifyOptions& o, CertificationOptions& options) {
+  options.certificate = o.certificate.options(parse_score_type(o.scores));
+  const Look first{
+      .draws = o.draws, .scores = options.certificate.scores, .bound = options.certificate.bound};
+  std::vector<Look> looks = parse_looks(o.looks, first);
+  looks.push_back(first);
+  options.ledger = reserve_alpha(std::move(looks), options.certificate.alpha);
+  options.certificate.alpha = options.ledger.front().alpha;
+}
+
 void run(const CertifyOptions& o) {
   install_interrupt_handler();
   CertificationOptions options{.device = Device::parse(o.device),
-                               .certificate = o.certificate.options(parse_score_type(o.scores)),
                                .precision = chosen_precision(o.precision),
                                .algorithm = chosen_algorithm(o.algorithm),
                                .draws = o.draws,
@@ -38,20 +48,22 @@ void run(const CertifyOptions& o) {
                                .seed = o.seed,
                                .micro_batch = o.micro_batch,
                                .resume = o.resume};
+  plan_looks(o, options);
   RunModel run = load_run(o.run);
   o.noise.give_to(run.model, options.precision);
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
   options.images = parse_image_range(o.images, dataset.size());
   const std::filesystem::path log =
       o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
-  if (run.model.calibration.mechanism != Mechanism::none) {
+  if (o.extend == 0 && run.model.calibration.mechanism != Mechanism::none) {
     warn_of_too_few_draws(
         o.draws, run.model, options.certificate,
         o.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
   }
 
   const CertificationSummary summary =
-      certify_dataset(run.model, run.sha256, dataset, options, log);
+      o.extend > 0 ? extend_certification(run.model, run.sha256, dataset, options, o.extend, log)
+                   : certify_dataset(run.model, run.sha256, dataset, options, log);
 
   const double rate =
       summary.seconds > 0.0 ? static_cast<double>(summary.new_draws) / summary.seconds : 0.0;
@@ -125,6 +137,22 @@ void add_certify(CLI::App& program) {
       "--micro-batch", o->micro_batch,
       "Rows (image, draw) evaluated at a time; fewer need less memory; 0: what suits "
       "the device");
+  command
+      ->add_option("--looks", o->looks,
+                   "Further looks at the counts that share --alpha with this one, as in "
+                   "1000,softmax,1000:hoeffding: numbers of draws for --extend, scores and bounds "
+                   "for recertify")
+      ->type_name("LOOK,...");
+  CLI::Option* extend =
+      command
+          ->add_option("--extend", o->extend,
+                       "Make so many more draws of each image of the finished log, which must have "
+                       "been made with --looks for that number; all else stays as it is in the log")
+          ->check(CLI::PositiveNumber)
+          ->type_name("N");
+  for (const char* of_log : {"--images", "--draws", "--selection-draws", "--scores", "--alpha",
+                             "--bound", "--certificate", "--seed", "--looks"})
+    extend->excludes(command->get_option(of_log));
   command->add_flag("--resume", o->resume, "Continue the log of an interrupted run");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });

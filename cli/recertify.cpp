@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -8,6 +9,10 @@
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/io/file.hpp"
+#include "engine/named.hpp"
+#include "engine/notice.hpp"
+#include "pixeldp/foreign_log.hpp"
 #include "pixeldp/metrics.hpp"
 #include "pixeldp/recertification.hpp"
 
@@ -17,20 +22,82 @@ namespace {
 struct RecertifyOptions {
   std::filesystem::path log, output;
   CertificateArguments certificate;
+  std::string scores, mechanism = "gaussian";
+  ForeignConditions foreign;
   bool json = false;
 };
 
+/// The log, whoever made it.
+CertificateLog read_log(const RecertifyOptions& o) {
+  const Bytes bytes = read_file(o.log);
+  const std::string_view text = as_text(bytes);
+  const std::string source = o.log.string();
+  ForeignConditions conditions = o.foreign;
+  conditions.mechanism = parse_mechanism(o.mechanism);
+  conditions.alpha = o.certificate.options(ScoreType::argmax).alpha;
+  switch (source_of(text)) {
+    case CountSource::draws:
+    case CountSource::format_1: {
+      CertificateLog log = parse_certificate_log(text, source);
+      derive_radii(log, source);
+      return log;
+    }
+    case CountSource::eval_data:
+      return parse_eval_data(text, source, conditions);
+    case CountSource::smoothing_log:
+      if (!o.certificate.alpha_given())
+        fail_usage("--alpha: a log of smoothing does not say the one that it was made with");
+      return parse_smoothing_log(text, source, conditions);
+  }
+  fail("{}: not a log of any known source", source);
+}
+
+/// What was asked for; the rest is the log's, or that of the look that was reserved for it.
+CertificateOptions options_of(const RecertifyOptions& o, const CertificateLogHeader& header) {
+  CertificateOptions standard = header.options;
+  if (!o.scores.empty() && parse_score_type(o.scores) != standard.scores) {
+    standard.scores = parse_score_type(o.scores);
+    standard.bound = usual_bound(standard.scores);
+  }
+  CertificateOptions options = o.certificate.options_over(standard);
+  const Look* look = reserved_look(header.ledger, options.scores, options.bound, header.draws);
+  if (look && !o.certificate.alpha_given()) options.alpha = look->alpha;
+  return options;
+}
+
+/// Says what the radii are worth where they are not worth their alpha.
+void say_standing(const CertificateLogHeader& header) {
+  switch (header.standing()) {
+    case Standing::reserved:
+      return;
+    case Standing::exploration:
+      notice(
+          "this is an exploration: its rule was chosen when the counts were known, so its alpha is "
+          "not the probability that a radius fails; 'pixeldp certify --looks' reserves alpha "
+          "beforehand");
+      return;
+    case Standing::unrecorded:
+      notice(
+          "this is an exploration: the log does not record whether its rule was chosen before the "
+          "counts were known");
+      return;
+  }
+  fail("not a standing: {}", static_cast<int>(header.standing()));
+}
+
 void run(const RecertifyOptions& o) {
   install_interrupt_handler();
-  const CertificateLog given = read_certificate_log(o.log);
+  const CertificateLog given = read_log(o);
   warn_if_cut_short(given, o.log.string());
   if (given.header.calibration.mechanism == Mechanism::none) {
     fail("{}: the log of a model without noise; there is nothing to certify", o.log.string());
   }
   if (given.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
-  const CertificateLog log = recertified(given, o.certificate.options_over(given.header.options));
+  CertificateLog log = recertified(given, options_of(o, given.header));
+  std::ranges::sort(log.records, {}, &CertificateRecord::image);
   if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
   write_certificate_log(o.output, log);
+  say_standing(log.header);
   if (o.json) {
     nlohmann::ordered_json report = summary_json(log.header, log.records, default_thresholds());
     report["log"] = o.output.string();
@@ -45,13 +112,37 @@ void run(const RecertifyOptions& o) {
 
 void add_recertify(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
-      "recertify", "Certificates of another kind from the counts of a log: no model, no draws");
+      "recertify",
+      "Certificates of another kind from the counts of a log, also of other programs: no model, "
+      "no draws");
   auto o = std::make_shared<RecertifyOptions>();
   command->add_option("log", o->log, "Certificate log to take the counts from")
       ->required()
       ->type_name("LOG");
   command->add_option("--output", o->output, "Certificate log to write")->required();
+  command
+      ->add_option("--scores", o->scores,
+                   "What the certificates rest on (default: the log's): argmax, the votes, or "
+                   "softmax, the mean scores")
+      ->check(CLI::IsMember(names_of(score_types, name)));
   o->certificate.add_to(*command, true);
+  const char* others = "Logs of other programs";
+  command->add_option("--mechanism", o->mechanism, "Noise that a log of another program is of")
+      ->check(CLI::IsMember(names_of(noise_mechanisms, name)))
+      ->capture_default_str()
+      ->group(others);
+  command
+      ->add_option("--sigma", o->foreign.noise_scale,
+                   "Its scale, pixels from 0 to 1: standard deviation, or scale b of laplace noise")
+      ->type_name("S")
+      ->group(others);
+  command->add_option("--draws", o->foreign.draws, "Draws per image of a log of smoothing")
+      ->group(others);
+  command
+      ->add_option("--selection-draws", o->foreign.selection_draws,
+                   "Draws per image that chose its label")
+      ->capture_default_str()
+      ->group(others);
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });
 }

@@ -55,7 +55,8 @@ void download_async(const Stream& stream, void* to_pinned, const void* from, std
 /// Throws an Error unless they are.
 void check_same_size(std::size_t pinned, std::int64_t buffer);
 
-/// An array in pinned memory, for the asynchronous copies of a Buffer of the same size. Move-only.
+/// An array in pinned memory, for the asynchronous copies of a Buffer of the same size. It stays
+/// where it is.
 template <class T>
 class PinnedBuffer {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -63,13 +64,7 @@ class PinnedBuffer {
  public:
   PinnedBuffer(Device device, std::int64_t count)
       : memory_(pinned_memory(device, static_cast<std::size_t>(count) * sizeof(T))), size_(count) {}
-  PinnedBuffer(PinnedBuffer&& other) noexcept
-      : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)) {}
-  PinnedBuffer& operator=(PinnedBuffer&& other) noexcept {
-    std::swap(memory_, other.memory_);
-    std::swap(size_, other.size_);
-    return *this;
-  }
+  PinnedBuffer(PinnedBuffer&&) = delete;
 
   T* data() { return static_cast<T*>(memory_.get()); }
   const T* data() const { return static_cast<const T*>(memory_.get()); }

@@ -74,7 +74,8 @@ void fail_out_of_memory(std::string_view device, std::size_t bytes, const Runtim
   constexpr double mib = 1 << 20;
   throw OutOfMemory(fmt::format(
       "out of memory on {}: {:.1f} MiB asked for, {:.1f} of {:.1f} MiB free; use a smaller batch "
-      "(training.batch in a configuration, --micro-batch of certify)",
+      "(training.batch in a configuration, --micro-batch of certify) or, on a processor, certify "
+      "--algorithm direct",
       device, static_cast<double>(bytes) / mib, static_cast<double>(memory.free) / mib,
       static_cast<double>(memory.total) / mib));
 }

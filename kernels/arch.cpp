@@ -25,8 +25,7 @@ Arch arch_of(const Device& device) {
             .shared_per_multiprocessor = p.shared_per_multiprocessor,
             .registers_per_multiprocessor = p.registers_per_multiprocessor,
             .threads_per_multiprocessor = p.threads_per_multiprocessor,
-            .l2_bytes = p.l2_bytes,
-            .memory_bandwidth = p.memory_bandwidth};
+            .l2_bytes = p.l2_bytes};
   if (arch.multiprocessors < 1 || arch.shared_per_block == 0)
     fail("device {} ({}) does not say what multiprocessors it has: kernels are for GPUs",
          device.name(), p.name);

@@ -20,8 +20,7 @@ struct Arch {
   int registers_per_multiprocessor = 0;       ///< of 32 bits
   int threads_per_multiprocessor = 0;
   std::size_t l2_bytes = 0;
-  double memory_bandwidth = 0.0;  ///< bytes/s; 0 where a device does not say
-  int tensor_products = 0;        ///< of bf16, dense, for each clock of a multiprocessor
+  int tensor_products = 0;  ///< of bf16, dense, for each clock of a multiprocessor
 
   std::string name() const { return "sm_" + std::to_string(capability); }
   bool operator==(const Arch&) const = default;
@@ -38,7 +37,6 @@ inline constexpr Arch sm_80{.capability = 80,
                             .registers_per_multiprocessor = 65536,
                             .threads_per_multiprocessor = 2048,
                             .l2_bytes = std::size_t{40} << 20,
-                            .memory_bandwidth = 2039e9,
                             .tensor_products = 1024};
 /// A40: Ampere without the large shared memory, as in the GeForce RTX 30.
 inline constexpr Arch sm_86{.capability = 86,
@@ -48,7 +46,6 @@ inline constexpr Arch sm_86{.capability = 86,
                             .registers_per_multiprocessor = 65536,
                             .threads_per_multiprocessor = 1536,
                             .l2_bytes = std::size_t{6} << 20,
-                            .memory_bandwidth = 696e9,
                             .tensor_products = 512};
 /// L40S: Ada, as in the GeForce RTX 40.
 inline constexpr Arch sm_89{.capability = 89,
@@ -58,9 +55,8 @@ inline constexpr Arch sm_89{.capability = 89,
                             .registers_per_multiprocessor = 65536,
                             .threads_per_multiprocessor = 1536,
                             .l2_bytes = std::size_t{96} << 20,
-                            .memory_bandwidth = 864e9,
                             .tensor_products = 512};
-/// H100 SXM; H200 is the same with memory of 4.8e12 bytes/s.
+/// H100 SXM, and H200.
 inline constexpr Arch sm_90{.capability = 90,
                             .multiprocessors = 132,
                             .shared_per_block = 227 * 1024,
@@ -68,7 +64,6 @@ inline constexpr Arch sm_90{.capability = 90,
                             .registers_per_multiprocessor = 65536,
                             .threads_per_multiprocessor = 2048,
                             .l2_bytes = std::size_t{50} << 20,
-                            .memory_bandwidth = 3352e9,
                             .tensor_products = 2048};
 
 /// In the order of their capabilities.

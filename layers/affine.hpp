@@ -28,7 +28,7 @@ class Affine : public Layer {
                 Tensor& dy, std::span<Tensor* const> dx) override;
   /// A scaling.
   kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const override;
-  std::vector<Parameter*> parameters() override { return {&weight_, &bias_}; }
+  std::vector<const Parameter*> parameters() const override { return {&weight_, &bias_}; }
 
  private:
   kernels::BatchNormParams params(const Shape& x) const;

@@ -28,8 +28,10 @@ class BatchNorm : public Layer {
                 Tensor& dy, std::span<Tensor* const> dx) override;
   /// A scaling by the running statistics.
   kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const override;
-  std::vector<Parameter*> parameters() override { return {&weight_, &bias_}; }
-  std::vector<LayerBuffer*> buffers() override { return {&running_mean_, &running_variance_}; }
+  std::vector<const Parameter*> parameters() const override { return {&weight_, &bias_}; }
+  std::vector<const LayerBuffer*> buffers() const override {
+    return {&running_mean_, &running_variance_};
+  }
 
  private:
   kernels::BatchNormParams params(const Shape& x) const;

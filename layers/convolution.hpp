@@ -19,7 +19,7 @@ class Convolution : public Layer {
   void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved& saved,
                 Tensor& dy, std::span<Tensor* const> dx) override;
   kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const override;
-  std::vector<Parameter*> parameters() override { return {&weight_}; }
+  std::vector<const Parameter*> parameters() const override { return {&weight_}; }
 
  private:
   kernels::Conv2dShape plain_shape(std::int64_t rows) const;

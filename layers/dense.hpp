@@ -25,7 +25,7 @@ class Dense : public Layer {
   void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved& saved,
                 Tensor& dy, std::span<Tensor* const> dx) override;
   kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const override;
-  std::vector<Parameter*> parameters() override { return {&weight_, &bias_}; }
+  std::vector<const Parameter*> parameters() const override { return {&weight_, &bias_}; }
 
   const Options& options() const { return options_; }
   const Parameter& weight() const { return weight_; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <experimental/propagate_const>
 #include <memory>
 #include <span>
 #include <vector>
@@ -16,7 +17,7 @@ using Value = int;
 class Graph {
  public:
   struct Node {
-    std::unique_ptr<Layer> layer;
+    std::experimental::propagate_const<std::unique_ptr<Layer>> layer;
     std::vector<Value> inputs;
   };
 
@@ -28,6 +29,8 @@ class Graph {
   Value add(std::unique_ptr<Layer> layer, std::vector<Value> inputs);
 
   std::span<const Node> nodes() const { return nodes_; }
+  Layer& layer(std::size_t i) { return *nodes_.at(i).layer; }
+  const Layer& layer(std::size_t i) const { return *nodes_.at(i).layer; }
   /// Shape of a row of a value.
   const Shape& shape(Value value) const { return shapes_.at(static_cast<std::size_t>(value)); }
   /// Shapes of what node i reads.

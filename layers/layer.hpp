@@ -105,8 +105,10 @@ class Layer {
   /// told what it reads. Parameters and buffers lie in host memory or on the stream's device.
   virtual kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const = 0;
 
-  virtual std::vector<Parameter*> parameters() { return {}; }
-  virtual std::vector<LayerBuffer*> buffers() { return {}; }
+  virtual std::vector<const Parameter*> parameters() const { return {}; }
+  virtual std::vector<const LayerBuffer*> buffers() const { return {}; }
+  std::vector<Parameter*> parameters();
+  std::vector<LayerBuffer*> buffers();
 
  private:
   std::string name_;

@@ -6,10 +6,10 @@ namespace pixeldp::layers {
 namespace {
 
 template <class T, class Of>
-std::vector<T*> all_of(const Graph& graph, Of of) {
+std::vector<T*> all_of(auto& graph, Of of) {
   std::vector<T*> all;
-  for (const Graph::Node& node : graph.nodes())
-    for (T* tensor : of(*node.layer)) all.push_back(tensor);
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i)
+    for (T* tensor : of(graph.layer(i))) all.push_back(tensor);
   return all;
 }
 
@@ -31,7 +31,7 @@ std::vector<Parameter*> Network::parameters() {
 }
 
 std::vector<const Parameter*> Network::parameters() const {
-  return all_of<const Parameter>(graph, [](Layer& layer) { return layer.parameters(); });
+  return all_of<const Parameter>(graph, [](const Layer& layer) { return layer.parameters(); });
 }
 
 std::vector<LayerBuffer*> Network::buffers() {
@@ -39,7 +39,7 @@ std::vector<LayerBuffer*> Network::buffers() {
 }
 
 std::vector<const LayerBuffer*> Network::buffers() const {
-  return all_of<const LayerBuffer>(graph, [](Layer& layer) { return layer.buffers(); });
+  return all_of<const LayerBuffer>(graph, [](const Layer& layer) { return layer.buffers(); });
 }
 
 std::vector<const NamedTensor*> Network::saved_tensors() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <experimental/propagate_const>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,8 +17,9 @@ namespace pixeldp::layers {
 struct Network {
   std::string architecture;  ///< the name under which the network was built
   Graph graph;
-  Noise* noise = nullptr;  ///< the node of the graph that is the noise
-  Dense* head = nullptr;   ///< and its last one
+  /// The node of the graph that is the noise, and its last one.
+  std::experimental::propagate_const<Noise*> noise = nullptr;
+  std::experimental::propagate_const<Dense*> head = nullptr;
 
   const Shape& input() const { return graph.shape(0); }  ///< of one image
   int classes() const { return static_cast<int>(head->options().out); }

@@ -25,7 +25,7 @@ Normalise::Normalise(std::string name, std::span<const double> mean,
     scale_.value.data()[c] = static_cast<float>(1.0 / deviation[c]);
     shift_.value.data()[c] = static_cast<float>(-mean[c] / deviation[c]);
   }
-  for (LayerBuffer* buffer : buffers()) buffer->saved = false;
+  for (LayerBuffer* buffer : {&scale_, &shift_, &zeros_}) buffer->saved = false;
 }
 
 Shape Normalise::output_shape(std::span<const Shape> x) const {

@@ -19,7 +19,7 @@ class Normalise : public Layer {
   void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved& saved,
                 Tensor& dy, std::span<Tensor* const> dx) override;
   kernels::InferenceStep lower(const Stream& stream, std::span<const Shape> x) const override;
-  std::vector<LayerBuffer*> buffers() override { return {&scale_, &shift_, &zeros_}; }
+  std::vector<const LayerBuffer*> buffers() const override { return {&scale_, &shift_, &zeros_}; }
 
   /// max 1 / deviation, as it is calculated with.
   double largest_scale(const Stream& stream) const;

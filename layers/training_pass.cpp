@@ -23,7 +23,7 @@ const Tensor& TrainingPass::forward(const Stream& stream, Mode mode, const Tenso
   saved_.resize(nodes.size());
   const Pass pass{stream, mode, draws};
   for (std::size_t i = 0; i < nodes.size(); ++i)
-    nodes[i].layer->forward(pass, inputs_of(i, images), outputs_[i], saved_[i]);
+    network_.graph.layer(i).forward(pass, inputs_of(i, images), outputs_[i], saved_[i]);
   return outputs_.back();
 }
 
@@ -96,7 +96,7 @@ void TrainingPass::backward(const Stream& stream, const Tensor& images, const Te
   tensor(gradients_.back()).copy_from(stream, dlogits);
 
   for (std::size_t i = nodes.size(); i-- > 0;) {
-    Layer& layer = *nodes[i].layer;
+    Layer& layer = network_.graph.layer(i);
     const auto& inputs = nodes[i].inputs;
     int dy = std::exchange(gradients_[i + 1], none);
     if (dy == none) continue;  // nothing that is wanted depends on it

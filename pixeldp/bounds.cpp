@@ -114,8 +114,12 @@ double empirical_bernstein_half_width(std::uint64_t draws, double variance, doub
   return kernels::empirical_bernstein_half_width(draws, variance, failure);
 }
 
+bool suits(Bound bound, ScoreType scores) {
+  return scores == ScoreType::argmax || !kernels::is_of_votes(bound);
+}
+
 void check_bound(Bound bound, ScoreType type, Selection selection) {
-  if (kernels::is_of_votes(bound) && type != ScoreType::argmax) {
+  if (!suits(bound, type)) {
     fail_usage(
         "the bound {} is for votes: use argmax scores, or hoeffding, empirical-bernstein or "
         "betting for softmax scores",

@@ -41,6 +41,8 @@ enum class Selection {
   separate_draws  ///< chosen on other draws
 };
 
+/// Whether there is such a bound of such scores.
+bool suits(Bound bound, ScoreType scores);
 /// Throws a usage error for a bound of votes where the scores are none, and for one-sided bounds of
 /// the draws that choose the label.
 void check_bound(Bound bound, ScoreType type, Selection selection);

@@ -42,6 +42,31 @@ Mechanism parse_mechanism(std::string_view text) {
   return value_named(text, "mechanism", mechanisms, name);
 }
 
+kernels::NoiseDistribution distribution_of(Mechanism mechanism) {
+  using kernels::NoiseDistribution;
+  switch (mechanism) {
+    case Mechanism::none:
+      return NoiseDistribution::none;
+    case Mechanism::gaussian:
+      return NoiseDistribution::gaussian;
+    case Mechanism::laplace:
+      return NoiseDistribution::laplace;
+  }
+  fail("not a mechanism: {}", static_cast<int>(mechanism));
+}
+
+AttackNorm norm_of(Mechanism mechanism) {
+  switch (mechanism) {
+    case Mechanism::none:
+      break;
+    case Mechanism::gaussian:
+      return AttackNorm::l2;
+    case Mechanism::laplace:
+      return AttackNorm::l1;
+  }
+  fail_usage("mechanism '{}' adds no noise: use gaussian or laplace", name(mechanism));
+}
+
 std::string_view name(AttackNorm norm) {
   switch (norm) {
     case AttackNorm::l1:

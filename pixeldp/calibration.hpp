@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/noise.hpp"
+
 namespace pixeldp {
 
 enum class Mechanism { none, gaussian, laplace };
@@ -18,6 +20,13 @@ inline constexpr AttackNorm attack_norms[] = {AttackNorm::l1, AttackNorm::l2, At
 /// "none", "gaussian", "laplace". Parsing anything else throws a usage error that lists the names.
 std::string_view name(Mechanism mechanism);
 Mechanism parse_mechanism(std::string_view text);
+
+/// The noise that it adds.
+kernels::NoiseDistribution distribution_of(Mechanism mechanism);
+
+/// The norm of a change before the noise that its privacy depends on: 2 for Gaussian, 1 for
+/// Laplace. Throws a usage error for none.
+AttackNorm norm_of(Mechanism mechanism);
 
 /// "1", "2", "inf".
 std::string_view name(AttackNorm norm);

@@ -2,21 +2,54 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
-#include "pixeldp/certificate.hpp"
+#include "engine/io/append_file.hpp"
+#include "pixeldp/alpha_ledger.hpp"
+#include "pixeldp/log_chain.hpp"
 #include "pixeldp/precision.hpp"
 
 namespace pixeldp {
 
+// docs/certificate_log.md specifies the file.
+
+/// Where the counts of a log come from: this program's draws, a log of format 1, the original
+/// program's eval_data.json, a tab-separated log of randomised smoothing.
+enum class CountSource { draws, format_1, eval_data, smoothing_log };
+inline constexpr CountSource count_sources[] = {CountSource::draws, CountSource::format_1,
+                                                CountSource::eval_data, CountSource::smoothing_log};
+
+/// "draws", "format-1", "eval-data", "smoothing-log".
+std::string_view name(CountSource source);
+/// Whether another program drew them: then nothing is known of model, data, function and seed.
+bool is_foreign(CountSource source);
+
+/// When an image has enough draws.
+enum class StoppingRule {
+  fixed  ///< after the header's number of them
+};
+inline constexpr StoppingRule stopping_rules[] = {StoppingRule::fixed};
+
+/// "fixed".
+std::string_view name(StoppingRule rule);
+
+/// What the lines of a log hold of each image's draws.
+struct KeptStatistics {
+  bool votes = true;
+  bool sums = true;  ///< with the squares
+
+  bool hold(ScoreType scores) const;
+  bool operator==(const KeptStatistics&) const = default;
+};
+
 /// First line of a certificate log: all that the lines after it depend on.
 struct CertificateLogHeader {
-  static constexpr int format_version = 1;
-
+  CountSource source = CountSource::draws;
   std::string model_sha256;
   std::string dataset;         ///< name of the data set
   std::string dataset_sha256;  ///< of the files that hold the split
@@ -30,7 +63,15 @@ struct CertificateLogHeader {
   BodyFunction function = {};
   std::uint64_t draws = 0;            ///< estimation draws per image
   std::uint64_t selection_draws = 0;  ///< draws per image that chose the label; 0: the same draws
+  /// By which scores the selection draws chose; none where there are none.
+  std::optional<ScoreType> selected_by = {};
   std::uint64_t seed = 0;
+  KeptStatistics statistics = {};
+  StoppingRule stopping = StoppingRule::fixed;
+  AlphaLedger ledger = {};
+
+  /// What its radii are worth.
+  Standing standing() const { return pixeldp::standing(ledger, options, draws); }
 
   /// Names and both values of the fields that differ, one per line; empty when equal. Two
   /// sensitivities that differ by the rounding of two processors are no difference, for one log can
@@ -40,10 +81,10 @@ struct CertificateLogHeader {
 
 struct CertificateRecord {
   std::int64_t image = 0;
-  int label = -1;
+  int label = -1;  ///< -1, in a log of CountSource::eval_data: another one than the prediction
   int prediction = -1;
   std::uint64_t selection_draws = 0;
-  ScoreStatistics statistics;  ///< votes for argmax scores; sums and squares for softmax scores
+  ScoreStatistics statistics;  ///< those that the header says are kept
   double radius = 0.0;
 };
 
@@ -51,23 +92,27 @@ struct CertificateLog {
   CertificateLogHeader header;
   std::vector<CertificateRecord> records;  ///< record i stands on line i + 2
   bool cut_short = false;                  ///< whether an incomplete last line was left out
+  LogChain chain = {};                     ///< after the last line
 };
 
-/// Reads a whole log, with every radius derived anew from the counts (derive_radii). A last line
-/// that was cut short by a kill is left out; any other damage is an Error that names file and line.
+/// Reads a whole log of format 1 or 2, with its chain checked and every radius derived anew from
+/// the counts (derive_radii). A last line that was cut short by a kill is left out; any other
+/// damage is an Error that names file and line.
 CertificateLog read_certificate_log(const std::filesystem::path& path);
 /// The same of a text in memory, with the radii as they stand in it; `source` names it in errors.
 CertificateLog parse_certificate_log(std::string_view text, std::string_view source);
 
-/// Appends records to a log, one flushed line each, so that a kill loses at most the line being
-/// written. What parse_certificate_log would refuse is refused here, before it is written.
+/// Appends records to a log of format 2, each line at once, so that a kill loses at most the line
+/// being written. What parse_certificate_log would refuse is refused here, before it is written.
+/// The file is locked meanwhile: a second writer, of this or another process, is an Error.
 class CertificateLogWriter {
  public:
   /// Starts a new log: throws an Error if the file exists already and holds anything.
   static CertificateLogWriter create(const std::filesystem::path& path,
                                      const CertificateLogHeader& header);
   /// Continues a log, cutting off an incomplete last line; a file without a complete first line is
-  /// started anew. Throws an Error that lists the differences when its header is not the given one.
+  /// started anew. Throws an Error that lists the differences when its header is not the given one,
+  /// for a log of format 1, and for a radius that its counts do not prove (derive_radii).
   /// Where the log's sensitivity is the smaller by the rounding of two processors, the log is first
   /// replaced by one with the given sensitivity and radii derived by it; where it is the larger, it
   /// stays in force.
@@ -76,25 +121,34 @@ class CertificateLogWriter {
 
   /// What the certificates to append rest on.
   const CertificateLogHeader& header() const { return header_; }
-  /// Writes the statistics that the log's score type keeps. Throws an Error when the record
-  /// contradicts itself or the header, when its image is in the log already, and when the line
-  /// could not be written (for example a full disk).
+  /// What the log held when it was continued, as read_certificate_log gives it; once.
+  std::vector<CertificateRecord> take_records() { return std::move(records_); }
+  /// Throws an Error when the record contradicts itself or the header, when its image is in the log
+  /// already, and when the line could not be written (for example a full disk).
   void append(const CertificateRecord& record);
+  /// Puts the lines into the order of the images, where they are in another one.
+  void sort();
 
  private:
   CertificateLogWriter(std::filesystem::path path, CertificateLogHeader header)
-      : path_(std::move(path)), header_(std::move(header)) {}
-  void open(std::ios::openmode mode);
+      : path_(std::move(path)), header_(std::move(header)), file_(path_) {}
+  void start();
   void write_line(const std::string& line);
+  void replace(const CertificateLog& log);
+  void count(std::int64_t image);
 
   std::filesystem::path path_;
   CertificateLogHeader header_;
+  AppendFile file_;
+  LogChain chain_;
   std::unordered_set<std::int64_t> images_;
-  std::ofstream file_;
+  std::int64_t last_image_ = -1;
+  bool in_order_ = true;
+  std::vector<CertificateRecord> records_;
 };
 
-/// The line of a record, without its end: the statistics that the header's score type keeps. Throws
-/// an Error when the record contradicts itself or the header.
+/// The text of a record's line, without its chain and end. Throws an Error when the record
+/// contradicts itself or the header.
 std::string certificate_line(const CertificateLogHeader& header, const CertificateRecord& record);
 
 /// Writes a whole log at once, so that there is all of it or nothing. Throws an Error if the file

@@ -29,15 +29,117 @@ bool sums_match(const std::vector<std::uint64_t>& sums, std::uint64_t draws) {
   return (total > expected ? total - expected : expected - total) <= expected / 1000;
 }
 
+std::optional<std::string> fault_of_origin(const CertificateLogHeader& header) {
+  const bool foreign = is_foreign(header.source);
+  const auto unknown = [&](const std::string& value) { return foreign && value == unrecorded; };
+  if (!is_sha256(header.model_sha256) && !unknown(header.model_sha256))
+    return "model_sha256 must be 64 hexadecimal digits";
+  if (header.dataset.empty()) return "dataset is empty";
+  if (!is_sha256(header.dataset_sha256) && !unknown(header.dataset_sha256))
+    return "dataset_sha256 must be 64 hexadecimal digits";
+  if (header.split != "train" && header.split != "test" && !unknown(header.split))
+    return fmt::format("split must be train or test, but is '{}'", header.split);
+  return std::nullopt;
+}
+
+std::optional<std::string> fault_of_ledger(const CertificateLogHeader& header) {
+  const AlphaLedger& ledger = header.ledger;
+  const bool recorded =
+      header.source == CountSource::draws && header.calibration.mechanism != Mechanism::none;
+  if (ledger.empty() == recorded)
+    return recorded ? "the ledger is empty"
+                    : "the ledger holds looks that nobody can have recorded";
+  double total = 0.0;
+  for (std::size_t i = 0; i < ledger.size(); ++i) {
+    const Look& look = ledger[i];
+    if (look.draws == 0 || !(look.alpha > 0 && look.alpha < 1) || !suits(look.bound, look.scores))
+      return fmt::format("look {} of the ledger is none", i + 1);
+    if (i > 0 && !before(ledger[i - 1], look))
+      return fmt::format("look {} of the ledger is not behind the one before it", i + 1);
+    total += look.alpha;
+  }
+  if (total >= 1) return "the alphas of the ledger add up to 1 or more";
+  return std::nullopt;
+}
+
+/// What is wrong with the votes or sums that are kept; `classes` becomes their number.
+std::optional<std::string> fault_of_votes(const ScoreStatistics& statistics, std::size_t& classes) {
+  classes = statistics.votes.size();
+  Wide total = 0;
+  for (const std::uint64_t votes : statistics.votes) total += votes;
+  if (total != statistics.draws)
+    return fmt::format("the votes do not sum to the {} draws", statistics.draws);
+  return std::nullopt;
+}
+
+std::optional<std::string> fault_of_sums(const ScoreStatistics& statistics, std::size_t& classes) {
+  classes = statistics.sums.size();
+  if (statistics.squares.size() != classes)
+    return fmt::format("{} sums, but {} squares", classes, statistics.squares.size());
+  for (std::size_t i = 0; i < classes; ++i) {
+    if (statistics.squares[i] > statistics.sums[i])
+      return fmt::format("the sum of squares of class {} exceeds its sum", i);
+  }
+  if (!sums_match(statistics.sums, statistics.draws))
+    return fmt::format("the sums do not match the {} draws", statistics.draws);
+  return std::nullopt;
+}
+
 }  // namespace
 
-std::optional<std::string> fault(const CertificateLogHeader& header) {
-  if (!is_sha256(header.model_sha256)) return "model_sha256 must be 64 hexadecimal digits";
-  if (header.dataset.empty()) return "dataset is empty";
-  if (!is_sha256(header.dataset_sha256)) return "dataset_sha256 must be 64 hexadecimal digits";
-  if (header.split != "train" && header.split != "test") {
-    return fmt::format("split must be train or test, but is '{}'", header.split);
+std::string_view name(CountSource source) {
+  switch (source) {
+    case CountSource::draws:
+      return "draws";
+    case CountSource::format_1:
+      return "format-1";
+    case CountSource::eval_data:
+      return "eval-data";
+    case CountSource::smoothing_log:
+      return "smoothing-log";
   }
+  fail("not a source of counts: {}", static_cast<int>(source));
+}
+
+bool is_foreign(CountSource source) {
+  switch (source) {
+    case CountSource::draws:
+    case CountSource::format_1:
+      return false;
+    case CountSource::eval_data:
+    case CountSource::smoothing_log:
+      return true;
+  }
+  fail("not a source of counts: {}", static_cast<int>(source));
+}
+
+std::string_view name(StoppingRule rule) {
+  switch (rule) {
+    case StoppingRule::fixed:
+      return "fixed";
+  }
+  fail("not a stopping rule: {}", static_cast<int>(rule));
+}
+
+bool KeptStatistics::hold(ScoreType scores) const {
+  switch (scores) {
+    case ScoreType::argmax:
+      return votes;
+    case ScoreType::softmax:
+      return sums;
+  }
+  fail("not a score type: {}", static_cast<int>(scores));
+}
+
+std::vector<std::string> names_of(const KeptStatistics& kept) {
+  std::vector<std::string> names;
+  if (kept.votes) names = {"votes"};
+  if (kept.sums) names.insert(names.end(), {"sums", "squares"});
+  return names;
+}
+
+std::optional<std::string> fault(const CertificateLogHeader& header) {
+  if (auto text = fault_of_origin(header)) return text;
   const Calibration& calibration = header.calibration;
   const Construction construction = calibration.construction.value_or(Construction());
   for (const double value : {construction.bound, construction.epsilon, construction.delta,
@@ -69,7 +171,11 @@ std::optional<std::string> fault(const CertificateLogHeader& header) {
   if (unknown(functions, function.algorithm))
     return fmt::format("algorithm '{}' is unknown", function.algorithm);
   if (header.draws == 0) return "draws is 0";
-  return std::nullopt;
+  if (header.selected_by.has_value() != (header.selection_draws > 0))
+    return "selected_by belongs to selection_draws, and only to them";
+  if (!header.statistics.hold(header.options.scores))
+    return fmt::format("{} scores, but the lines hold none", name(header.options.scores));
+  return fault_of_ledger(header);
 }
 
 std::optional<std::string> fault(const CertificateLogHeader& header,
@@ -78,35 +184,25 @@ std::optional<std::string> fault(const CertificateLogHeader& header,
   const ScoreType scores = header.options.scores;
   if (record.image < 0) return fmt::format("image {} is negative", record.image);
   if (statistics.draws == 0) return "draws is 0";
-  std::size_t classes = 0;
-  if (scores == ScoreType::argmax) {
-    classes = statistics.votes.size();
-    Wide total = 0;
-    for (const std::uint64_t votes : statistics.votes) total += votes;
-    if (total != statistics.draws) {
-      return fmt::format("the counts do not sum to the {} draws", statistics.draws);
-    }
-  } else {
-    classes = statistics.sums.size();
-    if (statistics.squares.size() != classes) {
-      return fmt::format("{} sums, but {} squares", classes, statistics.squares.size());
-    }
-    for (std::size_t i = 0; i < classes; ++i) {
-      if (statistics.squares[i] > statistics.sums[i]) {
-        return fmt::format("the sum of squares of class {} exceeds its sum", i);
-      }
-    }
-    if (!sums_match(statistics.sums, statistics.draws)) {
-      return fmt::format("the sums do not match the {} draws", statistics.draws);
-    }
+  std::size_t classes = 0, classes_of_sums = 0;
+  const KeptStatistics& kept = header.statistics;
+  if (kept.votes)
+    if (auto text = fault_of_votes(statistics, classes)) return text;
+  if (kept.sums)
+    if (auto text = fault_of_sums(statistics, classes_of_sums)) return text;
+  if (kept.votes && kept.sums && classes != classes_of_sums)
+    return fmt::format("votes of {} classes, but sums of {}", classes, classes_of_sums);
+  classes = std::max(classes, classes_of_sums);
+  switch (header.stopping) {
+    case StoppingRule::fixed:  // what is said of the log says the header's number
+      if (statistics.draws == header.draws && record.selection_draws == header.selection_draws)
+        break;
+      return fmt::format("draws and selection_draws are {} and {}, but the header says {} and {}",
+                         statistics.draws, record.selection_draws, header.draws,
+                         header.selection_draws);
   }
-  // What is said of the log says the header's number.
-  if (statistics.draws != header.draws || record.selection_draws != header.selection_draws) {
-    return fmt::format("draws and selection_draws are {} and {}, but the header says {} and {}",
-                       statistics.draws, record.selection_draws, header.draws,
-                       header.selection_draws);
-  }
-  if (record.label < 0 || std::cmp_greater_equal(record.label, classes)) {
+  const bool label_unknown = record.label == -1 && header.source == CountSource::eval_data;
+  if (!label_unknown && (record.label < 0 || std::cmp_greater_equal(record.label, classes))) {
     return fmt::format("label {} is not one of the {} classes", record.label, classes);
   }
   if (record.prediction < 0 || std::cmp_greater_equal(record.prediction, classes)) {

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "pixeldp/certificate_log.hpp"
 
@@ -11,6 +12,13 @@ namespace pixeldp {
 
 /// What a log does not say.
 inline constexpr const char* unrecorded = "unrecorded";
+
+/// What lines may hold.
+inline constexpr KeptStatistics all_kept_statistics[] = {
+    {true, true}, {true, false}, {false, true}};
+
+/// As the header says it: "votes"; "sums", "squares"; or all three.
+std::vector<std::string> names_of(const KeptStatistics& kept);
 
 /// What is wrong with a header, or nothing.
 std::optional<std::string> fault(const CertificateLogHeader& header);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -16,12 +17,24 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json to_json(const AlphaLedger& ledger) {
+  Json looks = Json::array();
+  for (const Look& look : ledger) {
+    looks.push_back({{"alpha", look.alpha},
+                     {"draws", look.draws},
+                     {"score_type", name(look.scores)},
+                     {"bound", name(look.bound)}});
+  }
+  return looks;
+}
+
 Json to_json(const CertificateLogHeader& header) {
   const Calibration& calibration = header.calibration;
   const auto of_construction = [&](double Construction::*value) {
     return calibration.construction ? Json((*calibration.construction).*value) : Json();
   };
-  return {{"format_version", CertificateLogHeader::format_version},
+  return {{"format_version", 2},
+          {"source", name(header.source)},
           {"model_sha256", header.model_sha256},
           {"dataset", header.dataset},
           {"dataset_sha256", header.dataset_sha256},
@@ -41,17 +54,26 @@ Json to_json(const CertificateLogHeader& header) {
           {"precision", header.function.precision},
           {"residual_precision", header.function.residual_precision},
           {"algorithm", header.function.algorithm},
-          {"seed", header.seed},
+          {"seed", is_foreign(header.source) ? Json() : Json(header.seed)},
           {"draws", header.draws},
-          {"selection_draws", header.selection_draws}};
+          {"selection_draws", header.selection_draws},
+          {"selected_by", header.selected_by ? Json(name(*header.selected_by)) : Json()},
+          {"statistics", names_of(header.statistics)},
+          {"stopping", name(header.stopping)},
+          {"ledger", to_json(header.ledger)}};
 }
 
-std::string text_of(const CertificateLog& log) {
-  std::string text = to_json(log.header).dump() + '\n';
-  for (const CertificateRecord& record : log.records)
-    text += certificate_line(log.header, record) + '\n';
-  return text;
-}
+/// A log as text, and its chain.
+struct WrittenLog {
+  explicit WrittenLog(const CertificateLog& log) : text(to_json(log.header).dump()), chain(text) {
+    text += '\n';
+    for (const CertificateRecord& record : log.records)
+      text += chain.line(certificate_line(log.header, record)) + '\n';
+  }
+
+  std::string text;
+  LogChain chain;
+};
 
 bool holds_anything(const std::filesystem::path& path) {
   std::error_code none;
@@ -75,65 +97,88 @@ std::string CertificateLogHeader::difference(const CertificateLogHeader& other) 
   return text;
 }
 
-void CertificateLogWriter::open(std::ios::openmode mode) {
-  file_.open(path_, mode | std::ios::binary);
-  if (!file_) fail("{}: cannot open the certificate log for writing", path_.string());
+void CertificateLogWriter::start() {
+  if (const auto text = fault(header_)) fail("{}: {}", path_.string(), *text);
+  const std::string line = to_json(header_).dump();
+  write_line(line);
+  chain_ = LogChain(line);
 }
 
 void CertificateLogWriter::write_line(const std::string& line) {
-  file_ << line << '\n' << std::flush;
-  if (!file_) {
-    fail(
-        "{}: cannot write to the certificate log; is the disk full? What it holds is kept, and "
-        "can be continued",
-        path_.string());
-  }
+  if (file_.write(line + '\n')) return;
+  fail(
+      "{}: cannot write to the certificate log; is the disk full? What it holds is kept, and can "
+      "be continued",
+      path_.string());
+}
+
+/// The file that takes the log's place is locked before the old one is given up.
+void CertificateLogWriter::replace(const CertificateLog& log) {
+  const WrittenLog written(log);
+  write_file_atomically(path_, written.text);
+  file_ = AppendFile(path_);
+  chain_ = written.chain;
+}
+
+void CertificateLogWriter::count(std::int64_t image) {
+  images_.insert(image);
+  in_order_ = in_order_ && image > last_image_;
+  last_image_ = image;
 }
 
 CertificateLogWriter CertificateLogWriter::create(const std::filesystem::path& path,
                                                   const CertificateLogHeader& header) {
   if (const auto text = fault(header)) fail("{}: {}", path.string(), *text);
-  if (holds_anything(path)) {
+  CertificateLogWriter writer(path, header);
+  if (writer.file_.size() > 0) {
     fail("{}: there is a certificate log already; continue it with --resume, or move it away",
          path.string());
   }
-  CertificateLogWriter writer(path, header);
-  writer.open(std::ios::trunc);
-  writer.write_line(to_json(header).dump());
+  writer.start();
   return writer;
 }
 
 CertificateLogWriter CertificateLogWriter::resume(const std::filesystem::path& path,
                                                   const CertificateLogHeader& header) {
+  if (!std::filesystem::exists(path)) fail("{}: there is no log to continue", path.string());
+  CertificateLogWriter writer(path, header);  // locks it before it is read
   const Bytes bytes = read_file(path);
   const std::string_view text = as_text(bytes);
   const std::size_t last = text.rfind('\n');
   if (last == std::string_view::npos) {
-    std::filesystem::resize_file(path, 0);
-    return create(path, header);
+    writer.file_.truncate(0);
+    writer.start();
+    return writer;
   }
   CertificateLog log = parse_certificate_log(text, path.string());
+  if (log.header.source != CountSource::draws) {
+    fail(
+        "{}: a log whose counts come from elsewhere ({}) cannot be continued: begin another one "
+        "with --output",
+        path.string(), name(log.header.source));
+  }
   if (const std::string difference = log.header.difference(header); !difference.empty()) {
     fail(
         "{}: the log cannot be continued, it was made under other conditions (the log's first, "
         "yours second):\n{}",
         path.string(), difference);
   }
+  derive_radii(log, path.string());
   const double before = log.header.calibration.sensitivity, now = header.calibration.sensitivity;
+  writer.chain_ = log.chain;
   if (before < now) {
-    derive_radii(log, path.string());
     log = with_sensitivity(std::move(log), now);
-    write_file_atomically(path, text_of(log));
+    writer.replace(log);
     notice(
         "{}: its sensitivity {} gives way to {}, which this processor computes; its radii rest on "
         "the larger now",
         path.string(), before, now);
   } else if (last + 1 < text.size()) {
-    std::filesystem::resize_file(path, last + 1);
+    writer.file_.truncate(last + 1);
   }
-  CertificateLogWriter writer(path, log.header);
-  for (const CertificateRecord& record : log.records) writer.images_.insert(record.image);
-  writer.open(std::ios::app);
+  writer.header_ = log.header;
+  for (const CertificateRecord& record : log.records) writer.count(record.image);
+  writer.records_ = std::move(log.records);
   return writer;
 }
 
@@ -141,8 +186,17 @@ void CertificateLogWriter::append(const CertificateRecord& record) {
   if (images_.contains(record.image)) {
     fail("{}: image {} is in the certificate log already", path_.string(), record.image);
   }
-  write_line(certificate_line(header_, record));
-  images_.insert(record.image);
+  write_line(chain_.line(certificate_line(header_, record)));
+  count(record.image);
+}
+
+void CertificateLogWriter::sort() {
+  if (in_order_) return;
+  CertificateLog log = parse_certificate_log(as_text(read_file(path_)), path_.string());
+  std::ranges::sort(log.records, {}, &CertificateRecord::image);
+  replace(log);
+  last_image_ = log.records.back().image;
+  in_order_ = true;
 }
 
 void write_certificate_log(const std::filesystem::path& path, const CertificateLog& log) {
@@ -150,22 +204,25 @@ void write_certificate_log(const std::filesystem::path& path, const CertificateL
   if (holds_anything(path)) {
     fail("{}: the file exists already; choose another name, or move it away", path.string());
   }
-  write_file_atomically(path, text_of(log));
+  write_file_atomically(path, WrittenLog(log).text);
 }
 
 std::string certificate_line(const CertificateLogHeader& header, const CertificateRecord& record) {
   if (const auto text = fault(header, record)) fail("image {}: {}", record.image, *text);
   const ScoreStatistics& statistics = record.statistics;
-  const std::string kept =
-      header.options.scores == ScoreType::argmax
-          ? fmt::format("\"counts\": [{}]", fmt::join(statistics.votes, ", "))
-          : fmt::format("\"sums\": [{}], \"squares\": [{}]", fmt::join(statistics.sums, ", "),
-                        fmt::join(statistics.squares, ", "));
-  return fmt::format(
-      "{{\"image\": {}, \"label\": {}, \"prediction\": {}, \"selection_draws\": {}, "
-      "\"draws\": {}, {}, \"radius\": {}}}",
-      record.image, record.label, record.prediction, record.selection_draws, statistics.draws, kept,
-      format_radius_down(record.radius));
+  std::string line = fmt::format(
+      "{{\"image\": {}, \"label\": {}, \"prediction\": {}, \"selection_draws\": {}, \"draws\": {}",
+      record.image, record.label < 0 ? "null" : std::to_string(record.label), record.prediction,
+      record.selection_draws, statistics.draws);
+  const auto add = [&](const char* key, const std::vector<std::uint64_t>& values) {
+    line += fmt::format(", \"{}\": [{}]", key, fmt::join(values, ", "));
+  };
+  if (header.statistics.votes) add("votes", statistics.votes);
+  if (header.statistics.sums) {
+    add("sums", statistics.sums);
+    add("squares", statistics.squares);
+  }
+  return line + fmt::format(", \"radius\": {}", format_radius_down(record.radius));
 }
 
 std::string format_radius_down(double radius) {

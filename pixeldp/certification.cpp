@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <map>
 
 #include "engine/consumer_thread.hpp"
@@ -15,89 +16,67 @@
 namespace pixeldp {
 namespace {
 
-/// Returns the calibration to certify with.
-Calibration check(const Model& model, const Dataset& dataset, const CertificationOptions& o) {
-  const Calibration calibration =
-      model.calibration.mechanism == Mechanism::none ? model.calibration : check_certifiable(model);
-  check_images_fit(model, dataset);
-  if (o.draws == 0) fail_usage("the number of draws must be at least 1");
-  const ImageRange& images = o.images;
+void check_images(const Dataset& dataset, const ImageRange& images) {
   if (images.step < 1) fail_usage("images in steps of {}: a step is at least 1", images.step);
   if (images.first < 0 || images.last > dataset.size() || images.count() == 0) {
     fail_usage("images {}:{} are not a range within the {} images of {} ({})", images.first,
                images.last, dataset.size(), dataset.name, dataset.split);
   }
-  check_bound(o.certificate.bound, o.certificate.scores,
-              o.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
-  return calibration;
 }
+
+/// What is to be drawn and certified.
+struct Task {
+  CertificateLogHeader header;
+  SamplingOptions sampling;
+  std::vector<std::int64_t> images = {};
+  /// What the images' first draws left, by image, where the log is to hold more.
+  std::map<std::int64_t, CertificateRecord> earlier = {};
+};
 
 /// The micro-batch asked for, as far as it can be used: a larger one would only take memory.
 std::int64_t useful_micro_batch(const layers::Network& network, const CertificationOptions& o,
-                                std::uint32_t draws) {
-  const std::int64_t most =
-      std::min(o.images.count() * draws, Sampler::largest_micro_batch(o.device, network));
+                                const Task& task) {
+  const std::int64_t rows =
+      std::ssize(task.images) * std::max(task.sampling.draws, task.sampling.selection_draws);
+  const std::int64_t most = std::min(rows, Sampler::largest_micro_batch(o.device, network));
   if (o.micro_batch <= most) return o.micro_batch;
   notice("--micro-batch {} is cut down to {}: no more rows are ever taken", o.micro_batch, most);
   return most;
 }
 
-/// The log, and what it holds already.
-struct OpenLog {
-  CertificateLogWriter writer;
-  std::map<std::int64_t, CertificateRecord> records;  ///< by image
-};
-
-OpenLog open_log(const std::filesystem::path& path, const CertificateLogHeader& header,
-                 bool resume) {
-  if (!resume || !std::filesystem::exists(path))
-    return {CertificateLogWriter::create(path, header), {}};
-  OpenLog log{CertificateLogWriter::resume(path, header), {}};
-  for (CertificateRecord& record : read_certificate_log(path).records) {
-    const std::int64_t image = record.image;
-    log.records.emplace(image, std::move(record));
-  }
-  return log;
+CertificateLogWriter open_log(const std::filesystem::path& path, const CertificateLogHeader& header,
+                              bool resume) {
+  return resume && std::filesystem::exists(path) ? CertificateLogWriter::resume(path, header)
+                                                 : CertificateLogWriter::create(path, header);
 }
 
-}  // namespace
+/// Adds the draws of before to those of now. The label that other draws chose stays chosen.
+void add_earlier(const Task& task, SampledImage& sampled) {
+  if (task.earlier.empty()) return;
+  const CertificateRecord& record = task.earlier.at(sampled.image);
+  sampled.statistics += record.statistics;
+  sampled.selection_draws = record.selection_draws;
+  if (record.selection_draws > 0) sampled.selected = record.prediction;
+}
 
-CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
-                                     const Dataset& dataset, const CertificationOptions& o,
-                                     const std::filesystem::path& path) {
-  const Calibration calibration = check(model, dataset, o);
-  const bool noisy = calibration.mechanism != Mechanism::none;
-  const SamplingOptions sampling{.seed = o.seed,
-                                 .draws = noisy ? o.draws : 1,
-                                 .selection_draws = noisy ? o.selection_draws : 0,
-                                 .scores = o.certificate.scores,
-                                 .pixel_shift = static_cast<float>(model.pixel_shift)};
+CertificationSummary carry_out(const Model& model, const Dataset& dataset, const Task& task,
+                               const CertificationOptions& o, const std::filesystem::path& path) {
   // Before the log is touched: the device may be missing, or too small.
-  Sampler sampler(
-      Stream(o.device), model.network,
-      useful_micro_batch(model.network, o, std::max(sampling.draws, sampling.selection_draws)),
-      {o.precision, quantisation(model), o.algorithm});
-  OpenLog log = open_log(path,
-                         {.model_sha256 = model_sha256,
-                          .dataset = dataset.name,
-                          .dataset_sha256 = dataset.sha256(),
-                          .split = dataset.split,
-                          .calibration = calibration,
-                          .noise_at_certification = model.noise_at_certification,
-                          .options = o.certificate,
-                          .function = sampler.function(),
-                          .draws = sampling.draws,
-                          .selection_draws = sampling.selection_draws,
-                          .seed = o.seed},
-                         o.resume);
-  std::vector<std::int64_t> todo;
-  for (std::int64_t place = 0; place < o.images.count(); ++place) {
-    if (!log.records.contains(o.images[place])) todo.push_back(o.images[place]);
+  Sampler sampler(Stream(o.device), model.network, useful_micro_batch(model.network, o, task),
+                  {o.precision, quantisation(model), o.algorithm});
+  CertificateLogWriter writer = open_log(path, task.header, o.resume);
+  std::map<std::int64_t, CertificateRecord> records;  // by image
+  for (CertificateRecord& record : writer.take_records()) {
+    const std::int64_t image = record.image;
+    records.emplace(image, std::move(record));
   }
+  std::vector<std::int64_t> todo;
+  std::ranges::copy_if(task.images, std::back_inserter(todo),
+                       [&](std::int64_t image) { return !records.contains(image); });
 
-  CertificationSummary summary{.header = log.writer.header(), .records = {}};
-  const std::int64_t done_before = o.images.count() - std::ssize(todo);
-  ProgressBar progress("certify " + model.name, o.images.count(), "images", done_before);
+  CertificationSummary summary{.header = writer.header(), .records = {}};
+  const std::int64_t done_before = std::ssize(task.images) - std::ssize(todo);
+  ProgressBar progress("certify " + model.name, std::ssize(task.images), "images", done_before);
   const auto start = std::chrono::steady_clock::now();
   std::int64_t certified = 0;
   {
@@ -106,14 +85,15 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
     constexpr std::size_t most_waiting = 256;
     ConsumerThread<SampledImage> certificates(most_waiting, [&](std::vector<SampledImage> images) {
       if (!certifier) certifier.emplace(summary.header, o.device);
+      for (SampledImage& image : images) add_earlier(task, image);
       certifier->certify(images, [&](CertificateRecord record) {
-        log.writer.append(record);
+        writer.append(record);
         const std::int64_t image = record.image;
-        log.records.emplace(image, std::move(record));
+        records.emplace(image, std::move(record));
         progress.update(done_before + ++certified);
       });
     });
-    sample(sampler, dataset, todo, sampling,
+    sample(sampler, dataset, todo, task.sampling,
            [&](SampledImage image) { certificates.push(std::move(image)); });
     certificates.finish();
   }
@@ -122,11 +102,120 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
     fail_interrupted("interrupted; all certificates so far are in {}, continue with --resume",
                      path.string());
   }
+  writer.sort();
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   summary.new_draws =
-      static_cast<std::uint64_t>(certified) * (sampling.draws + sampling.selection_draws);
+      static_cast<std::uint64_t>(certified) * (task.sampling.draws + task.sampling.selection_draws);
+  for (const std::int64_t image : task.images)
+    summary.records.push_back(std::move(records.at(image)));
+  return summary;
+}
+
+/// The finished log that gets more draws, which the model must have made.
+CertificateLog log_to_extend(const Model& model, const std::string& model_sha256,
+                             const Dataset& dataset, CertificationOptions o,
+                             const std::filesystem::path& path) {
+  CertificateLog log = read_certificate_log(path);
+  if (log.cut_short || log.records.empty())
+    fail("{}: the log is not finished: continue it with --resume first", path.string());
+  o.certificate = log.header.options;
+  o.ledger = log.header.ledger;
+  o.draws = static_cast<std::uint32_t>(log.header.draws);
+  o.selection_draws = static_cast<std::uint32_t>(log.header.selection_draws);
+  o.seed = log.header.seed;
+  const CertificateLogHeader mine = certification_header(model, model_sha256, dataset, o);
+  if (const std::string difference = log.header.difference(mine); !difference.empty()) {
+    fail(
+        "{}: the log cannot be extended, it was made under other conditions (the log's first, "
+        "yours second):\n{}",
+        path.string(), difference);
+  }
+  double& sensitivity = log.header.calibration.sensitivity;
+  sensitivity = std::max(sensitivity, mine.calibration.sensitivity);
+  return log;
+}
+
+}  // namespace
+
+CertificateLogHeader certification_header(const Model& model, const std::string& model_sha256,
+                                          const Dataset& dataset, const CertificationOptions& o) {
+  const bool noisy = model.calibration.mechanism != Mechanism::none;
+  const Calibration calibration = noisy ? check_certifiable(model) : model.calibration;
+  check_images_fit(model, dataset);
+  if (o.draws == 0) fail_usage("the number of draws must be at least 1");
+  check_bound(o.certificate.bound, o.certificate.scores,
+              o.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
+  CertificateLogHeader header{
+      .model_sha256 = model_sha256,
+      .dataset = dataset.name,
+      .dataset_sha256 = dataset.sha256(),
+      .split = dataset.split,
+      .calibration = calibration,
+      .noise_at_certification = model.noise_at_certification,
+      .options = o.certificate,
+      .function = body_function(o.device, {o.precision, nullptr, o.algorithm},
+                                lower(Stream(), model.network).body),
+      .draws = noisy ? o.draws : 1,
+      .selection_draws = noisy ? o.selection_draws : 0,
+      .seed = o.seed};
+  if (header.selection_draws > 0) header.selected_by = o.certificate.scores;
+  if (noisy) header.ledger = o.ledger.empty() ? only_look(o.certificate, o.draws) : o.ledger;
+  return header;
+}
+
+CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
+                                     const Dataset& dataset, const CertificationOptions& o,
+                                     const std::filesystem::path& path) {
+  check_images(dataset, o.images);
+  Task task{.header = certification_header(model, model_sha256, dataset, o), .sampling = {}};
+  task.sampling = {.seed = o.seed,
+                   .draws = static_cast<std::uint32_t>(task.header.draws),
+                   .selection_draws = static_cast<std::uint32_t>(task.header.selection_draws),
+                   .scores = o.certificate.scores,
+                   .pixel_shift = static_cast<float>(model.pixel_shift)};
   for (std::int64_t place = 0; place < o.images.count(); ++place)
-    summary.records.push_back(std::move(log.records.at(o.images[place])));
+    task.images.push_back(o.images[place]);
+  return carry_out(model, dataset, task, o, path);
+}
+
+CertificationSummary extend_certification(const Model& model, const std::string& model_sha256,
+                                          const Dataset& dataset, const CertificationOptions& o,
+                                          std::uint32_t more_draws,
+                                          const std::filesystem::path& path) {
+  if (more_draws == 0) fail_usage("--extend 0: there is nothing to add");
+  if (!std::filesystem::exists(path)) fail("{}: there is no log to extend", path.string());
+  const AppendFile lock(path);
+  CertificateLog log = log_to_extend(model, model_sha256, dataset, o, path);
+  Task task{.header = log.header,
+            .sampling = {.seed = log.header.seed,
+                         .first = static_cast<std::uint32_t>(log.header.draws),
+                         .draws = more_draws,
+                         .scores = log.header.options.scores,
+                         .pixel_shift = static_cast<float>(model.pixel_shift)}};
+  task.header.draws += more_draws;
+  CertificateOptions& options = task.header.options;
+  const Look* look =
+      reserved_look(task.header.ledger, options.scores, options.bound, task.header.draws);
+  if (!look) {
+    fail(
+        "{}: no alpha was reserved for a look at {} draws, {} bounds of {} scores, and after a "
+        "look "
+        "at {} draws such a bound proves nothing: certify with --looks {} beforehand, or anew with "
+        "another --seed",
+        path.string(), task.header.draws, name(options.bound), name(options.scores),
+        log.header.draws, task.header.draws);
+  }
+  options.alpha = look->alpha;
+  for (CertificateRecord& record : log.records) {
+    task.images.push_back(record.image);
+    const std::int64_t image = record.image;
+    task.earlier.emplace(image, std::move(record));
+  }
+  std::ranges::sort(task.images);
+  std::filesystem::path extended = path;
+  extended += ".extended";
+  CertificationSummary summary = carry_out(model, dataset, task, o, extended);
+  std::filesystem::rename(extended, path);
   return summary;
 }
 

@@ -22,7 +22,9 @@ struct ImageRange {
 
 struct CertificationOptions {
   Device device{};
-  CertificateOptions certificate;
+  CertificateOptions certificate = {};  ///< with the alpha of its look
+  /// What alpha is reserved for, the certificate's own look among it; empty: for that alone.
+  AlphaLedger ledger = {};
   /// Of the layers between the noise and the last; none: the device's own (precision_on).
   std::optional<kernels::Precision> precision = {};
   std::optional<kernels::Algorithm> algorithm = {};  ///< of their products (algorithm_on)
@@ -44,14 +46,31 @@ struct CertificationSummary {
   double seconds = 0.0;                    ///< spent on them
 };
 
+/// The header of the log that certify_dataset writes. Throws an Error when the model cannot be
+/// certified (check_certifiable) or the images do not fit it.
+CertificateLogHeader certification_header(const Model& model, const std::string& model_sha256,
+                                          const Dataset& dataset,
+                                          const CertificationOptions& options);
+
 /// Certifies images of a data set and appends each certificate to the log at `path` as soon as it
-/// is known. The header's sensitivity is the one used (check_certifiable). A model without noise is
-/// evaluated with one draw, and every radius is 0. Throws an Error when the model cannot be
-/// certified (check_certifiable) or the images do not fit it, and an Interruption when the process
-/// is interrupted before the last image; what the log holds by then stays valid, and `resume` goes
-/// on from there.
+/// is known; at the end the log is in the order of the images. The header's sensitivity is the one
+/// used (check_certifiable). A model without noise is evaluated with one draw, and every radius is
+/// 0. Throws an Error when the model cannot be certified (check_certifiable) or the images do not
+/// fit it, and an Interruption when the process is interrupted before the last image; what the log
+/// holds by then stays valid, and `resume` goes on from there.
 CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
                                      const Dataset& dataset, const CertificationOptions& options,
                                      const std::filesystem::path& path);
+
+/// Makes so many more draws of each image of the finished log at `path`, which the model must have
+/// made, and replaces it by the log of all draws; until it is done, the new one grows beside it, as
+/// PATH.extended. Of the options, the device, precision, micro-batch and `resume` count. Throws an
+/// Error, besides those of certify_dataset, unless the log's ledger reserved alpha for a look at
+/// that number of draws: who has seen counts and then wants more would stop when luck has it.
+CertificationSummary extend_certification(const Model& model, const std::string& model_sha256,
+                                          const Dataset& dataset,
+                                          const CertificationOptions& options,
+                                          std::uint32_t more_draws,
+                                          const std::filesystem::path& path);
 
 }  // namespace pixeldp

@@ -5,20 +5,6 @@
 namespace pixeldp {
 namespace {
 
-/// Keeps of the statistics what belongs to the score type: the rest is not part of the certificate.
-ScoreStatistics relevant(ScoreType type, ScoreStatistics statistics) {
-  switch (type) {
-    case ScoreType::argmax:
-      statistics.sums.clear();
-      statistics.squares.clear();
-      return statistics;
-    case ScoreType::softmax:
-      statistics.votes.clear();
-      return statistics;
-  }
-  fail("not a score type: {}", static_cast<int>(type));
-}
-
 void check_agreement(std::int64_t image, const Certificate& mine,
                      const kernels::BoundedPrediction& devices, const Calibration& calibration,
                      CertificateKind kind) {
@@ -53,7 +39,7 @@ void Certifier::certify(std::span<const SampledImage> images,
     CertificateRecord record{.image = sampled.image,
                              .label = sampled.label,
                              .selection_draws = sampled.selection_draws,
-                             .statistics = relevant(options_.scores, sampled.statistics)};
+                             .statistics = sampled.statistics};
     if (calibration_.mechanism == Mechanism::none) {
       record.prediction = record.statistics.top_label(options_.scores);
     } else {

@@ -4,7 +4,26 @@
 
 #include <fmt/format.h>
 
+#include "engine/error.hpp"
+
 namespace pixeldp {
+namespace {
+
+/// What keeps the alpha from being all that there is to say.
+std::string looks_text(const CertificateLogHeader& header) {
+  switch (header.standing()) {
+    case Standing::reserved:
+      return header.ledger.size() == 1 ? ""
+                                       : fmt::format(" in one of {} looks", header.ledger.size());
+    case Standing::exploration:
+      return " (an exploration: chosen when the counts were known)";
+    case Standing::unrecorded:
+      return "";
+  }
+  fail("not a standing: {}", static_cast<int>(header.standing()));
+}
+
+}  // namespace
 
 std::string conditions_text(const CertificateLogHeader& header) {
   if (header.calibration.mechanism == Mechanism::none)
@@ -12,9 +31,10 @@ std::string conditions_text(const CertificateLogHeader& header) {
                        function_text(header.function));
   const CertificateOptions& options = header.options;
   return fmt::format(
-      "{} certificate, {} bounds of {} scores, alpha {} per prediction, {} draws{}, {} "
+      "{} certificate, {} bounds of {} scores, alpha {} per prediction{}, {} draws{}, {} "
       "after the noise",
-      name(options.kind), name(options.bound), name(options.scores), options.alpha, header.draws,
+      name(options.kind), name(options.bound), name(options.scores), options.alpha,
+      looks_text(header), header.draws,
       header.selection_draws > 0
           ? fmt::format(" and {} others for the label", header.selection_draws)
           : "",

@@ -7,24 +7,9 @@
 #include "pixeldp/sensitivity.hpp"
 
 namespace pixeldp {
-namespace {
-
-AttackNorm fitting_norm(Mechanism mechanism) {
-  switch (mechanism) {
-    case Mechanism::none:
-      break;
-    case Mechanism::gaussian:
-      return AttackNorm::l2;
-    case Mechanism::laplace:
-      return AttackNorm::l1;
-  }
-  fail_usage("mechanism '{}' is no noise in the image: use gaussian or laplace", name(mechanism));
-}
-
-}  // namespace
 
 Calibration input_noise_calibration(const InputNoise& noise, const layers::NetworkSpec& spec) {
-  const AttackNorm norm = fitting_norm(noise.mechanism);
+  const AttackNorm norm = norm_of(noise.mechanism);
   if (!(noise.scale > 0.0) || !std::isnormal(static_cast<float>(noise.scale))) {
     fail_usage("a noise scale of {} is out of range: it must be above 0, where a pixel spans 1",
                noise.scale);

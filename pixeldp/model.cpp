@@ -1,7 +1,6 @@
 #include "pixeldp/model.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <set>
 
@@ -9,6 +8,7 @@
 
 #include "engine/error.hpp"
 #include "pixeldp/graph_text.hpp"
+#include "pixeldp/metadata.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 
 namespace pixeldp {
@@ -21,97 +21,6 @@ std::string text(bool value) { return value ? "true" : "false"; }
 std::string text(const std::vector<double>& values) {
   return fmt::format("{}", fmt::join(values, ","));
 }
-
-/// Typed reading of the metadata, with errors that name file and key.
-class Metadata {
- public:
-  Metadata(const SafetensorsFile& file, std::string what) : file_(file), what_(std::move(what)) {}
-
-  bool has(const std::string& key) const { return file_.metadata.contains(key); }
-
-  std::string string(const std::string& key) const {
-    const auto found = file_.metadata.find(key);
-    if (found == file_.metadata.end()) {
-      fail("{}: metadata '{}' is missing: the file was not written by 'pixeldp train'", what_, key);
-    }
-    return found->second;
-  }
-
-  template <typename Number>
-  Number number(const std::string& key) const {
-    return parse<Number>(key, string(key));
-  }
-
-  /// The texts between separators; none where the key is missing.
-  std::vector<std::string> parts(const std::string& key, char separator) const {
-    std::vector<std::string> result;
-    if (!has(key)) return result;
-    const std::string all = string(key);
-    for (std::size_t begin = 0; begin <= all.size();) {
-      const std::size_t end = std::min(all.find(separator, begin), all.size());
-      result.push_back(all.substr(begin, end - begin));
-      begin = end + 1;
-    }
-    return result;
-  }
-
-  /// Numbers with commas between them; none where the key is missing.
-  std::vector<double> numbers(const std::string& key) const {
-    std::vector<double> result;
-    for (const std::string& part : parts(key, ',')) result.push_back(parse<double>(key, part));
-    return result;
-  }
-
-  /// "layer=scale" with commas between them.
-  std::map<std::string, float> scales(const std::string& key) const {
-    std::map<std::string, float> result;
-    const std::string all = string(key);
-    for (std::size_t begin = 0; begin < all.size();) {
-      const std::size_t end = std::min(all.find(',', begin), all.size());
-      const std::size_t equals = std::min(all.find('=', begin), end);
-      const auto scale =
-          equals == end ? 0.0f
-                        : parsed<float>(std::string_view(all).substr(equals + 1, end - equals - 1))
-                              .value_or(0.0f);
-      if (!std::isnormal(scale) || scale < 0 ||
-          !result.emplace(all.substr(begin, equals - begin), scale).second) {
-        fail(
-            "{}: metadata '{}' has no scale of a layer's own, above 0, at '{}': 'pixeldp quantise "
-            "RUN' makes them anew",
-            what_, key, all.substr(begin, end - begin));
-      }
-      begin = end + 1;
-    }
-    return result;
-  }
-
-  bool boolean(const std::string& key) const {
-    const std::string value = string(key);
-    if (value != "true" && value != "false") {
-      fail("{}: metadata '{}' is '{}', not true or false", what_, key, value);
-    }
-    return value == "true";
-  }
-
- private:
-  template <typename Number>
-  static std::optional<Number> parsed(std::string_view value) {
-    Number result{};
-    const auto end = value.data() + value.size();
-    const auto [stop, error] = std::from_chars(value.data(), end, result);
-    return error == std::errc() && stop == end ? std::optional(result) : std::nullopt;
-  }
-
-  template <typename Number>
-  Number parse(const std::string& key, std::string_view value) const {
-    const auto number = parsed<Number>(value);
-    if (!number) fail("{}: metadata '{}' is '{}', not a number", what_, key, value);
-    return *number;
-  }
-
-  const SafetensorsFile& file_;
-  std::string what_;
-};
 
 }  // namespace
 
@@ -154,21 +63,8 @@ void check_images_fit(const Model& model, const Dataset& dataset) {
 }
 
 void apply_calibration(const Calibration& calibration, layers::Network& network) {
-  using kernels::NoiseDistribution;
-  network.noise->scale = calibration.noise_scale;
-  switch (calibration.mechanism) {
-    case Mechanism::none:
-      network.noise->distribution = NoiseDistribution::none;
-      network.noise->scale = 0.0;
-      return;
-    case Mechanism::gaussian:
-      network.noise->distribution = NoiseDistribution::gaussian;
-      return;
-    case Mechanism::laplace:
-      network.noise->distribution = NoiseDistribution::laplace;
-      return;
-  }
-  fail("not a mechanism: {}", static_cast<int>(calibration.mechanism));
+  network.noise->distribution = distribution_of(calibration.mechanism);
+  network.noise->scale = calibration.mechanism == Mechanism::none ? 0.0 : calibration.noise_scale;
 }
 
 SafetensorsFile model_to_safetensors(const Model& model) {

@@ -84,7 +84,7 @@ std::vector<Calibration> in_all_norms(const Calibration& calibration, const Norm
     Calibration c = calibration;
     if (norm != calibration.attack_norm) {
       c.attack_norm = norm;
-      c.sensitivity = norm_of(norms, norm, calibration.mechanism);
+      c.sensitivity = largest_change(norms, norm, calibration.mechanism);
       c.construction.reset();  // the noise was made for the other norm
     }
     if (c.sensitivity > 0.0 && std::isfinite(c.sensitivity)) all.push_back(c);

@@ -119,7 +119,7 @@ std::vector<NoisePlan> plan_noise(std::span<const NoisePlace> places, double rad
       const double size = certified_radius(kind, unit, lower, upper);
       const double deviation = mechanism == Mechanism::laplace ? std::numbers::sqrt2 : 1.0;
       for (const AttackNorm norm : attack_norms) {
-        const double sensitivity = norm_of(place.norms, norm, mechanism);
+        const double sensitivity = largest_change(place.norms, norm, mechanism);
         const double scale = sensitivity * radius / size;
         plans.push_back(
             {place.after, mechanism, norm, sensitivity, scale, deviation * scale / place.gain});

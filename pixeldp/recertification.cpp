@@ -15,11 +15,15 @@ Certificate certify(const CertificateLogHeader& header, const CertificateRecord&
 }
 
 CertificateLog recertified(CertificateLog log, const CertificateOptions& options) {
-  if (options.scores != log.header.options.scores)
-    fail("a log of {} scores cannot give certificates of {} scores",
-         name(log.header.options.scores), name(options.scores));
+  if (!log.header.statistics.hold(options.scores))
+    fail("the log holds no {} scores, so there can be no certificates of them",
+         name(options.scores));
   log.header.options = options;
-  for (CertificateRecord& record : log.records) record.radius = certify(log.header, record).radius;
+  for (CertificateRecord& record : log.records) {
+    const Certificate certificate = certify(log.header, record);
+    record.prediction = certificate.prediction;
+    record.radius = certificate.radius;
+  }
   return log;
 }
 

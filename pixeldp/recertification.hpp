@@ -11,7 +11,10 @@ namespace pixeldp {
 /// chosen, since the log holds none of those draws. A model without noise has a prediction only.
 Certificate certify(const CertificateLogHeader& header, const CertificateRecord& record);
 
-/// The same counts under another bound, certificate or failure probability; the score type stays.
+/// The same counts under another score type, bound, certificate or failure probability: a look at
+/// counts that are known, whose standing the header tells (CertificateLogHeader::standing). Without
+/// selection draws the scores choose the prediction anew. Throws an Error where the log does not
+/// hold such scores.
 CertificateLog recertified(CertificateLog log, const CertificateOptions& options);
 
 /// The same counts under a sensitivity that is the larger by the rounding of another processor.

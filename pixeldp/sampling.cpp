@@ -42,19 +42,22 @@ void sample(Sampler& sampler, const Dataset& dataset, std::span<const std::int64
                   });
       if (selected.size() < block.size()) return;
     }
-    sampler.run(
-        std::ssize(block),
-        {.seed = o.seed, .tag = StreamTag::estimation, .count = o.draws, .interruptible = true},
-        source, [&](std::int64_t index, const ScoreStatistics& statistics) {
-          const std::int64_t image = image_at(index);
-          SampledImage sampled{.image = image,
-                               .label = dataset.labels[static_cast<std::size_t>(image)],
-                               .selection_draws = o.selection_draws,
-                               .statistics = statistics};
-          if (selects) sampled.selected = selected[static_cast<std::size_t>(index)];
-          take(std::move(sampled));
-          return true;
-        });
+    sampler.run(std::ssize(block),
+                {.seed = o.seed,
+                 .tag = StreamTag::estimation,
+                 .first = o.first,
+                 .count = o.draws,
+                 .interruptible = true},
+                source, [&](std::int64_t index, const ScoreStatistics& statistics) {
+                  const std::int64_t image = image_at(index);
+                  SampledImage sampled{.image = image,
+                                       .label = dataset.labels[static_cast<std::size_t>(image)],
+                                       .selection_draws = o.selection_draws,
+                                       .statistics = statistics};
+                  if (selects) sampled.selected = selected[static_cast<std::size_t>(index)];
+                  take(std::move(sampled));
+                  return true;
+                });
   }
 }
 

@@ -21,6 +21,7 @@ struct SampledImage {
 
 struct SamplingOptions {
   std::uint64_t seed = 1;
+  std::uint32_t first = 0;    ///< number of the first estimation draw
   std::uint32_t draws = 300;  ///< estimation draws per image
   /// Draws that choose the label; 0: the estimation draws choose it.
   std::uint32_t selection_draws = 0;

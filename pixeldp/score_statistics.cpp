@@ -21,10 +21,20 @@ ScoreType parse_score_type(std::string_view text) {
   return value_named(text, "score type", score_types, name);
 }
 
+const std::vector<std::uint64_t>& ScoreStatistics::scores(ScoreType type) const {
+  switch (type) {
+    case ScoreType::argmax:
+      return votes;
+    case ScoreType::softmax:
+      return sums;
+  }
+  fail("not a score type: {}", static_cast<int>(type));
+}
+
 int ScoreStatistics::top_label(ScoreType type) const {
-  const auto& scores = type == ScoreType::argmax ? votes : sums;
-  if (scores.empty()) fail("the statistics hold no {} scores to choose a label from", name(type));
-  return static_cast<int>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+  const auto& all = scores(type);
+  if (all.empty()) fail("the statistics hold no {} scores to choose a label from", name(type));
+  return static_cast<int>(std::ranges::max_element(all) - all.begin());
 }
 
 ScoreStatistics& ScoreStatistics::operator+=(const ScoreStatistics& others) {

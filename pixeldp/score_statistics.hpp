@@ -23,6 +23,8 @@ struct ScoreStatistics {
   std::vector<std::uint64_t> squares;  ///< sum of squared softmax scores in units of 2^-32
 
   int classes() const { return static_cast<int>(votes.empty() ? sums.size() : votes.size()); }
+  /// Votes (argmax) or sums (softmax).
+  const std::vector<std::uint64_t>& scores(ScoreType type) const;
   /// The label with the most votes (argmax) or the largest sum (softmax); the lowest index wins a
   /// tie.
   int top_label(ScoreType type) const;

@@ -31,18 +31,6 @@ void check_weight(std::span<const float> weight, std::int64_t size) {
 
 std::size_t index_of(AttackNorm norm) { return static_cast<std::size_t>(norm); }
 
-std::size_t index_of(Mechanism mechanism) {
-  switch (mechanism) {
-    case Mechanism::none:
-      break;
-    case Mechanism::gaussian:
-      return two;
-    case Mechanism::laplace:
-      return one;
-  }
-  fail("sensitivity: a layer without noise has none");
-}
-
 // Sums of the absolute values, sums of the squares and largest value of a slice of the weight.
 struct Slice {
   double sum = 0.0, squares = 0.0, largest = 0.0;
@@ -250,12 +238,12 @@ NormTable compose(const NormTable& first, const NormTable& second) {
   return result;
 }
 
-double norm_of(const NormTable& norms, AttackNorm attack_norm, Mechanism mechanism) {
-  return norms[index_of(attack_norm)][index_of(mechanism)];
+double largest_change(const NormTable& norms, AttackNorm attack_norm, Mechanism mechanism) {
+  return norms[index_of(attack_norm)][index_of(norm_of(mechanism))];
 }
 
 double sensitivity_of(const NormTable& norms, AttackNorm attack_norm, Mechanism mechanism) {
-  const double value = norm_of(norms, attack_norm, mechanism);
+  const double value = largest_change(norms, attack_norm, mechanism);
   if (!std::isfinite(value))
     fail("sensitivity: no finite bound from the {}-norm for {} noise is known", name(attack_norm),
          name(mechanism));

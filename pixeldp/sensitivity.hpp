@@ -91,7 +91,7 @@ NormTable compose(const NormTable& first, const NormTable& second);
 
 /// The entry that a mechanism needs; infinity where nothing is known. Throws an Error when there is
 /// no noise.
-double norm_of(const NormTable& norms, AttackNorm attack_norm, Mechanism mechanism);
+double largest_change(const NormTable& norms, AttackNorm attack_norm, Mechanism mechanism);
 /// The same. Throws an Error when it is not finite or there is no noise.
 double sensitivity_of(const NormTable& norms, AttackNorm attack_norm, Mechanism mechanism);
 

@@ -40,15 +40,15 @@ void normalise(std::span<float> weight, const ConvGeometry& g, std::int64_t slic
 
 void normalise_columns(std::span<float> weight, const ConvGeometry& geometry, Mechanism mechanism) {
   const auto by_2_norm = [&] {
-    switch (mechanism) {
-      case Mechanism::none:
-        break;
-      case Mechanism::gaussian:
-        return true;
-      case Mechanism::laplace:
+    switch (norm_of(mechanism)) {
+      case AttackNorm::l1:
         return false;
+      case AttackNorm::l2:
+        return true;
+      case AttackNorm::linf:
+        break;
     }
-    fail("normalisation: a layer without noise needs none");
+    fail("normalisation: columns have a 1-norm and a 2-norm");
   };
   normalise(weight, geometry, geometry.in_c, by_2_norm(),
             [](std::int64_t, std::int64_t i) { return i; });

@@ -180,7 +180,7 @@ def proved_size(certificate, mechanism, bound, alpha, classes, selected, votes, 
 HEADER = set('format_version model_sha256 dataset dataset_sha256 split mechanism noise_scale epsilon delta construction_bound '
              'attack_norm sensitivity score_type bound certificate alpha seed draws selection_draws'.split())
 FUNCTION = set('noise_at_certification precision residual_precision algorithm'.split())  # not in the oldest logs
-FORMAT_2 = set('source statistics stopping ledger'.split())
+FORMAT_2 = set('source statistics stopping ledger selected_by'.split())
 KNOWN = {'mechanism': ['gaussian', 'laplace', 'none'], 'score_type': ['argmax'], 'stopping': ['fixed'],
          'certificate': ['exact', 'pixeldp'], 'bound': ['clopper-pearson', 'pairwise', 'one-sided'],
          'source': ['draws', 'format-1', 'eval-data', 'smoothing-log'], 'attack_norm': ['1', '2', 'inf'],
@@ -223,6 +223,7 @@ def check_header(h):
          'noise without scale or sensitivity')
     need(0 < number(h, 'alpha') < 1, 'alpha must lie between 0 and 1')
     need(is_count(h['draws'], 1 << 32) and h['draws'] > 0 and is_count(h['selection_draws']), 'draws are out of range')
+    need(h['format_version'] == 1 or h['selected_by'] in (['argmax', 'softmax'] if h['selection_draws'] else [None]), 'selected_by is wrong')
     need(h['bound'] != 'one-sided' or h['selection_draws'] > 0, 'one-sided bounds need selection draws')
     ledger = h.get('ledger', [])
     for look in ledger:

@@ -1,8 +1,7 @@
 #include "trainers/checkpoint.hpp"
 
-#include <cstdlib>
-
 #include "engine/error.hpp"
+#include "pixeldp/metadata.hpp"
 #include "pixeldp/model.hpp"
 
 namespace pixeldp {
@@ -10,24 +9,11 @@ namespace {
 
 constexpr const char* velocity_suffix = ".velocity";
 
-double number(const SafetensorsFile& file, const std::filesystem::path& path,
-              const std::string& key) {
-  const auto found = file.metadata.find(key);
-  char* end = nullptr;
-  const double value =
-      found == file.metadata.end() ? 0.0 : std::strtod(found->second.c_str(), &end);
-  if (!end || *end != '\0') {
-    fail("{}: metadata '{}' is missing or no number; remove the file and train anew", path.string(),
-         key);
-  }
-  return value;
-}
-
 }  // namespace
 
 void save_checkpoint(const Stream& stream, const std::filesystem::path& path,
                      const layers::Network& network, const TrainingState& state,
-                     const std::string& config) {
+                     const std::string& config, const std::string& images) {
   SafetensorsFile file;
   const auto parameters = network.parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -48,7 +34,8 @@ void save_checkpoint(const Stream& stream, const std::filesystem::path& path,
                    {"interval_loss", fmt::format("{}", state.interval_loss)},
                    {"interval_correct", fmt::format("{}", state.interval_correct)},
                    {"interval_images", fmt::format("{}", state.interval_images)},
-                   {"config", config}};
+                   {"config", config},
+                   {"images", images}};
   if (state.last_loss) file.metadata["last_loss"] = fmt::format("{}", *state.last_loss);
   write_safetensors(path, file);
 }
@@ -61,18 +48,24 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) {
 }
 
 std::int64_t Checkpoint::step() const {
-  return static_cast<std::int64_t>(number(file, path, "step"));
+  return Metadata(file, path.string()).number<std::int64_t>("step");
+}
+
+std::optional<std::string> Checkpoint::images() const {
+  const Metadata metadata(file, path.string());
+  return metadata.has("images") ? std::optional(metadata.string("images")) : std::nullopt;
 }
 
 TrainingState Checkpoint::restore(layers::Network& network) const {
   load_parameters(file, path.string(), network);
   TrainingState state;
   state.step = step();
-  state.seconds = number(file, path, "seconds");
-  state.interval_loss = number(file, path, "interval_loss");
-  state.interval_correct = static_cast<std::int64_t>(number(file, path, "interval_correct"));
-  state.interval_images = static_cast<std::int64_t>(number(file, path, "interval_images"));
-  if (file.metadata.contains("last_loss")) state.last_loss = number(file, path, "last_loss");
+  const Metadata metadata(file, path.string());
+  state.seconds = metadata.number<double>("seconds");
+  state.interval_loss = metadata.number<double>("interval_loss");
+  state.interval_correct = metadata.number<std::int64_t>("interval_correct");
+  state.interval_images = metadata.number<std::int64_t>("interval_images");
+  if (metadata.has("last_loss")) state.last_loss = metadata.number<double>("last_loss");
   for (const layers::Parameter* p : network.parameters()) {
     const auto found = file.tensors.find(p->name + velocity_suffix);
     if (found == file.tensors.end() || found->second.shape != p->shape) {

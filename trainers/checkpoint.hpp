@@ -21,10 +21,11 @@ struct TrainingState {
 };
 
 /// Writes parameters, buffers and state atomically, from the memory of the stream's device.
-/// `config` is the resolved configuration that the run belongs to.
+/// `config` is the resolved configuration that the run belongs to, `images` the identity of the
+/// images that it is trained on.
 void save_checkpoint(const Stream& stream, const std::filesystem::path& path,
                      const layers::Network& network, const TrainingState& state,
-                     const std::string& config);
+                     const std::string& config, const std::string& images);
 
 /// A checkpoint as it was read.
 struct Checkpoint {
@@ -34,6 +35,8 @@ struct Checkpoint {
   std::int64_t step() const;
   /// The resolved configuration of the run, as YAML.
   const std::string& config() const { return file.metadata.at("config"); }
+  /// The identity of the images of the run; nothing where the checkpoint does not say.
+  std::optional<std::string> images() const;
   /// Puts parameters and buffers into the network and returns the rest, in host memory. Throws an
   /// Error when something is missing or belongs to another network.
   TrainingState restore(layers::Network& network) const;

@@ -64,4 +64,18 @@ std::vector<std::string> continue_from(const Checkpoint& checkpoint, ConfigNode&
   return changes;
 }
 
+void check_same_images(const Checkpoint& checkpoint, const Dataset& images,
+                       const ConfigNode& root) {
+  if (checkpoint.images().value_or(images.identity()) == images.identity()) return;
+  const std::string path = checkpoint.path.string(), key = "data.directory";
+  const ConfigNode theirs = ConfigNode::parse(checkpoint.config(), path);
+  const auto place = [&](const ConfigNode& config) {
+    return config.text_of(key).value_or("its usual folder");
+  };
+  fail(
+      "{}: this checkpoint was trained on other images of {} than lie in {} now: resume with those "
+      "that lay in {}, or train into another folder",
+      path, images.name, place(root), place(theirs));
+}
+
 }  // namespace pixeldp

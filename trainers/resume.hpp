@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/config.hpp"
+#include "engine/io/dataset.hpp"
 #include "trainers/checkpoint.hpp"
 #include "trainers/training_config.hpp"
 
@@ -15,5 +16,8 @@ namespace pixeldp {
 /// checkpoint's, in `root` and in `config`, so that training anew by them gives the same model.
 std::vector<std::string> continue_from(const Checkpoint& checkpoint, ConfigNode& root,
                                        TrainingConfig& config);
+
+/// Throws an Error where the checkpoint belongs to other images than these, which `root` names.
+void check_same_images(const Checkpoint& checkpoint, const Dataset& images, const ConfigNode& root);
 
 }  // namespace pixeldp

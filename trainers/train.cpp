@@ -36,7 +36,10 @@ class Trainer {
   void open_folder();
   BatchSource batch_source() const;
   void step(const TrainingBatch& batch);
+  bool healthy(std::int64_t step);
   void check_parameters();
+  template <class Read>
+  decltype(auto) saved_if_failing(const Read& read);
   [[noreturn]] void fail_diverged() const;
   void log();
   void save();
@@ -134,7 +137,9 @@ void Trainer::open_folder() {
   const bool resumes = options_.resume && std::filesystem::exists(checkpoint);
   if (resumes) {
     const Checkpoint last = read_checkpoint(checkpoint);
-    for (const std::string& change : continue_from(last, configuration_, config_))
+    const std::vector<std::string> changes = continue_from(last, configuration_, config_);
+    check_same_images(last, train_, configuration_);
+    for (const std::string& change : changes)
       notice("from step {} on with {}", last.step(), change);
     state_ = last.restore(model_.network);
     started_at_ = saved_at_ = state_.step;
@@ -168,12 +173,32 @@ void Trainer::step(const TrainingBatch& batch) {
   state_.interval_images += config_.batch;
 }
 
-/// Throws an Error unless the weights were projected and the next step's loss is finite.
-void Trainer::check_parameters() {
+/// Whether the weights were projected and their loss on the batch of that step is finite.
+bool Trainer::healthy(std::int64_t step) {
   TrainingBatch batch;
-  batch_source().prepare(state_.step, batch);
-  if (!step_->projection_fault().empty() || !std::isfinite(step_->loss(state_.step, batch)))
-    fail_diverged();
+  batch_source().prepare(step, batch);
+  return step_->projection_fault().empty() && std::isfinite(step_->loss(step, batch));
+}
+
+/// Does what reads pictures. Where one is damaged, what was trained so far is saved first.
+template <class Read>
+decltype(auto) Trainer::saved_if_failing(const Read& read) {
+  try {
+    return read();
+  } catch (const Interruption&) {
+    throw;
+  } catch (const Error& error) {
+    if (state_.step == saved_at_.value_or(0)) throw;
+    if (!healthy(state_.step - 1)) fail_diverged();  // the next batch is perhaps the damaged one
+    save();
+    fail("{}; {} of {} steps are done and saved in {}: mend that, then continue with --resume",
+         error.what(), state_.step, config_.steps, options_.output.string());
+  }
+}
+
+/// Throws an Error unless the next step's loss is finite.
+void Trainer::check_parameters() {
+  if (!saved_if_failing([&] { return healthy(state_.step); })) fail_diverged();
 }
 
 void Trainer::fail_diverged() const {
@@ -281,7 +306,7 @@ void Trainer::log() {
                         .sensitivity = {},
                         .seconds = state_.seconds};
   if (due(config_.evaluate_every)) {
-    evaluate();
+    saved_if_failing([&] { evaluate(); });
     record.test_accuracy = summary_.test_accuracy;
     record.certified_accuracy = summary_.certified_accuracy;
     if (noisy()) record.sensitivity = summary_.sensitivity;
@@ -293,7 +318,8 @@ void Trainer::log() {
 }
 
 void Trainer::save() {
-  save_checkpoint(stream_, file("checkpoint.safetensors"), model_.network, state_, resolved_);
+  save_checkpoint(stream_, file("checkpoint.safetensors"), model_.network, state_, resolved_,
+                  train_.identity());
   saved_at_ = state_.step;
 }
 
@@ -330,7 +356,7 @@ TrainSummary Trainer::run() {
   if (state_.step == config_.steps) evaluate();
   while (state_.step < config_.steps) {
     const auto start = std::chrono::steady_clock::now();
-    step(batches.next());
+    step(saved_if_failing([&]() -> const TrainingBatch& { return batches.next(); }));
     state_.seconds +=
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const bool stops = interrupted() && state_.step < config_.steps;

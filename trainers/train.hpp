@@ -29,9 +29,9 @@ struct TrainSummary {
 
 /// Trains the network of a configuration. The folder receives config.yaml (resolved), training.csv
 /// while it goes on, checkpoint.safetensors now and then, and model.safetensors at the end. Throws
-/// an Interruption when the process is interrupted, and an Error when training diverges, either
-/// after writing a checkpoint: none has parameters whose loss is not finite. What the user may not
-/// expect is said on standard error.
+/// an Interruption when the process is interrupted and an Error when a picture is damaged, either
+/// after writing a checkpoint; and an Error when training diverges. No checkpoint has parameters
+/// whose loss is not finite. What the user may not expect is said on standard error.
 TrainSummary train(const ConfigNode& configuration, const TrainOptions& options);
 
 }  // namespace pixeldp

@@ -44,15 +44,15 @@ double assumed_sensitivity(const TrainingConfig& config) {
   const layers::Network network = layers::make_network(spec, 0);
   const double root_outputs = std::sqrt(static_cast<double>(network.noise_shape(1).row_size()));
   const auto to_mechanism_norm = [&] {
-    switch (c.mechanism) {
-      case Mechanism::gaussian:
-        return 1.0;
-      case Mechanism::laplace:
+    switch (norm_of(c.mechanism)) {
+      case AttackNorm::l1:
         return root_outputs;
-      case Mechanism::none:
+      case AttackNorm::l2:
+        return 1.0;
+      case AttackNorm::linf:
         break;
     }
-    fail("mechanism 'none' assumes no sensitivity");
+    fail("no sensitivity is assumed in the largest change");
   };
   switch (c.attack_norm) {
     case AttackNorm::l1:

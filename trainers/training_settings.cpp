@@ -159,7 +159,7 @@ std::vector<Setting> training() {
            .meaning = "How many steps to train.",
            .changeable = true},
           {.key = "training.batch",
-           .type = Integer{1, 65536, 128},
+           .type = Integer{.min = 1, .fallback = 128},
            .meaning = "Images per step, at most those of the data set."},
           {.key = "training.learning_rate",
            .type = Number{Range::above(0.0)},

@@ -88,7 +88,7 @@ std::string TrainingStep::projection_fault() const {
   std::vector<std::uint64_t> bad_loops(network_.prefix_size());
   bad_loops_.download(stream_, bad_loops);
   for (std::size_t i = 0; i < bad_loops.size(); ++i) {
-    auto* const conv = dynamic_cast<layers::Conv2d*>(network_.prefix()[i].layer.get());
+    const auto* conv = dynamic_cast<const layers::Conv2d*>(network_.prefix()[i].layer.get());
     if (!conv || bad_loops[i] == kernels::no_bad_loop) continue;
     return kernels::divergence_text(
         bad_loops[i], {.step = config_.parseval_step, .loops = config_.parseval_loops},
@@ -101,7 +101,7 @@ void TrainingStep::control_sensitivity() {
   if (config_.control == SensitivityControl::none) return;
   const auto prefix = network_.prefix();
   for (std::size_t i = 0; i < prefix.size(); ++i) {
-    auto* const conv = dynamic_cast<layers::Conv2d*>(prefix[i].layer.get());
+    auto* const conv = dynamic_cast<layers::Conv2d*>(&network_.graph.layer(i));
     if (!conv) continue;  // what is done to the images has no weights
     Tensor& weight = conv->weight().value;
     const ConvGeometry geometry = conv_geometry(*conv, network_.graph.shape(prefix[i].inputs[0]));

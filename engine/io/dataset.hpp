@@ -40,6 +40,8 @@ class ImageReader {
   virtual void read(std::int64_t index, std::uint8_t* pixels) const = 0;
   /// What Dataset::sha256 says.
   virtual std::string sha256() const = 0;
+  /// What Dataset::identity says.
+  virtual std::string identity() const { return sha256(); }
   /// Whether reading takes the time of decoding a file, and is worth several threads.
   virtual bool decodes() const = 0;
 };
@@ -68,6 +70,9 @@ struct Dataset {
   /// Identifies the split's files: SHA-256 of these one after the other, decompressed, in loading
   /// order; of an image folder that of open_image_folder, for which every file is read.
   std::string sha256() const { return images->sha256(); }
+  /// Tells the split's images from others without reading a picture: sha256(), or of an image
+  /// folder the SHA-256 of the lines "CLASS/FILE\n" in the order of the images.
+  std::string identity() const { return images->identity(); }
 };
 
 /// Images that are in memory, N, H, W, C, of files with this SHA-256.

@@ -121,6 +121,12 @@ class FolderReader : public ImageReader {
     return digest.hex();
   }
 
+  std::string identity() const override {
+    Sha256 digest;
+    for (const std::string& file : files_) digest.update(as_bytes(file + '\n'));
+    return digest.hex();
+  }
+
   bool decodes() const override { return true; }
 
  private:

@@ -185,10 +185,13 @@ void multiply_tiles(const WinogradPanel& panel, std::int64_t tile, const std::ui
       if (panel.more) __builtin_memcpy(&sums[r][v], to[r] + v * V::lanes, sizeof(Sums));
     }
   const std::uint32_t* w = panel.weight;
-  for (std::int64_t i = 0; i < words; i += 4, next += 16) {
+  // Of integers the compiler would first add up the products of several words, for which there are
+  // not enough registers.
+  constexpr int unrolled = __is_same(typename Products::Sum, float) ? 4 : 1;
+  for (std::int64_t i = 0; i < words; i += unrolled, next += 4 * unrolled) {
     __builtin_prefetch(next, 0, 2);
 #pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u, w += group_outputs) {
+    for (int u = 0; u < unrolled; ++u, w += group_outputs) {
       Words weight[vectors];
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v)
@@ -285,16 +288,15 @@ void transform_outputs(const WinogradBlock& b) {
       const typename V::Floats shift = load<V>(f.shift + o);
 #pragma GCC unroll 4
       for (int i = 0; i < m; ++i) {
-        if (i >= high) break;
         Sums s[n], sums[m];
 #pragma GCC unroll 6
         for (int t = 0; t < n; ++t) s[t] = columns[t][i];
         Tiles::transform_output(s, sums);
 #pragma GCC unroll 4
         for (int j = 0; j < m; ++j) {
-          if (j >= wide) break;
           values[i][j] = Tiles::scaled(sums[j], f.scale + o) + shift;
-          if (residual) values[i][j] = values[i][j] + load<V>(residual + pixel(i, j) + o);
+          if (residual && i < high && j < wide)
+            values[i][j] = values[i][j] + load<V>(residual + pixel(i, j) + o);
         }
       }
 #pragma GCC unroll 4

@@ -106,7 +106,7 @@ __device__ __forceinline__ Top top_of_half(const float* logits, int classes) {
   const int lane = threadIdx.x % statistics_lanes, half = threadIdx.x / statistics_lanes % 2;
   Top top = {-__builtin_inff(), lane, true};
   for (int c = lane; c < classes; c += statistics_lanes) {
-    const float x = logits[c];
+    const float x = load_shared(logits + c);
     constexpr unsigned exponent = 0x7f800000;
     top.finite = top.finite && (__float_as_uint(x) & exponent) != exponent;
     if (x > top.logit) top.logit = x, top.label = c;
@@ -133,9 +133,9 @@ __device__ __forceinline__ bool score_rows(float* logits, int classes, bool coun
   // Padding scores exp(-86), as on a processor, so that not even a tie is rounded otherwise.
   double sum = 0.0;
   for (int c = lane; c - lane < classes; c += statistics_lanes) {
-    const float logit = c < classes ? logits[c] : -__builtin_inff();
+    const float logit = c < classes ? load_shared(logits + c) : -__builtin_inff();
     const float e = exp_nonpositive<ScoreLane>(Rounded(logit) - top.logit).value;
-    if (c < classes) logits[c] = e;
+    if (c < classes) store_shared(logits + c, e);
     sum += static_cast<double>(e);
   }
   const double total = sum_of_half(sum);
@@ -143,7 +143,7 @@ __device__ __forceinline__ bool score_rows(float* logits, int classes, bool coun
   if (!top.finite) return false;
   if (lane == 0) add(0, top.label, Count{1});
   for (int c = lane; c < classes; c += statistics_lanes) {
-    const double score = static_cast<double>(logits[c]) / total;
+    const double score = static_cast<double>(load_shared(logits + c)) / total;
     add(1, c, fixed_point<ScoreLane>(score));
     add(2, c, fixed_point<ScoreLane>(score * score));
   }

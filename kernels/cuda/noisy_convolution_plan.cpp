@@ -5,7 +5,7 @@
 
 namespace pixeldp::kernels {
 bool NoisyConvPlan::supports(const Conv2dShape& s) {
-  constexpr std::int64_t most_values = 1 << 30;  // of an image, counted in 32 bits
+  constexpr std::int64_t most_values = 1 << 30;  // of an image or the weight, counted in 32 bits
   const auto fits = [](std::int64_t a, std::int64_t b, std::int64_t c) {
     return a >= 1 && b >= 1 && c >= 1 && a <= most_values && b <= most_values / a &&
            c <= most_values / (a * b);
@@ -13,7 +13,8 @@ bool NoisyConvPlan::supports(const Conv2dShape& s) {
   const Padding pad = {s.kernel_h / 2, s.kernel_h / 2};
   return (s.kernel_h == 3 || s.kernel_h == 5) && s.kernel_w == s.kernel_h && s.stride == 1 &&
          s.pad_h == pad && s.pad_w == pad && (s.in_c == 16 || s.in_c == 32) && s.out_c % 16 == 0 &&
-         fits(s.in_h, s.in_w, s.in_c) && fits(s.in_h, s.in_w, s.out_c);
+         fits(s.in_h, s.in_w, s.in_c) && fits(s.in_h, s.in_w, s.out_c) &&
+         fits(s.kernel_h * s.kernel_w, s.in_c, s.out_c);
 }
 
 void NoisyConvPlan::check_supported(const Conv2dShape& shape) {

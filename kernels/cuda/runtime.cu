@@ -35,6 +35,19 @@ cudaDeviceProp properties_of(int index) {
   return properties;
 }
 
+/// What cudaMalloc or cudaMallocHost gives; null where nothing is asked for or too little is there.
+void* allocated(cudaError_t (*allocate)(void**, std::size_t), std::size_t bytes, const char* what) {
+  if (bytes == 0) return nullptr;
+  void* memory = nullptr;
+  const cudaError_t error = allocate(&memory, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  check_call(error, what);
+  return memory;
+}
+
 #ifndef PIXELDP_EMULATED
 /// 0 where the device does not say.
 double attribute(cudaDeviceAttr which, int index) {
@@ -121,15 +134,9 @@ class DeviceRuntime : public Runtime {
     return memory;
   }
   void* allocate(std::size_t bytes) const override {
-    if (bytes == 0) return nullptr;
     const std::lock_guard no_capture(capturing_);
-    void* memory = nullptr;
-    const cudaError_t error = cudaMalloc(&memory, bytes);
-    if (error == cudaErrorMemoryAllocation) {
-      cudaGetLastError();
-      return nullptr;
-    }
-    check_call(error, "allocating memory");
+    void* const memory = allocated(cudaMalloc, bytes, "allocating memory");
+    if (!memory) return nullptr;
     // In a stream of its own: who waits for the device waits for the work of every other thread.
     void* const stream = create_stream();
     const cudaError_t cleared = cudaMemsetAsync(memory, 0, bytes, native(stream));
@@ -145,16 +152,9 @@ class DeviceRuntime : public Runtime {
   }
 
   void* allocate_pinned(std::size_t bytes) const override {
-    if (bytes == 0) return nullptr;
     const std::lock_guard no_capture(capturing_);
-    void* memory = nullptr;
-    const cudaError_t error = cudaMallocHost(&memory, bytes);
-    if (error == cudaErrorMemoryAllocation) {
-      cudaGetLastError();
-      return nullptr;
-    }
-    check_call(error, "allocating pinned memory");
-    std::memset(memory, 0, bytes);
+    void* const memory = allocated(cudaMallocHost, bytes, "allocating pinned memory");
+    if (memory) std::memset(memory, 0, bytes);
     return memory;
   }
   void release_pinned(void* memory) const noexcept override {

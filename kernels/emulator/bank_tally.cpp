@@ -7,7 +7,7 @@
 
 namespace pixeldp::emulator {
 
-void Block::note_access(const void* address, std::size_t bytes, const Location& where) {
+void Block::tally_access(const void* address, std::size_t bytes, const Location& where) {
   if (!settings().count_bank_conflicts) return;
   // Which time this thread passes here: the lanes of a warp share the n-th passage.
   unsigned occurrence = 0;
@@ -27,16 +27,16 @@ void Block::note_access(const void* address, std::size_t bytes, const Location& 
 /// parts of 32 lanes for words of 4 bytes, 16 for 8 bytes, 8 for 16 bytes.
 void Block::tally_accesses() {
   if (accesses_.empty()) return;
-  const auto key = [](const Access& a) {
+  const auto key = [](const BankAccess& a) {
     const unsigned part = warp_lanes * 4 / static_cast<unsigned>(std::max<std::size_t>(a.bytes, 4));
     return std::tuple(std::string_view(a.file), a.line, a.column, a.occurrence, a.thread / part);
   };
   std::sort(accesses_.begin(), accesses_.end(),
-            [&](const Access& a, const Access& b) { return key(a) < key(b); });
+            [&](const BankAccess& a, const BankAccess& b) { return key(a) < key(b); });
   BankTally tally;
   for (auto first = accesses_.begin(); first != accesses_.end();) {
     const auto last = std::find_if(first, accesses_.end(),
-                                   [&](const Access& a) { return key(a) != key(*first); });
+                                   [&](const BankAccess& a) { return key(a) != key(*first); });
     std::vector<std::uintptr_t> words;
     for (; first != last; ++first)
       for (std::size_t byte = 0; byte < first->bytes; byte += 4)

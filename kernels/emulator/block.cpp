@@ -13,6 +13,7 @@ namespace pixeldp::emulator {
 
 constinit thread_local uint3 threadIdx = {0, 0, 0}, blockIdx = {0, 0, 0};
 constinit thread_local dim3 blockDim, gridDim;
+constinit thread_local Block* checked_block = nullptr;
 
 namespace {
 
@@ -61,7 +62,8 @@ Block::Block()
     : threads_(std::make_unique<Thread[]>(max_threads)),
       memory_(static_cast<std::byte*>(
           std::aligned_alloc(guard_bytes, 2 * guard_bytes + most_shared_bytes))),
-      shared_(memory_ + guard_bytes) {
+      shared_(memory_ + guard_bytes),
+      check_(shared_, most_shared_bytes, guard_bytes) {
   if (memory_ == nullptr) throw std::bad_alloc();
 }
 
@@ -87,6 +89,8 @@ void Block::prepare(const KernelLaunch& launch, uint3 index, std::uint64_t numbe
   random_ = next_random(random_) ^ number;
   error_ = nullptr;
   accesses_.clear();
+  checks_ = settings().check_accesses;
+  if (checks_) check_.begin_block(number, launch.grid, launch.block, launch.shared_bytes);
   thread_count_ = launch.block.x * launch.block.y * launch.block.z;
   warp_count_ = (thread_count_ + warp_lanes - 1) / warp_lanes;
   unfinished_ = thread_count_;
@@ -135,6 +139,7 @@ void Block::run(const KernelLaunch& launch, uint3 index, std::uint64_t number) {
   Block* const outer = running_block;
   running_block = this;
   prepare(launch, index, number);
+  checked_block = checks_ ? this : nullptr;
   try {
     while (unfinished_ > 0) {
       const int next = choose();
@@ -146,10 +151,12 @@ void Block::run(const KernelLaunch& launch, uint3 index, std::uint64_t number) {
     }
   } catch (...) {
     running_block = outer;
+    checked_block = nullptr;
     unpoison(memory_, 2 * guard_bytes + most_shared_bytes);
     throw;
   }
   running_block = outer;
+  checked_block = nullptr;
   guard_shared(false);
   tally_accesses();
 }
@@ -242,6 +249,7 @@ void Block::synchronize(const Location& where) {
 }
 
 void Block::release_barrier() {
+  check_.order_block();
   waiting_at_barrier_ = 0;
   for (unsigned w = 0; w < warp_count_; ++w) {
     warps_[w].runnable |= warps_[w].at_barrier;
@@ -317,6 +325,18 @@ void Block::report(const std::string& text) const {
   fail("{}, thread ({},{},{}): {}", place(), threadIdx.x, threadIdx.y, threadIdx.z, text);
 }
 
+/// The compiler takes it that nothing is thrown where memory is accessed.
+void Block::refuse_access(unsigned thread, const std::string& text) {
+  threadIdx = threads_[thread].index;
+  try {
+    report(text);
+  } catch (...) {
+    error_ = std::current_exception();
+  }
+  running_thread().context.switch_to(scheduler_, true);
+  std::abort();
+}
+
 void Block::report_hang() const {
   bool some_finished = false;
   std::string text;
@@ -368,36 +388,5 @@ void Block::check_shared(const void* address, std::size_t bytes, std::size_t ali
     report(fmt::format("{}: offset {} in shared memory is not a multiple of {}", what, offset,
                        alignment));
 }
-
-void Block::start_copy(void* target, const void* source, std::size_t bytes,
-                       std::size_t source_bytes) {
-  check_shared(target, bytes, bytes, "cp.async");
-  if (reinterpret_cast<std::uintptr_t>(source) % bytes != 0)
-    report(fmt::format("cp.async: the source is not aligned to {} bytes", bytes));
-  if (source_bytes > bytes)
-    report(fmt::format("cp.async: {} source bytes for a copy of {}", source_bytes, bytes));
-  std::memset(target, poison_value, bytes);
-  Thread& thread = running_thread();
-  thread.copies.push_back({static_cast<std::byte*>(target), static_cast<const std::byte*>(source),
-                           bytes, source_bytes, thread.groups});
-}
-
-void Block::deliver(std::uint64_t groups) {
-  std::vector<Copy>& copies = running_thread().copies;
-  const auto end = std::find_if(copies.begin(), copies.end(),
-                                [groups](const Copy& copy) { return copy.group >= groups; });
-  for (auto copy = copies.begin(); copy != end; ++copy) {
-    std::copy_n(copy->source, copy->source_bytes, copy->target);
-    std::fill(copy->target + copy->source_bytes, copy->target + copy->bytes, std::byte{0});
-  }
-  copies.erase(copies.begin(), end);
-}
-
-void Block::wait_copies(std::uint64_t pending) {
-  const std::uint64_t groups = running_thread().groups;
-  deliver(groups > pending ? groups - pending : 0);
-}
-
-void Block::wait_all_copies() { deliver(++running_thread().groups); }
 
 }  // namespace pixeldp::emulator

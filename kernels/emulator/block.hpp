@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/emulator/access_check.hpp"
 #include "kernels/emulator/dialect.hpp"
 #include "kernels/emulator/fiber.hpp"
 #include "kernels/emulator/settings.hpp"
@@ -67,6 +68,21 @@ class Block {
   unsigned lane() const { return running_ % warp_lanes; }
   unsigned linear_thread() const { return running_; }
 
+  /// Memory of the running thread's warp is in order: it has come to a __syncwarp.
+  void order_warp() { check_.order_warp(running_ / warp_lanes); }
+  /// Holds an access of the running thread (or another, by number) to memory against those of the
+  /// others, if the settings say so. When it is a mistake this never returns: the thread ends here,
+  /// and the launch fails.
+  void note_access(const void* address, std::size_t bytes, Access kind) {
+    note_access(running_, address, bytes, kind);
+  }
+  void note_access(unsigned thread, const void* address, std::size_t bytes, Access kind) {
+    if (checks_ && !check_.check(thread, address, bytes, kind))
+      refuse_access(thread, check_.describe());
+  }
+  /// Ends the thread, and fails the launch, with the place of the thread in front.
+  [[noreturn]] void refuse_access(unsigned thread, const std::string& text);
+
   std::byte* shared() const { return shared_; }
   std::size_t shared_bytes() const;
   /// Fails unless the bytes lie in shared memory and are aligned.
@@ -83,8 +99,8 @@ class Block {
   /// Delivers everything, committed or not.
   void wait_all_copies();
 
-  /// Notes one access of the running thread to shared memory for the tally of bank conflicts.
-  void note_access(const void* address, std::size_t bytes, const Location& where);
+  /// Counts one access of the running thread to shared memory for the tally of bank conflicts.
+  void tally_access(const void* address, std::size_t bytes, const Location& where);
 
  private:
   struct Copy {
@@ -93,7 +109,7 @@ class Block {
     std::size_t bytes, source_bytes;
     std::uint64_t group;
   };
-  struct Access {
+  struct BankAccess {
     unsigned line, column, occurrence;  // which access of the warp
     const char* file;
     unsigned thread;
@@ -136,6 +152,8 @@ class Block {
   std::unique_ptr<Thread[]> threads_;
   std::byte* memory_ = nullptr;  // shared memory with its guard zones
   std::byte* shared_ = nullptr;
+  AccessCheck check_;
+  bool checks_ = false;
   Context scheduler_;
   const KernelLaunch* launch_ = nullptr;
   Warp warps_[max_warps];
@@ -144,7 +162,10 @@ class Block {
   Schedule schedule_;
   std::uint64_t random_ = 0;
   std::exception_ptr error_;
-  std::vector<Access> accesses_;
+  std::vector<BankAccess> accesses_;
 };
+
+/// The block that runs if its accesses are checked: what instrumented code asks at every access.
+extern constinit thread_local Block* checked_block;
 
 }  // namespace pixeldp::emulator

@@ -22,7 +22,9 @@ inline void __syncthreads(const Location& where = Location::current()) {
 inline void __syncwarp(unsigned mask = ~0u, const Location& where = Location::current()) {
   Block::current("__syncwarp")
       .together(
-          mask, "__syncwarp", [](void* const*, unsigned) {}, nullptr, where);
+          mask, "__syncwarp",
+          [](void* const*, unsigned) { Block::current("__syncwarp").order_warp(); }, nullptr,
+          where);
 }
 
 /// Only the calling lane: the hardware promises no more.

@@ -27,6 +27,21 @@ struct LoadOperand {
   bool transposed;
 };
 
+/// A row goes to four lanes or, transposed, to eight: each four bytes of it to one or two.
+void note_row(Block& block, const void* row, unsigned r, bool transposed) {
+  const unsigned warp = block.linear_thread() / 32 * 32;
+  for (unsigned part = 0; part < 4; ++part) {
+    const void* const word = static_cast<const std::uint32_t*>(row) + part;
+    const auto read_by = [&](unsigned lane) {
+      block.note_access(warp + lane, word, sizeof(std::uint32_t), Access::read);
+    };
+    if (transposed)
+      read_by(8 * part + r / 2), read_by(8 * part + 4 + r / 2);
+    else
+      read_by(4 * r + part);
+  }
+}
+
 void load(void* const* lanes, unsigned present) {
   require_whole_warp(present, "ldmatrix");
   const auto operand = [&](int lane) -> LoadOperand& {
@@ -40,6 +55,7 @@ void load(void* const* lanes, unsigned present) {
     for (int r = 0; r < 8; ++r) {
       const void* row = operand(8 * m + r).row;
       block.check_shared(row, sizeof matrix[r], sizeof matrix[r], "ldmatrix");
+      note_row(block, row, static_cast<unsigned>(r), operand(0).transposed);
       std::memcpy(matrix[r], row, sizeof matrix[r]);
       chunks[r] = static_cast<std::uintptr_t>(static_cast<const std::byte*>(row) - block.shared()) /
                   sizeof matrix[r];
@@ -201,7 +217,7 @@ void note_shared_access(const void* address, int bytes, const Location& where) {
   Block& block = Block::current("a shared-memory access");
   const auto size = static_cast<std::size_t>(bytes);
   block.check_shared(address, size, size, "a shared-memory access");
-  block.note_access(address, size, where);
+  block.tally_access(address, size, where);
 }
 
 }  // namespace pixeldp::emulator

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 #include <sys/mman.h>
 
 #include "engine/error.hpp"
+#include "kernels/emulator/access_check.hpp"
+#include "kernels/emulator/arena.hpp"
 #include "kernels/emulator/sanitizer.hpp"
 #include "kernels/emulator/settings.hpp"
 
@@ -15,8 +16,10 @@ namespace pixeldp::emulator {
 namespace {
 
 /// In front of each allocation and behind it; also the alignment that cudaMalloc promises.
-constexpr std::size_t guard_bytes = 256;
+constexpr std::size_t guard_bytes = Arena::unit;
 constexpr int guard_value = 0xa5, poison_value = 0xff;
+/// Larger allocations are not filled, so that tests may ask for arrays that no machine has.
+constexpr std::size_t most_poisoned = std::size_t{1} << 30;
 
 /// What the processor's protection is made of. Guarded allocations are whole pages.
 constexpr std::size_t page_bytes = 4096;
@@ -25,35 +28,33 @@ std::size_t round_up(std::size_t bytes, std::size_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
 
-/// With its guard zones.
+/// Belongs to nobody in front of an allocation and behind it: as much as that has itself, so that
+/// an index too far by a row is none into the next.
+std::size_t margin_bytes(std::size_t bytes) {
+  return round_up(std::clamp<std::size_t>(bytes, guard_bytes, 64 * 1024), guard_bytes);
+}
+
+/// With both margins.
 std::size_t block_bytes(std::size_t bytes, bool guarded) {
-  return round_up(2 * guard_bytes + bytes, guarded ? page_bytes : guard_bytes);
+  return round_up(2 * margin_bytes(bytes) + bytes, guarded ? page_bytes : Arena::unit);
 }
 
 }  // namespace
 
-Memory::~Memory() {
-  for (const auto& entry : live_) {
-    const auto& [address, allocation] = entry;
-    if (allocation.guarded) allow_access(entry, true);
-    std::byte* const block = const_cast<std::byte*>(address) - guard_bytes;
-    unpoison(block, 2 * guard_bytes + allocation.bytes);
-    std::free(block);
-  }
-}
-
 void* Memory::allocate(std::size_t bytes) {
-  if (bytes > std::size_t{1} << 46) return nullptr;
   const bool guarded = owner_ == Owner::device && settings().guard_memory;
-  auto* block = static_cast<std::byte*>(
-      std::aligned_alloc(guarded ? page_bytes : guard_bytes, block_bytes(bytes, guarded)));
+  if (bytes > Arena::bytes) return nullptr;
+  const std::size_t all = block_bytes(bytes, guarded);
+  std::byte* const block = arena().take(all, guarded ? page_bytes : Arena::unit);
   if (block == nullptr) return nullptr;
-  std::byte* const address = block + guard_bytes;
-  std::memset(block, guard_value, guard_bytes);
-  std::memset(address, poison_value, bytes);
+  std::byte* const address = block + margin_bytes(bytes);
+  unpoison(block, all);
+  std::memset(address - guard_bytes, guard_value, guard_bytes);
+  if (bytes <= most_poisoned) std::memset(address, poison_value, bytes);
   std::memset(address + bytes, guard_value, guard_bytes);
-  poison(block, guard_bytes);
-  poison(address + bytes, guard_bytes);
+  poison(block, all);
+  unpoison(address, bytes);
+  arena().mark(address, bytes, true);
   const std::lock_guard lock(mutex_);
   const auto entry = live_.insert({address, {bytes, ++allocated_, guarded}}).first;
   if (guarded && opened_ == 0) allow_access(*entry, false);
@@ -68,12 +69,17 @@ std::string Memory::release(void* address) {
                ? fmt::format("it is not the beginning of an allocation: {}", describe(address, 0))
                : fmt::format("it is not live {} memory (or was freed before)", kind());
   }
-  if (entry->second.guarded) allow_access(*entry, true);
-  std::byte* const block = static_cast<std::byte*>(address) - guard_bytes;
-  unpoison(block, 2 * guard_bytes + entry->second.bytes);
+  const auto [bytes, number, guarded] = entry->second;
+  if (guarded) allow_access(*entry, true);
+  std::byte* const block = static_cast<std::byte*>(address) - margin_bytes(bytes);
+  const std::size_t all = block_bytes(bytes, guarded);
+  unpoison(block, all);
   const std::string text = damage(*entry);
   live_.erase(entry);
-  std::free(block);
+  arena().mark(static_cast<std::byte*>(address), bytes, false);
+  poison(block, all);
+  AccessCheck::forget(block, all);
+  arena().give_back(block, all);
   return text;
 }
 
@@ -96,19 +102,24 @@ bool Memory::owns(const void* address) const { return contains(address, 1); }
 
 std::string Memory::describe(const void* address, std::size_t bytes) const {
   const std::lock_guard lock(mutex_);
-  const auto entry = below(address);
+  auto entry = below(address);
+  // In front of an allocation rather than far behind the one before.
+  const auto* const byte = static_cast<const std::byte*>(address);
+  const auto next = live_.upper_bound(byte);
+  if (next != live_.end() &&
+      (entry == live_.end() || next->first - byte < byte - (entry->first + entry->second.bytes)))
+    entry = next;
   if (entry == live_.end())
     return fmt::format("{} bytes at {}, which is not live {} memory", bytes, address, kind());
   return fmt::format("{} bytes at offset {} of allocation {} of {} bytes of {} memory", bytes,
-                     static_cast<const std::byte*>(address) - entry->first, entry->second.number,
-                     entry->second.bytes, kind());
+                     byte - entry->first, entry->second.number, entry->second.bytes, kind());
 }
 
 void Memory::allow_access(const Map::value_type& entry, bool allowed) const {
-  const auto& [address, allocation] = entry;
-  std::byte* const block = const_cast<std::byte*>(address) - guard_bytes;
-  if (::mprotect(block, block_bytes(allocation.bytes, true),
-                 allowed ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+  const std::size_t bytes = entry.second.bytes;
+  std::byte* const block = const_cast<std::byte*>(entry.first) - margin_bytes(bytes);
+  if (::mprotect(block, block_bytes(bytes, true), allowed ? PROT_READ | PROT_WRITE : PROT_NONE) !=
+      0)
     fail("the processor cannot guard {} memory: mprotect: {}", kind(), std::strerror(errno));
 }
 

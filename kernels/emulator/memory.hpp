@@ -15,9 +15,9 @@ class Memory {
 
   /// Only the device's is ever guarded (Settings::guard_memory).
   explicit Memory(Owner owner) : owner_(owner) {}
-  ~Memory();
 
-  /// New memory, all bytes 0xFF (not a number), aligned to 256 bytes. Null when there is none.
+  /// New memory, aligned to 256 bytes; all bytes are 0xFF (not a number), but zero in arrays of
+  /// more than a gigabyte, which take memory only where they are touched. Null when there is none.
   void* allocate(std::size_t bytes);
 
   /// Empty when all is well; else what is wrong: not the beginning of a live allocation, or a guard

@@ -32,6 +32,7 @@ Settings from_environment() {
     settings.arch = kernels::known_arch(architecture, capability);
   read_switch("PIXELDP_EMULATOR_DELAY", settings.delay_streams);
   read_switch("PIXELDP_EMULATOR_GUARD", settings.guard_memory);
+  read_switch("PIXELDP_EMULATOR_CHECK", settings.check_accesses);
   return settings;
 }
 

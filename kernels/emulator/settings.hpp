@@ -49,6 +49,11 @@ struct Settings {
   /// Device memory can be touched by the work of streams only: elsewhere the processor's access is
   /// a segmentation fault, as with a GPU. Of allocations made while this is set.
   bool guard_memory = false;
+  /// Look for races and for accesses beside arrays (access_check.hpp), of kernels that were
+  /// compiled for it. Blocks then run one after the other.
+  bool check_accesses = false;
+  /// Of each grid only the last block runs: the one with the largest offsets.
+  bool last_block_only = false;
   /// Count bank conflicts (see bank_tally).
   bool count_bank_conflicts = false;
 };
@@ -59,7 +64,7 @@ inline constexpr std::size_t most_shared_bytes =
 
 /// The settings in force. At first, those of the environment: PIXELDP_EMULATOR_SCHEDULE (see
 /// Schedule::parse), PIXELDP_EMULATOR_ARCHITECTURE (one of kernels::known_archs, such as 86),
-/// PIXELDP_EMULATOR_DELAY and PIXELDP_EMULATOR_GUARD (1 or 0).
+/// PIXELDP_EMULATOR_DELAY, PIXELDP_EMULATOR_GUARD and PIXELDP_EMULATOR_CHECK (1 or 0).
 const Settings& settings();
 /// To be called between launches only. Throws an Error for an architecture whose blocks have more
 /// than most_shared_bytes.
@@ -69,9 +74,11 @@ void set_settings(const Settings& settings);
 class WithSettings {
  public:
   explicit WithSettings(const Settings& changed) : before_(settings()) { set_settings(changed); }
+  /// Accesses are checked under the first schedule alone: a race is one under all of them.
   explicit WithSettings(const Schedule& schedule) : before_(settings()) {
     Settings changed = before_;
     changed.schedule = schedule;
+    changed.check_accesses &= schedule == Schedule();
     set_settings(changed);
   }
   explicit WithSettings(const kernels::Arch& arch) : before_(settings()) {

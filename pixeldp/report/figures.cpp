@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/error.hpp"
 #include "engine/io/class_names.hpp"
 #include "pixeldp/conditions.hpp"
 #include "pixeldp/metrics.hpp"
@@ -95,9 +96,7 @@ std::string draw_stability(const Stability& stability, const CertificateRecord& 
     plot.line(std::vector<Point>{{plot.x(tick), plot.top()}, {plot.x(tick), plot.bottom()}},
               "grid");
   }
-  plot.x_axis(
-      scores == ScoreType::argmax ? "Expected share of the votes" : "Expected softmax score", ticks,
-      "{:.0f}%", 100);
+  plot.x_axis(fmt::format("Expected {}", score_text(scores)), ticks, "{:.0f}%", 100);
 
   const LabelScore& predicted = stability.labels.front();
   const double rival = stability.labels.size() > 1 ? stability.labels[1].attacked_upper : 0.0;
@@ -181,6 +180,16 @@ std::string draw_training(const std::vector<Run>& runs, std::string_view title, 
 
 std::string series(std::size_t index) {
   return fmt::format("s{}{}", index % 6, index < 6 ? "" : fmt::format(" d{}", index / 6 % 4));
+}
+
+std::string_view score_text(ScoreType scores) {
+  switch (scores) {
+    case ScoreType::argmax:
+      return "share of the votes";
+    case ScoreType::softmax:
+      return "softmax score";
+  }
+  fail("not a score type: {}", static_cast<int>(scores));
 }
 
 std::string norm_text(AttackNorm norm) { return fmt::format("{}-norm", name(norm)); }

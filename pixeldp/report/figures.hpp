@@ -15,6 +15,9 @@ std::string series(std::size_t index);
 /// "1-norm", "2-norm", "inf-norm".
 std::string norm_text(AttackNorm norm);
 
+/// "share of the votes", "softmax score".
+std::string_view score_text(ScoreType scores);
+
 // Each figure is drawn twice, for wide pages and for telephones; the style sheet shows one.
 
 /// The class that gives the curves of a certificate their dashes; empty for `exact`, whose curves

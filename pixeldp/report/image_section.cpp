@@ -123,14 +123,14 @@ std::string image_section(const std::vector<Run>& runs, std::optional<std::int64
         record->radius > 0 ? "certified radius " + rounded(record->radius, true, 4)
                            : std::string("not certified"),
         picture(runs[i], *record), stability_figure(stable, *record, header, i),
-        record->statistics.draws,
-        header.options.scores == ScoreType::argmax ? "share of the votes" : "mean softmax score",
-        1 - header.options.alpha, name(header.options.bound), reach_text(header, stable),
+        record->statistics.draws, score_text(header.options.scores), 1 - header.options.alpha,
+        name(header.options.bound), reach_text(header, stable),
         rows < stable.labels.size() ? fmt::format(" The other {} labels have smaller upper bounds.",
                                                   stable.labels.size() - rows)
                                     : "",
-        record->prediction == record->label
-            ? ", which is right"
+        record->prediction == record->label ? ", which is right"
+        : record->label < 0
+            ? ", which is wrong"
             : fmt::format("; right would be {}", escape(label_text(header.dataset, record->label))),
         stability_table(stable, header.dataset, rows));
   }

@@ -131,6 +131,30 @@ std::string accuracy_caption(const std::vector<Run>& runs) {
              limits);
 }
 
+/// Figures of another model than the settings and the training beside them make one believe.
+std::string model_notes(const std::vector<Run>& runs) {
+  std::string text;
+  const auto digest = [](std::string_view sha256) { return sha256.substr(0, 12); };
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const std::string& certified = runs[i].log.header.model_sha256;
+    if (!runs[i].model_sha256.empty() && runs[i].model_sha256 != certified) {
+      text += fmt::format(
+          "The model in the folder of {} is not the one that its log is of (SHA-256 {}… and {}…): "
+          "it was changed since. ",
+          escape(runs[i].name), digest(runs[i].model_sha256), digest(certified));
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      const std::string& other = runs[j].log.header.model_sha256;
+      if (!runs[i].config || runs[i].config != runs[j].config || other == certified) continue;
+      text += fmt::format(
+          "{} and {} have one configuration, but two models (SHA-256 {}… and {}…): what differs "
+          "between them is not a matter of settings alone. ",
+          escape(runs[j].name), escape(runs[i].name), digest(other), digest(certified));
+    }
+  }
+  return text;
+}
+
 /// What keeps the runs from being compared number by number.
 std::string notes(const std::vector<Run>& runs) {
   std::string text;
@@ -153,6 +177,14 @@ std::string notes(const std::vector<Run>& runs) {
   }
   if (mixed) {
     text += "The runs bound attacks in different norms: one size is not the same attack in both. ";
+  }
+  text += model_notes(runs);
+  for (const Run& run : runs) {
+    if (run.log.header.standing() != Standing::exploration) continue;
+    text += fmt::format(
+        "The certificates of {} are an exploration: their rule was chosen when the counts were "
+        "known, so that alpha is not the probability that one fails. ",
+        escape(run.name));
   }
   return text.empty() ? text : fmt::format("<p class=\"note\">{}</p>\n", text);
 }

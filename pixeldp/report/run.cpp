@@ -110,6 +110,8 @@ Run load_run(const fs::path& folder) {
   }
   check_agreement(folder, run.log);
   run.config = read_optional(folder / "config.yaml");
+  if (const fs::path model = folder / "model.safetensors"; fs::exists(model))
+    run.model_sha256 = sha256_file(model);
   run.others = other_certificates(run.log);
   return run;
 }

@@ -31,6 +31,8 @@ struct Run {
   CertificateLog log;                 ///< certificates.jsonl, with at least one record
   std::optional<Training> training;   ///< training.csv
   std::optional<std::string> config;  ///< config.yaml, word for word
+  /// Of the folder's model.safetensors, where there is one: the log may be of an earlier one.
+  std::string model_sha256 = {};
   /// The same counts under those of the certificates `exact` and `pixeldp` that are not the log's
   /// own; none without noise.
   std::vector<CertificateLog> others = {};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/error.hpp"
 #include "kernels/draw_statistics.hpp"
 #include "pixeldp/special_functions.hpp"
 
@@ -43,6 +44,17 @@ Privacy privacy(const Calibration& calibration, double attack, double lower, dou
   return best;
 }
 
+/// What one of the statistics' integers stands for.
+double unit_of(ScoreType scores) {
+  switch (scores) {
+    case ScoreType::argmax:
+      return 1.0;
+    case ScoreType::softmax:
+      return kernels::score_unit;
+  }
+  fail("not a score type: {}", static_cast<int>(scores));
+}
+
 /// The least expected score under an attack that shifts the noise by `shift` of its scales.
 double exact_lowest(Mechanism mechanism, double shift, double p) {
   switch (mechanism) {
@@ -72,10 +84,8 @@ Stability stability(const CertificateLogHeader& header, const CertificateRecord&
   for (std::size_t i = 0; i < bounds.lower.size(); ++i) {
     LabelScore score;
     score.label = static_cast<int>(i);
-    score.observed = options.scores == ScoreType::argmax
-                         ? static_cast<double>(statistics.votes[i])
-                         : static_cast<double>(statistics.sums[i]) * kernels::score_unit;
-    score.observed /= static_cast<double>(statistics.draws);
+    score.observed = static_cast<double>(statistics.scores(options.scores)[i]) *
+                     unit_of(options.scores) / static_cast<double>(statistics.draws);
     score.lower = bounds.lower[i];
     score.upper = bounds.upper[i];
     if (i != predicted) score.upper = std::min(score.upper, 1 - bounds.lower[predicted]);

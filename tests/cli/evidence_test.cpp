@@ -4,6 +4,7 @@
 
 #include "pixeldp/certificate_log.hpp"
 #include "tests/cli/made_workplace.hpp"
+#include "tests/log_text.hpp"
 
 /// What is printed is what was proved, and nothing where nothing was.
 
@@ -58,7 +59,11 @@ TEST_CASE("no command prints a radius that its counts do not prove") {
   std::string edited = whole;
   const std::size_t line = edited.find("\"image\": 5,");
   const std::size_t radius = edited.find("\"radius\": ", line) + 10;
-  edited.replace(radius, edited.find('}', radius) - radius, "0.9");
+  edited.replace(radius, edited.find(',', radius) - radius, "0.9");
+  write_file_atomically(path, edited);
+  place.refused("recertify run/certificates.jsonl --output again",
+                "certificates.jsonl:7: image 5: the chain breaks here", 1);
+  edited = rechained(edited);
   write_file_atomically(path, edited);
   for (const std::string& command : {std::string("report run --output page.html"),
                                      std::string("recertify run/certificates.jsonl --output again"),
@@ -81,7 +86,7 @@ TEST_CASE("no command prints a radius that its counts do not prove") {
   const double measured = std::stod(whole.substr(number, end - number));
   std::string rounded = whole.substr(0, whole.rfind("{\"image\":"));
   rounded.replace(number, end - number, fmt::format("{}", measured * (1 - 1e-12)));
-  write_file_atomically(path, rounded);
+  write_file_atomically(path, rechained(rounded));
   const Outcome resumed = place.run("certify run --draws 50 --images 0:20 --resume" + place.data());
   CHECK_MESSAGE(resumed.status == 0, resumed.errors);
   CHECK(resumed.errors.find("gives way to") != std::string::npos);

@@ -55,6 +55,26 @@ Outcome stop_at_input(const MadeWorkplace& place, std::vector<std::string> argum
   return outcome;
 }
 
+/// How many signals come at random moments: PIXELDP_KILLS, or a few (tests/kill_test.sh).
+int moments() {
+  const char* kills = std::getenv("PIXELDP_KILLS");
+  return kills ? std::atoi(kills) : 6;
+}
+
+/// Sends the signal at a random moment of a run that takes about so long; true where it was done
+/// by then.
+bool stop_at_random(const MadeWorkplace& place, const std::vector<std::string>& arguments,
+                    int signal, std::chrono::duration<double> whole_time) {
+  static std::mt19937_64 random(20);
+  RunningProgram program(arguments, place.folder.path());
+  std::this_thread::sleep_for(std::uniform_real_distribution<double>(0.0, 1.1)(random) *
+                              whole_time);
+  program.signal(signal);
+  const Outcome outcome = program.wait();
+  CHECK_MESSAGE((outcome.status == 0 || outcome.status == 128 + signal), outcome.errors);
+  return outcome.status == 0;
+}
+
 /// Names of all that lies in a folder.
 std::vector<std::string> listing(const fs::path& folder) {
   std::vector<std::string> names;
@@ -158,38 +178,54 @@ TEST_CASE("every long command that is interrupted ends with 128 + the signal and
 TEST_CASE("a certification that is stopped at random moments ends in the very same log") {
   const MadeWorkplace place;
   place.done("train made.yaml --output run --set training.steps=12");
-  const std::string options = "certify run --draws 80 --selection-draws 10 --data . ";
+  const std::vector<std::string> arguments = {"certify",           "run",      "--draws", "80",
+                                              "--selection-draws", "10",       "--data",  ".",
+                                              "--resume",          "--output", "log"};
   const auto start = Clock::now();
-  place.done(options + "--output whole");
+  place.done("certify run --draws 80 --selection-draws 10 --data . --output whole");
   const std::chrono::duration<double> whole_time = Clock::now() - start;
   const std::string whole = text_of(place.folder / "whole");
   const fs::path log = place.folder / "log";
-  std::mt19937_64 random(20);
-  std::uniform_real_distribution<double> moment(0.0, 1.1);
-  int finished = 0, within = 0;
-  for (int i = 0; i < 20; ++i) {
+  int within = 0;
+  for (int i = 0; i < moments(); ++i) {
     CAPTURE(i);
-    const int signal = i % 2 == 0 ? SIGKILL : SIGTERM;
-    RunningProgram program({"certify", "run", "--draws", "80", "--selection-draws", "10", "--data",
-                            ".", "--resume", "--output", "log"},
-                           place.folder.path());
-    std::this_thread::sleep_for(moment(random) * whole_time);
-    program.signal(signal);
-    const Outcome outcome = program.wait();
+    const int signal = i % 4 == 1 ? SIGTERM : SIGKILL;
+    const bool finished = stop_at_random(place, arguments, signal, whole_time);
     const std::string text = fs::exists(log) ? text_of(log) : "";
     CHECK(whole.starts_with(text));
-    if (outcome.status == 0) {
-      CHECK(text == whole);
-      fs::remove(log);
-      ++finished;
-    } else {
-      CHECK(outcome.status == 128 + signal);
-      within += !text.empty();
-    }
+    within += !finished && !text.empty();
+    if (!finished) continue;
+    CHECK(text == whole);
+    fs::remove(log);
   }
-  MESSAGE(finished << " of 20 were done before the signal, " << within << " in the midst of a log");
-  place.done(options + "--resume --output log");
+  MESSAGE(within << " of " << moments() << " signals came in the midst of a log");
+  place.done("certify run --draws 80 --selection-draws 10 --data . --resume --output log");
   CHECK(text_of(log) == whole);
+}
+
+TEST_CASE("a training that is killed at random moments ends in the very same model") {
+  const MadeWorkplace place;
+  const auto start = Clock::now();
+  place.done("train made.yaml --output whole");
+  const std::chrono::duration<double> whole_time = Clock::now() - start;
+  const fs::path whole = place.folder / "whole", run = place.folder / "run";
+  const auto check = [&] {
+    CHECK(text_of(run / "model.safetensors") == text_of(whole / "model.safetensors"));
+    CHECK(without_times(run / "training.csv") == without_times(whole / "training.csv"));
+  };
+  int within = 0;
+  for (int i = 0; i < moments(); ++i) {
+    CAPTURE(i);
+    const bool finished = stop_at_random(
+        place, {"train", "made.yaml", "--resume", "--output", "run"}, SIGKILL, whole_time);
+    within += !finished && fs::exists(run / "training.csv");
+    if (!finished) continue;
+    check();
+    fs::remove_all(run);
+  }
+  MESSAGE(within << " of " << moments() << " signals came in the midst of a training");
+  place.done("train made.yaml --resume --output run");
+  check();
 }
 
 TEST_CASE("a full disk or an unwritable standard output is said, and ends with status 1") {

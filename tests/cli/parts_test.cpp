@@ -13,12 +13,14 @@ using nlohmann::json;
 
 namespace {
 
-/// The lines of a log by image; the header's is that of -1.
+/// The lines of a log by image, without the chain, which depends on the lines before; the header's
+/// is that of -1.
 std::map<std::int64_t, std::string> lines_of(const std::filesystem::path& log) {
   std::map<std::int64_t, std::string> lines;
   std::istringstream text(text_of(log));
   for (std::string line; std::getline(text, line);)
-    lines[json::parse(line).value("image", std::int64_t{-1})] = line;
+    lines[json::parse(line).value("image", std::int64_t{-1})] =
+        line.substr(0, line.rfind(", \"chain\""));
   return lines;
 }
 

@@ -63,7 +63,7 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
   }
   const std::string conditions =
       "exact certificate, clopper-pearson bounds of argmax scores, alpha 0.05 per prediction, 50 "
-      "draws, fp32 after the noise";
+      "draws, fp32 by Winograd's algorithm after the noise";
   for (const std::string& command : {"certify run --draws 50 --output other" + place.data(),
                                      "predict run test:3 --draws 50" + place.data(),
                                      std::string("recertify run/certificates.jsonl --output again"),
@@ -83,7 +83,8 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
       "recertify run/certificates.jsonl --certificate pixeldp --alpha 0.01 --output recertified "
       "--json");
   REQUIRE_MESSAGE(again_from_counts.status == 0, again_from_counts.errors);
-  CHECK(text_of(place.folder / "recertified") == text_of(place.folder / "paper"));
+  CHECK(again_from_counts.errors.find("this is an exploration") != std::string::npos);
+  CHECK(certificates(place.folder / "recertified") == certificates(place.folder / "paper"));
   CHECK(json::parse(again_from_counts.output)["mean_radius"] < report["mean_radius"]);
   REQUIRE(place.run("recertify recertified --certificate exact --output back").status == 0);
   const CertificateLog back = read_certificate_log(place.folder / "back");

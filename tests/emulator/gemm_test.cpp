@@ -8,7 +8,9 @@
 #include <doctest/doctest.h>
 
 #include "kernels/cuda/launch.cuh"
+#include "kernels/emulator/sanitizer.hpp"
 #include "tests/emulator/device_array.hpp"
+#include "tests/throws_error.hpp"
 
 namespace pixeldp::kernels::emulated {
 namespace {
@@ -104,6 +106,17 @@ TEST_CASE("mistakes in the pipeline give wrong results under some schedule") {
   CHECK(wrong_schedules.operator()<GemmFault::no_wait>() == schedules);
   CHECK(wrong_schedules.operator()<GemmFault::short_ring>() == schedules);
   CHECK(wrong_schedules.operator()<GemmFault::no_barrier>() > 0);
+}
+
+TEST_CASE("what comes or goes too early is a race under any schedule") {
+  if (address_sanitizer) return;
+  const Problem problem({64, 64, 160});
+  Settings checking = settings();
+  checking.check_accesses = true;
+  const WithSettings with(checking);
+  CHECK(problem.wrong() == 0);
+  CHECK_FAILS(problem.wrong<GemmFault::short_ring>(), "a race");
+  CHECK_FAILS(problem.wrong<GemmFault::no_barrier>(), "a race");
 }
 
 TEST_CASE("a copy that nobody waits for is not a number") {

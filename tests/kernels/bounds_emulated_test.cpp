@@ -14,6 +14,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/formulas/bounds.hpp"
 #include "pixeldp/certificate.hpp"
+#include "tests/certificate_rules.hpp"
 #include "tests/emulator/device_array.hpp"
 
 namespace pixeldp::kernels::emulated {
@@ -21,17 +22,8 @@ namespace {
 
 constexpr double scale = 0.25, sensitivity = 2.0;
 
-struct Case {
-  Mechanism mechanism;
-  CertificateKind kind;
-  RadiusRule rule;
-};
-constexpr Case certificates[] = {
-    {Mechanism::gaussian, CertificateKind::pixeldp, RadiusRule::gaussian},
-    {Mechanism::gaussian, CertificateKind::pixeldp_grid, RadiusRule::gaussian_grid},
-    {Mechanism::gaussian, CertificateKind::exact, RadiusRule::gaussian_exact},
-    {Mechanism::laplace, CertificateKind::pixeldp, RadiusRule::laplace},
-    {Mechanism::laplace, CertificateKind::exact, RadiusRule::laplace_exact}};
+using tests::certificate_rules;
+using tests::CertificateRule;
 
 struct BoundCase {
   Bound bound;
@@ -128,7 +120,8 @@ Calibration calibration_of(Mechanism mechanism) {
 
 /// Compares all images with pixeldp::certify under one bound and certificate. Returns how many are
 /// certified.
-int compare(const Images& images, const BoundCase& bound, const Case& certificate, double alpha) {
+int compare(const Images& images, const BoundCase& bound, const CertificateRule& certificate,
+            double alpha) {
   BoundsParams params = images.params();
   params.bound = bound.mean_bound;
   params.rule = certificate.rule;
@@ -197,7 +190,7 @@ TEST_CASE("emulated bounds and radii of votes are the processor's, and never bey
     for (const bool separate : {false, true}) {
       const Images images = argmax_grid(classes, separate);
       for (const BoundCase& bound : bounds_of_votes(separate))
-        for (const Case& certificate : certificates)
+        for (const CertificateRule& certificate : certificate_rules)
           CHECK(compare(images, bound, certificate, classes == 3 ? 1e-9 : 0.05) >= 10);
     }
   }
@@ -209,7 +202,7 @@ TEST_CASE("emulated bounds of a thousand classes") {
   for (const double share : {0.2, 0.7, 1.0})
     images.add(1000, votes_of(1000, share, 1000, static_cast<std::int64_t>(999 * share)));
   for (const BoundCase& bound : bounds_of_votes(false))
-    CHECK(compare(images, bound, certificates[0], 0.001) >= 2);
+    CHECK(compare(images, bound, certificate_rules[0], 0.001) >= 2);
 }
 
 Images softmax_grid(std::int64_t classes) {
@@ -244,7 +237,7 @@ TEST_CASE("emulated bounds and radii of softmax scores are the processor's, neve
         for (std::size_t i = 0; i < images.draws.size(); ++i)
           images.selected.push_back(static_cast<std::int64_t>(i) % classes);
       }
-      for (const Case& certificate : certificates) {
+      for (const CertificateRule& certificate : certificate_rules) {
         const int certified = compare(images, bounds[0], certificate, 0.01) +
                               compare(images, bounds[1], certificate, 0.01) +
                               compare(images, bounds[2], certificate, 0.01);
@@ -270,7 +263,7 @@ TEST_CASE("emulated bounds under every schedule") {
       }
     }
     for (const std::size_t bound : {2, 3, 4, 5})
-      CHECK(compare(images, bounds[bound], certificates[0], 0.05) >= 10);
+      CHECK(compare(images, bounds[bound], certificate_rules[0], 0.05) >= 10);
   }
 }
 

@@ -45,8 +45,8 @@ const std::vector<Conv2dShape> shapes = {
     with_padding({1, 7, 9, 6, 9, 2, 3, 1, {}, {}}, {0, 2}, {3, 0}),
     with_padding({2, 8, 8, 7, 10, 3, 2, 3, {}, {}}, {0, 0}, {1, 0})};
 
-const std::vector<DenseShape> dense_shapes = {{1, 1, 1},     {3, 5, 7},    {17, 129, 33},
-                                              {64, 300, 10}, {130, 64, 8}, {33, 12, 136}};
+const std::vector<DenseShape> dense_shapes = {{1, 1, 1},    {3, 5, 7},    {17, 129, 33},
+                                              {9, 300, 10}, {130, 16, 8}, {5, 12, 136}};
 
 std::vector<float> narrow(const std::vector<double>& values) {
   return {values.begin(), values.end()};
@@ -126,7 +126,10 @@ TEST_CASE("convolutions in plans scale, shift, add a residual and activate, on a
       pick[static_cast<std::size_t>((o * s.in_c + o % s.in_c) * s.kernel_h * s.kernel_w)] = 1.0f;
     const auto sums = narrow(reference::conv2d_forward(s, x, weight));
     const auto residual = narrow(reference::conv2d_forward(s, x, pick));
-    for (const int parts : {0, 1, 2, 3, 6, 7}) {  // residual, shift, scale, which takes a shift
+    // Residual, shift and scale, which takes a shift, together; in every combination where channels
+    // fill chunks and where they do not.
+    const bool thorough = s.in_c == s.out_c || s.in_c == 8 || s.in_c == 7;
+    for (const int parts : thorough ? std::vector{0, 1, 2, 3, 6, 7} : std::vector{7}) {
       CAPTURE(parts);
       std::vector<float> expected = sums;
       for (std::size_t i = 0; i < expected.size(); ++i) {

@@ -76,10 +76,13 @@ TEST_CASE("the direct convolution is its chain of fused multiply-additions, bit 
     const auto x = reference::reals(x_size(s), 1);
     const auto weight = reference::reals(s.weight_size(), 2);
     const std::vector<float> expected = chain(s, Activation::identity(), x, weight);
+    // Under every schedule a shape of all channels at once, and one of chunks.
+    const bool thorough = s.in_c == 32 || s.in_w == 17;
     for (const Schedule& schedule : adversarial_schedules) {
       const WithSettings with(schedule);
       CAPTURE(schedule.name());
       CHECK(bits(run(s, Activation::identity(), x, weight)) == bits(framed(expected, 0)));
+      if (!thorough) break;
     }
     CHECK(bits(run(s, Activation::identity(), x, weight, 1)) == bits(framed(expected, 1)));
     for (const Activation activation : {Activation::relu(), Activation::leaky_relu(0.1f)})
@@ -137,7 +140,7 @@ TEST_CASE("an image's result does not depend on its neighbours") {
 TEST_CASE("the direct convolution has no bank conflicts on images") {
   for (const Conv2dShape& s :
        {same(1, 18, 17, 3, 16, 3, 1), same(1, 28, 28, 1, 32, 5, 2), same(1, 20, 20, 3, 32, 3, 2),
-        same(1, 9, 9, 82, 32, 3, 1), same(1, 9, 9, 82, 32, 3, 2)}) {
+        same(1, 9, 9, 41, 32, 3, 1), same(1, 9, 9, 41, 32, 3, 2)}) {
     Settings counting = settings();
     counting.count_bank_conflicts = true;
     const WithSettings with(counting);

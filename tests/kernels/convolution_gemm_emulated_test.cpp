@@ -159,12 +159,15 @@ struct Problem {
 };
 
 TEST_CASE("the tensor-core convolution and its data gradient equal their definitions on integers") {
-  for (const Conv2dShape& s : shapes) {
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    const Conv2dShape& s = shapes[i];
     CAPTURE(s.in_h);
     CAPTURE(s.in_c);
     CAPTURE(s.out_c);
     const Problem problem(s);
-    for (const ConvTile& tile : conv_tiles) {
+    // Two tiles in turn, so that each meets half of the shapes.
+    for (const std::size_t turn : {i, i + 1}) {
+      const ConvTile& tile = conv_tiles[turn % std::size(conv_tiles)];
       CAPTURE(tile.m);
       CAPTURE(tile.n);
       CHECK(problem.forward_is_exact<Bits, float>(tile));
@@ -177,7 +180,7 @@ TEST_CASE("the tensor-core convolution and its data gradient equal their definit
 
 TEST_CASE("they do under every schedule") {
   for (const Conv2dShape& s :
-       {same(2, 9, 9, 24, 16, 3, 2), same(1, 8, 9, 40, 72, 3, 1), same(1, 3, 3, 8, 8, 1, 1)}) {
+       {same(2, 9, 9, 24, 16, 3, 2), same(1, 9, 9, 24, 40, 3, 1), same(1, 3, 3, 8, 8, 1, 1)}) {
     const Problem problem(s);
     for (const Schedule& schedule : adversarial_schedules) {
       const WithSettings with(schedule);

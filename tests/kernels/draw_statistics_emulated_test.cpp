@@ -131,6 +131,20 @@ TEST_CASE("emulated draw statistics of many classes, in every shape of block") {
   }
 }
 
+TEST_CASE("emulated draw statistics: the logits of two rows lie in different banks") {
+  Settings counting = settings();
+  counting.count_bank_conflicts = true;
+  const WithSettings with(counting);
+  for (const std::int64_t classes : {10, 16, 100, 1000, 4096}) {
+    CAPTURE(classes);
+    reset_bank_tally();
+    Problem(8, 3, classes, 1).on_device();
+    const std::int64_t turns = (classes + 15) / 16;
+    CHECK(bank_tally().phases == static_cast<std::uint64_t>(8 / 2 * 4 * turns));
+    CHECK(bank_tally().conflicts == 0);
+  }
+}
+
 TEST_CASE("emulated draw statistics under every schedule, with images in any order") {
   Problem problem(75, 40, 10, 4);
   std::shuffle(problem.row_image.begin(), problem.row_image.end(), std::mt19937(3));

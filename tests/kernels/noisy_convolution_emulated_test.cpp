@@ -46,11 +46,11 @@ std::vector<T> framed(const std::vector<T>& values) {
   return frame;
 }
 
-/// Five rows: draws of two images, the second of which lies first.
+/// Three rows: draws of two images, the second of which lies first.
 struct Problem {
   Conv2dShape shape;
   NoisyInput input;
-  std::vector<NoiseRow> rows = {{1, 3, 7}, {0, 4, 7}, {1, 3, 8}, {1, 3, 0xffffffff}, {0, 4, 9}};
+  std::vector<NoiseRow> rows = {{1, 3, 7}, {0, 4, 7}, {1, 3, 0xffffffff}};
   std::vector<float> prefix, weight, in_scale, in_shift, scale, shift, residual;
   Activation ending;
 
@@ -154,7 +154,7 @@ struct Problem {
 // channels, and half ones.
 const std::vector<Conv2dShape> shapes = {
     reference::same(1, 5, 7, 16, 32, 3, 1),   reference::same(1, 16, 16, 16, 48, 3, 1),
-    reference::same(1, 18, 35, 16, 16, 3, 1), reference::same(1, 9, 17, 32, 80, 3, 1),
+    reference::same(1, 17, 18, 16, 16, 3, 1), reference::same(1, 9, 17, 32, 80, 3, 1),
     reference::same(1, 6, 6, 16, 32, 5, 1),   reference::same(1, 17, 5, 32, 16, 5, 1)};
 
 TEST_CASE("noise inside the convolution has the bits of add_noise and the layers after it") {
@@ -251,12 +251,12 @@ TEST_CASE("noise inside the convolution: no bank conflicts, each element of a sq
     reset_bank_tally();
     Problem(s).run<Bits>();
     CHECK(bank_tally().conflicts == 0);
-    // Of 5 rows: the square and its margin, 128 bytes a phase; and each of its pixels once for
+    // Of 3 rows: the square and its margin, 128 bytes a phase; and each of its pixels once for
     // every tap, for each 32 channels.
     const std::int64_t halo = 16 + s.kernel_h - 1;
     const std::int64_t noise = (halo * halo * s.in_c * 2 + 127) / 128;
     const std::int64_t taps = 256 * s.kernel_h * s.kernel_w * (s.in_c * 2 / 16) / 8;
-    CHECK(bank_tally().phases == as_size(5 * (noise + taps * (s.out_c / 32))));
+    CHECK(bank_tally().phases == as_size(3 * (noise + taps * (s.out_c / 32))));
   }
 }
 

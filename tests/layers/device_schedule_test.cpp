@@ -158,7 +158,8 @@ TEST_CASE("a schedule refuses what devices do not calculate") {
   plan.add({.kind = Kind::standardise, .name = "s", .inputs = {0}});
   CHECK_NOTHROW(DeviceSchedule::make(plan, 1, Precision::fp32));
   CHECK_FAILS(DeviceSchedule::make(plan, 1, Precision::bf16), "standardised in fp32 only");
-  CHECK_FAILS(DeviceSchedule::make(plan, 1, Precision::int8), "fp32 or bf16");
+  for (const Precision refused : {Precision::int8, Precision::tf32})
+    CHECK_FAILS(DeviceSchedule::make(plan, 1, refused), "fp32 or bf16");
   plan.add({.kind = Kind::noise, .name = "n", .inputs = {1}});
   CHECK_FAILS(DeviceSchedule::make(plan, 1, Precision::fp32), "noise is drawn between two plans");
 }

@@ -1,4 +1,6 @@
 #include <cmath>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -14,6 +16,19 @@
 
 using namespace pixeldp;
 using namespace pixeldp::layers;
+
+// A network that is const lets nothing of it be changed, and no graph the places of its nodes.
+template <class T>
+constexpr bool is_const = std::is_const_v<std::remove_reference_t<T>>;
+using Fixed = const Network&;
+static_assert(is_const<decltype(*std::declval<Fixed>().noise)>);
+static_assert(is_const<decltype(*std::declval<Fixed>().head)>);
+static_assert(is_const<decltype(*std::declval<Fixed>().parameters()[0])>);
+static_assert(is_const<decltype(*std::declval<Fixed>().buffers()[0])>);
+static_assert(is_const<decltype(std::declval<Fixed>().graph.layer(0))>);
+static_assert(!is_const<decltype(*std::declval<Network&>().parameters()[0])>);
+static_assert(is_const<decltype(*std::declval<Network&>().graph.nodes()[0].layer)>);
+static_assert(is_const<decltype(std::declval<Network&>().graph.nodes()[0])>);
 
 TEST_CASE("the MNIST CNN has the shapes and the parameters of the paper") {
   const Network net = make_network({}, 1);

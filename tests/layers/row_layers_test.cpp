@@ -69,7 +69,7 @@ TEST_CASE("finite differences confirm the backward of affine layers, by channel 
     }
   }
   Affine frozen("affine", {.channels = 3});
-  frozen.parameters()[0]->frozen = true;
+  static_cast<Layer&>(frozen).parameters()[0]->frozen = true;
   LayerObjective objective(frozen, {{4, 3}}, Mode::training);
   objective.backward();
   CHECK(frozen.parameters()[0]->gradient.empty());

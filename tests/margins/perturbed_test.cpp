@@ -10,6 +10,7 @@
 #include "kernels/cuda/bounds.hpp"
 #include "kernels/formulas/bounds.hpp"
 #include "pixeldp/certificate.hpp"
+#include "tests/certificate_rules.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/margins/check_margin.hpp"
 #include "tests/margins/exact.hpp"
@@ -161,11 +162,6 @@ TEST_CASE("perturbed: attack sizes, and what a device deducts from them") {
     }
 }
 
-struct Rule {
-  CertificateKind kind;
-  Mechanism mechanism;
-};
-
 TEST_CASE("perturbed: the bounds kernel, beside the processor and beside the truth") {
   using kernels::emulated::DeviceArray;
   constexpr std::int64_t classes = 3;
@@ -178,11 +174,7 @@ TEST_CASE("perturbed: the bounds kernel, beside the processor and beside the tru
     for (const std::uint64_t count : counts) votes.push_back(count), sums.push_back(count << 32);
   }
   const DeviceArray<std::uint64_t> d(draws), v(votes), s(sums);
-  for (const Rule& rule : {Rule{CertificateKind::pixeldp, Mechanism::gaussian},
-                           Rule{CertificateKind::pixeldp_grid, Mechanism::gaussian},
-                           Rule{CertificateKind::exact, Mechanism::gaussian},
-                           Rule{CertificateKind::pixeldp, Mechanism::laplace},
-                           Rule{CertificateKind::exact, Mechanism::laplace}})
+  for (const tests::CertificateRule& rule : tests::certificate_rules)
     for (const Bound bound : {Bound::hoeffding, Bound::empirical_bernstein, Bound::betting,
                               Bound::clopper_pearson, Bound::pairwise}) {
       Calibration calibration;

@@ -9,6 +9,7 @@
 
 #include "kernels/formulas/bounds.hpp"
 #include "pixeldp/certificate.hpp"
+#include "tests/certificate_rules.hpp"
 #include "tests/margins/check_margin.hpp"
 #include "tests/margins/exact.hpp"
 
@@ -146,23 +147,11 @@ Calibration noise(Mechanism mechanism, double scale, double sensitivity) {
 }
 
 TEST_CASE("certified radii are never above the true ones, and lose 2^-46 of themselves") {
-  struct Rule {
-    CertificateKind kind;
-    Mechanism mechanism;
-    RadiusRule rule;
-  };
-  constexpr Rule rules[] = {
-      {CertificateKind::pixeldp, Mechanism::gaussian, RadiusRule::gaussian},
-      {CertificateKind::pixeldp_grid, Mechanism::gaussian, RadiusRule::gaussian_grid},
-      {CertificateKind::exact, Mechanism::gaussian, RadiusRule::gaussian_exact},
-      {CertificateKind::pixeldp, Mechanism::laplace, RadiusRule::laplace},
-      {CertificateKind::pixeldp_grid, Mechanism::laplace, RadiusRule::laplace},
-      {CertificateKind::exact, Mechanism::laplace, RadiusRule::laplace_exact}};
   constexpr std::pair<double, double> scales[] = {{1.0, 1.0},    {0.2537, 3.7}, {1e-300, 1e300},
                                                   {7e-320, 1.0}, {1e300, 1e-3}, {3e-310, 7e-3}};
   std::size_t next = 0;
   for (const auto& [lower, upper] : pairs())
-    for (const Rule& r : rules) {
+    for (const tests::CertificateRule& r : tests::certificate_rules) {
       CAPTURE(lower);
       CAPTURE(upper);
       CAPTURE(name(r.kind));

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kernels/device_plan.hpp"
 #include "kernels/emulator/settings.hpp"
 #include "pixeldp/sampler.hpp"
 #include "tests/layers/made_network.hpp"
@@ -40,9 +41,11 @@ std::vector<std::uint64_t> counts(const layers::NetworkSpec& spec, std::uint32_t
 
 TEST_CASE("a certification counts the same whatever GPU is emulated") {
   // One kernel from noise to votes; layer by layer; and with noise inside a convolution.
-  const layers::NetworkSpec mnist, small{.height = 8, .width = 8};
-  for (const auto& [spec, draws] : {std::pair<layers::NetworkSpec, std::uint32_t>{mnist, 17},
-                                    {small, 9},
+  const layers::NetworkSpec wide{.height = 4, .width = 28}, small{.height = 8, .width = 8};
+  REQUIRE(kernels::prepare_multi_draw(Stream(Device{DeviceKind::emulated}),
+                                      lower(Stream(), layers::make_network(wide, 5))));
+  for (const auto& [spec, draws] : {std::pair<layers::NetworkSpec, std::uint32_t>{wide, 17},
+                                    {small, 8},
                                     {tests::small_resnet_spec("wide-resnet"), 5}}) {
     CAPTURE(spec.architecture);
     CAPTURE(spec.height);

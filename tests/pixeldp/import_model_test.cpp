@@ -241,7 +241,7 @@ TEST_CASE(
     CHECK_FAILS(import_model(foreign_file(), "FILE", o), "noise scale");
   }
   o.noise = InputNoise{.mechanism = Mechanism::none, .scale = 0.1};
-  CHECK_FAILS(import_model(foreign_file(), "FILE", o), "no noise in the image");
+  CHECK_FAILS(import_model(foreign_file(), "FILE", o), "adds no noise");
   o.noise = InputNoise{.scale = 0.1};
   o.spec.input_mean.clear();
   o.spec.input_deviation.clear();

@@ -51,7 +51,9 @@ inline CertificateLogHeader made_header(const MadeRun& made) {
       made.scores == ScoreType::argmax ? Bound::clopper_pearson : Bound::empirical_bernstein;
   header.draws = made.draws;
   header.selection_draws = made.selection_draws;
+  if (made.selection_draws > 0) header.selected_by = made.scores;
   header.seed = made.seed;
+  if (made.mechanism != Mechanism::none) header.ledger = only_look(header.options, made.draws);
   return header;
 }
 
@@ -72,18 +74,15 @@ inline CertificateRecord made_record(const MadeRun& made, const CertificateLogHe
   statistics.votes.assign(scores.size(), 0);
   std::discrete_distribution<std::size_t> vote(scores.begin(), scores.end());
   for (std::uint64_t draw = 0; draw < made.draws; ++draw) ++statistics.votes[vote(random)];
-  if (made.scores == ScoreType::softmax) {
-    // Scores that put 95 % on the vote.
-    const double unit = 0x1p32;
-    const double rest = 0.05 / (made.classes - 1);
-    for (const std::uint64_t votes : statistics.votes) {
-      const auto won = static_cast<double>(votes);
-      const double lost = static_cast<double>(made.draws) - won;
-      statistics.sums.push_back(static_cast<std::uint64_t>(unit * (0.95 * won + rest * lost)));
-      statistics.squares.push_back(
-          static_cast<std::uint64_t>(unit * (0.95 * 0.95 * won + rest * rest * lost)));
-    }
-    statistics.votes.clear();
+  // Scores that put 95 % on the vote.
+  const double unit = 0x1p32;
+  const double rest = 0.05 / (made.classes - 1);
+  for (const std::uint64_t votes : statistics.votes) {
+    const auto won = static_cast<double>(votes);
+    const double lost = static_cast<double>(made.draws) - won;
+    statistics.sums.push_back(static_cast<std::uint64_t>(unit * (0.95 * won + rest * lost)));
+    statistics.squares.push_back(
+        static_cast<std::uint64_t>(unit * (0.95 * 0.95 * won + rest * rest * lost)));
   }
   std::optional<int> selected;
   if (made.selection_draws > 0) selected = statistics.top_label(made.scores);

@@ -3,6 +3,7 @@
 #include <initializer_list>
 
 #include "pixeldp/recertification.hpp"
+#include "tests/log_text.hpp"
 #include "tests/pixeldp/made_run.hpp"
 #include "tests/temporary_folder.hpp"
 #include "tests/text_of.hpp"
@@ -59,6 +60,15 @@ TEST_CASE("merged parts are, byte for byte, the log of one job") {
     CHECK(written(twice.log) == whole);
     CHECK(twice.repeated == 4);
     CHECK(written(merged({made.part("a", {5, 0})}).log) == made.written({0, 5}));
+    // A part's chain is checked, and the old format's parts are merged among themselves.
+    std::string changed = made.written({0, 1, 2});
+    changed[changed.find("\"label\": ") + 9] ^= 1;
+    CHECK_FAILS(parse_certificate_log(changed, "a"), "a:2: image 0: the chain breaks here");
+    const auto old = [&](std::initializer_list<std::int64_t> images) {
+      return LogPart{"old", parse_certificate_log(tests::in_format_1(made.written(images)), "old")};
+    };
+    CHECK(written(merged({old({4, 2}), old({1})}).log) == written(merged({old({1, 2, 4})}).log));
+    CHECK_FAILS(merged({old({1}), made.part("a", {2})}), "source: \"format-1\" and \"draws\"");
   }
 }
 
@@ -121,7 +131,7 @@ TEST_CASE("a log is written whole, over nothing, or not at all") {
   CHECK(tests::text_of(folder / "there") == "something");
   CHECK_FAILS(write_certificate_log(folder / "nowhere" / "log", log), "nowhere/log");
   log.records[1].statistics.draws = 49;
-  CHECK_FAILS(write_certificate_log(folder / "log", log), "image 1: the counts");
+  CHECK_FAILS(write_certificate_log(folder / "log", log), "image 1: the votes");
   CHECK_FALSE(std::filesystem::exists(folder / "log"));
 }
 

@@ -89,7 +89,7 @@ TEST_CASE("noise at every place of a network: its sensitivity, and what certifie
   CHECK(places[1].norms == network_norms(network, SensitivityForm::tight));
   // No change of an image grows by more than the norm, and the mean square one by no more.
   for (const NoisePlace& place : places)
-    CHECK(place.gain <= norm_of(place.norms, AttackNorm::l2, Mechanism::gaussian));
+    CHECK(place.gain <= largest_change(place.norms, AttackNorm::l2, Mechanism::gaussian));
   const double lower = 0.9, upper = 0.1, wanted = 0.3;
   const auto plans = plan_noise(places, wanted, CertificateKind::exact, lower, upper);
   CHECK(plans.size() == 3 * 2 * 3);

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/log_text.hpp"
 #include "tests/pixeldp/made_run.hpp"
 #include "tests/temporary_folder.hpp"
 #include "tests/text_of.hpp"
@@ -26,12 +27,15 @@ struct LogFile {
   /// Puts another radius onto a line, counted from 1.
   void edit_radius(int line, const std::string& radius) const {
     std::istringstream text(tests::text_of(path));
-    std::ofstream file(path);
-    std::string each;
+    std::string each, edited;
     for (int number = 1; std::getline(text, each); ++number) {
-      if (number == line) each = each.substr(0, each.rfind(' ') + 1) + radius + "}";
-      file << each << '\n';
+      if (number == line) {
+        const std::size_t at = each.find("\"radius\": ") + 10;
+        each.replace(at, each.find(',', at) - at, radius);
+      }
+      edited += each + '\n';
     }
+    std::ofstream(path) << tests::rechained(edited);
   }
 };
 
@@ -70,7 +74,9 @@ TEST_CASE("a header that was changed no longer fits the radii") {
     REQUIRE(at != std::string::npos);
     edited.replace(at, from.size(), to);
     std::ofstream(log.path) << edited;
-    CHECK_FAILS(read_certificate_log(log.path), "certificates.jsonl:");
+    CHECK_FAILS(read_certificate_log(log.path), "certificates.jsonl:2: image 0: the chain breaks");
+    std::ofstream(log.path) << tests::rechained(edited);
+    CHECK_FAILS(read_certificate_log(log.path), "but its counts prove only");
   }
 }
 
@@ -105,10 +111,12 @@ TEST_CASE(
   CHECK(smaller);
   // The first processor goes on with it, and whoever reads it agrees.
   header.calibration.sensitivity = 1.0;
-  CertificateLogWriter writer = CertificateLogWriter::resume(log.path, header);
-  CertificateRecord last = more;
-  last.radius = certify(writer.header(), last).radius;
-  writer.append(last);
+  {
+    CertificateLogWriter writer = CertificateLogWriter::resume(log.path, header);
+    CertificateRecord last = more;
+    last.radius = certify(writer.header(), last).radius;
+    writer.append(last);
+  }
   CHECK(read_certificate_log(log.path).records.size() == 7);
   CHECK(read_certificate_log(log.path).header.calibration.sensitivity == larger);
 
@@ -134,6 +142,7 @@ TEST_CASE("a header's numbers are compared as numbers, however they are written"
     REQUIRE(at != std::string::npos);
     text.replace(at, from.size(), to);
   }
+  text = tests::rechained(text);
   std::ofstream(log.path) << text;
   CHECK_NOTHROW(CertificateLogWriter::resume(log.path, tests::made_header(made)));
   CHECK(tests::text_of(log.path) == text);
@@ -158,9 +167,21 @@ TEST_CASE("the same counts under other rules give what those rules would have gi
         CHECK(made.records[i].prediction == given.records[i].prediction);
         CHECK(made.records[i].radius >= given.records[i].radius);
       }
-      CertificateOptions options = given.header.options;
-      options.scores = scores == ScoreType::argmax ? ScoreType::softmax : ScoreType::argmax;
-      CHECK_THROWS_AS(recertified(given, options), Error);
+      // And under the other scores, which are in the same lines.
+      MadeRun other_scores = paper;
+      other_scores.scores = scores == ScoreType::argmax ? ScoreType::softmax : ScoreType::argmax;
+      const LogFile third(other_scores);
+      const CertificateLog wanted = read_certificate_log(third.path);
+      const CertificateLog turned = recertified(given, wanted.header.options);
+      CHECK(turned.header.standing() == Standing::exploration);
+      for (std::size_t i = 0; i < 20; ++i) {
+        CHECK(turned.records[i].radius == wanted.records[i].radius);
+        CHECK(turned.records[i].prediction == wanted.records[i].prediction);
+      }
+      CertificateLog votes_only = given;
+      votes_only.header.statistics = {.votes = scores == ScoreType::argmax,
+                                      .sums = scores == ScoreType::softmax};
+      CHECK_FAILS(recertified(votes_only, wanted.header.options), "the log holds no");
     }
 }
 

@@ -12,6 +12,7 @@
 
 #include "engine/error.hpp"
 #include "kernels/draw_statistics.hpp"
+#include "layers/networks/network_builder.hpp"
 #include "layers/training_pass.hpp"
 #include "pixeldp/device_rows.hpp"
 #include "pixeldp/sampling_window.hpp"
@@ -23,11 +24,18 @@ using kernels::Fusion;
 
 namespace {
 
-/// A network small enough for tests, whose votes are undecided, so that a last-bit change could
+/// The MNIST CNN with fewer channels, whose votes are undecided, so that a last-bit change could
 /// show.
 layers::Network small_network(int noise_after_layers = 1) {
-  layers::Network net =
-      layers::make_network({.height = 8, .width = 8, .noise_after_layers = noise_after_layers}, 5);
+  const auto relu = kernels::Activation::relu();
+  layers::NetworkBuilder builder(
+      {.height = 8, .width = 8, .noise_after_layers = noise_after_layers}, 5);
+  layers::Value x = builder.convolution_and_noise(
+      1, "conv1", builder.start(), {.out_c = 8, .kernel = 5, .stride = 2, .activation = relu});
+  x = builder.convolution_and_noise(2, "conv2", x,
+                                    {.out_c = 16, .kernel = 5, .stride = 2, .activation = relu});
+  builder.dense("fc2", builder.dense("fc1", x, 64, relu), 10, kernels::Activation::identity());
+  layers::Network net = std::move(builder).finish();
   net.noise->distribution = kernels::NoiseDistribution::gaussian;
   net.noise->scale = 0.7;
   return net;
@@ -291,7 +299,7 @@ TEST_CASE("noise inside a wide residual network's first unit counts what the lay
   check(small, 8 * 8);
   small.noise->distribution = kernels::NoiseDistribution::laplace;
   check(small, 8 * 8);
-  check(small_wide_resnet(1, 16, 20), 16 * 20);  // more than one square of the kernel
+  check(small_wide_resnet(1, 8, 20), 8 * 20);  // more than one square of the kernel
 
   // Noise in the image has no such kernel.
   CHECK_FALSE(fused(lower(Stream(), small_wide_resnet(0)), Fusion::allowed));
@@ -299,7 +307,7 @@ TEST_CASE("noise inside a wide residual network's first unit counts what the lay
 
 TEST_CASE("a device's windows, their growth and the parts of many draws do not show") {
   const Stream emulated(Device::parse("emulated"));
-  const std::vector<std::uint32_t> images = {4, 9, 0, 2, 7};
+  const std::vector<std::uint32_t> images = {4, 9, 0};
   const auto check = [&](const kernels::NetworkPlan& network, const auto& run_loop) {
     const DrawRange draws{.seed = 3, .first = 5, .count = 6};
     const auto with = [&](WindowRows rows) {

@@ -11,6 +11,7 @@
 #include "kernels/cuda/bounds.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
 #include "pixeldp/certificate.hpp"
+#include "tests/certificate_rules.hpp"
 #include "tests/ptx/statistics_on_device.hpp"
 
 /// The statistics and bounds as nvcc compiled them, against the processor's.
@@ -76,17 +77,8 @@ TEST_CASE("compiled draw statistics of mixed images, padding and bad rows") {
   check(problem, 23);
 }
 
-struct Case {
-  Mechanism mechanism;
-  CertificateKind kind;
-  RadiusRule rule;
-};
-constexpr Case certificates[] = {
-    {Mechanism::gaussian, CertificateKind::pixeldp, RadiusRule::gaussian},
-    {Mechanism::gaussian, CertificateKind::pixeldp_grid, RadiusRule::gaussian_grid},
-    {Mechanism::gaussian, CertificateKind::exact, RadiusRule::gaussian_exact},
-    {Mechanism::laplace, CertificateKind::pixeldp, RadiusRule::laplace},
-    {Mechanism::laplace, CertificateKind::exact, RadiusRule::laplace_exact}};
+using tests::certificate_rules;
+using tests::CertificateRule;
 constexpr MeanBound mean_bounds[] = {MeanBound::hoeffding, MeanBound::empirical_bernstein,
                                      MeanBound::betting,   MeanBound::clopper_pearson,
                                      MeanBound::pairwise,  MeanBound::one_sided};
@@ -108,7 +100,7 @@ Worst compare(BoundsCase& images, std::size_t bound, double alpha) {
   params.bound = mean_bounds[bound];
   params.alpha = alpha;
   params.scale_per_sensitivity = 0.25 / 2.0;
-  for (const Case& certificate : certificates) {
+  for (const CertificateRule& certificate : certificate_rules) {
     Calibration calibration;
     calibration.mechanism = certificate.mechanism;
     calibration.noise_scale = 0.25;

@@ -4,8 +4,10 @@
 #include "pixeldp/quantisation.hpp"
 #include "tests/made_dataset.hpp"
 #include "tests/made_image_folder.hpp"
+#include "tests/text_of.hpp"
 #include "tests/throws_error.hpp"
 #include "tests/trainers/fixture.hpp"
+#include "trainers/checkpoint.hpp"
 #include "trainers/prefetcher.hpp"
 #include "trainers/training_config.hpp"
 
@@ -142,6 +144,54 @@ TEST_CASE_FIXTURE(TwoKinds,
         for (int step = 0; step < 12; ++step) batches.next();
       }(),
       "train/class 0/00000.png: neither a PNG nor a JPEG");
+}
+
+TEST_CASE_FIXTURE(TwoKinds, "a damaged picture costs no step, and other pictures are refused") {
+  ConfigNode config = this->config("image-folder");
+  config.set("training.batch=8");
+  config.set("training.checkpoint_every=100");
+  train(config, {.output = folder / "whole"});
+
+  // Met by the step itself, by the check before a checkpoint, and by an evaluation.
+  struct Case {
+    const char* split;
+    std::int64_t index, step;
+    const char* checkpoint_every;
+  };
+  EpochSampler order(64, 1);
+  for (const auto& [split, index, step, every] :
+       {Case{"train", order.batch(5, 8).images[0], 5, "100"},
+        Case{"train", order.batch(7, 8).images[0], 7, "7"}, Case{"test", 3, 12, "100"}}) {
+    CAPTURE(step);
+    const int label = files(split).labels[static_cast<std::size_t>(index)];
+    const auto damaged =
+        folder / split / fmt::format("class {}", label) / fmt::format("{:05}.png", index);
+    const auto picture = read_file(damaged);
+    write_file_atomically(damaged, Bytes{1});
+    config.set(fmt::format("training.checkpoint_every={}", every));
+    const TrainOptions options{.output = folder / "run", .resume = step > 5};
+    CHECK_FAILS(train(config, options),
+                fmt::format("{}: neither a PNG nor a JPEG picture; {} of 12 steps are done and "
+                            "saved in {}",
+                            damaged.string(), step, options.output.string()));
+    CHECK(read_checkpoint(folder / "run" / "checkpoint.safetensors").step() == step);
+    write_file_atomically(damaged, picture);
+  }
+
+  // One name more, and one that is other.
+  const auto added = folder / "train/class 0/zero.png", renamed = folder / "train/class 0/nil.png";
+  std::filesystem::copy(folder / "train/class 0/00000.png", added);
+  const TrainOptions resumed{.output = folder / "run", .resume = true};
+  const auto refusal = "this checkpoint was trained on other images of image-folder than lie in " +
+                       folder.path().string() + " now";
+  CHECK_FAILS(train(config, resumed), refusal);
+  std::filesystem::remove(added);
+  std::filesystem::rename(folder / "train/class 0/00000.png", renamed);
+  CHECK_FAILS(train(config, resumed), refusal);
+  std::filesystem::rename(renamed, folder / "train/class 0/00000.png");
+  train(config, resumed);
+  CHECK(tests::text_of(folder / "run" / "model.safetensors") ==
+        tests::text_of(folder / "whole" / "model.safetensors"));
 }
 
 TEST_CASE_FIXTURE(TwoKinds, "a configuration says in which form an image folder is read") {

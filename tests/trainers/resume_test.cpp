@@ -146,6 +146,18 @@ TEST_CASE_FIXTURE(Fixture, "a number that is written otherwise is the same setti
       "'noise.construction_bound: 0.10' where this one has 'noise.construction_bound: 0.11'");
 }
 
+TEST_CASE_FIXTURE(Fixture, "training goes on with the images that it began with") {
+  train(config(4), {.output = folder / "run"});
+  std::filesystem::create_directory(folder / "other");
+  tests::write_made_mnist(folder / "other", 255);
+  ConfigNode other = config(5);
+  other.set("data.directory=" + (folder / "other").string());
+  CHECK_FAILS(train(other, {.output = folder / "run", .resume = true}),
+              "resume with those that lay in " + folder.path().string());
+  tests::write_made_mnist(folder / "other");
+  CHECK(train(other, {.output = folder / "run", .resume = true}).steps == 5);
+}
+
 TEST_CASE_FIXTURE(Fixture, "more steps than a finished run has are added to it") {
   ConfigNode longer = config(16);
   train(config(8), {.output = folder / "run"});

@@ -114,6 +114,7 @@ TEST_CASE_FIXTURE(Fixture,
 
   ConfigNode many = config(60);
   many.set("training.evaluation_draws=200");
+  many.set("training.evaluate_every=60");
   const TrainSummary summary = train(many, {.output = folder / "many"});
   REQUIRE(summary.certified_accuracy);
   CHECK(*summary.certified_accuracy > 0.5);
@@ -198,7 +199,7 @@ TEST_CASE("colour images are trained on, and augmentation changes what is learnt
 
 TEST_CASE_FIXTURE(Fixture, "a batch larger than the data set is the data set") {
   ConfigNode large = config(2);
-  large.set("training.batch=60000");
+  large.set("training.batch=2000000");
   train(large, {.output = folder / "run"});
   CHECK(ConfigNode::load(folder / "run" / "config.yaml").text_of("training.batch") == "256");
 }

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+#include <utility>
+
+namespace pixeldp {
+
+/// A file that one process at a time adds to: it is locked (flock) for as long as this lives, and
+/// the system unlocks it when the process ends, however it does.
+class AppendFile {
+ public:
+  /// Opens the file, or makes it. Throws an Error that names it where it cannot be opened, or where
+  /// another writer has it. Where the file system knows no locks, it goes without, with a warning.
+  explicit AppendFile(const std::filesystem::path& path);
+  ~AppendFile() { close(); }
+  AppendFile(AppendFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), torn_(other.torn_) {}
+  AppendFile& operator=(AppendFile&& other) noexcept {
+    close();
+    fd_ = std::exchange(other.fd_, -1);
+    torn_ = other.torn_;
+    return *this;
+  }
+
+  /// Bytes that it holds.
+  std::uintmax_t size() const;
+  /// Adds all of the text and returns true; or false, once and for all, where not all of it could
+  /// be written: what came next would stand behind a torn line.
+  bool write(std::string_view text);
+  /// Keeps the first `size` bytes. Throws an Error.
+  void truncate(std::uintmax_t size);
+
+ private:
+  void close();
+
+  int fd_ = -1;
+  bool torn_ = false;
+};
+
+}  // namespace pixeldp

@@ -1,0 +1,189 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/emulator/arena.hpp"
+#include "kernels/emulator/dialect.hpp"
+
+/// Holds every load and store of a kernel against those of the other threads. Two of one address,
+/// one of them a write, that nothing orders are a race, whatever this run made of it; and none may
+/// lie beside the arrays that were allocated.
+///
+/// Only what CUDA promises orders accesses: __syncthreads those of a block, __syncwarp those of a
+/// warp (of the whole warp whatever its mask, lest a right kernel is accused), the end of a kernel
+/// all of them. Shuffles, votes and matrix instructions order nothing, and blocks have no order.
+///
+/// Words of two bytes are told apart: no kernel has an array of single bytes.
+namespace pixeldp::emulator {
+
+enum class Access { read, write, atomic };
+
+/// What the blocks need that one thread of the operating system runs, one after the other. While
+/// accesses are checked there is only one such thread.
+class AccessCheck {
+ public:
+  /// shared: with `guard` bytes in front and behind that belong to nobody.
+  AccessCheck(const std::byte* shared, std::size_t capacity, std::size_t guard)
+      : shared_(shared), capacity_(capacity), guard_(guard), arena_(arena()) {}
+
+  /// A kernel begins, after all earlier ones, of which so many blocks run from number `first` on.
+  static void begin_launch(std::uint64_t first, std::uint64_t blocks);
+  /// Device memory is given back.
+  static void forget(const std::byte* begin, std::size_t bytes);
+  void begin_block(std::uint64_t number, dim3 grid, dim3 block, std::size_t shared_bytes);
+
+  /// All threads of the block, or of a warp, have come to a barrier.
+  void order_block() { block_time_ = pass(); }
+  void order_warp(unsigned warp) { warp_time_[warp] = pass(); }
+
+  /// False when the access is a mistake: describe() tells which. What is neither shared nor device
+  /// memory (local variables, constants) is nobody's business.
+  bool check(unsigned thread, const void* address, std::size_t bytes, Access kind) {
+    if (bytes == 0) return true;
+    const std::size_t in_shared =
+        reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(shared_);
+    if (in_shared + guard_ < capacity_ + 2 * guard_) {
+      if (in_shared < shared_bytes_ && bytes <= shared_bytes_ - in_shared)
+        return check_words(shared_cells_.data(), in_shared, address, bytes, {run_, 1}, thread,
+                           kind);
+    } else {
+      const std::size_t offset = arena_.offset(address);
+      if (offset >= Arena::bytes) return true;
+      if (arena_.in_array(offset, bytes))
+        return check_words(device_cells, offset, address, bytes, {first_run, launch_runs}, thread,
+                           kind);
+    }
+    mistake_ = {address, bytes, kind, Wrong::outside, {}, kind};
+    return false;
+  }
+
+  /// "it reads 4 bytes at offset 8 of ..., which thread (3,0,0) wrote with no barrier in between".
+  std::string describe() const;
+
+ private:
+  /// Who accessed a word last: one thread at one time, or several that nothing orders, of a warp, a
+  /// block or a launch; then the time is the latest.
+  enum class Scope { thread, warp, block, launch };
+  struct Slot {
+    std::uint64_t bits = 0;
+
+    static Slot of(std::uint64_t run, std::uint64_t time, unsigned thread) {
+      return {run << 29 | time << 13 | std::uint64_t{thread} << 3};
+    }
+    std::uint64_t run() const { return bits >> 29; }
+    std::uint64_t time() const { return bits >> 13 & 0xffff; }
+    unsigned thread() const { return static_cast<unsigned>(bits >> 3 & 1023); }
+    bool atomic() const { return (bits & 4) != 0; }
+    Scope scope() const { return static_cast<Scope>(bits & 3); }
+  };
+  struct Cell {
+    Slot write, read;
+  };
+  enum class Wrong { race, outside };
+  struct Mistake {
+    const void* address;
+    std::size_t bytes;
+    Access kind;
+    Wrong wrong;
+    // Of a race:
+    Slot earlier;
+    Access earlier_kind;
+  };
+  /// The blocks whose accesses count: of device memory all of the launch, of shared memory one.
+  struct Runs {
+    std::uint64_t first, count;
+    bool have(std::uint64_t run) const { return run - first < count; }
+  };
+  static constexpr std::uint64_t most_time = 0xffff;  // beyond, races go unnoticed
+
+  std::uint64_t pass() { return time_ < most_time ? time_++ : time_; }
+
+  /// Whether everything that the slot stands for was over before the thread's present access.
+  bool is_over(Slot slot, Runs runs, unsigned thread) const {
+    if (!runs.have(slot.run())) return true;
+    if (slot.run() != run_ || slot.scope() == Scope::launch) return false;
+    if (slot.time() <= block_time_) return true;
+    switch (slot.scope()) {
+      case Scope::thread:
+        if (slot.thread() == thread) return true;
+        [[fallthrough]];
+      case Scope::warp:
+        return slot.thread() / 32 == thread / 32 && slot.time() <= warp_time_[thread / 32];
+      case Scope::block:
+      case Scope::launch:
+        break;
+    }
+    return false;
+  }
+
+  /// The slot for what it stands for and the access of `self` as well.
+  Slot joined(Slot slot, Slot self, Runs runs) const {
+    if (is_over(slot, runs, self.thread())) return self;
+    Scope scope = Scope::launch;
+    if (slot.run() == run_ && slot.scope() != Scope::launch)
+      scope = slot.scope() == Scope::block || slot.thread() / 32 != self.thread() / 32
+                  ? Scope::block
+                  : Scope::warp;
+    return {self.bits | static_cast<std::uint64_t>(scope)};
+  }
+
+  /// Whether the thread's access at this very time, or one that has to fear no more, was checked
+  /// already: readers of several warps (lanes) with no barrier in between saw that all writes were
+  /// over for their block (warp).
+  bool is_known(Slot read, Slot self) const {
+    if ((read.bits ^ self.bits) >> 13 != 0) return false;
+    switch (read.scope()) {
+      case Scope::thread:
+        return read.thread() == self.thread();
+      case Scope::warp:
+        return read.thread() / 32 == self.thread() / 32;
+      case Scope::block:
+        return true;
+      case Scope::launch:
+        break;
+    }
+    return false;
+  }
+
+  bool check_words(Cell* cells, std::size_t offset, const void* address, std::size_t bytes,
+                   Runs runs, unsigned thread, Access kind) {
+    const Slot self = Slot::of(run_, time_, thread);
+    const auto race = [&](Slot earlier, Access earlier_kind) {
+      mistake_ = {address, bytes, kind, Wrong::race, earlier, earlier_kind};
+      return false;
+    };
+    for (std::size_t word = offset / 2; word <= (offset + bytes - 1) / 2; ++word) {
+      Cell& cell = cells[word];
+      if (kind == Access::read && is_known(cell.read, self)) continue;
+      const Access last = cell.write.atomic() ? Access::atomic : Access::write;
+      if (!is_over(cell.write, runs, thread) && !(kind == Access::atomic && last == kind))
+        return race(cell.write, last);
+      if (kind == Access::read) {
+        cell.read = joined(cell.read, self, runs);
+        continue;
+      }
+      if (!is_over(cell.read, runs, thread)) return race(cell.read, Access::read);
+      cell.write = kind == Access::write ? self : joined(cell.write, {self.bits | 4}, runs);
+    }
+    return true;
+  }
+
+  static Cell* device_cells;
+  /// The first block of the kernel that runs, counted through all launches, how many there are, and
+  /// its number within the grid.
+  static std::uint64_t first_run, launch_runs, first_number;
+
+  const std::byte* shared_;
+  std::size_t capacity_, guard_, shared_bytes_ = 0;
+  Arena& arena_;
+  std::vector<Cell> shared_cells_;
+  std::uint64_t run_ = 0;  ///< the block: counted through all launches
+  std::uint64_t time_ = 1, block_time_ = 0, warp_time_[32] = {};
+  dim3 grid_, block_;
+  Mistake mistake_ = {};
+};
+
+}  // namespace pixeldp::emulator

@@ -1,0 +1,134 @@
+#include "pixeldp/verification.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <random>
+
+#include <fmt/ranges.h>
+
+#include "engine/error.hpp"
+#include "engine/interrupt.hpp"
+#include "engine/progress.hpp"
+#include "pixeldp/certificate_log_check.hpp"
+#include "pixeldp/certification.hpp"
+#include "pixeldp/recertification.hpp"
+#include "pixeldp/sampling.hpp"
+
+namespace pixeldp {
+namespace {
+
+using Chosen = std::map<std::int64_t, const CertificateRecord*>;  // by image
+
+Chosen choose(const CertificateLog& log, double fraction, std::uint64_t seed) {
+  std::vector<const CertificateRecord*> all, chosen;
+  for (const CertificateRecord& record : log.records) all.push_back(&record);
+  const auto wanted = std::ceil(fraction * static_cast<double>(all.size()));
+  std::mt19937_64 random(seed);
+  std::ranges::sample(all, std::back_inserter(chosen), static_cast<std::ptrdiff_t>(wanted), random);
+  Chosen by_image;
+  for (const CertificateRecord* record : chosen) by_image.emplace(record->image, record);
+  return by_image;
+}
+
+std::optional<kernels::Precision> precision_of(const CertificateLogHeader& header) {
+  if (header.function.precision == unrecorded) return std::nullopt;
+  return parse_precision(header.function.precision);
+}
+
+/// Only in fp32 on processors does the algorithm change the function.
+std::optional<kernels::Algorithm> algorithm_of(const CertificateLogHeader& header,
+                                               const Device& device) {
+  if (device.kind != DeviceKind::cpu || header.function.precision != "fp32") return std::nullopt;
+  return header.function.algorithm == name(kernels::Algorithm::winograd)
+             ? kernels::Algorithm::winograd
+             : kernels::Algorithm::direct;
+}
+
+/// Throws an Error unless such a certification of these would write the log's header, but for the
+/// rules of the certificates, which nothing is drawn by.
+void check_conditions(const CertificateLogHeader& header, const Model& model,
+                      const std::string& model_sha256, const Dataset& dataset,
+                      const Device& device) {
+  CertificateLogHeader mine =
+      certification_header(model, model_sha256, dataset,
+                           {.device = device,
+                            .certificate = header.options,
+                            .precision = precision_of(header),
+                            .algorithm = algorithm_of(header, device),
+                            .draws = static_cast<std::uint32_t>(header.draws),
+                            .selection_draws = static_cast<std::uint32_t>(header.selection_draws),
+                            .seed = header.seed});
+  mine.source = header.source, mine.statistics = header.statistics;
+  mine.ledger = header.ledger, mine.selected_by = header.selected_by;
+  if (const std::string difference = header.difference(mine); !difference.empty())
+    fail("the log cannot be drawn again here: it is of other conditions (the log's first):\n{}",
+         difference);
+}
+
+/// What differs between a line and what was drawn; empty where nothing does.
+std::string difference(const CertificateLogHeader& header, const CertificateRecord& record,
+                       const SampledImage& sampled) {
+  std::string text;
+  const auto compare = [&](const char* key, const auto& of_log, const auto& drawn) {
+    if (of_log == drawn) return;
+    text +=
+        fmt::format("{}{} {} in the log, {} drawn", text.empty() ? "" : "; ", key, of_log, drawn);
+  };
+  compare("label", record.label, sampled.label);
+  if (header.statistics.votes) compare("votes", record.statistics.votes, sampled.statistics.votes);
+  if (header.statistics.sums) {
+    compare("sums", record.statistics.sums, sampled.statistics.sums);
+    compare("squares", record.statistics.squares, sampled.statistics.squares);
+  }
+  if (sampled.selected) compare("prediction", record.prediction, *sampled.selected);
+  return text.empty() ? text : fmt::format("image {}: {}", record.image, text);
+}
+
+}  // namespace
+
+Verification verify(const CertificateLog& log, const Model& model, const std::string& model_sha256,
+                    const Dataset& dataset, const VerificationOptions& o) {
+  const CertificateLogHeader& header = log.header;
+  if (!(o.fraction > 0 && o.fraction <= 1))
+    fail_usage("--fraction {}: it must be above 0, and at most 1", o.fraction);
+  check_conditions(header, model, model_sha256, dataset, o.device);
+  const Chosen chosen = choose(log, o.fraction, o.choice);
+  Verification verification;
+  for (const auto& [image, record] : chosen) {
+    if (image >= dataset.size())
+      fail("image {} of the log is not among the {} of {}", image, dataset.size(), dataset.name);
+    verification.images.push_back(image);
+  }
+  Sampler sampler(Stream(o.device), model.network, o.micro_batch,
+                  {precision_of(header), quantisation(model), algorithm_of(header, o.device)});
+  ProgressBar progress("verify", std::ssize(verification.images), "images", 0);
+  const auto start = std::chrono::steady_clock::now();
+  std::int64_t done = 0;
+  sample(sampler, dataset, verification.images,
+         {.seed = header.seed,
+          .draws = static_cast<std::uint32_t>(header.draws),
+          .selection_draws = static_cast<std::uint32_t>(header.selection_draws),
+          .scores = header.selected_by.value_or(header.options.scores),
+          .pixel_shift = static_cast<float>(model.pixel_shift)},
+         [&](const SampledImage& sampled) {
+           std::string text = difference(header, *chosen.at(sampled.image), sampled);
+           if (!text.empty()) verification.differences.push_back(std::move(text));
+           progress.update(++done);
+         });
+  progress.finish();
+  if (done < std::ssize(verification.images))
+    fail_interrupted("interrupted after {} of {} images; start again", done,
+                     verification.images.size());
+  verification.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  verification.draws = static_cast<std::uint64_t>(done) * (header.draws + header.selection_draws);
+  return verification;
+}
+
+double chance_to_escape(std::size_t checked, std::size_t images) {
+  return 1.0 - static_cast<double>(checked) / static_cast<double>(images);
+}
+
+}  // namespace pixeldp

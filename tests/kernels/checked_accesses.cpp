@@ -1,0 +1,16 @@
+#include "kernels/emulator/sanitizer.hpp"
+#include "kernels/emulator/settings.hpp"
+
+namespace pixeldp::emulator {
+namespace {
+
+/// Whatever test runs a kernel looks for races and for accesses beside arrays as well.
+[[maybe_unused]] const bool checked = [] {
+  Settings changed = settings();
+  changed.check_accesses = !address_sanitizer;  // which does the latter itself
+  set_settings(changed);
+  return true;
+}();
+
+}  // namespace
+}  // namespace pixeldp::emulator
