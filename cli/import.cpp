@@ -11,13 +11,13 @@
 #include "cli/noise_arguments.hpp"
 #include "engine/error.hpp"
 #include "engine/io/dataset.hpp"
-#include "pixeldp/import_model.hpp"
+#include "pixeldp/import_onnx.hpp"
 
 namespace pixeldp::cli {
 namespace {
 
 struct ImportOptions {
-  std::string file, output, name, dataset;
+  std::string file, output, name, dataset, architecture;
   layers::NetworkSpec spec;
   std::optional<std::int64_t> height, width;
   std::int64_t short_side = 0;
@@ -43,32 +43,67 @@ void print_pixels(const Model& model) {
   }
 }
 
-void run(const ImportOptions& o) {
-  const ImageForm form = image_form(o.dataset);
-  if (!form.of_any_size() && o.short_side != 0)
-    fail_usage("--short-side is for pictures of any size, not for those of {}", o.dataset);
+/// Weights for an architecture that was named.
+Model import_weights(const ImportOptions& o, const ImageForm& form,
+                     const pixeldp::ImportOptions& options) {
+  if (o.architecture.empty())
+    fail_usage(
+        "{}: weights do not say whose they are: --architecture does ({}); of .onnx files alone the "
+        "whole network is read",
+        o.file, fmt::join(layers::architecture_names(), ", "));
   if (form.of_any_size() && !(o.height && o.width))
     fail_usage(
         "the pictures of {} have any size: --image-height and --image-width say which the network "
         "takes",
         o.dataset);
-  if (o.short_side != 0 && o.short_side < std::max(*o.height, *o.width))
-    fail_usage("--short-side {} does not cover {}x{} pixels", o.short_side, *o.width, *o.height);
-  layers::NetworkSpec spec = o.spec;
-  spec.height = o.height.value_or(form.height);
-  spec.width = o.width.value_or(form.width);
+  pixeldp::ImportOptions all = options;
+  all.spec = o.spec;
+  all.spec.architecture = o.architecture;
+  all.spec.height = o.height.value_or(form.height);
+  all.spec.width = o.width.value_or(form.width);
+  return import_model(read_safetensors(o.file), o.file, all);
+}
+
+/// A whole network.
+Model import_network(const ImportOptions& o, const pixeldp::ImportOptions& options) {
+  if (!o.architecture.empty() || o.spec.depth != 0 || o.spec.widening != 0 || o.spec.slope)
+    fail_usage(
+        "{}: the file says what network it is: leave out --architecture, --depth, --width "
+        "and --slope",
+        o.file);
+  if (o.spec.standardise)
+    fail_usage("{}: --standardise is for the architectures of this program", o.file);
+  Model model = import_onnx(read_onnx(o.file), o.file, options);
+  if (o.height.value_or(model.spec.height) != model.spec.height ||
+      o.width.value_or(model.spec.width) != model.spec.width)
+    fail_usage(
+        "{}: the network takes pictures of {}x{} pixels: leave out --image-height and "
+        "--image-width",
+        o.file, model.spec.width, model.spec.height);
+  return model;
+}
+
+void run(const ImportOptions& o) {
+  const ImageForm form = image_form(o.dataset);
+  if (!form.of_any_size() && o.short_side != 0)
+    fail_usage("--short-side is for pictures of any size, not for those of {}", o.dataset);
   const std::filesystem::path folder = o.output, path = folder / "model.safetensors";
   if (std::filesystem::exists(path)) {
     fail("{} already holds a model: choose another --output", folder.string());
   }
   const std::string name = o.name.empty() ? std::filesystem::path(o.file).stem().string() : o.name;
-  const Model model = import_model(read_safetensors(o.file), o.file,
-                                   {.name = name,
-                                    .dataset = o.dataset,
-                                    .pixel_shift = o.pixel_shift,
-                                    .short_side = o.short_side,
-                                    .spec = spec,
-                                    .noise = o.noise.noise()});
+  const pixeldp::ImportOptions options{.name = name,
+                                       .dataset = o.dataset,
+                                       .pixel_shift = o.pixel_shift,
+                                       .short_side = o.short_side,
+                                       .spec = o.spec,
+                                       .noise = o.noise.noise()};
+  const bool whole = std::filesystem::path(o.file).extension() == ".onnx";
+  const Model model = whole ? import_network(o, options) : import_weights(o, form, options);
+  const layers::NetworkSpec& spec = model.spec;
+  if (o.short_side != 0 && o.short_side < std::max(spec.height, spec.width))
+    fail_usage("--short-side {} does not cover {}x{} pixels", o.short_side, spec.width,
+               spec.height);
   if (!form.of_any_size()) check_images_fit(model, o.dataset, form);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -106,13 +141,16 @@ void run(const ImportOptions& o) {
 
 void add_import(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
-      "import", "Make a run folder of weights that another program trained (safetensors)");
+      "import",
+      "Make a run folder of a network that another program trained: of its weights (safetensors), "
+      "or whole (ONNX)");
   auto o = std::make_shared<ImportOptions>();
-  command->add_option("file", o->file, "Weights with PyTorch's names")
+  command->add_option("file", o->file, "FILE.onnx, or weights with PyTorch's names")
       ->required()
-      ->type_name("FILE.safetensors");
-  command->add_option("--architecture", o->spec.architecture, "mnist-cnn, wide-resnet or resnet")
-      ->required()
+      ->type_name("FILE");
+  command
+      ->add_option("--architecture", o->architecture,
+                   "Of weights: mnist-cnn, wide-resnet or resnet")
       ->check(CLI::IsMember(layers::architecture_names()));
   command->add_option("--depth", o->spec.depth, "Layers with weights, of a residual network");
   command->add_option("--width", o->spec.widening, "Factor of the channels, of a wide-resnet");

@@ -22,6 +22,9 @@ class Scheduler {
       if (done_[i]) continue;
       if (plan.steps[i].kind == Kind::noise)
         fail("layer {}: noise is drawn between two plans", plan.steps[i].name);
+      if (plan.steps[i].kind == Kind::operation)
+        fail_usage("layer {}: devices have no kernel for {} yet: use --device cpu",
+                   plan.steps[i].name, plan.steps[i].operation->name());
       if (s_.precision != Precision::fp32 && plan.steps[i].kind == Kind::standardise)
         fail("layer {}: images are standardised in fp32 only", plan.steps[i].name);
       launch({.step = i});
@@ -117,6 +120,7 @@ class Scheduler {
         case Kind::pool:
         case Kind::standardise:
         case Kind::noise:
+        case Kind::operation:
           made.bf16 = false;
           break;
       }

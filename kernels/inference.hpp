@@ -12,6 +12,7 @@
 #include "kernels/noise.hpp"
 #include "kernels/pooling.hpp"
 #include "kernels/precision.hpp"
+#include "kernels/row_operation.hpp"
 
 namespace pixeldp::kernels {
 
@@ -25,13 +26,14 @@ struct InferenceStep {
     shortcut,     ///< as shortcut_forward
     pool,         ///< as global_average_pool
     standardise,  ///< as kernels/standardise.hpp
-    noise         ///< as add_noise
+    noise,        ///< as add_noise
+    operation     ///< as `operation` says, on processors
   };
 
   Kind kind = Kind::convolution;
   std::string name = {};  ///< of the layer; one that multiplies is known by it
   /// Which values it reads: x, and then what is added (always by an addition, where there is one
-  /// by a convolution).
+  /// by a convolution); by an operation as many as that says.
   std::vector<int> inputs = {};
   Activation activation = {};         ///< of the first four, and of noise
   Conv2dShape convolution = {};       ///< of a convolution
@@ -42,10 +44,11 @@ struct InferenceStep {
   std::vector<float> weight = {}, scale = {}, shift = {};
   NoiseDistribution distribution = NoiseDistribution::none;
   float noise_scale = 0.0f;
+  std::shared_ptr<const RowOperation> operation = {};
 
   bool multiplies() const { return kind == Kind::convolution || kind == Kind::dense; }
   int input() const { return inputs.front(); }
-  bool has_residual() const { return inputs.size() > 1; }
+  bool has_residual() const { return inputs.size() > 1 && kind != Kind::operation; }
   int residual() const { return inputs.at(1); }
 };
 
@@ -60,10 +63,13 @@ struct InferencePlan {
   int add(InferenceStep step);
   /// How many steps read a value.
   std::int64_t readers(int value) const;
+
+ private:
+  void check_operation(const InferenceStep& step) const;
 };
 
 /// The same function in fewer steps: a scaling or an addition that alone reads the sums of a
-/// convolution becomes part of that.
+/// convolution becomes part of that, and of an operation what that takes into its pass.
 InferencePlan fold(InferencePlan plan);
 
 /// A PixelDP classifier lowered for inference, which is all that certification knows of it: once

@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include <fmt/ranges.h>
+
 #include "engine/error.hpp"
 #include "kernels/divide_up.hpp"
 #include "kernels/inference.hpp"
@@ -10,8 +12,10 @@ namespace pixeldp::kernels {
 int InferencePlan::add(InferenceStep step) {
   using Kind = InferenceStep::Kind;
   const std::size_t operands = step.inputs.size();
-  if (operands < 1 || operands > 2 || (step.kind == Kind::addition && operands < 2) ||
-      (operands > 1 && step.kind != Kind::addition && step.kind != Kind::convolution))
+  const bool operates = step.kind == Kind::operation;
+  if (operands < 1 || (operands > 2 && !operates) ||
+      (step.kind == Kind::addition && operands < 2) ||
+      (operands > 1 && step.kind != Kind::addition && step.kind != Kind::convolution && !operates))
     fail("step {} of a plan cannot read {} values", step.name, operands);
   const Conv2dShape& c = step.convolution;
   const ShortcutShape& s = step.shortcut_shape;
@@ -38,6 +42,11 @@ int InferencePlan::add(InferenceStep step) {
       out = step.outputs;
       break;
     case Kind::scaling:
+      break;
+    case Kind::operation:
+      check_operation(step);
+      expected = step.operation->input_sizes()[0];
+      step.outputs = out = step.operation->output_size();
       break;
     case Kind::addition:
     case Kind::standardise:
@@ -67,6 +76,16 @@ int InferencePlan::add(InferenceStep step) {
   sizes.push_back(out);
   steps.push_back(std::move(step));
   return static_cast<int>(steps.size());
+}
+
+void InferencePlan::check_operation(const InferenceStep& step) const {
+  if (!step.operation) fail("step {} of a plan has no operation", step.name);
+  const std::vector<std::int64_t> expected = step.operation->input_sizes();
+  std::vector<std::int64_t> read;
+  for (const int value : step.inputs) read.push_back(sizes.at(static_cast<std::size_t>(value)));
+  if (read != expected)
+    fail("step {} of a plan ({}) takes rows of {} values, not of {}", step.name,
+         step.operation->name(), fmt::join(expected, " and "), fmt::join(read, " and "));
 }
 
 std::int64_t InferencePlan::readers(int value) const {

@@ -10,17 +10,18 @@ namespace {
 
 using Kind = InferenceStep::Kind;
 
-/// Of the values that `reader` reads the latest which are the bare sums of a convolution and read
-/// by nothing else, as its place among them; -1 where there are none.
+/// Of the values that `reader` reads the latest which are the bare sums of a convolution, or made
+/// by an operation, and read by nothing else, as its place among them; -1 where there are none.
 int find_sums(const InferencePlan& plan, const InferenceStep& reader) {
   int found = -1, latest = 0;
   for (std::size_t i = 0; i < reader.inputs.size(); ++i) {
     const int value = reader.inputs[i];
     if (value <= latest) continue;
     const InferenceStep& maker = plan.steps[static_cast<std::size_t>(value - 1)];
-    if (maker.kind != Kind::convolution || maker.has_residual() ||
-        !maker.activation.is_identity() || plan.readers(value) != 1)
-      continue;
+    const bool sums =
+        maker.kind == Kind::convolution && !maker.has_residual() && maker.activation.is_identity();
+    const bool operates = maker.kind == Kind::operation && reader.kind != Kind::addition;
+    if ((!sums && !operates) || plan.readers(value) != 1) continue;
     found = static_cast<int>(i);
     latest = value;
   }
@@ -31,7 +32,8 @@ int find_sums(const InferencePlan& plan, const InferenceStep& reader) {
 bool can_absorb(const InferenceStep& convolution, const InferenceStep& step) {
   switch (step.kind) {
     case Kind::scaling:
-      return convolution.scale.empty() && convolution.shift.empty();
+      return convolution.scale.empty() && convolution.shift.empty() &&
+             step.outputs == convolution.convolution.out_c;
     case Kind::addition:
       return step.inputs[0] != step.inputs[1];
     case Kind::convolution:
@@ -40,9 +42,32 @@ bool can_absorb(const InferenceStep& convolution, const InferenceStep& step) {
     case Kind::pool:
     case Kind::standardise:
     case Kind::noise:
+    case Kind::operation:
       return false;
   }
   return false;
+}
+
+/// What does both in one pass; null where there is nothing.
+std::shared_ptr<const RowOperation> joined(const RowOperation& operation,
+                                           const InferenceStep& next) {
+  switch (next.kind) {
+    case Kind::scaling:
+      return operation.scaled(next.scale, next.shift, next.activation);
+    case Kind::operation:
+      if (const RowOperation::Limits* limits = next.operation->limits())
+        return operation.clamped(limits->low, limits->high);
+      return nullptr;
+    case Kind::convolution:
+    case Kind::dense:
+    case Kind::addition:
+    case Kind::shortcut:
+    case Kind::pool:
+    case Kind::standardise:
+    case Kind::noise:
+      return nullptr;
+  }
+  return nullptr;
 }
 
 /// A step with the values it reads numbered anew from `first` on, which becomes 0.
@@ -61,6 +86,16 @@ InferencePlan fold(InferencePlan plan) {
     if (operand < 0) continue;
     const int sums = step.inputs[static_cast<std::size_t>(operand)];
     const auto from = static_cast<std::size_t>(sums - 1);
+    if (plan.steps[from].kind == Kind::operation) {
+      auto both = joined(*plan.steps[from].operation, step);
+      if (!both) continue;
+      InferenceStep merged = std::move(plan.steps[from]);
+      merged.operation = std::move(both);
+      plan.steps[from] = {};
+      gone[from] = true;
+      step = std::move(merged);
+      continue;
+    }
     if (!can_absorb(plan.steps[from], step)) continue;
     // The convolution goes to where the other step was: there is all that it reads now.
     InferenceStep merged = std::move(plan.steps[from]);

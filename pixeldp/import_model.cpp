@@ -123,29 +123,37 @@ std::optional<std::vector<double>> channel_values(const SafeTensor& tensor, std:
   return values;
 }
 
-/// Means or deviations, and where they are from.
-struct Given {
-  std::string source;
-  std::vector<double> values;
-
-  void take(const std::string& what, const std::string& tensor, std::vector<double> others) {
-    constexpr double three_decimals = 5e-4;
-    const bool agree = values.empty() || std::ranges::equal(values, others, [](double a, double b) {
-                         return std::abs(a - b) <= three_decimals;
-                       });
-    if (!agree) {
-      fail(
-          "{}: images are normalised by ({}) according to {}, but by ({}) according to the file's "
-          "'{}': leave the option out to take the file's",
-          what, fmt::join(values, ", "), source, fmt::join(others, ", "), tensor);
-    }
-    values = std::move(others);
-    source = "'" + tensor + "'";
+/// Takes what a tensor of the file says in place of what was given, which must agree.
+void take(GivenStatistic& given, const std::string& what, const std::string& tensor,
+          std::vector<double> others) {
+  constexpr double three_decimals = 5e-4;
+  const bool agree =
+      given.values.empty() || std::ranges::equal(given.values, others, [](double a, double b) {
+        return std::abs(a - b) <= three_decimals;
+      });
+  if (!agree) {
+    fail(
+        "{}: images are normalised by ({}) according to {}, but by ({}) according to the file's "
+        "'{}': leave the option out to take the file's",
+        what, fmt::join(given.values, ", "), given.source, fmt::join(others, ", "), tensor);
   }
-};
+  given.values = std::move(others);
+  given.source = "'" + tensor + "'";
+}
 
-void check_normalisation(const std::string& what, const Given& mean, const Given& deviation,
-                         double shift) {
+/// An extent of a tensor with `rank` axes, the outermost being axis 0.
+std::int64_t extent(const SafetensorsFile& file, const std::string& what, const std::string& tensor,
+                    std::size_t rank, std::size_t axis) {
+  const auto& shape = file.tensors.at(tensor).shape;
+  if (shape.size() != rank)
+    fail("{}: tensor '{}' has {} axes, not {}", what, tensor, shape.size(), rank);
+  return shape[axis];
+}
+
+}  // namespace
+
+void check_normalisation(const std::string& what, const GivenStatistic& mean,
+                         const GivenStatistic& deviation, double shift) {
   if (std::ranges::any_of(mean.values, [&](double m) { return !(m >= shift && m <= 1 + shift); })) {
     fail_usage(
         "{}: the means ({}) of {} are outside of the pixels' range, {} to {}: for means of "
@@ -159,17 +167,6 @@ void check_normalisation(const std::string& what, const Given& mean, const Given
         what, fmt::join(deviation.values, ", "), deviation.source);
   }
 }
-
-/// An extent of a tensor with `rank` axes, the outermost being axis 0.
-std::int64_t extent(const SafetensorsFile& file, const std::string& what, const std::string& tensor,
-                    std::size_t rank, std::size_t axis) {
-  const auto& shape = file.tensors.at(tensor).shape;
-  if (shape.size() != rank)
-    fail("{}: tensor '{}' has {} axes, not {}", what, tensor, shape.size(), rank);
-  return shape[axis];
-}
-
-}  // namespace
 
 Model import_model(const SafetensorsFile& file, const std::string& what,
                    const ImportOptions& options) {
@@ -195,7 +192,7 @@ Model import_model(const SafetensorsFile& file, const std::string& what,
   const Names known(spec);
   const std::string prefix = find_prefix(file, what, spec, known);
   spec.channels = extent(file, what, prefix + "conv1.weight", 4, 1);
-  Given mean{"--mean", spec.input_mean}, deviation{"--std", spec.input_deviation};
+  GivenStatistic mean{"--mean", spec.input_mean}, deviation{"--std", spec.input_deviation};
   SafetensorsFile ours;  // under the names of our layers, and what has no place among them
   for (const auto& [name, tensor] : file.tensors) {
     if (known.contain(name, prefix)) {
@@ -209,7 +206,7 @@ Model import_model(const SafetensorsFile& file, const std::string& what,
     if (!values)
       ours.tensors.emplace(name, tensor);
     else
-      (statistic == Statistic::mean ? mean : deviation).take(what, name, std::move(*values));
+      take(statistic == Statistic::mean ? mean : deviation, what, name, std::move(*values));
   }
   check_normalisation(what, mean, deviation, model.pixel_shift);
   spec.input_mean = mean.values;

@@ -18,6 +18,16 @@ struct ImportOptions {
   std::optional<InputNoise> noise = {};  ///< that it was trained with; none: without noise
 };
 
+/// Means or deviations that images are normalised by, and where they are from.
+struct GivenStatistic {
+  std::string source;
+  std::vector<double> values;
+};
+
+/// Throws a usage error for what pixels spanning 1, from `shift` on, cannot have.
+void check_normalisation(const std::string& what, const GivenStatistic& mean,
+                         const GivenStatistic& deviation, double shift);
+
 /// A model from weights that another program trained: safetensors with PyTorch's names, as the
 /// architecture has them, but for one prefix that all of them share ("module.", "1.", "_orig_mod.":
 /// wrappers add it) and what only PyTorch's own training needs ("num_batches_tracked"). Tensors

@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "engine/error.hpp"
+#include "pixeldp/graph_text.hpp"
 #include "pixeldp/metadata.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 
@@ -92,6 +93,7 @@ SafetensorsFile model_to_safetensors(const Model& model) {
     file.metadata["input_deviation"] = text(spec.input_deviation);
   }
   if (spec.standardise) file.metadata["standardise"] = "image";
+  if (!spec.nodes.empty()) file.metadata["graph"] = graph_text(spec.nodes);
   if (model.short_side != 0) file.metadata["short_side"] = std::to_string(model.short_side);
   if (!model.class_names.empty())
     file.metadata["class_names"] = fmt::format("{}", fmt::join(model.class_names, "\n"));
@@ -204,6 +206,8 @@ Model load_model(const std::filesystem::path& path, Scales scales) {
       .input_deviation = metadata.numbers("input_deviation"),
       .standardise = metadata.has("standardise")};
   if (metadata.has("slope")) model.spec.slope = metadata.number<double>("slope");
+  if (metadata.has("graph"))
+    model.spec.nodes = parse_graph(metadata.string("graph"), path.string() + ": metadata 'graph'");
   if (metadata.has("short_side")) model.short_side = metadata.number<std::int64_t>("short_side");
   model.class_names = metadata.parts("class_names", '\n');
   if (!model.class_names.empty() && std::ssize(model.class_names) != model.spec.classes)

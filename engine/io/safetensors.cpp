@@ -142,9 +142,7 @@ std::string_view conversion(FileKind kind) {
       return ": load it in PyTorch and save the weights with "
              "safetensors.torch.save_file(model.state_dict(), 'model.safetensors')";
     case FileKind::onnx:
-      return ": save the model that it was exported from with "
-             "safetensors.torch.save_file(model.state_dict(), 'model.safetensors'), or its "
-             "initializers, under PyTorch's names, with safetensors.numpy.save_file";
+      return ": 'pixeldp import' reads it whole, without --architecture, if its name ends in .onnx";
     case FileKind::hdf5:
     case FileKind::tflite:
     case FileKind::numpy:

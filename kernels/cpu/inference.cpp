@@ -49,6 +49,7 @@ bool writes_reals(const InferenceStep& step) {
   switch (step.kind) {
     case Kind::shortcut:
     case Kind::pool:
+    case Kind::operation:
       return true;
     case Kind::convolution:
     case Kind::dense:
@@ -143,7 +144,8 @@ class HostInference : public Inference {
       if (step.kind == Kind::standardise && precision_ != Precision::fp32)
         fail("layer {}: images are standardised in fp32 only", step.name);
       Value& read = values_[static_cast<std::size_t>(step.input())];
-      if (step.has_residual()) values_[static_cast<std::size_t>(step.residual())].is_real = true;
+      for (const int input : step.inputs)
+        if (input != step.input()) values_[static_cast<std::size_t>(input)].is_real = true;
       if (step.kind == Kind::shortcut) values_[i + 1].kind = read.kind;
       if (writes_reals(step)) values_[i + 1].is_real = true;
       if (precision_ != Precision::int8 || !step.multiplies()) {
@@ -222,6 +224,8 @@ class HostInference : public Inference {
         steps_[i].scratch_at = take(steps_[i].product->scratch_size(pass_rows), i + 1, i + 1);
       if (step.kind == Kind::pool)
         steps_[i].scratch_at = take(4 * pool_lanes * step.outputs, i + 1, i + 1);
+      if (step.kind == Kind::operation)
+        steps_[i].scratch_at = take(converted_bytes(i), i + 1, i + 1);
     }
     workspace_ = placement.size();
   }
@@ -312,6 +316,9 @@ class HostInference : public Inference {
         break;
       case Kind::noise:  // refused by choose_representations
         break;
+      case Kind::operation:
+        for (std::int64_t r = 0; r < count; ++r) operate(i, row, r, memory);
+        break;
       case Kind::shortcut: {
         const ShortcutShape& s = step.shortcut_shape;
         const ShortcutSpan span{.in_w = s.in_w,
@@ -345,6 +352,42 @@ class HostInference : public Inference {
       kernels_.scaling({.pixels = count, .channels = size(made)}, to.kind, to.kind,
                        real(memory, made, row), rounded);
     }
+  }
+
+  /// Of a row of what an operation reads and makes, as far as that is not in fp32.
+  std::int64_t converted_bytes(std::size_t i) const {
+    const int made = static_cast<int>(i) + 1;
+    std::int64_t total = value(made).kind == Real::fp32 ? 0 : 4 * size(made);
+    for (const int input : plan_.steps[i].inputs)
+      if (value(input).kind != Real::fp32) total += 4 * size(input);
+    return total;
+  }
+
+  /// Row r of those at `row`.
+  void operate(std::size_t i, std::int64_t row, std::int64_t r, std::byte* memory) const {
+    const InferenceStep& step = plan_.steps[i];
+    auto* scratch = reinterpret_cast<float*>(memory + steps_[i].scratch_at);
+    const auto at = [&](int number) {
+      return real(memory, number, row) + r * size(number) * bytes(value(number).kind);
+    };
+    std::vector<const float*> x;
+    for (const int input : step.inputs) {
+      if (value(input).kind == Real::fp32) {
+        x.push_back(reinterpret_cast<const float*>(at(input)));
+        continue;
+      }
+      kernels_.scaling({.pixels = 1, .channels = size(input)}, value(input).kind, Real::fp32,
+                       at(input), {.real = scratch});
+      x.push_back(scratch);
+      scratch += size(input);
+    }
+    const int made = static_cast<int>(i) + 1;
+    const bool direct = value(made).kind == Real::fp32;
+    float* const y = direct ? reinterpret_cast<float*>(at(made)) : scratch;
+    step.operation->run(x, y);
+    if (!direct)
+      kernels_.scaling({.pixels = 1, .channels = size(made)}, Real::fp32, value(made).kind, y,
+                       {.real = at(made)});
   }
 
   void multiply(std::size_t i, std::int64_t row, std::int64_t count, std::byte* memory) const {

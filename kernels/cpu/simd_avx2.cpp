@@ -3,6 +3,7 @@
 #include "kernels/cpu/simd_inference.hpp"
 #include "kernels/cpu/simd_noise.hpp"
 #include "kernels/cpu/simd_product.hpp"
+#include "kernels/cpu/simd_rows.hpp"
 #include "kernels/cpu/simd_statistics.hpp"
 #include "kernels/cpu/simd_winograd.hpp"
 
@@ -94,6 +95,7 @@ const SimdKernels avx2_kernels = {add_noise<Avx2>,
                                   logits<Avx2>,
                                   add_scores<Avx2>,
                                   inference_kernels<Avx2>,
+                                  row_kernels<Avx2>,
                                   {.fp32 = sweep<Avx2, RealProducts<Avx2>>,
                                    .int16 = sweep<Avx2, ShortProducts<Avx2>>,
                                    .widen = widen<Avx2>},

@@ -7,6 +7,7 @@
 #include "kernels/cpu/simd_inference.hpp"
 #include "kernels/cpu/simd_noise.hpp"
 #include "kernels/cpu/simd_product.hpp"
+#include "kernels/cpu/simd_rows.hpp"
 #include "kernels/cpu/simd_statistics.hpp"
 #include "kernels/cpu/simd_winograd.hpp"
 
@@ -95,6 +96,7 @@ const SimdKernels avx512_kernels = {add_noise<Avx512>,
                                     logits<Avx512>,
                                     add_scores<Avx512>,
                                     inference_kernels<Avx512>,
+                                    row_kernels<Avx512>,
                                     {.fp32 = sweep<Avx512, RealProducts<Avx512>>,
                                      .int16 = sweep<Avx512, ShortProducts<Avx512>>,
                                      .widen = widen<Avx512>},

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/inference_kernels.hpp"
 #include "kernels/cpu/product_kernels.hpp"
+#include "kernels/cpu/row_kernels.hpp"
 #include "kernels/cpu/simd.hpp"
 #include "kernels/cpu/winograd_kernels.hpp"
 #include "kernels/noise.hpp"
@@ -58,6 +59,7 @@ struct SimdKernels {
   /// is not finite.
   bool (*add_scores)(float* logits, std::int64_t classes, const LocalStatistics& statistics);
   InferenceKernels inference;
+  RowKernels rows;
   ProductKernels products;
   WinogradKernels winograd;
 };

@@ -2,6 +2,7 @@
 #include "kernels/cpu/simd_inference.hpp"
 #include "kernels/cpu/simd_noise.hpp"
 #include "kernels/cpu/simd_product.hpp"
+#include "kernels/cpu/simd_rows.hpp"
 #include "kernels/cpu/simd_statistics.hpp"
 #include "kernels/cpu/simd_winograd.hpp"
 
@@ -12,6 +13,7 @@ const SimdKernels plain_kernels = {add_noise<Plain>,
                                    logits<Plain>,
                                    add_scores<Plain>,
                                    inference_kernels<Plain>,
+                                   row_kernels<Plain>,
                                    {.fp32 = sweep<Plain, RealProducts<Plain>>,
                                     .int16 = sweep<Plain, ShortProducts<Plain>>,
                                     .widen = widen<Plain>},

@@ -93,6 +93,7 @@ class ScheduledPlan : public DevicePlan {
                                       at<float>(made, run));
         };
       case Kind::noise:
+      case Kind::operation:
         break;  // refused by the schedule
     }
     return {};

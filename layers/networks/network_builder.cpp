@@ -50,11 +50,17 @@ Value NetworkBuilder::convolution_and_noise(int layer, std::string name, Value x
 
 Value NetworkBuilder::dense(std::string name, Value x, std::int64_t out,
                             kernels::Activation activation) {
+  const Value y = blank_dense(std::move(name), x, out, activation);
+  initialise_.dense(*network_.head);
+  return y;
+}
+
+Value NetworkBuilder::blank_dense(std::string name, Value x, std::int64_t out,
+                                  kernels::Activation activation) {
   auto layer = std::make_unique<Dense>(std::move(name), Dense::Options{.in = shape(x).row_size(),
                                                                        .out = out,
                                                                        .activation = activation,
                                                                        .precision = precision()});
-  initialise_.dense(*layer);
   network_.head = layer.get();
   return network_.graph.add(std::move(layer), {x});
 }

@@ -28,6 +28,8 @@ class NetworkBuilder {
   /// follows, before or after the activation.
   Value convolution_and_noise(int layer, std::string name, Value x, Conv2d::Options options);
   Value dense(std::string name, Value x, std::int64_t out, kernels::Activation activation);
+  /// The same without initial weights, for those that are read.
+  Value blank_dense(std::string name, Value x, std::int64_t out, kernels::Activation activation);
   /// Any other layer, for what it reads.
   template <class L, class... Arguments>
   Value append(std::vector<Value> x, Arguments&&... arguments) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "layers/network.hpp"
+#include "layers/networks/described.hpp"
 
 namespace pixeldp::layers {
 
@@ -35,12 +36,15 @@ struct NetworkSpec {
   /// Each image is standardised by its own mean and deviation before everything else, the noise too
   /// (layers/standardise.hpp). Excludes the former.
   bool standardise = false;
+  /// Of the architecture "graph", which has only these.
+  std::vector<NodeSpec> nodes = {};
 
   bool normalises() const { return !input_mean.empty() || !input_deviation.empty(); }
   bool operator==(const NetworkSpec&) const = default;
 };
 
-/// "mnist-cnn", "wide-resnet", "resnet".
+/// "mnist-cnn", "wide-resnet", "resnet": those that one can ask for. "graph" is read from files
+/// (layers/networks/described.hpp).
 const std::vector<std::string>& architecture_names();
 
 /// Throws a usage error for what make_network refuses.

@@ -2,6 +2,7 @@
 
 #include "tests/cli/foreign_weights.hpp"
 #include "tests/cli/made_workplace.hpp"
+#include "tests/made_onnx.hpp"
 
 using namespace pixeldp;
 using namespace pixeldp::tests;
@@ -37,6 +38,63 @@ TEST_CASE("foreign weights are imported, evaluated and never certified") {
   CHECK(again.status == 1);
   CHECK(again.errors.find("--output") != std::string::npos);
   CHECK(text_of(place.folder / "run" / "model.safetensors") == model);
+}
+
+TEST_CASE("a whole network in ONNX is imported, certified and predicted with") {
+  const Workplace place;
+  const auto write = [&](const MadeOnnx& network) {
+    write_file_atomically(place.folder / "net.onnx", as_bytes(network.bytes()));
+  };
+  const auto network = [](const MadeOnnx::Dims& picture) {
+    return MadeOnnx()
+        .input("x", picture)
+        .output("y")
+        .initializer(MadeOnnx::tensor("w", {4, 1, 3, 3}, reference::reals(36, 1)))
+        .initializer(MadeOnnx::tensor("v", {4, 10}, reference::reals(40, 2)))
+        .node("Conv", {"x", "w"}, {"1"})
+        .node("Sigmoid", {"1"}, {"2"})
+        .node("GlobalAveragePool", {"2"}, {"3"})
+        .node("Flatten", {"3"}, {"4"})
+        .node("MatMul", {"4", "v"}, {"y"});
+  };
+  write(network({1, 1, 28, 28}));
+  const std::string import = "import net.onnx --dataset mnist --mean 0 --std 0.0039215686 ";
+  const Outcome imported = place.run(import + "--noise gaussian --sigma 0.25 --output run --json");
+  REQUIRE_MESSAGE(imported.status == 0, imported.errors);
+  CHECK(json::parse(imported.output)["architecture"] == "graph");
+  CHECK(json::parse(imported.output)["classes"] == 10);
+  const Outcome certified = place.run("certify run --draws 20 --images :4 --json" + place.data());
+  REQUIRE_MESSAGE(certified.status == 0, certified.errors);
+  CHECK(json::parse(certified.output)["new_draws"] == 80);
+  CHECK(place.run("predict run test:3 --draws 20" + place.data()).status == 0);
+  // What devices have no kernel for is said before anything is written.
+  const Outcome emulated =
+      place.run("certify run --device emulated --output other.jsonl" + place.data());
+  CHECK(emulated.status == 2);
+  CHECK_MESSAGE(emulated.errors.find("no kernel for sigmoid") != std::string::npos,
+                emulated.errors);
+  CHECK(!std::filesystem::exists(place.folder / "other.jsonl"));
+
+  const auto refused = [&](const std::string& more, int status, const std::string& part) {
+    CAPTURE(more);
+    const Outcome outcome = place.run(import + "--output x " + more);
+    CHECK(outcome.status == status);
+    CHECK_MESSAGE(outcome.errors.find(part) != std::string::npos, outcome.errors);
+    CHECK(!std::filesystem::exists(place.folder / "x"));
+  };
+  refused("--architecture resnet", 2, "leave out --architecture");
+  refused("--depth 20", 2, "leave out --architecture, --depth");
+  refused("--standardise", 2, "--standardise is for");
+  refused("--image-height 32", 2, "takes pictures of 28x28");
+  refused("--noise gaussian", 2, "go together");
+  write(network({1, 1, 32, 32}));
+  refused("", 1, "data set mnist has images of 28x28x1");
+  write(network({1, 1, 28, 28}).node("Einsum", {"y"}, {"z"}).output("z"));
+  refused("", 1, "the network has 2 outputs");
+  write_file_atomically(place.folder / "net.onnx", as_bytes(std::string_view("<html>")));
+  refused("", 1, "net.onnx: not an ONNX model; it is a web page");
+  std::filesystem::remove(place.folder / "net.onnx");
+  refused("", 1, "net.onnx");
 }
 
 TEST_CASE("a head of another number of classes than the data set's is refused at import") {
@@ -79,6 +137,7 @@ TEST_CASE("an import that cannot be is refused by name, and writes nothing") {
   instead("foreign.safetensors --architecture resnet --depth 14 --dataset mnist", 1, "layer1.1.");
   instead("foreign.safetensors --architecture resnet --depth 9 --dataset mnist", 2, "depth 9");
   instead("foreign.safetensors --architecture vgg --dataset mnist", 2, "wide-resnet");
+  instead("foreign.safetensors --dataset mnist", 2, "--architecture does");
   instead("foreign.safetensors --architecture resnet --depth 8 --dataset birds", 2, "cifar-10");
   instead(
       "foreign.safetensors --architecture resnet --depth 8 --dataset mnist --mean .1,.2 --std "
