@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
   cli::add_certify(program);
   cli::add_recertify(program);
   cli::add_merge(program);
+  cli::add_attack(program);
   cli::add_predict(program);
   cli::add_radius(program);
   cli::add_quantise(program);
