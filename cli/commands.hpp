@@ -28,6 +28,7 @@ void add_certify(CLI::App& program);
 void add_recertify(CLI::App& program);
 void add_merge(CLI::App& program);
 void add_verify(CLI::App& program);
+void add_attack(CLI::App& program);
 void add_predict(CLI::App& program);
 void add_radius(CLI::App& program);
 void add_plan(CLI::App& program);

@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
   cli::add_recertify(program);
   cli::add_merge(program);
   cli::add_verify(program);
+  cli::add_attack(program);
   cli::add_predict(program);
   cli::add_radius(program);
   cli::add_plan(program);

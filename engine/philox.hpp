@@ -15,6 +15,9 @@ enum class StreamTag : std::uint32_t {
   shuffle = 5,
   augmentation = 6,
   quantisation = 7,
+  attack = 8,        ///< the draws that an attack takes its gradients from and looks at
+  attack_start = 9,  ///< where it starts
+  judgement = 10,    ///< the draws that judge it, none of which it has seen
 };
 
 /// Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): four

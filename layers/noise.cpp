@@ -1,6 +1,5 @@
 #include "layers/noise.hpp"
 
-#include "engine/error.hpp"
 #include "kernels/elementwise.hpp"
 
 namespace pixeldp::layers {
@@ -18,11 +17,8 @@ void Noise::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& 
                      draws.rows.data(), rows, x[0]->shape().row_size(), x[0]->data(), y.data());
 }
 
-void Noise::backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved&,
+void Noise::backward(const Pass& pass, std::span<const Tensor* const>, const Tensor& y, Saved&,
                      Tensor& dy, std::span<Tensor* const>) {
-  if (y.rows() != x[0]->rows())
-    fail("layer {}: gradients take one draw of each row, not {} of {}", name(), y.rows(),
-         x[0]->rows());
   kernels::activation_backward(pass.stream, activation_, y.size(), y.data(), dy.data());
 }
 

@@ -20,7 +20,8 @@ class Noise : public Layer {
   Shape output_shape(std::span<const Shape> x) const override { return x[0]; }
   void forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
                Saved& saved) override;
-  /// The noise itself does not depend on x. Row i of x is the source of row i of y.
+  /// The noise itself does not depend on x: what is made of row i of dy is a share of the gradient
+  /// in the row of x that row i of y is a draw of.
   bool gradient_in_place() const override { return true; }
   bool uses_up_gradient() const override { return !activation_.is_identity(); }
   void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved& saved,

@@ -8,35 +8,65 @@
 
 namespace pixeldp::layers {
 
-std::vector<const Tensor*> TrainingPass::inputs_of(std::size_t node, const Tensor& images) const {
+TrainingPass::Part TrainingPass::whole() const {
+  return {0, network_.graph.nodes().size(), 0, network_.graph.result()};
+}
+
+TrainingPass::Part TrainingPass::prefix_part() const {
+  const std::size_t noise = network_.prefix_size();
+  return {0, noise, 0, network_.graph.nodes()[noise].inputs[0]};
+}
+
+TrainingPass::Part TrainingPass::rows_part() const {
+  const Part prefix = prefix_part();
+  return {prefix.last, whole().last, prefix.to, whole().to};
+}
+
+std::vector<const Tensor*> TrainingPass::inputs_of(std::size_t node, const Part& part,
+                                                   const Tensor& from) const {
   std::vector<const Tensor*> inputs;
   for (const Value value : network_.graph.nodes()[node].inputs)
-    inputs.push_back(value == 0 ? &images : &outputs_[static_cast<std::size_t>(value - 1)]);
+    inputs.push_back(value == part.from ? &from : &outputs_[static_cast<std::size_t>(value - 1)]);
   return inputs;
+}
+
+const Tensor& TrainingPass::forward(const Pass& pass, const Part& part, const Tensor& from) {
+  const auto nodes = network_.graph.nodes();
+  outputs_.resize(nodes.size());
+  saved_.resize(nodes.size());
+  for (std::size_t i = part.first; i < part.last; ++i)
+    network_.graph.layer(i).forward(pass, inputs_of(i, part, from), outputs_[i], saved_[i]);
+  return part.to == part.from ? from : outputs_[static_cast<std::size_t>(part.to - 1)];
 }
 
 const Tensor& TrainingPass::forward(const Stream& stream, Mode mode, const Tensor& images,
                                     const NoiseDraws& draws) {
   mode_ = mode;
-  const auto nodes = network_.graph.nodes();
-  outputs_.resize(nodes.size());
-  saved_.resize(nodes.size());
-  const Pass pass{stream, mode, draws};
-  for (std::size_t i = 0; i < nodes.size(); ++i)
-    network_.graph.layer(i).forward(pass, inputs_of(i, images), outputs_[i], saved_[i]);
-  return outputs_.back();
+  return forward({stream, mode, draws}, whole(), images);
 }
 
-/// What a parameter that is trained, or the images, have a part in.
-std::vector<bool> TrainingPass::values_with_gradient(const Pass& pass, bool of_images) const {
-  std::vector<bool> wanted = {of_images};
-  for (const Graph::Node& node : network_.graph.nodes()) {
+const Tensor& TrainingPass::forward_prefix(const Stream& stream, const Tensor& images) {
+  return forward({stream, Mode::inference}, prefix_part(), images);
+}
+
+const Tensor& TrainingPass::forward_rows(const Stream& stream, const Tensor& prefix,
+                                         const NoiseDraws& draws) {
+  return forward({stream, Mode::inference, draws}, rows_part(), prefix);
+}
+
+/// What a parameter that is trained, or the value from outside, has a part in.
+std::vector<bool> TrainingPass::values_with_gradient(const Pass& pass, const Part& part,
+                                                     bool of_from) const {
+  const auto nodes = network_.graph.nodes();
+  std::vector<bool> wanted(nodes.size() + 1, false);
+  wanted[static_cast<std::size_t>(part.from)] = of_from;
+  for (std::size_t i = part.first; i < part.last; ++i) {
     const auto of_value = [&](Value value) { return wanted[static_cast<std::size_t>(value)]; };
-    const auto parameters = node.layer->parameters();
-    wanted.push_back(std::ranges::any_of(node.inputs, of_value) ||
-                     std::ranges::any_of(parameters, [&](const Parameter* parameter) {
-                       return pass.trains(*parameter);
-                     }));
+    const auto parameters = nodes[i].layer->parameters();
+    wanted[i + 1] = std::ranges::any_of(nodes[i].inputs, of_value) ||
+                    std::ranges::any_of(parameters, [&](const Parameter* parameter) {
+                      return pass.trains(*parameter);
+                    });
   }
   return wanted;
 }
@@ -85,24 +115,25 @@ void TrainingPass::contribute(const Stream& stream, Value value, int memory) {
   gradient = to;
 }
 
-void TrainingPass::backward(const Stream& stream, const Tensor& images, const Tensor& dlogits,
-                            Tensor* dimages) {
+void TrainingPass::backward(const Pass& pass, const Part& part, const Tensor& from,
+                            const Tensor& dto, Tensor* dfrom) {
+  const Stream& stream = pass.stream;
   const auto nodes = network_.graph.nodes();
-  const Pass pass{stream, mode_};
-  const std::vector<bool> wanted = values_with_gradient(pass, dimages != nullptr);
+  const std::vector<bool> wanted = values_with_gradient(pass, part, dfrom != nullptr);
   gradients_.assign(nodes.size() + 1, none);
   for (Memory& memory : memory_) memory.users = 0;
-  gradients_.back() = take(dlogits.shape(), stream.device());
-  tensor(gradients_.back()).copy_from(stream, dlogits);
+  int& of_result = gradients_[static_cast<std::size_t>(part.to)];
+  of_result = take(dto.shape(), stream.device());
+  tensor(of_result).copy_from(stream, dto);
 
-  for (std::size_t i = nodes.size(); i-- > 0;) {
+  for (std::size_t i = part.last; i-- > part.first;) {
     Layer& layer = network_.graph.layer(i);
     const auto& inputs = nodes[i].inputs;
     int dy = std::exchange(gradients_[i + 1], none);
     if (dy == none) continue;  // nothing that is wanted depends on it
     if (layer.uses_up_gradient()) dy = own(stream, dy);
 
-    const std::vector<const Tensor*> x = inputs_of(i, images);
+    const std::vector<const Tensor*> x = inputs_of(i, part, from);
     std::vector<int> made(inputs.size(), none);
     std::vector<Tensor*> dx(inputs.size(), nullptr);
     for (std::size_t k = 0; k < inputs.size(); ++k) {
@@ -121,12 +152,30 @@ void TrainingPass::backward(const Stream& stream, const Tensor& images, const Te
     for (std::size_t k = 0; k < inputs.size(); ++k)
       if (made[k] != none) contribute(stream, inputs[k], made[k]);
   }
-  const int of_images = std::exchange(gradients_[0], none);
-  if (!dimages) return;
-  if (of_images == none) fail("the logits do not depend on the images");
-  dimages->resize(images.shape(), stream.device());
-  dimages->copy_from(stream, tensor(of_images));
-  release(of_images);
+  const int of_from = std::exchange(gradients_[static_cast<std::size_t>(part.from)], none);
+  if (!dfrom) return;
+  if (of_from == none) fail("the logits do not depend on the images");
+  dfrom->resize(tensor(of_from).shape(), stream.device());
+  dfrom->copy_from(stream, tensor(of_from));
+  release(of_from);
+}
+
+void TrainingPass::backward(const Stream& stream, const Tensor& images, const Tensor& dlogits,
+                            Tensor* dimages) {
+  if (dlogits.rows() != images.rows())
+    fail("gradients of a batch take one draw of each of {} images, not {} rows", images.rows(),
+         dlogits.rows());
+  backward({stream, mode_}, whole(), images, dlogits, dimages);
+}
+
+void TrainingPass::backward_rows(const Stream& stream, const Tensor& prefix, const Tensor& dlogits,
+                                 Tensor& dprefix) {
+  backward({stream, Mode::inference}, rows_part(), prefix, dlogits, &dprefix);
+}
+
+void TrainingPass::backward_prefix(const Stream& stream, const Tensor& images,
+                                   const Tensor& dprefix, Tensor& dimages) {
+  backward({stream, Mode::inference}, prefix_part(), images, dprefix, &dimages);
 }
 
 }  // namespace pixeldp::layers

@@ -17,11 +17,35 @@ class TrainingPass {
                         const NoiseDraws& draws);
   /// From the gradient in the logits to the gradient in every parameter that is not frozen, if the
   /// mode was training; and in the images if dimages is given. Follows a forward with the same
-  /// images.
+  /// images and one draw of each.
   void backward(const Stream& stream, const Tensor& images, const Tensor& dlogits,
                 Tensor* dimages = nullptr);
 
+  // The same in two parts, for many draws of an image: the layers before the noise once for each
+  // image, the others once for each row (image, draw). All in inference mode, where rows know
+  // nothing of each other, and without gradients in parameters: several threads may have a pass of
+  // their own over one network.
+
+  /// Images [N, H, W, C] to what the noise is added to [N, ...]: the images themselves where no
+  /// layer lies before it.
+  const Tensor& forward_prefix(const Stream& stream, const Tensor& images);
+  /// From there to logits [rows, classes], one row for each of draws.rows.
+  const Tensor& forward_rows(const Stream& stream, const Tensor& prefix, const NoiseDraws& draws);
+  /// From the gradient in the logits to that in the prefix, one row for each draw: the sum over the
+  /// rows of an image is its gradient. Follows a forward_rows with the same prefix.
+  void backward_rows(const Stream& stream, const Tensor& prefix, const Tensor& dlogits,
+                     Tensor& dprefix);
+  /// From the gradient in the prefix to that in the images. Follows a forward_prefix with the same
+  /// images.
+  void backward_prefix(const Stream& stream, const Tensor& images, const Tensor& dprefix,
+                       Tensor& dimages);
+
  private:
+  /// Nodes first ... last - 1, which read one value from outside, and the value they are for.
+  struct Part {
+    std::size_t first, last;
+    Value from, to;
+  };
   /// A gradient's memory, which values may share while nobody changes it.
   struct Memory {
     Tensor tensor;
@@ -29,8 +53,15 @@ class TrainingPass {
   };
   static constexpr int none = -1;
 
-  std::vector<const Tensor*> inputs_of(std::size_t node, const Tensor& images) const;
-  std::vector<bool> values_with_gradient(const Pass& pass, bool of_images) const;
+  Part whole() const;
+  Part prefix_part() const;
+  Part rows_part() const;
+  std::vector<const Tensor*> inputs_of(std::size_t node, const Part& part,
+                                       const Tensor& from) const;
+  std::vector<bool> values_with_gradient(const Pass& pass, const Part& part, bool of_from) const;
+  const Tensor& forward(const Pass& pass, const Part& part, const Tensor& from);
+  void backward(const Pass& pass, const Part& part, const Tensor& from, const Tensor& dto,
+                Tensor* dfrom);
   int take(Shape shape, Device device);
   void release(int memory);
   Tensor& tensor(int memory) { return memory_[static_cast<std::size_t>(memory)].tensor; }

@@ -7,7 +7,7 @@
 
 namespace pixeldp {
 
-std::string png_data_uri(const Image& image) {
+Bytes encode_png(const Image& image) {
   if ((image.channels != 1 && image.channels != 3) || image.height < 1 || image.width < 1 ||
       std::ssize(image.pixels) != image.height * image.width * image.channels) {
     fail("{} bytes are no picture of {}x{} pixels in {} channels", image.pixels.size(), image.width,
@@ -23,10 +23,16 @@ std::string png_data_uri(const Image& image) {
   if (png_image_write_to_memory(&png, file.data(), &size, 0, image.pixels.data(), 0, nullptr) == 0)
     fail("a picture of {}x{} pixels cannot be written as PNG: {}", image.width, image.height,
          png.message);
+  file.resize(size);
+  return file;
+}
+
+std::string png_data_uri(const Image& image) {
+  const Bytes file = encode_png(image);
   // Four characters for every three bytes, and a zero.
-  std::string text((size + 2) / 3 * 4 + 1, '\0');
+  std::string text((file.size() + 2) / 3 * 4 + 1, '\0');
   const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), file.data(),
-                                     static_cast<int>(size));
+                                     static_cast<int>(file.size()));
   text.resize(static_cast<std::size_t>(length));
   return "data:image/png;base64," + text;
 }

@@ -41,9 +41,10 @@ std::vector<std::string> readme_commands() {
 
 /// The same command, made short: a comment ends it, so further arguments go before that.
 std::string shortened(const std::string& command) {
-  constexpr std::array<std::array<const char*, 2>, 3> further = {
+  constexpr std::array<std::array<const char*, 2>, 4> further = {
       {{"build/pixeldp train ", " --set training.steps=20 --set training.evaluation_images=20"},
        {"build/pixeldp certify ", " --images :10"},
+       {"build/pixeldp attack ", " --steps 5 --restarts 1 --judge-draws 20"},
        {"build/pixeldp quantise ", " --images 16"}}};
   for (const auto& [start, arguments] : further) {
     if (command.starts_with(start)) return command.substr(0, command.find(" #")) + arguments;

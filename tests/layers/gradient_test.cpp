@@ -19,6 +19,7 @@
 #include "layers/standardise.hpp"
 #include "layers/training_pass.hpp"
 #include "tests/layers/finite_differences.hpp"
+#include "tests/layers/made_network.hpp"
 #include "tests/throws_error.hpp"
 
 using namespace pixeldp;
@@ -182,23 +183,64 @@ TEST_CASE("finite differences confirm the backward of residual units, in both mo
   }
 }
 
-TEST_CASE("gradients in deep networks, with several draws and without") {
+TEST_CASE("gradients in deep networks") {
   // More memory is taken while gradients that lie in it are copied.
   Network deep = network_around(4, [](NetworkBuilder& net, Value x) {
     for (const char* name : {"a", "b", "c"}) x = basic_block(net, name, x, 4, 1);
     return x;
   });
   check_network(std::move(deep), Mode::training, false);
+}
 
-  Network network = network_around(2, [](NetworkBuilder&, Value x) { return x; });
-  TrainingPass pass(network);
+TEST_CASE("gradients of many draws of an image, from the logits to the noise and on to the image") {
   const Stream stream;
-  const Tensor images = random_tensor({1, 4, 6, 2}, 1), c = random_tensor({2, 5}, 2);
-  const std::vector<kernels::NoiseRow> rows = {{0, 0, 0}, {0, 0, 1}};
-  CHECK(pass.forward(stream, Mode::inference, images, {.rows = rows}).rows() == 2);
-  Tensor dimages;
-  CHECK_FAILS(pass.backward(stream, images, c, &dimages),
-              "layer noise: gradients take one draw of each row, not 2 of 1");
+  for (const char* architecture : {"mnist-cnn", "wide-resnet", "resnet"}) {
+    for (const int position : {0, 1, 2}) {
+      if (position == 2 && architecture != std::string("mnist-cnn")) continue;
+      CAPTURE(architecture);
+      CAPTURE(position);
+      NetworkSpec spec = tests::small_resnet_spec(architecture, position);
+      if (architecture == std::string("mnist-cnn")) spec.depth = spec.widening = 0;
+      Network network = make_network(spec, 3);
+      tests::unsettle_normalisations(network);
+      network.noise->distribution = kernels::NoiseDistribution::gaussian;
+      network.noise->scale = 0.3;
+      TrainingPass pass(network);
+      Tensor images = random_tensor({2, 8, 8, 3}, 1);
+      // Rows in no order, and not as many of one image as of the other.
+      const std::vector<kernels::NoiseRow> rows = {
+          {1, 8, 0}, {0, 7, 5}, {1, 8, 1}, {0, 7, 2}, {1, 8, 9}};
+      const Tensor c = random_tensor({5, 10}, 2);
+      const NoiseDraws draws{.seed = 4, .tag = StreamTag::attack, .rows = rows};
+      const auto evaluate = [&] {
+        const Tensor prefix = pass.forward_prefix(stream, images).clone();
+        const Tensor& logits = pass.forward_rows(stream, prefix, draws);
+        double sum = 0.0;
+        for (std::int64_t i = 0; i < c.size(); ++i)
+          sum += double{c.data()[i]} * double{logits.data()[i]};
+        return sum;
+      };
+      const Tensor prefix = pass.forward_prefix(stream, images).clone();
+      CHECK(prefix.shape() == network.noise_shape(2));
+      CHECK(pass.forward_rows(stream, prefix, draws).rows() == 5);
+      Tensor of_rows, of_images;
+      pass.backward_rows(stream, prefix, c, of_rows);
+      CHECK(of_rows.shape() == network.noise_shape(5));
+      Tensor of_prefix(prefix.shape());
+      for (std::size_t r = 0; r < rows.size(); ++r)
+        for (std::int64_t i = 0; i < of_rows.shape().row_size(); ++i)
+          of_prefix.row(rows[r].source)[i] += of_rows.row(static_cast<std::int64_t>(r))[i];
+      pass.backward_prefix(stream, images, of_prefix, of_images);
+      CHECK(of_images.shape() == images.shape());
+      check_along(images.values(), of_images.values(), evaluate);
+      for (const Parameter* p : network.parameters()) CHECK(p->gradient.empty());
+
+      // In one piece there is one draw of each image.
+      CHECK(pass.forward(stream, Mode::inference, images, draws).rows() == 5);
+      CHECK_FAILS(pass.backward(stream, images, c, &of_images),
+                  "gradients of a batch take one draw of each of 2 images, not 5 rows");
+    }
+  }
 }
 
 TEST_CASE("a value that is used three times gets the sum of its gradients") {

@@ -1,0 +1,94 @@
+#include "cli/attack_arguments.hpp"
+
+#include <charconv>
+
+#include "engine/error.hpp"
+#include "engine/named.hpp"
+
+namespace pixeldp::cli {
+namespace {
+
+/// The radius of "certified:T"; none of "prediction".
+std::optional<double> parse_against(const std::string& text) {
+  if (text == "prediction") return std::nullopt;
+  constexpr std::string_view start = "certified:";
+  double radius = 0.0;
+  const char* const end = text.data() + text.size();
+  if (text.starts_with(start)) {
+    const auto [stop, error] = std::from_chars(text.data() + start.size(), end, radius);
+    if (error == std::errc() && stop == end) return radius;
+  }
+  fail_usage("--against takes prediction, or certified:T with a radius T, not '{}'", text);
+}
+
+}  // namespace
+
+void AttackArguments::add_to(CLI::App& command) {
+  command
+      .add_option("--attack", attack_,
+                  "cw: the nearest success by Carlini and Wagner; pgd: projected gradient descent; "
+                  "fgsm: one step; random: pictures from the ball")
+      ->check(CLI::IsMember(names_of(attack_kinds, name)))
+      ->capture_default_str();
+  command.add_option("--norm", norm_, "Norm of distances (default: the one of the model's noise)")
+      ->check(CLI::IsMember(names_of(attack_norms, name)));
+  command.add_option("--size", size_,
+                     "How far a picture may be, in units where a pixel spans 1; cw looks farther, "
+                     "and counts what lies within");
+  command.add_option("--steps", steps_, "Steps down the gradient (default: as in the paper)");
+  command.add_option("--restarts", restarts_,
+                     "Places to start from; of random: pictures (default: pgd 15, cw 1, random "
+                     "100)");
+  command.add_option("--searches", searches_, "Constants that cw tries (default: 9)");
+  command.add_flag("--warm-start", warm_start_,
+                   "cw goes on from its nearest success, not from the image");
+  command.add_option("--draws", draws_, "Draws of a gradient (default: cw 20, others 10)");
+  command
+      .add_option("--loss", loss_,
+                  "What gradients are of (default: cw hinge, or margin against certified; others "
+                  "cross-entropy)")
+      ->check(CLI::IsMember(names_of(draws_losses, name)));
+  command.add_flag("--targeted", targeted_,
+                   "Towards one other label of each image, drawn at random");
+  command
+      .add_option("--against", against_,
+                  "What a success is: a wrong prediction, or one that is wrong and certified at "
+                  "radius T, by --alpha, --bound and --certificate")
+      ->type_name("prediction|certified:T")
+      ->capture_default_str();
+  command.add_option("--check-draws", check_draws_,
+                     "Draws by which cw tells its own successes (default: 200)");
+  command.add_option("--judge-draws", judge_draws_,
+                     "Draws, which no attack sees, that judge it (default: 500)");
+  certificate_.add_to(command);
+  add_seed_option(command, seed_);
+}
+
+AttackOptions AttackArguments::options(const Calibration& calibration, bool once) const {
+  const AttackNorm norm = norm_.empty() ? calibration.attack_norm : parse_attack_norm(norm_);
+  const std::optional<double> certified = parse_against(against_);
+  AttackOptions o = usual_attack(parse_attack_kind(attack_), norm, size_, certified,
+                                 calibration.mechanism != Mechanism::none);
+  const auto take = [](auto& option, const auto& given) {
+    if (given) option = *given;
+  };
+  if (steps_ && o.kind == AttackKind::pgd) o.step = 0.0;
+  if (steps_ && o.kind != AttackKind::pgd && o.kind != AttackKind::cw)
+    fail_usage("--steps is for cw and pgd: {} makes one or none", name(o.kind));
+  take(o.steps, steps_);
+  if (once) o.restarts = 1;
+  take(o.restarts, restarts_);
+  take(o.searches, searches_);
+  take(o.draws, draws_);
+  take(o.judge_draws, judge_draws_);
+  if (certified && judge_draws_) o.check_draws = *judge_draws_;
+  take(o.check_draws, check_draws_);
+  if (!loss_.empty()) o.loss = parse_draws_loss(loss_);
+  o.targeted = targeted_;
+  o.warm_start = warm_start_;
+  o.certificate = certificate_.options(ScoreType::argmax);
+  o.seed = seed_;
+  return o;
+}
+
+}  // namespace pixeldp::cli

@@ -1,0 +1,194 @@
+#include "pixeldp/attacks/attack_log.hpp"
+
+#include <numeric>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/error.hpp"
+#include "engine/io/file.hpp"
+
+namespace pixeldp {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* outcome_keys[outcomes] = {"right_certified", "right", "wrong",
+                                                "wrong_certified"};
+
+Json to_json(const AttackLogHeader& header) {
+  const AttackOptions& o = header.options;
+  Json json = {{"format_version", AttackLogHeader::format_version},
+               {"attack", name(o.kind)},
+               {"norm", name(o.norm)},
+               {"size", o.size ? Json(*o.size) : Json()},
+               {"certificates_sha256",
+                header.certificates_sha256.empty() ? Json() : Json(header.certificates_sha256)},
+               {"steps", o.steps},
+               {"step", o.step},
+               {"restarts", o.restarts},
+               {"searches", o.searches},
+               {"warm_start", o.warm_start},
+               {"draws", o.draws},
+               {"loss", name(o.loss)},
+               {"targeted", o.targeted},
+               {"against_certified", o.certified ? Json(*o.certified) : Json()},
+               {"check_draws", o.check_draws},
+               {"judge_draws", o.judge_draws},
+               {"seed", o.seed},
+               {"model_sha256", header.model_sha256},
+               {"dataset", header.dataset},
+               {"dataset_sha256", header.dataset_sha256},
+               {"split", header.split},
+               {"mechanism", name(header.calibration.mechanism)},
+               {"noise_scale", header.calibration.noise_scale},
+               {"noise_at_certification", header.noise_at_certification},
+               {"precision", header.function.precision},
+               {"residual_precision", header.function.residual_precision},
+               {"algorithm", header.function.algorithm}};
+  if (o.certified) {
+    json.update({{"bound", name(o.certificate.bound)},
+                 {"certificate", name(o.certificate.kind)},
+                 {"alpha", o.certificate.alpha},
+                 {"sensitivity", header.calibration.sensitivity}});
+  }
+  return json;
+}
+
+template <class Value>
+Json or_null(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json to_json(const AttackRecord& record) {
+  Json json = {{"image", record.image},
+               {"label", record.label},
+               {"target", or_null(record.target)},
+               {"size", or_null(record.size)},
+               {"clean_prediction", record.clean_prediction()},
+               {"clean_counts", record.clean_votes},
+               {"success", record.distance.has_value()}};
+  if (record.distance) {
+    json.update({{"distance", *record.distance},
+                 {"restart", record.restart},
+                 {"prediction", statistics_of(record.votes).top_label(ScoreType::argmax)},
+                 {"counts", record.votes}});
+  }
+  Json nearest;
+  for (std::size_t i = 0; i < outcomes; ++i)
+    if (record.nearest[i]) nearest[outcome_keys[i]] = *record.nearest[i];
+  if (!nearest.is_null()) json["nearest"] = nearest;
+  return json;
+}
+
+template <class Value>
+std::optional<Value> optional_of(const Json& json) {
+  return json.is_null() ? std::nullopt : std::optional(json.get<Value>());
+}
+
+AttackRecord record_of(const Json& json) {
+  AttackRecord record{.image = json.at("image"),
+                      .label = json.at("label"),
+                      .target = optional_of<int>(json.at("target")),
+                      .size = optional_of<double>(json.at("size")),
+                      .clean_votes = json.at("clean_counts")};
+  if (record.clean_votes.empty()) fail("clean_counts is empty");
+  if (json.at("success").get<bool>()) {
+    record.distance = json.at("distance").get<double>();
+    record.restart = json.at("restart").get<std::int64_t>();
+    record.votes = json.at("counts").get<std::vector<std::uint64_t>>();
+    if (record.votes.size() != record.clean_votes.size()) fail("counts are of other classes");
+  }
+  for (std::size_t i = 0; i < outcomes && json.contains("nearest"); ++i)
+    if (json["nearest"].contains(outcome_keys[i]))
+      record.nearest[i] = json["nearest"][outcome_keys[i]].get<double>();
+  return record;
+}
+
+/// Names and both values of what differs, one per line.
+std::string difference(const Json& log, const Json& mine) {
+  std::string text;
+  for (const auto& [key, value] : mine.items()) {
+    const Json theirs = log.contains(key) ? log[key] : Json("nothing");
+    if (theirs != value) text += fmt::format("\n{}: {} and {}", key, theirs.dump(), value.dump());
+  }
+  return text;
+}
+
+}  // namespace
+
+ScoreStatistics statistics_of(const std::vector<std::uint64_t>& votes) {
+  return {.draws = std::accumulate(votes.begin(), votes.end(), std::uint64_t{0}),
+          .votes = votes,
+          .sums = {},
+          .squares = {}};
+}
+
+int AttackRecord::clean_prediction() const {
+  return statistics_of(clean_votes).top_label(ScoreType::argmax);
+}
+
+AttackLog::AttackLog(std::filesystem::path path, const AttackLogHeader& header, bool resume)
+    : path_(std::move(path)) {
+  const std::string first_line = to_json(header).dump();
+  std::error_code none;
+  const bool holds_anything =
+      std::filesystem::is_regular_file(path_, none) && std::filesystem::file_size(path_, none) > 0;
+  if (holds_anything && !resume) {
+    fail("{}: there is an attack log already; continue it with --resume, or move it away",
+         path_.string());
+  }
+  bool begun = false;
+  if (holds_anything) {
+    const Bytes bytes = read_file(path_);
+    const std::string_view text = as_text(bytes);
+    const std::size_t complete = text.rfind('\n') + 1;  // 0 where there is none
+    std::filesystem::resize_file(path_, complete);
+    begun = complete > 0;
+    if (begun) read(text.substr(0, complete), first_line);
+  }
+  file_.open(path_, std::ios::binary | std::ios::app);
+  if (!file_) fail("{}: cannot open the attack log for writing", path_.string());
+  if (!begun) file_ << first_line << '\n' << std::flush;
+  if (!file_) fail("{}: cannot write to the attack log; is the disk full?", path_.string());
+}
+
+void AttackLog::read(std::string_view text, const std::string& header) {
+  std::size_t number = 0;
+  for (std::size_t end; (end = text.find('\n')) != std::string_view::npos;
+       text.remove_prefix(end + 1)) {
+    ++number;
+    Json json;
+    AttackRecord record;
+    try {
+      json = Json::parse(text.substr(0, end));
+      if (number > 1) record = record_of(json);
+    } catch (const std::exception& error) {
+      fail("{}:{}: not a line of an attack log: {}", path_.string(), number, error.what());
+    }
+    if (number > 1) {
+      const std::int64_t image = record.image;
+      if (!records_.emplace(image, std::move(record)).second)
+        fail("{}:{}: image {} is in the log already", path_.string(), number, image);
+      continue;
+    }
+    const std::string other = difference(json, Json::parse(header));
+    if (!other.empty()) {
+      fail(
+          "{}: the attacks cannot be continued, they were made under other conditions (the log's "
+          "first, yours second):{}",
+          path_.string(), other);
+    }
+  }
+}
+
+void AttackLog::append(AttackRecord record) {
+  file_ << to_json(record).dump() << '\n' << std::flush;
+  if (!file_) {
+    fail("{}: cannot write to the attack log; is the disk full? What it holds is kept",
+         path_.string());
+  }
+  const std::int64_t image = record.image;
+  records_.emplace(image, std::move(record));
+}
+
+}  // namespace pixeldp
