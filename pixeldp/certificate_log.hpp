@@ -13,6 +13,7 @@
 #include "pixeldp/alpha_ledger.hpp"
 #include "pixeldp/log_chain.hpp"
 #include "pixeldp/precision.hpp"
+#include "pixeldp/stopping.hpp"
 
 namespace pixeldp {
 
@@ -28,15 +29,6 @@ inline constexpr CountSource count_sources[] = {CountSource::draws, CountSource:
 std::string_view name(CountSource source);
 /// Whether another program drew them: then nothing is known of model, data, function and seed.
 bool is_foreign(CountSource source);
-
-/// When an image has enough draws.
-enum class StoppingRule {
-  fixed  ///< after the header's number of them
-};
-inline constexpr StoppingRule stopping_rules[] = {StoppingRule::fixed};
-
-/// "fixed".
-std::string_view name(StoppingRule rule);
 
 /// What the lines of a log hold of each image's draws.
 struct KeptStatistics {
@@ -61,13 +53,13 @@ struct CertificateLogHeader {
   CertificateOptions options;
   /// What the certificates are about. "unrecorded" where a log does not say.
   BodyFunction function = {};
-  std::uint64_t draws = 0;            ///< estimation draws per image
+  std::uint64_t draws = 0;            ///< estimation draws per image, the most where they vary
   std::uint64_t selection_draws = 0;  ///< draws per image that chose the label; 0: the same draws
   /// By which scores the selection draws chose; none where there are none.
   std::optional<ScoreType> selected_by = {};
   std::uint64_t seed = 0;
   KeptStatistics statistics = {};
-  StoppingRule stopping = StoppingRule::fixed;
+  Stopping stopping = {};
   AlphaLedger ledger = {};
 
   /// What its radii are worth.

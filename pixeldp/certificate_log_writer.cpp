@@ -28,7 +28,8 @@ Json to_json(const AlphaLedger& ledger) {
   return looks;
 }
 
-Json to_json(const CertificateLogHeader& header) {
+/// All of a header but what its stopping rule adds, and the ledger.
+Json first_keys(const CertificateLogHeader& header) {
   const Calibration& calibration = header.calibration;
   const auto of_construction = [&](double Construction::*value) {
     return calibration.construction ? Json((*calibration.construction).*value) : Json();
@@ -59,8 +60,21 @@ Json to_json(const CertificateLogHeader& header) {
           {"selection_draws", header.selection_draws},
           {"selected_by", header.selected_by ? Json(name(*header.selected_by)) : Json()},
           {"statistics", names_of(header.statistics)},
-          {"stopping", name(header.stopping)},
-          {"ledger", to_json(header.ledger)}};
+          {"stopping", name(header.stopping.rule)}};
+}
+
+Json to_json(const CertificateLogHeader& header) {
+  Json json = first_keys(header);
+  const Stopping& stopping = header.stopping;
+  if (stopping.rule != StoppingRule::fixed) {
+    json["target"] = stopping.target;
+    json["futility"] = stopping.futility;
+    json["looks"] = stopping.looks;
+    json["stopping_certificate"] = name(stopping.kind);
+    json["stopping_alpha"] = stopping.alpha;
+  }
+  json["ledger"] = to_json(header.ledger);
+  return json;
 }
 
 /// A log as text, and its chain.

@@ -93,8 +93,11 @@ CertificationSummary carry_out(const Model& model, const Dataset& dataset, const
         progress.update(done_before + ++certified);
       });
     });
-    sample(sampler, dataset, todo, task.sampling,
-           [&](SampledImage image) { certificates.push(std::move(image)); });
+    const auto take = [&](SampledImage image) {
+      summary.new_draws += image.statistics.draws + image.selection_draws;
+      certificates.push(std::move(image));
+    };
+    sample_until_stopped(summary.header, sampler, dataset, todo, task.sampling, take);
     certificates.finish();
   }
   progress.finish();
@@ -104,8 +107,6 @@ CertificationSummary carry_out(const Model& model, const Dataset& dataset, const
   }
   writer.sort();
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  summary.new_draws =
-      static_cast<std::uint64_t>(certified) * (task.sampling.draws + task.sampling.selection_draws);
   for (const std::int64_t image : task.images)
     summary.records.push_back(std::move(records.at(image)));
   return summary;
@@ -118,6 +119,12 @@ CertificateLog log_to_extend(const Model& model, const std::string& model_sha256
   CertificateLog log = read_certificate_log(path);
   if (log.cut_short || log.records.empty())
     fail("{}: the log is not finished: continue it with --resume first", path.string());
+  if (log.header.stopping.rule != StoppingRule::fixed) {
+    fail(
+        "{}: each image stopped by its own counts (stopping {}), so that there is no number of "
+        "draws to extend: certify anew, with more --draws to stop at",
+        path.string(), name(log.header.stopping.rule));
+  }
   o.certificate = log.header.options;
   o.ledger = log.header.ledger;
   o.draws = static_cast<std::uint32_t>(log.header.draws);
@@ -157,7 +164,9 @@ CertificateLogHeader certification_header(const Model& model, const std::string&
                                 lower(Stream(), model.network).body),
       .draws = noisy ? o.draws : 1,
       .selection_draws = noisy ? o.selection_draws : 0,
-      .seed = o.seed};
+      .seed = o.seed,
+      .stopping = o.stopping};
+  check_stopping(o.stopping, calibration, model.network.classes(), header.draws);
   if (header.selection_draws > 0) header.selected_by = o.certificate.scores;
   if (noisy) header.ledger = o.ledger.empty() ? only_look(o.certificate, o.draws) : o.ledger;
   return header;
@@ -199,9 +208,8 @@ CertificationSummary extend_certification(const Model& model, const std::string&
   if (!look) {
     fail(
         "{}: no alpha was reserved for a look at {} draws, {} bounds of {} scores, and after a "
-        "look "
-        "at {} draws such a bound proves nothing: certify with --looks {} beforehand, or anew with "
-        "another --seed",
+        "look at {} draws such a bound proves nothing: certify with --looks {} beforehand, with "
+        "--bound anytime, which holds after any number of draws, or anew with another --seed",
         path.string(), task.header.draws, name(options.bound), name(options.scores),
         log.header.draws, task.header.draws);
   }

@@ -28,7 +28,10 @@ struct CertificationOptions {
   /// Of the layers between the noise and the last; none: the device's own (precision_on).
   std::optional<kernels::Precision> precision = {};
   std::optional<kernels::Algorithm> algorithm = {};  ///< of their products (algorithm_on)
-  std::uint32_t draws = 300;                         ///< estimation draws per image
+  std::uint32_t draws = 300;  ///< estimation draws per image, at most where a rule stops them
+  /// When an image has enough draws. Rules other than a fixed number take Bound::anytime and
+  /// selection draws.
+  Stopping stopping = {};
   std::uint32_t selection_draws =
       0;  ///< draws that choose the label; 0: the estimation draws choose it
   std::uint64_t seed = 1;
@@ -53,11 +56,12 @@ CertificateLogHeader certification_header(const Model& model, const std::string&
                                           const CertificationOptions& options);
 
 /// Certifies images of a data set and appends each certificate to the log at `path` as soon as it
-/// is known; at the end the log is in the order of the images. The header's sensitivity is the one
-/// used (check_certifiable). A model without noise is evaluated with one draw, and every radius is
-/// 0. Throws an Error when the model cannot be certified (check_certifiable) or the images do not
-/// fit it, and an Interruption when the process is interrupted before the last image; what the log
-/// holds by then stays valid, and `resume` goes on from there.
+/// is known, so that a kill loses little; at the end the log is in the order of the images. The
+/// header's sensitivity is the one used (check_certifiable). A model without noise is evaluated
+/// with one draw, and every radius is 0. Throws an Error when the model cannot be certified
+/// (check_certifiable) or the images do not fit it, and an Interruption when the process is
+/// interrupted before the last image; what the log holds by then stays valid, and `resume` goes on
+/// from there.
 CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
                                      const Dataset& dataset, const CertificationOptions& options,
                                      const std::filesystem::path& path);
