@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "engine/error.hpp"
+#include "kernels/cpu/dense_product.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
 #include "kernels/divide_up.hpp"
 #include "kernels/inference.hpp"
@@ -89,12 +90,8 @@ template <class Value, class Element, class Weight>
 void Winograd::pack(std::span<const Weight> weight) {
   constexpr std::int64_t per_word = 4 / static_cast<std::int64_t>(sizeof(Element));
   auto* const packed = reinterpret_cast<Element*>(weight_.data());
-  // Word i of an output at a position, where panels before it are whole.
   const auto at = [&](int position, std::int64_t i, std::int64_t o) {
-    const std::int64_t first = i / panel_words_ * panel_words_,
-                       panel = std::min(panel_words_, words_[position] - first);
-    return first * row_.out_c + (o / group_outputs * panel + i - first) * group_outputs +
-           o % group_outputs;
+    return panel_place(words_[position], panel_words_, row_.out_c, i, o);
   };
   std::array<std::int64_t, winograd_positions> begin{};
   for (int position = 1; position < winograd_positions; ++position)
