@@ -26,7 +26,7 @@ fi
 cmake --install build --component bundle --prefix "$folder" --strip >/dev/null
 cp -r configs README.md LICENSE "$folder"
 mkdir "$folder/bench" "$folder/lib"
-cp bench/pytorch.py "$folder/bench"
+cp bench/networks.py bench/pytorch.py "$folder/bench"
 
 # Libraries are found beside the programs (their RPATH) and say who needs them in turn. glibc comes with every system,
 # and must be that of its kernel and name services.
