@@ -7,6 +7,7 @@
 
 #include "engine/error.hpp"
 #include "layers/networks/autoencoder.hpp"
+#include "layers/networks/imagenet.hpp"
 #include "layers/networks/mnist_cnn.hpp"
 #include "layers/networks/resnet.hpp"
 #include "layers/networks/wide_resnet.hpp"
@@ -25,6 +26,8 @@ const std::vector<Architecture>& architectures() {
       {"mnist-cnn", check_mnist_cnn, build_mnist_cnn},
       {"wide-resnet", check_wide_resnet, build_wide_resnet},
       {"resnet", check_resnet, build_resnet},
+      {"resnet-50", check_resnet_50, build_resnet_50},
+      {"inception-v3", check_inception_v3, build_inception_v3},
       {"autoencoder", check_autoencoder, build_autoencoder}};
   return all;
 }
