@@ -11,13 +11,14 @@
 #include "cli/noise_arguments.hpp"
 #include "engine/error.hpp"
 #include "engine/io/dataset.hpp"
+#include "pixeldp/autoencoder.hpp"
 #include "pixeldp/import_onnx.hpp"
 
 namespace pixeldp::cli {
 namespace {
 
 struct ImportOptions {
-  std::string file, output, name, dataset, architecture;
+  std::string file, output, name, dataset, architecture, autoencoder;
   layers::NetworkSpec spec;
   std::optional<std::int64_t> height, width;
   std::int64_t short_side = 0;
@@ -25,6 +26,13 @@ struct ImportOptions {
   NoiseArguments noise;
   bool json = false;
 };
+
+/// All but those that stand before a network of their own.
+std::vector<std::string> importable_architectures() {
+  std::vector<std::string> names = layers::architecture_names();
+  std::erase(names, "autoencoder");
+  return names;
+}
 
 /// How the network takes its images, so that a wrong or forgotten normalisation shows.
 void print_pixels(const Model& model) {
@@ -50,7 +58,7 @@ Model import_weights(const ImportOptions& o, const ImageForm& form,
     fail_usage(
         "{}: weights do not say whose they are: --architecture does ({}); of .onnx files alone the "
         "whole network is read",
-        o.file, fmt::join(layers::architecture_names(), ", "));
+        o.file, fmt::join(importable_architectures(), ", "));
   if (form.of_any_size() && !(o.height && o.width))
     fail_usage(
         "the pictures of {} have any size: --image-height and --image-width say which the network "
@@ -99,7 +107,13 @@ void run(const ImportOptions& o) {
                                        .spec = o.spec,
                                        .noise = o.noise.noise()};
   const bool whole = std::filesystem::path(o.file).extension() == ".onnx";
-  const Model model = whole ? import_network(o, options) : import_weights(o, form, options);
+  Model model = whole ? import_network(o, options) : import_weights(o, form, options);
+  if (!o.autoencoder.empty()) {
+    if (options.noise)
+      fail_usage("--autoencoder brings the noise that it was trained with: leave out --noise");
+    model = behind_autoencoder(read_model_file(o.autoencoder),
+                               {o.file, sha256_file(o.file), std::move(model)});
+  }
   const layers::NetworkSpec& spec = model.spec;
   if (o.short_side != 0 && o.short_side < std::max(spec.height, spec.width))
     fail_usage("--short-side {} does not cover {}x{} pixels", o.short_side, spec.width,
@@ -127,11 +141,15 @@ void run(const ImportOptions& o) {
     fmt::print("architecture      {}, {} parameters, images {}x{}x{} in {} classes\n",
                model.spec.architecture, parameters, model.spec.height, model.spec.width,
                model.spec.channels, model.spec.classes);
-    print_pixels(model);
+    if (o.autoencoder.empty())
+      print_pixels(model);
+    else
+      fmt::print("auto-encoder      that of {}\n", o.autoencoder);
     if (model.calibration.mechanism == Mechanism::none) {
       fmt::print("without noise: 'pixeldp certify {}' measures its accuracy\n", folder.string());
     } else {
-      fmt::print("noise             {}\n", noise_text(model.calibration));
+      fmt::print("noise             {}\n",
+                 o.autoencoder.empty() ? noise_text(model.calibration) : "the auto-encoder's");
       fmt::print("'pixeldp certify {}' certifies it\n", folder.string());
     }
   }
@@ -150,8 +168,8 @@ void add_import(CLI::App& program) {
       ->type_name("FILE");
   command
       ->add_option("--architecture", o->architecture,
-                   "Of weights: mnist-cnn, wide-resnet or resnet")
-      ->check(CLI::IsMember(layers::architecture_names()));
+                   fmt::format("Of weights: {}", fmt::join(importable_architectures(), ", ")))
+      ->check(CLI::IsMember(importable_architectures()));
   command->add_option("--depth", o->spec.depth, "Layers with weights, of a residual network");
   command->add_option("--width", o->spec.widening, "Factor of the channels, of a wide-resnet");
   command->add_option("--slope", o->spec.slope,
@@ -175,6 +193,10 @@ void add_import(CLI::App& program) {
   command->add_option("--pixel-shift", o->pixel_shift, "Added to pixels before everything else")
       ->capture_default_str();
   o->noise.add_to(*command, "that the weights were trained with");
+  command
+      ->add_option("--autoencoder", o->autoencoder,
+                   "Put the auto-encoder of that run before it, with its noise")
+      ->type_name("RUN");
   command->add_option("--name", o->name, "Of the model (default: the file's)");
   command->add_option("--output", o->output, "Run folder to make")->required()->type_name("RUN");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");

@@ -55,7 +55,7 @@ void BatchNorm::forward(const Pass& pass, std::span<const Tensor* const> x, Tens
   const Stream& stream = pass.stream;
   const kernels::BatchNormParams p = params(x[0]->shape());
   y.resize(x[0]->shape(), stream.device());
-  if (pass.mode == Mode::inference) {
+  if (by_running_statistics(pass)) {
     saved.resize(inference_tensors);
     fold(stream, saved[scale], saved[shift]);
     kernels::batch_norm_inference(stream, p, x[0]->data(), saved[scale].data(), saved[shift].data(),
@@ -76,7 +76,7 @@ void BatchNorm::backward(const Pass& pass, std::span<const Tensor* const> x, con
                          Saved& saved, Tensor& dy, std::span<Tensor* const>) {
   const Stream& stream = pass.stream;
   kernels::BatchNormParams p = params(x[0]->shape());
-  if (pass.mode == Mode::inference) {
+  if (by_running_statistics(pass)) {
     kernels::activation_backward(stream, p.activation, y.size(), y.data(), dy.data());
     if (saved[zeros].empty() || saved[zeros].device() != stream.device())
       saved[zeros] = Tensor({options_.channels}, stream.device());

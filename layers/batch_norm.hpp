@@ -7,7 +7,7 @@ namespace pixeldp::layers {
 
 /// Batch normalisation of the channels of x [N, H, W, channels] or [N, channels], followed by an
 /// activation. In training mode by the statistics of the batch, which the running ones follow; in
-/// inference mode by those.
+/// inference mode, or where these are frozen, and all parameters with them, by those.
 class BatchNorm : public Layer {
  public:
   struct Options {
@@ -35,6 +35,9 @@ class BatchNorm : public Layer {
 
  private:
   kernels::BatchNormParams params(const Shape& x) const;
+  bool by_running_statistics(const Pass& pass) const {
+    return pass.mode == Mode::inference || running_mean_.frozen;
+  }
   /// What the layer does to channels in inference mode, before the activation: y = scale * x +
   /// shift.
   void fold(const Stream& stream, Tensor& scale, Tensor& shift) const;

@@ -2,6 +2,7 @@
 
 #include "engine/error.hpp"
 #include "kernels/elementwise.hpp"
+#include "kernels/pooling.hpp"
 
 namespace pixeldp::layers {
 
@@ -54,6 +55,9 @@ void Conv2d::backward(const Pass& pass, std::span<const Tensor* const> x, const 
     weight_.gradient.resize(weight_.value.shape(), stream.device());
     kernels::conv2d_backward_weight(stream, shape, options_.precision, x[0]->data(), dy.data(),
                                     weight_.gradient.data());
+    if (const Tensor& shared = weight_.shared_gradient; !shared.empty())
+      kernels::add(stream, kernels::Activation::identity(), shared.size(), weight_.gradient.data(),
+                   shared.data(), weight_.gradient.data());
   }
   if (dx[0]) {
     dx[0]->resize(x[0]->shape(), stream.device());

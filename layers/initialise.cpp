@@ -39,6 +39,12 @@ void Initialiser::convolution(Conv2d& conv, bool rescaled) {
   fill_normal(conv.weight().value, deviation, seed_, parameter_++);
 }
 
+void Initialiser::convolution(Convolution& conv, const kernels::GroupedConv2dShape& shape) {
+  const double deviation = std::sqrt(2.0 / static_cast<double>(shape.taps() * shape.out_c));
+  for (Parameter* weight : static_cast<Layer&>(conv).parameters())
+    fill_normal(weight->value, deviation, seed_, parameter_++);
+}
+
 void Initialiser::dense(Dense& dense) {
   fill_uniform(dense.weight().value, std::sqrt(3.0 / static_cast<double>(dense.options().in)),
                seed_, parameter_++);

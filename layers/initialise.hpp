@@ -4,6 +4,7 @@
 
 #include "engine/tensor.hpp"
 #include "layers/conv2d.hpp"
+#include "layers/convolution.hpp"
 #include "layers/dense.hpp"
 
 namespace pixeldp::layers {
@@ -23,6 +24,8 @@ class Initialiser {
   /// Normal, of deviation sqrt(2 / (kernel^2 out_c)). `rescaled`: as NetworkSpec::rescale_prefix
   /// says.
   void convolution(Conv2d& conv, bool rescaled = false);
+  /// Normal, of deviation sqrt(2 / (kernel_h kernel_w out_c)).
+  void convolution(Convolution& conv, const kernels::GroupedConv2dShape& shape);
   /// Uniform in +- sqrt(3 / in); no bias.
   void dense(Dense& dense);
 

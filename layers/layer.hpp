@@ -32,6 +32,8 @@ struct Parameter : NamedTensor {
   bool decays = true;
   /// Stays as it is in training: no gradient is calculated for it.
   bool frozen = false;
+  /// What other layers that read the value, too, add to its gradient, which its own layer adds up.
+  Tensor shared_gradient;
 
   using NamedTensor::NamedTensor;
 };
@@ -40,6 +42,7 @@ struct Parameter : NamedTensor {
 struct LayerBuffer : NamedTensor {
   bool saved = true;          ///< part of the model file
   bool not_negative = false;  ///< what a file holds for it must not be
+  bool frozen = false;        ///< stays as it is in training, where it takes what it is
 
   using NamedTensor::NamedTensor;
 };

@@ -20,6 +20,8 @@ struct Network {
   /// The node of the graph that is the noise, and its last one.
   std::experimental::propagate_const<Noise*> noise = nullptr;
   std::experimental::propagate_const<Dense*> head = nullptr;
+  /// The value that is an auto-encoder's image; 0: there is none.
+  Value reconstruction = 0;
 
   const Shape& input() const { return graph.shape(0); }  ///< of one image
   int classes() const { return static_cast<int>(head->options().out); }

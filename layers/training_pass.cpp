@@ -12,6 +12,12 @@ TrainingPass::Part TrainingPass::whole() const {
   return {0, network_.graph.nodes().size(), 0, network_.graph.result()};
 }
 
+TrainingPass::Part TrainingPass::reconstruction_part() const {
+  const Value image = network_.reconstruction;
+  if (image == 0) fail("{} has no auto-encoder", network_.architecture);
+  return {0, static_cast<std::size_t>(image), 0, image};
+}
+
 TrainingPass::Part TrainingPass::prefix_part() const {
   const std::size_t noise = network_.prefix_size();
   return {0, noise, 0, network_.graph.nodes()[noise].inputs[0]};
@@ -43,6 +49,16 @@ const Tensor& TrainingPass::forward(const Stream& stream, Mode mode, const Tenso
                                     const NoiseDraws& draws) {
   mode_ = mode;
   return forward({stream, mode, draws}, whole(), images);
+}
+
+const Tensor& TrainingPass::forward_reconstruction(const Stream& stream, const Tensor& images,
+                                                   const NoiseDraws& draws) {
+  return forward({stream, Mode::training, draws}, reconstruction_part(), images);
+}
+
+void TrainingPass::backward_reconstruction(const Stream& stream, const Tensor& images,
+                                           const Tensor& dreconstruction) {
+  backward({stream, Mode::training}, reconstruction_part(), images, dreconstruction, nullptr);
 }
 
 const Tensor& TrainingPass::forward_prefix(const Stream& stream, const Tensor& images) {

@@ -21,6 +21,13 @@ class TrainingPass {
   void backward(const Stream& stream, const Tensor& images, const Tensor& dlogits,
                 Tensor* dimages = nullptr);
 
+  /// Images to what the network's auto-encoder makes of them, in training mode, and from the
+  /// gradient in that to the gradients in its parameters.
+  const Tensor& forward_reconstruction(const Stream& stream, const Tensor& images,
+                                       const NoiseDraws& draws);
+  void backward_reconstruction(const Stream& stream, const Tensor& images,
+                               const Tensor& dreconstruction);
+
   // The same in two parts, for many draws of an image: the layers before the noise once for each
   // image, the others once for each row (image, draw). All in inference mode, where rows know
   // nothing of each other, and without gradients in parameters: several threads may have a pass of
@@ -54,6 +61,7 @@ class TrainingPass {
   static constexpr int none = -1;
 
   Part whole() const;
+  Part reconstruction_part() const;
   Part prefix_part() const;
   Part rows_part() const;
   std::vector<const Tensor*> inputs_of(std::size_t node, const Part& part,

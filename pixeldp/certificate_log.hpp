@@ -43,6 +43,9 @@ struct KeptStatistics {
 struct CertificateLogHeader {
   CountSource source = CountSource::draws;
   std::string model_sha256;
+  /// Of the file of the classifier that stands untouched behind the model's auto-encoder; empty
+  /// where there is none.
+  std::string classifier_sha256 = {};
   std::string dataset;         ///< name of the data set
   std::string dataset_sha256;  ///< of the files that hold the split
   std::string split;           ///< "train" or "test"

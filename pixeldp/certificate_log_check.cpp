@@ -34,6 +34,8 @@ std::optional<std::string> fault_of_origin(const CertificateLogHeader& header) {
   const auto unknown = [&](const std::string& value) { return foreign && value == unrecorded; };
   if (!is_sha256(header.model_sha256) && !unknown(header.model_sha256))
     return "model_sha256 must be 64 hexadecimal digits";
+  if (!header.classifier_sha256.empty() && !is_sha256(header.classifier_sha256))
+    return "classifier_sha256 must be 64 hexadecimal digits";
   if (header.dataset.empty()) return "dataset is empty";
   if (!is_sha256(header.dataset_sha256) && !unknown(header.dataset_sha256))
     return "dataset_sha256 must be 64 hexadecimal digits";

@@ -266,6 +266,8 @@ ParsedHeader parse_header(std::string_view line, const Place& place) {
         return value_named(text, "source", count_sources, name);
       });
   header.model_sha256 = fields.text("model_sha256");
+  if (!format_1 && fields.holds("classifier_sha256"))
+    header.classifier_sha256 = fields.text("classifier_sha256");
   header.dataset = fields.text("dataset");
   header.dataset_sha256 = fields.text("dataset_sha256");
   header.split = fields.text("split");

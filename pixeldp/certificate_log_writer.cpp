@@ -34,33 +34,35 @@ Json first_keys(const CertificateLogHeader& header) {
   const auto of_construction = [&](double Construction::*value) {
     return calibration.construction ? Json((*calibration.construction).*value) : Json();
   };
-  return {{"format_version", 2},
-          {"source", name(header.source)},
-          {"model_sha256", header.model_sha256},
-          {"dataset", header.dataset},
-          {"dataset_sha256", header.dataset_sha256},
-          {"split", header.split},
-          {"mechanism", name(calibration.mechanism)},
-          {"noise_scale", calibration.noise_scale},
-          {"noise_at_certification", header.noise_at_certification},
-          {"epsilon", of_construction(&Construction::epsilon)},
-          {"delta", of_construction(&Construction::delta)},
-          {"construction_bound", of_construction(&Construction::bound)},
-          {"attack_norm", name(calibration.attack_norm)},
-          {"sensitivity", calibration.sensitivity},
-          {"score_type", name(header.options.scores)},
-          {"bound", name(header.options.bound)},
-          {"certificate", name(header.options.kind)},
-          {"alpha", header.options.alpha},
-          {"precision", header.function.precision},
-          {"residual_precision", header.function.residual_precision},
-          {"algorithm", header.function.algorithm},
-          {"seed", is_foreign(header.source) ? Json() : Json(header.seed)},
-          {"draws", header.draws},
-          {"selection_draws", header.selection_draws},
-          {"selected_by", header.selected_by ? Json(name(*header.selected_by)) : Json()},
-          {"statistics", names_of(header.statistics)},
-          {"stopping", name(header.stopping.rule)}};
+  Json json = {{"format_version", 2},
+               {"source", name(header.source)},
+               {"model_sha256", header.model_sha256}};
+  if (!header.classifier_sha256.empty()) json["classifier_sha256"] = header.classifier_sha256;
+  json.update({{"dataset", header.dataset},
+               {"dataset_sha256", header.dataset_sha256},
+               {"split", header.split},
+               {"mechanism", name(calibration.mechanism)},
+               {"noise_scale", calibration.noise_scale},
+               {"noise_at_certification", header.noise_at_certification},
+               {"epsilon", of_construction(&Construction::epsilon)},
+               {"delta", of_construction(&Construction::delta)},
+               {"construction_bound", of_construction(&Construction::bound)},
+               {"attack_norm", name(calibration.attack_norm)},
+               {"sensitivity", calibration.sensitivity},
+               {"score_type", name(header.options.scores)},
+               {"bound", name(header.options.bound)},
+               {"certificate", name(header.options.kind)},
+               {"alpha", header.options.alpha},
+               {"precision", header.function.precision},
+               {"residual_precision", header.function.residual_precision},
+               {"algorithm", header.function.algorithm},
+               {"seed", is_foreign(header.source) ? Json() : Json(header.seed)},
+               {"draws", header.draws},
+               {"selection_draws", header.selection_draws},
+               {"selected_by", header.selected_by ? Json(name(*header.selected_by)) : Json()},
+               {"statistics", names_of(header.statistics)},
+               {"stopping", name(header.stopping.rule)}});
+  return json;
 }
 
 Json to_json(const CertificateLogHeader& header) {
@@ -97,11 +99,12 @@ bool holds_anything(const std::filesystem::path& path) {
 }  // namespace
 
 std::string CertificateLogHeader::difference(const CertificateLogHeader& other) const {
-  const Json mine = to_json(*this);
+  Json mine = to_json(*this);
   Json theirs = to_json(other);
   if (same_but_for_rounding(calibration.sensitivity, other.calibration.sensitivity))
     theirs["sensitivity"] = mine["sensitivity"];
   std::string text;
+  for (const auto& entry : theirs.items()) mine.emplace(entry.key(), nullptr);
   for (const auto& [key, value] : mine.items()) {
     if (value != theirs[key]) {
       text += fmt::format("{}{}: {} and {}", text.empty() ? "" : "\n", key, value.dump(),

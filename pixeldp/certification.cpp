@@ -154,6 +154,7 @@ CertificateLogHeader certification_header(const Model& model, const std::string&
               o.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
   CertificateLogHeader header{
       .model_sha256 = model_sha256,
+      .classifier_sha256 = model.classifier_sha256,
       .dataset = dataset.name,
       .dataset_sha256 = dataset.sha256(),
       .split = dataset.split,

@@ -33,7 +33,11 @@ struct Names {
   }
 };
 
-bool is_trainers_own(std::string_view name) { return name.ends_with("num_batches_tracked"); }
+/// What only training needs: counts of batches, and Inception-v3's auxiliary head.
+bool is_trainers_own(std::string_view name) {
+  return name.ends_with("num_batches_tracked") || name.starts_with("AuxLogits.") ||
+         name.find(".AuxLogits.") != name.npos;
+}
 
 /// Some of the file's names, those that no tensor of the network has first.
 std::string names_in(const SafetensorsFile& file, const Names& known, std::string_view prefix) {
@@ -191,7 +195,7 @@ Model import_model(const SafetensorsFile& file, const std::string& what,
 
   const Names known(spec);
   const std::string prefix = find_prefix(file, what, spec, known);
-  spec.channels = extent(file, what, prefix + "conv1.weight", 4, 1);
+  spec.channels = extent(file, what, prefix + known.in_order.front(), 4, 1);
   GivenStatistic mean{"--mean", spec.input_mean}, deviation{"--std", spec.input_deviation};
   SafetensorsFile ours;  // under the names of our layers, and what has no place among them
   for (const auto& [name, tensor] : file.tensors) {

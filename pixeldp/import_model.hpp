@@ -30,7 +30,7 @@ void check_normalisation(const std::string& what, const GivenStatistic& mean,
 
 /// A model from weights that another program trained: safetensors with PyTorch's names, as the
 /// architecture has them, but for one prefix that all of them share ("module.", "1.", "_orig_mod.":
-/// wrappers add it) and what only PyTorch's own training needs ("num_batches_tracked"). Tensors
+/// wrappers add it) and what only training needs ("num_batches_tracked", "AuxLogits."). Tensors
 /// named like means and deviations ("0.means", "normalize.std"), one value for each channel, are
 /// those that images are normalised by; where the options give them, too, both must agree to three
 /// decimals. `what` names the file in errors. Throws an Error that names the tensor that is

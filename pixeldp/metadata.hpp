@@ -19,6 +19,7 @@ class Metadata {
   /// The file must outlive this; `what` names it in errors.
   Metadata(const SafetensorsFile& file, std::string what) : file_(file), what_(std::move(what)) {}
 
+  const std::string& what() const { return what_; }
   bool has(const std::string& key) const { return file_.metadata.contains(key); }
   const std::string& string(const std::string& key) const;
   bool boolean(const std::string& key) const;

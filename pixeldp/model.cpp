@@ -7,9 +7,9 @@
 #include <fmt/ranges.h>
 
 #include "engine/error.hpp"
-#include "pixeldp/graph_text.hpp"
 #include "pixeldp/metadata.hpp"
 #include "pixeldp/network_sensitivity.hpp"
+#include "pixeldp/spec_metadata.hpp"
 
 namespace pixeldp {
 namespace {
@@ -17,10 +17,6 @@ namespace {
 constexpr const char* format_name = "pixeldp-model-1";
 
 std::string text(double value) { return fmt::format("{}", value); }
-std::string text(bool value) { return value ? "true" : "false"; }
-std::string text(const std::vector<double>& values) {
-  return fmt::format("{}", fmt::join(values, ","));
-}
 
 }  // namespace
 
@@ -71,29 +67,15 @@ SafetensorsFile model_to_safetensors(const Model& model) {
   SafetensorsFile file;
   for (const layers::NamedTensor* tensor : model.network.saved_tensors())
     file.tensors[tensor->name] = SafeTensor::from_floats(tensor->shape, tensor->value.values());
-  const layers::NetworkSpec& spec = model.spec;
   const Calibration& c = model.calibration;
   file.metadata = {{"format", format_name},
                    {"name", model.name},
                    {"dataset", model.dataset},
                    {"pixel_shift", text(model.pixel_shift)},
-                   {"architecture", spec.architecture},
-                   {"height", std::to_string(spec.height)},
-                   {"width", std::to_string(spec.width)},
-                   {"channels", std::to_string(spec.channels)},
-                   {"classes", std::to_string(spec.classes)},
-                   {"noise_after_layers", std::to_string(spec.noise_after_layers)},
-                   {"noise_before_activation", text(spec.noise_before_activation)},
                    {"mechanism", std::string(name(c.mechanism))}};
-  if (spec.depth != 0) file.metadata["depth"] = std::to_string(spec.depth);
-  if (spec.widening != 0) file.metadata["widening"] = std::to_string(spec.widening);
-  if (spec.slope) file.metadata["slope"] = text(*spec.slope);
-  if (!spec.input_mean.empty()) {
-    file.metadata["input_mean"] = text(spec.input_mean);
-    file.metadata["input_deviation"] = text(spec.input_deviation);
-  }
-  if (spec.standardise) file.metadata["standardise"] = "image";
-  if (!spec.nodes.empty()) file.metadata["graph"] = graph_text(spec.nodes);
+  write_spec(model.spec, file);
+  if (!model.classifier_sha256.empty())
+    file.metadata["classifier_sha256"] = model.classifier_sha256;
   if (model.short_side != 0) file.metadata["short_side"] = std::to_string(model.short_side);
   if (!model.class_names.empty())
     file.metadata["class_names"] = fmt::format("{}", fmt::join(model.class_names, "\n"));
@@ -191,32 +173,14 @@ Model load_model(const std::filesystem::path& path, Scales scales) {
   model.name = metadata.string("name");
   model.dataset = metadata.string("dataset");
   model.pixel_shift = metadata.number<double>("pixel_shift");
-  model.spec = {
-      .architecture = metadata.string("architecture"),
-      .height = metadata.number<std::int64_t>("height"),
-      .width = metadata.number<std::int64_t>("width"),
-      .channels = metadata.number<std::int64_t>("channels"),
-      .classes = metadata.number<std::int64_t>("classes"),
-      .noise_after_layers = metadata.number<int>("noise_after_layers"),
-      .noise_before_activation = metadata.boolean("noise_before_activation"),
-      .rescale_prefix = false,
-      .depth = metadata.has("depth") ? metadata.number<std::int64_t>("depth") : 0,
-      .widening = metadata.has("widening") ? metadata.number<std::int64_t>("widening") : 0,
-      .input_mean = metadata.numbers("input_mean"),
-      .input_deviation = metadata.numbers("input_deviation"),
-      .standardise = metadata.has("standardise")};
-  if (metadata.has("slope")) model.spec.slope = metadata.number<double>("slope");
-  if (metadata.has("graph"))
-    model.spec.nodes = parse_graph(metadata.string("graph"), path.string() + ": metadata 'graph'");
+  model.spec = read_spec(metadata);
+  if (metadata.has("classifier_sha256"))
+    model.classifier_sha256 = metadata.string("classifier_sha256");
   if (metadata.has("short_side")) model.short_side = metadata.number<std::int64_t>("short_side");
   model.class_names = metadata.parts("class_names", '\n');
   if (!model.class_names.empty() && std::ssize(model.class_names) != model.spec.classes)
     fail("{}: metadata 'class_names' has {} names for {} classes", path.string(),
          model.class_names.size(), model.spec.classes);
-  if (model.spec.standardise && metadata.string("standardise") != "image") {
-    fail("{}: metadata 'standardise' is '{}'; this program knows 'image' only", path.string(),
-         metadata.string("standardise"));
-  }
   Calibration& c = model.calibration;
   c.mechanism = parse_mechanism(metadata.string("mechanism"));
   if (c.mechanism != Mechanism::none) {

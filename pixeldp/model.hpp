@@ -27,6 +27,8 @@ struct Model {
   Calibration calibration;  ///< its sensitivity is measured on the parameters
   SensitivityForm form = SensitivityForm::tight;
   std::optional<Quantisation> quantisation = {};  ///< what int8 takes
+  /// Of the file of the classifier that stands untouched behind its auto-encoder; else empty.
+  std::string classifier_sha256 = {};
   /// Its noise is not in its file, but was given to it afterwards (give_input_noise).
   bool noise_at_certification = false;
 };

@@ -209,12 +209,14 @@ def check_header(h):
     """Returns what the ledger says of the radii."""
     stopped = h.get('stopping', 'fixed') != 'fixed'
     keys = HEADER | (FORMAT_2 | FUNCTION if h['format_version'] == 2 else set()) | (STOPPED if stopped else set())
-    need(keys <= set(h) <= keys | FUNCTION, f'the header lacks a key or has another: {sorted(keys ^ set(h))}')
+    optional = {'classifier_sha256'} & set(h) if h['format_version'] == 2 else set()
+    need(keys <= set(h) <= keys | FUNCTION | optional, f'the header lacks a key or has another: {sorted(keys ^ set(h))}')
     for key in KNOWN.keys() & h.keys():
         need(h[key] in KNOWN[key] and type(h[key]) is not bool,
              f'{key} {h[key]} is not checked here, but {", ".join(map(str, KNOWN[key]))}')
     foreign = h.get('source') in ('eval-data', 'smoothing-log')
-    for key in ('model_sha256', 'dataset_sha256'): need(foreign or re.fullmatch('[0-9a-f]{64}', h[key]), f'{key} is no SHA-256')
+    for key in ('model_sha256', 'dataset_sha256', *optional):
+        need(foreign or re.fullmatch('[0-9a-f]{64}', h[key]), f'{key} is no SHA-256')
     need(foreign or (h['split'] in ('train', 'test') and is_count(h['seed'])), 'split or seed is out of range')
     need(h['mechanism'] == 'none' or (number(h, 'noise_scale') > 0 and number(h, 'sensitivity') > 0),
          'noise without scale or sensitivity')

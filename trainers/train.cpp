@@ -9,6 +9,7 @@
 #include "engine/io/dataset.hpp"
 #include "engine/notice.hpp"
 #include "engine/progress.hpp"
+#include "pixeldp/autoencoder.hpp"
 #include "pixeldp/certificate.hpp"
 #include "pixeldp/model.hpp"
 #include "pixeldp/network_sensitivity.hpp"
@@ -33,6 +34,7 @@ class Trainer {
 
  private:
   void load_data();
+  void put_parts();
   void open_folder();
   BatchSource batch_source() const;
   void step(const TrainingBatch& batch);
@@ -87,6 +89,7 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
                  .form = config_.form};
   if (image_form(config_.dataset).of_any_size()) model_.class_names = train_.class_names;
   apply_calibration(config_.calibration, model_.network);
+  put_parts();
   open_folder();
   model_.network.move_to(stream_, stream_.device());
   for (Tensor& velocity : state_.velocity) velocity = velocity.to(stream_, stream_.device());
@@ -123,6 +126,15 @@ void Trainer::load_data() {
   }
 }
 
+/// What an auto-encoder and the classifier behind it start from.
+void Trainer::put_parts() {
+  if (config_.classifier.empty()) return;
+  const ModelFile classifier = read_model_file(config_.classifier);
+  put_classifier(classifier, model_.network);
+  if (config_.trained == TrainedPart::autoencoder) model_.classifier_sha256 = classifier.sha256;
+  if (config_.autoencoder) put_autoencoder(read_model_file(*config_.autoencoder), model_.network);
+}
+
 void Trainer::open_folder() {
   const auto checkpoint = file("checkpoint.safetensors");
   const std::string folder = options_.output.string();
@@ -142,6 +154,9 @@ void Trainer::open_folder() {
     for (const std::string& change : changes)
       notice("from step {} on with {}", last.step(), change);
     state_ = last.restore(model_.network);
+    if (!model_.classifier_sha256.empty() &&
+        !put_classifier(read_model_file(config_.classifier), model_.network))
+      fail("{}: the classifier has changed since this run began with it", config_.classifier);
     started_at_ = saved_at_ = state_.step;
     summary_.loss = state_.last_loss;
     if (state_.step == config_.steps)

@@ -5,6 +5,8 @@
 
 #include "engine/error.hpp"
 #include "engine/io/dataset.hpp"
+#include "layers/networks/autoencoder.hpp"
+#include "pixeldp/autoencoder.hpp"
 #include "trainers/training_settings.hpp"
 
 namespace pixeldp {
@@ -68,12 +70,41 @@ double assumed_sensitivity(const TrainingConfig& config) {
   fail("not an attack norm: {}", static_cast<int>(c.attack_norm));
 }
 
-void read_network(const Settings& settings, layers::NetworkSpec& network) {
+TrainedPart read_trained_part(const Settings& settings) {
+  const std::string part = settings.choice("network.trained");
+  if (part == "autoencoder") return TrainedPart::autoencoder;
+  if (part == "classifier") return TrainedPart::classifier;
+  if (part == "both") return TrainedPart::both;
+  fail("the part '{}' is declared, but not known", part);
+}
+
+void read_autoencoder(const Settings& settings, TrainingConfig& config) {
+  layers::NetworkSpec& network = config.network;
+  const auto encoder = "network.encoder";
+  for (const ConfigNode& layer : settings.list(encoder))
+    network.encoder.push_back({settings.integer_of(layer, encoder, "kernel"),
+                               settings.integer_of(layer, encoder, "filters"),
+                               settings.integer_of(layer, encoder, "stride")});
+  if (network.encoder.empty())
+    network.encoder = layers::usual_encoder(network.height, network.width);
+  config.classifier = settings.text("network.classifier");
+  network.classifier = {classifier_spec(read_model_file(config.classifier))};
+  if (settings.given("network.autoencoder"))
+    config.autoencoder = settings.text("network.autoencoder");
+  config.trained = read_trained_part(settings);
+  config.reconstruction_steps = settings.integer("training.reconstruction_steps");
+  if (config.reconstruction_steps > settings.integer("training.steps"))
+    settings.fail_at("training.reconstruction_steps", "these are more than training.steps");
+}
+
+void read_network(const Settings& settings, TrainingConfig& config) {
+  layers::NetworkSpec& network = config.network;
   network.architecture = settings.choice("network.architecture");
   if (settings.find("network.depth")) network.depth = settings.integer("network.depth");
   if (settings.find("network.width")) network.widening = settings.integer("network.width");
   if (settings.find("network.slope")) network.slope = settings.number("network.slope");
   network.standardise = settings.choice("network.standardise") == "image";
+  if (settings.find("network.classifier")) read_autoencoder(settings, config);
 }
 
 void read_noise(const Settings& settings, TrainingConfig& config) {
@@ -172,7 +203,7 @@ TrainingConfig read_training_config(const ConfigNode& root) {
                      "'/'");
   }
   read_data(settings, config);
-  read_network(settings, config.network);
+  read_network(settings, config);
   read_noise(settings, config);
   layers::check_network_spec(config.network);
   read_sensitivity(settings, config);

@@ -15,6 +15,10 @@ namespace pixeldp {
 /// How the sensitivity of the layers before the noise is kept near 1 while training.
 enum class SensitivityControl { none, parseval, normalise_columns, normalise_rows };
 
+/// What is trained of an auto-encoder and the classifier behind it, once the steps on
+/// reconstruction are done.
+enum class TrainedPart { autoencoder, classifier, both };
+
 /// From step `step` on the learning rate is `rate`.
 struct LearningRateChange {
   std::int64_t step = 0;
@@ -36,6 +40,12 @@ struct TrainingConfig {
 
   // network, and where the noise lies in it
   layers::NetworkSpec network;
+
+  // of an auto-encoder
+  std::string classifier;                  ///< run or file of the model behind it
+  std::optional<std::string> autoencoder;  ///< that of the weights it starts from
+  TrainedPart trained = TrainedPart::autoencoder;
+  std::int64_t reconstruction_steps = 0;  ///< the first so many steps are on reconstruction
 
   // noise
   Calibration

@@ -3,10 +3,13 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/error.hpp"
 #include "kernels/sgd.hpp"
 #include "layers/conv2d.hpp"
+#include "layers/networks/autoencoder.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 #include "pixeldp/weight_norms.hpp"
+#include "trainers/reconstruction.hpp"
 
 namespace pixeldp {
 
@@ -24,16 +27,44 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
   bad_loops_.upload(stream_, std::vector(network.prefix_size(), kernels::no_bad_loop));
 }
 
+/// What a step does not train, of an auto-encoder and its classifier.
+void TrainingStep::freeze(std::int64_t step) {
+  if (network_.reconstruction == 0) return;
+  const auto trains = [&](const std::string& name) {
+    const bool autoencoder = name.starts_with(layers::autoencoder_prefix);
+    if (reconstructs(step)) return autoencoder;
+    switch (config_.trained) {
+      case TrainedPart::autoencoder:
+        return autoencoder;
+      case TrainedPart::classifier:
+        return !autoencoder;
+      case TrainedPart::both:
+        return true;
+    }
+    fail("not a part that can be trained: {}", static_cast<int>(config_.trained));
+  };
+  for (layers::Parameter* parameter : network_.parameters())
+    parameter->frozen = !trains(parameter->name);
+  for (layers::LayerBuffer* buffer : network_.buffers()) buffer->frozen = !trains(buffer->name);
+}
+
 kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch& batch) {
+  freeze(step);
   images_.copy_from(stream_, batch.images);
   rows_.upload(stream_, batch.rows);
   labels_.upload(stream_, batch.labels);
-  const Tensor& logits =
-      pass_.forward(stream_, layers::Mode::training, images_,
-                    {.seed = config_.seed,
-                     .tag = StreamTag::training,
-                     .factor = static_cast<float>(noise_factor_at(config_, step)),
-                     .rows = {rows_.data(), batch.rows.size()}});
+  const layers::NoiseDraws draws{.seed = config_.seed,
+                                 .tag = StreamTag::training,
+                                 .factor = static_cast<float>(noise_factor_at(config_, step)),
+                                 .rows = {rows_.data(), batch.rows.size()}};
+  if (reconstructs(step)) {
+    const Tensor& image = pass_.forward_reconstruction(stream_, images_, draws);
+    dlogits_.resize(image.shape());
+    return {.loss =
+                reconstruction_loss(image.values(), std::as_const(images_).values(),
+                                    static_cast<float>(config_.pixel_shift), dlogits_.values())};
+  }
+  const Tensor& logits = pass_.forward(stream_, layers::Mode::training, images_, draws);
   dlogits_.resize(logits.shape(), stream_.device());
   kernels::softmax_cross_entropy(stream_, config_.batch, network_.classes(), logits.data(),
                                  labels_.data(), dlogits_.data(), loss_.data());
@@ -48,7 +79,10 @@ kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& ba
   // Of the step before, which has had a forward pass to finish.
   if (!projection_fault().empty()) result.loss = std::numeric_limits<double>::quiet_NaN();
   if (!std::isfinite(result.loss)) return result;
-  pass_.backward(stream_, images_, dlogits_);
+  if (reconstructs(step))
+    pass_.backward_reconstruction(stream_, images_, dlogits_);
+  else
+    pass_.backward(stream_, images_, dlogits_);
   optimise(step, velocity);
   control_sensitivity();
   return result;
@@ -102,7 +136,7 @@ void TrainingStep::control_sensitivity() {
   const auto prefix = network_.prefix();
   for (std::size_t i = 0; i < prefix.size(); ++i) {
     auto* const conv = dynamic_cast<layers::Conv2d*>(&network_.graph.layer(i));
-    if (!conv) continue;  // what is done to the images has no weights
+    if (!conv || conv->weight().frozen) continue;  // what is done to the images has no weights
     Tensor& weight = conv->weight().value;
     const ConvGeometry geometry = conv_geometry(*conv, network_.graph.shape(prefix[i].inputs[0]));
     if (config_.control == SensitivityControl::parseval) {

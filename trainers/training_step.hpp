@@ -39,6 +39,8 @@ class TrainingStep {
   void control_sensitivity();
 
  private:
+  bool reconstructs(std::int64_t step) const { return step < config_.reconstruction_steps; }
+  void freeze(std::int64_t step);
   kernels::LossResult forward(std::int64_t step, const TrainingBatch& batch);
   void optimise(std::int64_t step, std::vector<Tensor>& velocity);
   kernels::ParsevalParams parseval_params(const ConvGeometry& geometry) const;
@@ -48,7 +50,8 @@ class TrainingStep {
   layers::Network& network_;
   layers::TrainingPass pass_;
   // In the memory of the device.
-  Tensor images_, dlogits_;
+  Tensor images_;
+  Tensor dlogits_;  // or the gradient in what an auto-encoder makes
   Buffer<kernels::NoiseRow> rows_;
   Buffer<std::int32_t> labels_;
   Buffer<kernels::LossResult> loss_;

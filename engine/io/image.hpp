@@ -22,11 +22,12 @@ struct Image {
 /// 16,384 pixels on a side.
 Image parse_png(ByteView file, std::int64_t channels, std::string_view what);
 
-/// Decodes a JPEG picture, baseline or progressive, in grey or colour, converting it to `channels`
-/// (1 or 3; colours become grey as above). Values are taken as they are stored: neither a colour
-/// profile nor the orientation of Exif is looked at. The same bits on every processor. `what` names
-/// the picture in the Error thrown when it is damaged or cut short, no JPEG, in CMYK, of 12 bits,
-/// or larger than 16,384 pixels on a side.
+/// Decodes a JPEG picture, baseline or progressive, in grey, colour or CMYK, converting it to
+/// `channels` (1 or 3; colours become grey as above, four inks red, green and blue as PIL converts
+/// them). Values are taken as they are stored: neither a colour profile nor the orientation of Exif
+/// is looked at. The same bits on every processor, those of PIL's convert("RGB"). `what` names the
+/// picture in the Error thrown when it is damaged or cut short, no JPEG, of 12 bits, or larger than
+/// 16,384 pixels on a side.
 Image parse_jpeg(ByteView file, std::int64_t channels, std::string_view what);
 
 /// One of the two: the file's first bytes say which, not its name.

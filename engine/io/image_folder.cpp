@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
+#include <set>
 
 #include "engine/config_text.hpp"
 #include "engine/error.hpp"
@@ -14,6 +16,8 @@ namespace pixeldp {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char *synset_file = "synsets.txt", *skip_file = "skip.txt";  // beside the splits
 
 /// The names in a folder that are kept, by their bytes.
 template <typename Keep>
@@ -65,6 +69,45 @@ std::vector<std::string> classes_in(const fs::path& folder) {
   return classes;
 }
 
+/// The lines of ROOT/NAME, without blank ones and those that begin with '#'; nothing where there is
+/// no such file.
+std::optional<std::vector<std::string>> lines_of(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) return std::nullopt;
+  const Bytes file = read_file(path);
+  std::vector<std::string> lines;
+  for (std::string_view text = as_text(file); !text.empty();) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (!line.empty() && !line.starts_with('#')) lines.emplace_back(line);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+/// The classes that ROOT/synsets.txt lists: the first word of each line, or the second one behind
+/// the number of the line, from 0.
+std::optional<std::vector<std::string>> listed_classes(const fs::path& root) {
+  auto classes = lines_of(root / synset_file);
+  if (!classes) return classes;
+  std::set<std::string> known;
+  for (std::size_t label = 0; label < classes->size(); ++label) {
+    std::string& line = (*classes)[label];
+    const std::string number = std::to_string(label) + " ";
+    if (line.starts_with(number)) line.erase(0, number.size());
+    line.erase(std::min(line.find_first_of(" \t,"), line.size()));
+    if (std::ranges::all_of(line, [](unsigned char c) { return std::isdigit(c) != 0; }))
+      fail(
+          "{}: class {} is called '{}': a line holds the name of a folder, or the number {} and "
+          "that",
+          (root / synset_file).string(), label, line, label);
+    if (!known.insert(line).second)
+      fail("{}: the class '{}' stands there twice", (root / synset_file).string(), line);
+  }
+  return classes;
+}
+
 /// The split's folder; nothing where there is none.
 fs::path folder_of(std::string_view split, const fs::path& root) {
   if (split == "train") return is_folder(root / "train") ? root / "train" : fs::path();
@@ -94,10 +137,15 @@ class FolderReader : public ImageReader {
   void add(std::string file) { files_.push_back(std::move(file)); }
 
   void read(std::int64_t index, std::uint8_t* pixels) const override {
-    const fs::path path = folder_ / files_[static_cast<std::size_t>(index)];
-    const Image image = resized_centre(read_image(path, form_.channels), form_.resized_side(),
-                                       form_.height, form_.width);
-    std::ranges::copy(image.pixels, pixels);
+    const std::string& file = files_[static_cast<std::size_t>(index)];
+    try {
+      const Image image = resized_centre(read_image(folder_ / file, form_.channels),
+                                         form_.resized_side(), form_.height, form_.width);
+      std::ranges::copy(image.pixels, pixels);
+    } catch (const Error& error) {
+      fail("{}; replace it, or write the line '{}' into {} to leave it out", error.what(), file,
+           (folder_.parent_path() / skip_file).string());
+    }
   }
 
   std::string sha256() const override {
@@ -155,19 +203,31 @@ Dataset open_image_folder(std::string_view name, std::string_view split, const f
   dataset.height = form.height;
   dataset.width = form.width;
   dataset.channels = form.channels;
-  dataset.class_names = classes_in(folder);
+  const std::vector<std::string> folders = classes_in(folder);
+  const auto listed = listed_classes(root);
+  dataset.class_names = listed.value_or(folders);
   dataset.classes = static_cast<int>(dataset.class_names.size());
-  if (const fs::path other = folder_of(split == "train" ? "test" : "train", root); !other.empty())
-    check_same_classes(dataset.class_names, folder, other);
+  const fs::path other = folder_of(split == "train" ? "test" : "train", root);
+  if (!listed && !other.empty()) check_same_classes(dataset.class_names, folder, other);
   if (dataset.classes != form.classes)
-    fail("{} has folders of {} classes, but {} are expected (data.classes of a configuration)",
-         folder.string(), dataset.classes, form.classes);
+    fail("{} has {} classes, but {} are expected (data.classes of a configuration)",
+         listed ? (root / synset_file).string() : folder.string() + ", by its folders,",
+         dataset.classes, form.classes);
+  for (const std::string& cls : folders)
+    if (std::ranges::find(dataset.class_names, cls) == dataset.class_names.end())
+      fail("{}: the class '{}' is not in {}", folder.string(), cls, (root / synset_file).string());
+  std::set<std::string> skipped;
+  for (const std::string& file : lines_of(root / skip_file).value_or(std::vector<std::string>()))
+    skipped.insert(file);
 
   const auto reader = std::make_shared<FolderReader>(dataset.name, folder, form);
   for (std::int32_t label = 0; label < dataset.classes; ++label) {
     const std::string& cls = dataset.class_names[static_cast<std::size_t>(label)];
-    const std::vector<std::string> files = names_in(folder / cls, is_picture);
+    if (listed && !is_folder(folder / cls)) continue;
+    std::vector<std::string> files = names_in(folder / cls, is_picture);
     if (files.empty()) fail("{}: no pictures (.png, .jpg, .jpeg)", (folder / cls).string());
+    std::erase_if(files,
+                  [&](const std::string& file) { return skipped.contains(cls + "/" + file); });
     for (const std::string& file : files) reader->add(cls + "/" + file);
     dataset.labels.insert(dataset.labels.end(), files.size(), label);
   }

@@ -14,6 +14,11 @@ namespace pixeldp {
 /// in small letters or capitals. Only names and labels are kept; an image is decoded when it is
 /// read, converted to the form's channels, resized and cut to its size (resized_centre).
 ///
+/// Where there is a ROOT/synsets.txt, labels number its lines instead: each the name of a class's
+/// folder, or the number of the line, from 0, and that name; what follows is passed over, as are
+/// lines that begin with '#'. A split may then lack classes, but none may be missing in the list.
+/// Pictures whose "CLASS/FILE" is a line of ROOT/skip.txt are left out of every split.
+///
 /// Its SHA-256 is that of the lines "DIGEST  CLASS/FILE\n" in the order of the images, DIGEST the
 /// SHA-256 of the file: what `sha256sum` prints. Computing it reads every file of the split once,
 /// by several threads and with a progress bar, and is not remembered: whether files have changed,

@@ -79,14 +79,27 @@ bool decode(Reader& reader, std::uint8_t* values) {
   return true;
 }
 
-/// Whether the picture is one of red, green and blue, and not of grey. Others are refused.
-bool is_colour(const jpeg_decompress_struct& info, std::string_view what) {
-  if (info.jpeg_color_space == JCS_GRAYSCALE) return false;
-  if (info.jpeg_color_space == JCS_YCbCr || info.jpeg_color_space == JCS_RGB) return true;
-  if (info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK)
-    fail("{}: a JPEG picture in CMYK, whose colours depend on the ink: convert it to RGB", what);
+/// What libjpeg is asked for: grey, red, green and blue, or four inks. Others are refused.
+J_COLOR_SPACE colours_of(const jpeg_decompress_struct& info, std::string_view what) {
+  if (info.jpeg_color_space == JCS_GRAYSCALE) return JCS_GRAYSCALE;
+  if (info.jpeg_color_space == JCS_YCbCr || info.jpeg_color_space == JCS_RGB) return JCS_RGB;
+  if (info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK) return JCS_CMYK;
   fail("{}: a JPEG picture of {} channels is neither grey nor in colour", what,
        info.num_components);
+}
+
+/// Inks to red, green and blue as PIL converts them, which takes all for inverted, as Adobe's
+/// programs write them: a channel is k - (255 - c) k / 255, the quotient to nearest, with c its
+/// ink and k black as they are stored.
+Bytes without_inks(const Bytes& inks) {
+  Bytes values;
+  values.reserve(inks.size() / 4 * 3);
+  for (std::size_t at = 0; at < inks.size(); at += 4)
+    for (std::size_t c = 0; c < 3; ++c) {
+      const unsigned k = inks[at + 3], product = (255u - inks[at + c]) * k + 128;
+      values.push_back(static_cast<std::uint8_t>(k - ((product + (product >> 8)) >> 8)));
+    }
+  return values;
 }
 
 }  // namespace
@@ -106,7 +119,8 @@ Image parse_jpeg(ByteView file, std::int64_t channels, std::string_view what) {
          kind == FileKind::jpeg ? "" : hint(kind));
   }
   check_sides(info.image_width, info.image_height, what);
-  const bool colour = is_colour(info, what);
+  const J_COLOR_SPACE colours = colours_of(info, what);
+  const bool colour = colours != JCS_GRAYSCALE;
   if (info.arith_code)
     fail("{}: a JPEG picture in arithmetic coding, which few programs read", what);
   // Huffman coding takes a bit at least for each block of 8x8 pixels.
@@ -120,10 +134,11 @@ Image parse_jpeg(ByteView file, std::int64_t channels, std::string_view what) {
   info.dct_method = JDCT_ISLOW;
   info.do_fancy_upsampling = TRUE;
   info.do_block_smoothing = FALSE;
-  info.out_color_space = colour ? JCS_RGB : JCS_GRAYSCALE;
-  Bytes values(pixels * (colour ? 3 : 1));
+  info.out_color_space = colours;
+  Bytes values(pixels * (colours == JCS_CMYK ? 4 : colour ? 3 : 1));
   if (!decode(reader, values.data()))
     fail("{}: damaged JPEG picture: {}", what, reader.message.data());
+  if (colours == JCS_CMYK) values = without_inks(values);
   return {.height = info.image_height,
           .width = info.image_width,
           .channels = channels,

@@ -67,15 +67,13 @@ void check_described(const NetworkSpec& spec) {
     fail("the network does not end in a dense layer to {} classes", spec.classes);
 }
 
-Network make_described(const NetworkSpec& spec, std::uint64_t seed) {
-  NetworkBuilder net(spec, seed);
+void build_described(NetworkBuilder& net, const NetworkSpec& spec) {
   std::vector<Value> values = {net.start()};
   for (const NodeSpec& node : spec.nodes) {
     std::vector<Value> x;
     for (const Value value : node.inputs) x.push_back(values[static_cast<std::size_t>(value)]);
     values.push_back(std::visit(Appender{net, node, std::move(x)}, node.leaf));
   }
-  return std::move(net).finish();
 }
 
 }  // namespace pixeldp::layers

@@ -12,7 +12,7 @@
 namespace pixeldp::layers {
 
 struct NetworkSpec;
-struct Network;
+class NetworkBuilder;
 
 // Leaves that have no options of their own, or not those of a description.
 
@@ -55,7 +55,7 @@ struct NodeSpec {
 
 /// The architecture "graph": the nodes of spec.nodes, in their order, behind noise and
 /// normalisation of the image. The last one is dense. Weights are those of blank layers.
-Network make_described(const NetworkSpec& spec, std::uint64_t seed);
+void build_described(NetworkBuilder& net, const NetworkSpec& spec);
 /// Throws a usage error where there is no such network.
 void check_described(const NetworkSpec& spec);
 

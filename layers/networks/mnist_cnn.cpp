@@ -1,7 +1,6 @@
 #include "layers/networks/mnist_cnn.hpp"
 
 #include "engine/error.hpp"
-#include "layers/networks/network_builder.hpp"
 
 namespace pixeldp::layers {
 
@@ -13,9 +12,8 @@ void check_mnist_cnn(const NetworkSpec& spec) {
   if (spec.slope) fail_usage("mnist-cnn has ReLU of slope 0: it is wide-resnet that has a slope");
 }
 
-Network make_mnist_cnn(const NetworkSpec& spec, std::uint64_t seed) {
+void build_mnist_cnn(NetworkBuilder& net, const NetworkSpec& spec) {
   constexpr auto relu = kernels::Activation::relu();
-  NetworkBuilder net(spec, seed);
   Value x = net.start();
   x = net.convolution_and_noise(1, "conv1", x,
                                 {.out_c = 32, .kernel = 5, .stride = 2, .activation = relu});
@@ -23,7 +21,6 @@ Network make_mnist_cnn(const NetworkSpec& spec, std::uint64_t seed) {
                                 {.out_c = 64, .kernel = 5, .stride = 2, .activation = relu});
   x = net.dense("fc1", x, 1024, relu);
   net.dense("fc2", x, spec.classes, kernels::Activation::identity());
-  return std::move(net).finish();
 }
 
 }  // namespace pixeldp::layers

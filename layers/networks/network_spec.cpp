@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 
 #include "engine/error.hpp"
+#include "layers/networks/autoencoder.hpp"
+#include "layers/networks/imagenet.hpp"
 #include "layers/networks/mnist_cnn.hpp"
 #include "layers/networks/resnet.hpp"
 #include "layers/networks/wide_resnet.hpp"
@@ -16,19 +18,22 @@ namespace {
 struct Architecture {
   std::string name;
   void (*check)(const NetworkSpec& spec);
-  Network (*make)(const NetworkSpec& spec, std::uint64_t seed);
+  void (*build)(NetworkBuilder& net, const NetworkSpec& spec);
 };
 
 const std::vector<Architecture>& architectures() {
   static const std::vector<Architecture> all = {
-      {"mnist-cnn", check_mnist_cnn, make_mnist_cnn},
-      {"wide-resnet", check_wide_resnet, make_wide_resnet},
-      {"resnet", check_resnet, make_resnet}};
+      {"mnist-cnn", check_mnist_cnn, build_mnist_cnn},
+      {"wide-resnet", check_wide_resnet, build_wide_resnet},
+      {"resnet", check_resnet, build_resnet},
+      {"resnet-50", check_resnet_50, build_resnet_50},
+      {"inception-v3", check_inception_v3, build_inception_v3},
+      {"autoencoder", check_autoencoder, build_autoencoder}};
   return all;
 }
 
 const Architecture& architecture_of(const NetworkSpec& spec) {
-  static const Architecture described = {"graph", check_described, make_described};
+  static const Architecture described = {"graph", check_described, build_described};
   if (spec.architecture == described.name) return described;
   for (const Architecture& architecture : architectures())
     if (architecture.name == spec.architecture) return architecture;
@@ -86,9 +91,15 @@ void check_network_spec(const NetworkSpec& spec) {
   architecture_of(spec).check(spec);
 }
 
+void build_network(NetworkBuilder& net, const NetworkSpec& spec) {
+  architecture_of(spec).build(net, spec);
+}
+
 Network make_network(const NetworkSpec& spec, std::uint64_t seed) {
   check_network_spec(spec);
-  return architecture_of(spec).make(spec, seed);
+  NetworkBuilder net(spec, seed);
+  build_network(net, spec);
+  return std::move(net).finish();
 }
 
 }  // namespace pixeldp::layers

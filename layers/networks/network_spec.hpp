@@ -9,6 +9,12 @@
 
 namespace pixeldp::layers {
 
+/// A convolution of an auto-encoder's encoder.
+struct EncoderLayer {
+  std::int64_t kernel = 3, filters = 1, stride = 1;
+  bool operator==(const EncoderLayer&) const = default;
+};
+
 /// What it takes to build a network: written to the model file and read back from it.
 struct NetworkSpec {
   std::string architecture = "mnist-cnn";
@@ -38,17 +44,26 @@ struct NetworkSpec {
   bool standardise = false;
   /// Of the architecture "graph", which has only these.
   std::vector<NodeSpec> nodes = {};
+  /// Of the architecture "autoencoder": its encoder, and the one network behind it, whose own place
+  /// for noise is of no account.
+  std::vector<EncoderLayer> encoder = {};
+  std::vector<NetworkSpec> classifier = {};
 
   bool normalises() const { return !input_mean.empty() || !input_deviation.empty(); }
   bool operator==(const NetworkSpec&) const = default;
 };
 
-/// "mnist-cnn", "wide-resnet", "resnet": those that one can ask for. "graph" is read from files
+/// "mnist-cnn", "wide-resnet", "resnet" ...: those that one can ask for. "graph" is read from files
 /// (layers/networks/described.hpp).
 const std::vector<std::string>& architecture_names();
 
 /// Throws a usage error for what make_network refuses.
 void check_network_spec(const NetworkSpec& spec);
+
+class NetworkBuilder;
+
+/// Appends the network of a specification that check_network_spec has taken.
+void build_network(NetworkBuilder& net, const NetworkSpec& spec);
 
 /// Builds the network with freshly initialised parameters and a noise layer that adds nothing yet.
 /// Throws a usage error for an unknown architecture or impossible sizes.

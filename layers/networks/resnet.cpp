@@ -24,10 +24,9 @@ void check_resnet(const NetworkSpec& spec) {
   }
 }
 
-Network make_resnet(const NetworkSpec& spec, std::uint64_t seed) {
+void build_resnet(NetworkBuilder& net, const NetworkSpec& spec) {
   constexpr auto none = kernels::Activation::identity();
   constexpr std::int64_t first_channels = ResidualGroups::first_channels;
-  NetworkBuilder net(spec, seed);
   Value x = net.start();
   x = net.convolution_and_noise(1, "conv1", x, {.out_c = first_channels, .activation = none});
   x = net.append<BatchNorm>({x}, "bn1", pytorch_norm(first_channels, kernels::Activation::relu()));
@@ -36,7 +35,6 @@ Network make_resnet(const NetworkSpec& spec, std::uint64_t seed) {
   });
   x = net.append<GlobalAveragePool>({x}, "pool");
   net.dense("linear", x, spec.classes, none);
-  return std::move(net).finish();
 }
 
 }  // namespace pixeldp::layers

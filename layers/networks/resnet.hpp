@@ -1,6 +1,6 @@
 #pragma once
 
-#include "layers/networks/network_spec.hpp"
+#include "layers/networks/network_builder.hpp"
 
 namespace pixeldp::layers {
 
@@ -9,7 +9,7 @@ namespace pixeldp::layers {
 /// groups of (depth - 2) / 6 basic blocks with 16, 32 and 64 channels; mean over the pixels; dense
 /// ("linear") to the classes. The noise lies in the image or between the first convolution and its
 /// batch normalisation.
-Network make_resnet(const NetworkSpec& spec, std::uint64_t seed);
+void build_resnet(NetworkBuilder& net, const NetworkSpec& spec);
 /// Throws a usage error where there is no such network.
 void check_resnet(const NetworkSpec& spec);
 

@@ -19,11 +19,10 @@ void check_wide_resnet(const NetworkSpec& spec) {
     fail_usage("wide-resnet takes activations of a slope from 0 to 1, not {}", *spec.slope);
 }
 
-Network make_wide_resnet(const NetworkSpec& spec, std::uint64_t seed) {
+void build_wide_resnet(NetworkBuilder& net, const NetworkSpec& spec) {
   constexpr double usual_slope = 0.1;
   const auto leaky =
       kernels::Activation::leaky_relu(static_cast<float>(spec.slope.value_or(usual_slope)));
-  NetworkBuilder net(spec, seed);
   Value x = net.start();
   x = net.convolution_and_noise(1, "conv1", x,
                                 {.out_c = ResidualGroups::first_channels, .activation = leaky});
@@ -35,7 +34,6 @@ Network make_wide_resnet(const NetworkSpec& spec, std::uint64_t seed) {
                             BatchNorm::Options{.channels = net.shape(x)[3], .activation = leaky});
   x = net.append<GlobalAveragePool>({x}, "pool");
   net.dense("fc", x, spec.classes, kernels::Activation::identity());
-  return std::move(net).finish();
 }
 
 }  // namespace pixeldp::layers

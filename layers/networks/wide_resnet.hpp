@@ -1,6 +1,6 @@
 #pragma once
 
-#include "layers/networks/network_spec.hpp"
+#include "layers/networks/network_builder.hpp"
 
 namespace pixeldp::layers {
 
@@ -10,7 +10,7 @@ namespace pixeldp::layers {
 /// batch normalisation; mean over the pixels; dense to the classes. Leaky ReLU of slope spec.slope
 /// throughout (Lecuyer et al. 2019: 0.1 on CIFAR, 0 on SVHN), also after the first convolution. The
 /// noise lies in the image or after that.
-Network make_wide_resnet(const NetworkSpec& spec, std::uint64_t seed);
+void build_wide_resnet(NetworkBuilder& net, const NetworkSpec& spec);
 /// Throws a usage error where there is no such network.
 void check_wide_resnet(const NetworkSpec& spec);
 

@@ -242,6 +242,11 @@ std::string conditions_section(const std::vector<Run>& runs) {
   row("Seed", [&](const Run& run) { return fmt::format("{}", header(run).seed); });
   row("Model SHA-256",
       [&](const Run& run) { return fmt::format("<code>{}</code>", header(run).model_sha256); });
+  const auto untouched = [&](const Run& run) { return header(run).classifier_sha256; };
+  if (std::ranges::any_of(runs, [&](const Run& run) { return !untouched(run).empty(); }))
+    row("Classifier SHA-256, untouched", [&](const Run& run) {
+      return untouched(run).empty() ? "–" : fmt::format("<code>{}</code>", untouched(run));
+    });
   row("Data SHA-256",
       [&](const Run& run) { return fmt::format("<code>{}</code>", header(run).dataset_sha256); });
   html = "<h2>Conditions</h2>\n" + table("<b>Table 2.</b> All that the certificates depend on.",

@@ -42,6 +42,44 @@ TEST_CASE("foreign weights are imported, evaluated and never certified") {
   CHECK(text_of(place.folder / "run" / "model.safetensors") == model);
 }
 
+TEST_CASE("foreign weights stand behind an auto-encoder, which brings their noise, untouched") {
+  const Workplace place;
+  place.done(import_foreign + "--output plain");
+  write_file_atomically(
+      place.folder / "before.yaml",
+      "name: before\n"
+      "data: {set: mnist, directory: " +
+          place.folder.path().string() +
+          "}\n"
+          "network: {architecture: autoencoder, classifier: plain, encoder: [{kernel: 5, filters: "
+          "4, "
+          "stride: 2}]}\n"
+          "noise: {mechanism: gaussian, construction_bound: 0.1}\n"
+          "training: {steps: 4, reconstruction_steps: 2, batch: 8, learning_rate: 0.02, "
+          "evaluation_images: 4}\n");
+  place.done("train before.yaml --output before");
+  const auto header = [&](const std::string& run) {
+    place.done("certify " + run + " --draws 20 --images 0:4" + place.data());
+    const std::string log = text_of(place.folder / run / "certificates.jsonl");
+    return json::parse(log.substr(0, log.find('\n')));
+  };
+  const json before = header("before");
+  CHECK(before["classifier_sha256"] == sha256_file(place.folder / "plain" / "model.safetensors"));
+  place.done("verify before/certificates.jsonl --fraction 1" + place.data());
+  place.done("report before --output page.html");
+  CHECK(text_of(place.folder / "page.html").find("Classifier SHA-256, untouched") !=
+        std::string::npos);
+
+  place.done(import_foreign + "--autoencoder before --output behind");
+  const json behind = header("behind");
+  CHECK(behind["classifier_sha256"] == sha256_file(place.folder / "foreign.safetensors"));
+  CHECK(behind["noise_scale"] == before["noise_scale"]);
+  place.refused(import_foreign + "--autoencoder before --noise gaussian --sigma 1 --output no",
+                "brings the noise that it was trained with", 2);
+  place.refused(import_foreign + "--autoencoder plain --output no", "has no auto-encoder", 2);
+  CHECK(!std::filesystem::exists(place.folder / "no"));
+}
+
 TEST_CASE("a whole network in ONNX is imported, certified and predicted with") {
   const ForeignWorkplace place;
   const auto write = [&](const MadeOnnx& network) {

@@ -90,7 +90,7 @@ TEST_CASE_FIXTURE(Folder, "the SHA-256 is that of what sha256sum prints") {
 TEST_CASE_FIXTURE(Folder, "an image folder that is not as it should be is refused, by its place") {
   CHECK_FAILS(open("train"), "takes a folder 'train' with a folder of pictures for each class");
   CHECK_FAILS(open("test", {.height = 4, .width = 4, .channels = 3, .classes = 3}),
-              "folders of 2 classes, but 3 are expected");
+              "by its folders, has 2 classes, but 3 are expected");
   CHECK_FAILS(open("test", {}), "have any size");
   CHECK_FAILS(load_dataset("image-folder", "test", root.path()), "have any size");
 
@@ -129,6 +129,45 @@ TEST_CASE_FIXTURE(Folder, "a damaged image is an error when it is read, and name
   std::filesystem::remove(root / "val/b/9.png");
   CHECK_FAILS(set.read(2, pixels.data()), "val/b/9.png");
   CHECK_FAILS(set.sha256(), "val/b/9.png");
+}
+
+TEST_CASE_FIXTURE(Folder, "a list of synsets numbers the classes, of which a split may lack some") {
+  const auto list = [&](std::string_view text) {
+    write_in(root / "synsets.txt", Bytes(text.begin(), text.end()));
+  };
+  std::filesystem::rename(root / "val/a b", root / "val/a");
+  const ImageForm three{.height = 4, .width = 4, .channels = 3, .classes = 3};
+  for (const char* text : {"# names\nb tench, Tinca tinca\r\nc\na\n", "0 b tench\n1 c\n2 a\n"}) {
+    list(text);
+    const Dataset set = open("test", three);
+    CHECK(set.class_names == std::vector<std::string>{"b", "c", "a"});
+    CHECK(set.labels == Labels{0, 0, 0, 2});
+  }
+  write_in(root / "train/c/1.jpg", jpeg);
+  CHECK(open("train", three).labels == Labels{1});
+  CHECK_FAILS(open("test", {.height = 4, .width = 4, .channels = 3, .classes = 2}),
+              "synsets.txt has 3 classes, but 2 are expected");
+  list("b\nc\nd\n");
+  CHECK_FAILS(open("test", three), "val: the class 'a' is not in");
+  list("b\nc\nb\n");
+  CHECK_FAILS(open("test", three), "the class 'b' stands there twice");
+  list("0 b\n7 c\n2 a\n");
+  CHECK_FAILS(open("test", three), "class 1 is called '7'");
+}
+
+TEST_CASE_FIXTURE(Folder,
+                  "pictures that skip.txt names are left out, in number, order and digest") {
+  write_in(root / "val/b/9.png", Bytes(jpeg.begin(), jpeg.end() - 30));
+  const Dataset all = open();
+  Bytes pixels(48);
+  CHECK_FAILS(all.read(2, pixels.data()), "write the line 'b/9.png' into");
+  const std::string line = "b/9.png\n";
+  write_in(root / "skip.txt", Bytes(line.begin(), line.end()));
+  const Dataset rest = open();
+  CHECK(rest.labels == Labels{0, 1, 1});
+  CHECK(tests::all_pixels(rest).size() == 3 * 48);
+  CHECK(rest.sha256() != all.sha256());
+  CHECK(rest.identity() != all.identity());
 }
 
 TEST_CASE_FIXTURE(Folder, "several threads read at a time") {

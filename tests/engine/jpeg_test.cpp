@@ -64,6 +64,26 @@ TEST_CASE("JPEG pictures in grey and colour, baseline and progressive, have the 
   }
 }
 
+TEST_CASE("four inks become red, green and blue, as they are stored inverted") {
+  const auto inks = [](std::uint32_t x, std::uint32_t y, int ink) {
+    return ink == 3 ? 255 - static_cast<int>(8 * y) : smooth(x, y, ink);
+  };
+  const Bytes file = MadeJpeg{.width = 16, .height = 8, .colour = JCS_CMYK}.bytes(inks);
+  const Image image = parse_jpeg(file, 3, "made");
+  REQUIRE(image.pixels.size() == 16 * 8 * 3);
+  int error = 0;
+  for (std::uint32_t y = 0; y < 8; ++y)
+    for (std::uint32_t x = 0; x < 16; ++x)
+      for (int c = 0; c < 3; ++c) {
+        const double right = inks(x, y, c) * inks(x, y, 3) / 255.0;
+        error = std::max(error,
+                         static_cast<int>(std::abs(
+                             image.pixels[(y * 16 + x) * 3 + static_cast<unsigned>(c)] - right)));
+      }
+  CHECK(error <= 3);
+  CHECK(parse_jpeg(file, 1, "made").pixels.size() == 16 * 8);
+}
+
 TEST_CASE("the first bytes say whether a picture is PNG or JPEG") {
   const Bytes jpeg = MadeJpeg{.width = 8, .height = 8}.bytes(smooth);
   tests::MadePng png{.width = 8, .height = 8, .sample = [](auto x, auto y, int) { return x + y; }};
@@ -92,7 +112,6 @@ TEST_CASE("JPEG pictures that are damaged, or of no known colours, are refused b
   Bytes flipped = good;  // within the coded pixels
   for (std::size_t i = good.size() - 60; i < good.size() - 20; ++i) flipped[i] = 0xfe;
   refused(flipped, "damaged JPEG picture");
-  refused(MadeJpeg{.colour = JCS_CMYK}.bytes(smooth), "in CMYK");
   refused(MadeJpeg{.arithmetic = true}.bytes(smooth), "arithmetic coding");
 
   // The frame header: marker, length, bits of a value, height, width.

@@ -149,6 +149,22 @@ TEST_CASE("A log reads back as it was written") {
   }
 }
 
+TEST_CASE("A header names the classifier behind an auto-encoder, where there is one") {
+  TemporaryFolder folder;
+  CertificateLogHeader header = argmax_header();
+  header.classifier_sha256 = std::string(64, 'c');
+  CertificateLogWriter::create(folder / "log", header).append(argmax_record(0));
+  const std::string text = read(folder / "log");
+  const CertificateLog log = read_certificate_log(folder / "log");
+  CHECK(log.header.classifier_sha256 == header.classifier_sha256);
+  CHECK(log.header.difference(header) == "");
+  CHECK(contains(log.header.difference(argmax_header()), "classifier_sha256: \"ccc"));
+  CHECK(contains(argmax_header().difference(header), "classifier_sha256: null and \"ccc"));
+  CHECK_FAILS(parse_certificate_log(
+                  with(text, "\"classifier_sha256\":\"cc", "\"classifier_sha256\":\"cC"), "log"),
+              "classifier_sha256 must be 64");
+}
+
 TEST_CASE("A header without a construction says null, never a number") {
   TemporaryFolder folder;
   CertificateLogHeader header = argmax_header();
