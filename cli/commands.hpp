@@ -29,6 +29,7 @@ void add_import(CLI::App& program);
 void add_certify(CLI::App& program);
 void add_recertify(CLI::App& program);
 void add_merge(CLI::App& program);
+void add_sweep(CLI::App& program);
 void add_verify(CLI::App& program);
 void add_attack(CLI::App& program);
 void add_predict(CLI::App& program);

@@ -55,6 +55,7 @@ int main(int argc, char** argv) {
   cli::add_certify(program);
   cli::add_recertify(program);
   cli::add_merge(program);
+  cli::add_sweep(program);
   cli::add_verify(program);
   cli::add_attack(program);
   cli::add_predict(program);
