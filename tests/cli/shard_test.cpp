@@ -15,9 +15,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Certified : MadeWorkplace {
+struct Sharded : MadeWorkplace {
   const std::string certify = "certify run --data . --draws 40 ";
-  Certified() {
+  Sharded() {
     done("train made.yaml --output run --set training.steps=12");
     done(certify + "--output whole");
   }
@@ -35,7 +35,7 @@ std::string task(int index, int count) {
 }  // namespace
 
 TEST_CASE("shards make parts that merge, or --resume, makes into the log of one process") {
-  const Certified place;
+  const Sharded place;
   place.done(place.certify + "--output a --shard 0/3");
   place.done(place.certify + "--output a --resume", task(1, 3));
   place.done(place.certify + "--output a --shard 2/3");
@@ -74,14 +74,14 @@ TEST_CASE("shards make parts that merge, or --resume, makes into the log of one 
 }
 
 TEST_CASE("a part that another process writes to is left to it") {
-  const Certified place;
+  const Sharded place;
   place.done(place.certify + "--output a --shard 0/2");
   const AppendFile other(place.folder / "a.part-0");
   place.refused(place.certify + "--output a --resume", "a.part-0: another process", 1);
 }
 
 TEST_CASE("a task of an array that is told to stop says: start me again") {
-  const Certified place;
+  const Sharded place;
   const std::vector<std::string> arguments =
       split_words("certify run --data . --draws 4000 --output a --resume");
   for (const int signal : {SIGUSR1, SIGTERM}) {
@@ -103,7 +103,7 @@ TEST_CASE("a task of an array that is told to stop says: start me again") {
 }
 
 TEST_CASE("tasks of an array that are killed at random moments end in the very same log") {
-  const Certified place;
+  const Sharded place;
   constexpr int tasks = 4;
   const std::vector<std::string> arguments = split_words(place.certify + "--output a --resume");
   const auto start = std::chrono::steady_clock::now();
