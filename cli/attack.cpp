@@ -102,7 +102,7 @@ std::vector<double> sizes_to_show(const AttackOptions& o) {
   return sizes;
 }
 
-Json summary_json(const AttackSummary& summary, const AttackOptions& o) {
+Json attack_json(const AttackSummary& summary, const AttackOptions& o) {
   Json json = {{"attack", name(o.kind)},
                {"norm", name(o.norm)},
                {"size", o.size ? Json(*o.size) : Json()},
@@ -249,7 +249,7 @@ void run(const AttackCommand& o) {
   how.images = chosen_images(o, dataset, how.certificates);
 
   const AttackSummary summary = attack_dataset(run.model, dataset, header, body, how, log);
-  Json json = summary_json(summary, options);
+  Json json = attack_json(summary, options);
   json["log"] = log.string();
   std::optional<Sandwich> held;
   if (certificates) {
