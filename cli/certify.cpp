@@ -1,3 +1,4 @@
+#include <charconv>
 #include <memory>
 #include <optional>
 
@@ -11,14 +12,17 @@
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/launcher.hpp"
+#include "engine/notice.hpp"
 #include "pixeldp/certification.hpp"
+#include "pixeldp/log_parts.hpp"
 
 namespace pixeldp::cli {
 namespace {
 
 struct CertifyOptions {
   std::string run, split = "test", images, dataset, directory, output, device = "cpu";
-  std::string scores = "argmax", precision, algorithm, looks;
+  std::string scores = "argmax", precision, algorithm, looks, shard;
   CertificateArguments certificate;
   NoiseArguments noise;
   std::optional<std::uint32_t> draws, selection_draws;
@@ -70,23 +74,55 @@ void plan_looks(const CertifyOptions& o, CertificationOptions& options) {
   options.certificate.alpha = options.ledger.front().alpha;
 }
 
+/// What --shard says: by default, the share of a task of an array.
+ArrayTask chosen_shard(const CertifyOptions& o) {
+  if (o.extend > 0) return {};
+  if (o.shard.empty()) {
+    const ArrayTask task = array_task().value_or(ArrayTask{});
+    if (task.count > 1)
+      notice("task {0} of an array of {1}: this is --shard {0}/{1}; --shard 0/1 is all", task.index,
+             task.count);
+    return task;
+  }
+  ArrayTask shard;
+  const char* const end = o.shard.data() + o.shard.size();
+  const auto [slash, bad] = std::from_chars(o.shard.data(), end, shard.index);
+  if (bad == std::errc() && slash != end && *slash == '/') {
+    const auto [stop, error] = std::from_chars(slash + 1, end, shard.count);
+    if (error == std::errc() && stop == end) return shard;
+  }
+  fail_usage("--shard takes I/N, share I of N from 0 on, not '{}'", o.shard);
+}
+
+/// What a share of no image reports.
+void print_nothing(const CertifyOptions& o, const ArrayTask& shard) {
+  notice("shard {}/{} has no image: there are fewer than shards", shard.index, shard.count);
+  if (o.json) fmt::print("{{\"images\": 0}}\n");
+}
+
 void run(const CertifyOptions& o) {
   install_interrupt_handler();
-  CertificationOptions options{.device = Device::parse(o.device),
+  CertificationOptions options{.device = chosen_device(o.device),
                                .precision = chosen_precision(o.precision),
                                .algorithm = chosen_algorithm(o.algorithm),
                                .seed = o.seed,
                                .micro_batch = o.micro_batch,
-                               .resume = o.resume};
+                               .resume = o.resume,
+                               .ranks = &join_ranks()};
   o.radius || o.tolerance ? plan_stopping(o, options) : plan_fixed_draws(o, options);
+  const ArrayTask shard = chosen_shard(o);
   plan_looks(o, options);
   RunModel run = load_run(o.run);
   o.noise.give_to(run.model, options.precision);
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
-  options.images = parse_image_range(o.images, dataset.size());
-  const std::filesystem::path log =
+  const ImageRange images = parse_image_range(o.images, dataset.size());
+  options.images = images.shard(shard.index, shard.count);
+  if (options.images.count() == 0 && images.count() > 0) return print_nothing(o, shard);
+  std::filesystem::path log =
       o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
-  if (o.extend == 0 && run.model.calibration.mechanism != Mechanism::none) {
+  if (shard.count > 1) log = part_path(log, shard.index);
+  if (o.extend == 0 && options.ranks->first() &&
+      run.model.calibration.mechanism != Mechanism::none) {
     warn_of_too_few_draws(
         options.draws, run.model, options.certificate,
         options.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
@@ -95,6 +131,7 @@ void run(const CertifyOptions& o) {
   const CertificationSummary summary =
       o.extend > 0 ? extend_certification(run.model, run.sha256, dataset, options, o.extend, log)
                    : certify_dataset(run.model, run.sha256, dataset, options, log);
+  if (!options.ranks->first()) return;
 
   const double rate =
       summary.seconds > 0.0 ? static_cast<double>(summary.new_draws) / summary.seconds : 0.0;
@@ -200,7 +237,17 @@ void add_certify(CLI::App& program) {
     extend->excludes(command->get_option(of_log));
   for (CLI::Option* stopping : {radius, tolerance})
     stopping->excludes(command->get_option("--looks"));
-  command->add_flag("--resume", o->resume, "Continue the log of an interrupted run");
+  CLI::Option* shard =
+      command
+          ->add_option(
+              "--shard", o->shard,
+              "Certify share I of N, from 0, into a log of its own, LOG.part-I; 'merge', or "
+              "--resume without --shard, makes one log of all (default: the share of this "
+              "task in a Slurm array; else all)")
+          ->type_name("I/N");
+  shard->excludes(extend);
+  command->add_flag("--resume", o->resume,
+                    "Continue the log of an interrupted run, with all that its parts hold");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });
 }

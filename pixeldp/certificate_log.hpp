@@ -72,6 +72,8 @@ struct CertificateLogHeader {
   /// sensitivities that differ by the rounding of two processors are no difference, for one log can
   /// be made to rest on the larger (with_sensitivity).
   std::string difference(const CertificateLogHeader& other) const;
+  /// Names and values of all fields but the sensitivity, whose last digits are the processor's.
+  std::vector<std::pair<std::string, std::string>> fields() const;
 };
 
 struct CertificateRecord {
@@ -88,6 +90,12 @@ struct CertificateLog {
   std::vector<CertificateRecord> records;  ///< record i stands on line i + 2
   bool cut_short = false;                  ///< whether an incomplete last line was left out
   LogChain chain = {};                     ///< after the last line
+};
+
+/// A log, and the file that errors name.
+struct LogPart {
+  std::string source;
+  CertificateLog log;
 };
 
 /// Reads a whole log of format 1 or 2, with its chain checked and every radius derived anew from
@@ -123,6 +131,9 @@ class CertificateLogWriter {
   void append(const CertificateRecord& record);
   /// Puts the lines into the order of the images, where they are in another one.
   void sort();
+  /// Replaces the log by what merge_logs makes of it and these parts, which take_records() then
+  /// gives. Throws what merge_logs does, with the log as it was.
+  void merge(std::vector<LogPart> parts);
 
  private:
   CertificateLogWriter(std::filesystem::path path, CertificateLogHeader header)

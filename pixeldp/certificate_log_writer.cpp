@@ -10,6 +10,7 @@
 #include "engine/notice.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "pixeldp/certificate_log_check.hpp"
+#include "pixeldp/merge.hpp"
 #include "pixeldp/recertification.hpp"
 
 namespace pixeldp {
@@ -114,6 +115,13 @@ std::string CertificateLogHeader::difference(const CertificateLogHeader& other) 
   return text;
 }
 
+std::vector<std::pair<std::string, std::string>> CertificateLogHeader::fields() const {
+  std::vector<std::pair<std::string, std::string>> texts;
+  for (const auto& [key, value] : to_json(*this).items())
+    if (key != "sensitivity") texts.emplace_back(key, value.dump());
+  return texts;
+}
+
 void CertificateLogWriter::start() {
   if (const auto text = fault(header_)) fail("{}: {}", path_.string(), *text);
   const std::string line = to_json(header_).dump();
@@ -214,6 +222,19 @@ void CertificateLogWriter::sort() {
   replace(log);
   last_image_ = log.records.back().image;
   in_order_ = true;
+}
+
+void CertificateLogWriter::merge(std::vector<LogPart> parts) {
+  parts.insert(parts.begin(),
+               {path_.string(), parse_certificate_log(as_text(read_file(path_)), path_.string())});
+  MergedLog merged = merge_logs(parts);
+  replace(merged.log);
+  header_ = merged.log.header;
+  images_.clear();
+  last_image_ = -1;
+  in_order_ = true;
+  for (const CertificateRecord& record : merged.log.records) count(record.image);
+  records_ = std::move(merged.log.records);
 }
 
 void write_certificate_log(const std::filesystem::path& path, const CertificateLog& log) {
