@@ -37,9 +37,9 @@ Json first_keys(const CertificateLogHeader& header) {
   };
   Json json = {{"format_version", 2},
                {"source", name(header.source)},
-               {"model_sha256", header.model_sha256}};
-  if (!header.classifier_sha256.empty()) json["classifier_sha256"] = header.classifier_sha256;
-  json.update({{"dataset", header.dataset},
+               {"model_sha256", header.model_sha256},
+               {"classifier_sha256", header.classifier_sha256},
+               {"dataset", header.dataset},
                {"dataset_sha256", header.dataset_sha256},
                {"split", header.split},
                {"mechanism", name(calibration.mechanism)},
@@ -62,7 +62,8 @@ Json first_keys(const CertificateLogHeader& header) {
                {"selection_draws", header.selection_draws},
                {"selected_by", header.selected_by ? Json(name(*header.selected_by)) : Json()},
                {"statistics", names_of(header.statistics)},
-               {"stopping", name(header.stopping.rule)}});
+               {"stopping", name(header.stopping.rule)}};
+  if (header.classifier_sha256.empty()) json.erase("classifier_sha256");
   return json;
 }
 

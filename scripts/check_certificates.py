@@ -215,8 +215,7 @@ def check_header(h):
         need(h[key] in KNOWN[key] and type(h[key]) is not bool,
              f'{key} {h[key]} is not checked here, but {", ".join(map(str, KNOWN[key]))}')
     foreign = h.get('source') in ('eval-data', 'smoothing-log')
-    for key in ('model_sha256', 'dataset_sha256', *optional):
-        need(foreign or re.fullmatch('[0-9a-f]{64}', h[key]), f'{key} is no SHA-256')
+    need(foreign or all(re.fullmatch('[0-9a-f]{64}', h[key]) for key in ('model_sha256', 'dataset_sha256', *optional)), 'no SHA-256')
     need(foreign or (h['split'] in ('train', 'test') and is_count(h['seed'])), 'split or seed is out of range')
     need(h['mechanism'] == 'none' or (number(h, 'noise_scale') > 0 and number(h, 'sensitivity') > 0),
          'noise without scale or sensitivity')
@@ -231,8 +230,7 @@ def check_header(h):
         looks = [0, *h['looks'], h['draws']]
         need(all(map(is_count, looks)) and looks[:-1] == sorted(set(looks)), 'the looks do not rise to the draws')
     ledger = h.get('ledger', [])
-    for look in ledger:
-        need(set(look) == {'alpha', 'draws', 'score_type', 'bound'} and is_count(look['draws']), 'a look is malformed')
+    need(all(set(look) == {'alpha', 'draws', 'score_type', 'bound'} and is_count(look['draws']) for look in ledger), 'a look is malformed')
     order = [(look['draws'], look['score_type'], look['bound']) for look in ledger]
     need(order == sorted(set(order)), 'the ledger is not in order, or has a look twice')
     need(sum(number(look, 'alpha') for look in ledger) < 1, 'the ledger spends more than there is')
