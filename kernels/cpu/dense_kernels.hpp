@@ -11,7 +11,7 @@ inline constexpr std::int64_t dense_rows = 64;
 
 /// Some rows of a dense layer: each sum is that of ProductSweep, in the same order.
 struct DenseBlock {
-  const std::uint32_t* x = nullptr;  ///< [count, words]: floats, or pairs of 16 bits
+  const std::uint32_t* x = nullptr;  ///< [count, words]: floats, pairs of 16 bits, or four bytes
   std::int64_t words = 0;
   std::int64_t first = 0, count = 0;  ///< of the result's rows
   /// [words, a panel at a time][group of outputs][word of the panel][output of the group]
@@ -28,6 +28,7 @@ using DenseFunction = void (*)(const DenseBlock& block);
 /// Those of one instruction set.
 struct DenseKernels {
   DenseFunction fp32, int16;
+  DenseFunction int8;  ///< of bytes from 0 to 127; null: it has none
   std::int64_t panel_words;
 };
 

@@ -7,6 +7,15 @@
 
 namespace pixeldp::kernels::cpu {
 
+namespace {
+
+void subtract_zero(std::int64_t count, const std::uint8_t* x, std::uint8_t* y) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) y[i] = static_cast<std::uint8_t>(x[i] - zero_byte);
+}
+
+}  // namespace
+
 std::int64_t panel_place(std::int64_t words, std::int64_t panel_words, std::int64_t outputs,
                          std::int64_t i, std::int64_t o) {
   const std::int64_t first = i / panel_words * panel_words,
@@ -23,6 +32,7 @@ DenseProduct::DenseProduct(std::int64_t inputs, std::int64_t outputs, std::int64
                            std::span<const float> shift)
     : inputs_(inputs),
       outputs_(outputs),
+      word_inputs_(word_inputs),
       words_(inputs / word_inputs),
       weight_({}, words_ * outputs),
       shift_(static_cast<std::size_t>(outputs)) {
@@ -41,13 +51,19 @@ DenseProduct::DenseProduct(std::int64_t outputs, std::span<const float> weight,
 
 DenseProduct::DenseProduct(std::int64_t outputs, std::span<const std::int8_t> weight,
                            std::span<const float> scale, std::span<const float> shift,
-                           InstructionSet set)
-    : DenseProduct(std::ssize(weight) / outputs, outputs, 2, shift) {
+                           bool never_negative, InstructionSet set)
+    : DenseProduct(std::ssize(weight) / outputs, outputs,
+                   never_negative && simd_kernels(set).dense.int8 ? 4 : 2, shift) {
   const DenseKernels& kernels = simd_kernels(set).dense;
-  function_ = kernels.int16;
-  widen_ = simd_kernels(set).products.widen;
   scale_.assign(scale.begin(), scale.end());
-  pack<std::int16_t>(weight, kernels.panel_words);
+  if (word_inputs_ == 4) {
+    function_ = kernels.int8;
+    pack<std::int8_t>(weight, kernels.panel_words);
+  } else {
+    function_ = kernels.int16;
+    widen_ = simd_kernels(set).products.widen;
+    pack<std::int16_t>(weight, kernels.panel_words);
+  }
 }
 
 template <class Element, class Weight>
@@ -61,7 +77,7 @@ void DenseProduct::pack(std::span<const Weight> weight, std::int64_t panel_words
 }
 
 std::int64_t DenseProduct::scratch_size(std::int64_t rows) const {
-  return 4 * std::min(rows, dense_rows) * (sum_stride() + (widen_ ? words_ : 0));
+  return 4 * std::min(rows, dense_rows) * (sum_stride() + (word_inputs_ > 1 ? words_ : 0));
 }
 
 void DenseProduct::run(std::int64_t rows, const void* x, const ProductResult& result,
@@ -77,14 +93,18 @@ void DenseProduct::run(std::int64_t rows, const void* x, const ProductResult& re
                                 .slope = result.activation.slope,
                                 .residual = result.residual,
                                 .target = result.target}};
-  std::uint32_t* const wide = block.sums + std::min(rows, dense_rows) * sum_stride();
+  std::uint32_t* const converted = block.sums + std::min(rows, dense_rows) * sum_stride();
   for (; block.first < rows; block.first += dense_rows) {
     block.count = std::min(dense_rows, rows - block.first);
     block.x = static_cast<const std::uint32_t*>(x) + block.first * words_;
-    if (widen_) {
-      widen_(block.count * inputs_, static_cast<const std::uint8_t*>(x) + block.first * inputs_,
-             reinterpret_cast<std::int16_t*>(wide));
-      block.x = wide;
+    if (word_inputs_ > 1) {
+      const std::int64_t count = block.count * inputs_;
+      const auto* const bytes = static_cast<const std::uint8_t*>(x) + block.first * inputs_;
+      if (widen_)
+        widen_(count, bytes, reinterpret_cast<std::int16_t*>(converted));
+      else
+        subtract_zero(count, bytes, reinterpret_cast<std::uint8_t*>(converted));
+      block.x = converted;
     }
     function_(block);
   }

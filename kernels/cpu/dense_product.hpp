@@ -17,9 +17,10 @@ class DenseProduct : public PreparedProduct {
  public:
   DenseProduct(std::int64_t outputs, std::span<const float> weight, std::span<const float> shift,
                InstructionSet set = best_instruction_set());
-  /// Rows are bytes (zero_byte), multiplied in 16 bits.
+  /// Rows are bytes (zero_byte), multiplied in 16 bits, or as bytes where `never_negative`, which
+  /// says that none is below zero_byte, and the instruction set has that.
   DenseProduct(std::int64_t outputs, std::span<const std::int8_t> weight,
-               std::span<const float> scale, std::span<const float> shift,
+               std::span<const float> scale, std::span<const float> shift, bool never_negative,
                InstructionSet set = best_instruction_set());
 
   static bool takes(std::int64_t inputs, std::int64_t outputs);
@@ -35,9 +36,10 @@ class DenseProduct : public PreparedProduct {
   void pack(std::span<const Weight> weight, std::int64_t panel_words);
   std::int64_t sum_stride() const { return outputs_ + group_outputs; }
 
-  std::int64_t inputs_, outputs_, words_;
+  std::int64_t inputs_, outputs_, word_inputs_, words_;
   DenseFunction function_ = nullptr;
-  decltype(ProductKernels::widen) widen_ = nullptr;  ///< of rows of bytes; else null
+  decltype(ProductKernels::widen) widen_ =
+      nullptr;  ///< of what is multiplied in 16 bits; else null
   Buffer<std::uint32_t> weight_;
   std::vector<float> scale_, shift_;
 };

@@ -230,6 +230,12 @@ class HostInference : public Inference {
     workspace_ = placement.size();
   }
 
+  bool never_negative(int number) const {
+    if (number == 0) return false;
+    const InferenceStep& made_by = plan_.steps[static_cast<std::size_t>(number - 1)];
+    return !writes_reals(made_by) && made_by.activation == Activation::relu();
+  }
+
   void prepare(std::size_t i) {
     const InferenceStep& step = plan_.steps[i];
     Step& prepared = steps_[i];
@@ -239,7 +245,8 @@ class HostInference : public Inference {
       return;
     }
     prepared.product =
-        cpu::prepare_product(step, precision_, algorithm_, value(step.input()).inverse_scale);
+        cpu::prepare_product(step, precision_, algorithm_, value(step.input()).inverse_scale,
+                             never_negative(step.input()));
     plan_.steps[i].weight = {};
   }
 

@@ -69,8 +69,10 @@ bool by_winograd(const InferenceStep& step, Precision precision, Algorithm algor
     case Precision::fp32:
       return takes_winograd(step.convolution);
     case Precision::int8:
-      // The bits are the same, and what multiplies bytes as they are is fast enough.
-      return takes_winograd(step.convolution) && !cpu_features().vnni;
+      // The bits are the same. What multiplies bytes as they are is fast enough; and of a single
+      // group of channels the transforms take longer than the products that they save.
+      return takes_winograd(step.convolution) && !cpu_features().vnni &&
+             (step.convolution.in_c > group_outputs || step.convolution.stride > 1);
     case Precision::tf32:
     case Precision::bf16:
       return false;
@@ -79,7 +81,8 @@ bool by_winograd(const InferenceStep& step, Precision precision, Algorithm algor
 }
 
 std::unique_ptr<PreparedProduct> prepare_product(const InferenceStep& step, Precision precision,
-                                                 Algorithm algorithm, float inverse_scale) {
+                                                 Algorithm algorithm, float inverse_scale,
+                                                 bool never_negative) {
   const Conv2dShape shape = shape_of(step);
   const bool winograd = by_winograd(step, precision, algorithm);
   const std::vector<float> weight = scaled_weight(step.weight, step.scale);
@@ -88,8 +91,8 @@ std::unique_ptr<PreparedProduct> prepare_product(const InferenceStep& step, Prec
     if (winograd && Winograd::exact(rounded.weight, step.outputs))
       return std::make_unique<Winograd>(shape, rounded.weight, rounded.scale, step.shift);
     if (by_panels(step, precision))
-      return std::make_unique<DenseProduct>(step.outputs, rounded.weight, rounded.scale,
-                                            step.shift);
+      return std::make_unique<DenseProduct>(step.outputs, rounded.weight, rounded.scale, step.shift,
+                                            never_negative);
     return std::make_unique<Product>(shape, rounded.weight, rounded.scale, step.shift);
   }
   if (winograd) return std::make_unique<Winograd>(shape, weight, step.shift);

@@ -61,6 +61,12 @@ struct Avx2 {
     return (Ints)((Words)sums + (Words)_mm256_madd_epi16((__m256i)x, (__m256i)w));
   }
 
+  /// Bytes from 0 to 127 by bytes with a sign: two products fit 16 bits.
+  static Ints add_byte_products(Ints sums, Words x, Words w) {
+    const __m256i pairs = _mm256_maddubs_epi16((__m256i)x, (__m256i)w);
+    return sums + (Ints)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+  }
+
   static Floats load_partial(const float* p, std::int64_t count) {
     const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7};
     return _mm256_maskload_ps(p, (__m256i)(lane < static_cast<std::int32_t>(count)));

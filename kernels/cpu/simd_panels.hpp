@@ -142,7 +142,15 @@ void dense(const DenseBlock& b) {
 }
 
 template <class V>
-inline constexpr DenseKernels dense_kernels = {dense<V, RealProducts<V>>,
-                                               dense<V, ShortProducts<V>>, V::panel_words};
+constexpr DenseFunction dense_bytes() {
+  if constexpr (requires { &V::add_byte_products; })
+    return dense<V, ByteProducts<V>>;
+  else
+    return nullptr;
+}
+
+template <class V>
+inline constexpr DenseKernels dense_kernels = {
+    dense<V, RealProducts<V>>, dense<V, ShortProducts<V>>, dense_bytes<V>(), V::panel_words};
 
 }  // namespace pixeldp::kernels::cpu

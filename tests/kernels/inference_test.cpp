@@ -146,6 +146,32 @@ TEST_CASE("sums of 8-bit products are exact: convolutions and dense layers of in
   }
 }
 
+TEST_CASE("dense layers of bytes are exact behind a ReLU, which leaves no sign, and without one") {
+  constexpr std::size_t width = 32;
+  for (const kernels::Activation activation :
+       {kernels::Activation::relu(), kernels::Activation::identity()}) {
+    InferencePlan plan(width);
+    std::vector<float> diagonal(width * width), full(width * width, 127.0f);
+    for (std::size_t i = 0; i < width; ++i) diagonal[i * width + i] = 127.0f;
+    for (std::size_t i = 0; i < full.size(); i += 3) full[i] = -127.0f;
+    for (const auto& weight : {diagonal, full})
+      plan.add({.kind = Kind::dense,
+                .name = "fc",
+                .inputs = {static_cast<int>(plan.steps.size())},
+                .activation = plan.steps.empty() ? activation : kernels::Activation::identity(),
+                .outputs = static_cast<std::int64_t>(width),
+                .weight = weight});
+    const auto inference =
+        kernels::prepare_inference(plan, Precision::int8, std::vector{1.0f, 1.0f});
+    const auto x = reference::integers(width, 1, 4);
+    std::vector<float> expected(width, 0.0f);
+    for (std::size_t o = 0; o < width; ++o)
+      for (std::size_t i = 0; i < width; ++i)
+        expected[o] += full[o * width + i] * activated(127.0 * x[i], activation.slope);
+    CHECK(evaluate(*inference, plan, x) == expected);
+  }
+}
+
 TEST_CASE("a row's result has the same bits in any company, for any number of rows and threads") {
   const InferencePlan plan = residual_plan();
   const auto x = reference::reals(150 * plan.sizes.front(), 9);

@@ -153,20 +153,28 @@ TEST_CASE("a dense layer by panels has the bits of its product in every instruct
     const auto x = reference::reals(x_size(s), 1), weight = reference::reals(s.weight_size(), 2),
                scale = reference::reals(s.out_c, 3), shift = reference::reals(s.out_c, 4),
                residual = reference::reals(y_size(s), 5);
-    const auto whole_x = reference::integers(x_size(s), 127, 6),
-               whole_weight = reference::integers(s.weight_size(), 127, 7);
-    std::vector<std::uint8_t> bytes;
-    for (const float v : whole_x) bytes.push_back(static_cast<std::uint8_t>(v + zero_byte));
+    const auto whole_x = reference::integers(x_size(s), 127, 6);
+    auto whole_weight = reference::integers(s.weight_size(), 127, 7);
+    std::fill_n(whole_weight.begin(), dense.in, -127.0f);
+    std::vector<std::uint8_t> bytes, high_bytes;
+    for (const float v : whole_x) {
+      bytes.push_back(static_cast<std::uint8_t>(v + zero_byte));
+      high_bytes.push_back(static_cast<std::uint8_t>(std::abs(v) + zero_byte));
+    }
+    std::fill_n(high_bytes.begin(), dense.in, std::uint8_t{255});  // the largest sum of one sign
     for_each_set([&](InstructionSet set) {
       const Product reals(row_of(s), Precision::fp32, weight, shift, set),
           whole(row_of(s), bytes_of(whole_weight), scale, shift, set);
       const DenseProduct panels(s.out_c, weight, shift, set),
-          whole_panels(s.out_c, bytes_of(whole_weight), scale, shift, set);
+          whole_panels(s.out_c, bytes_of(whole_weight), scale, shift, false, set),
+          byte_panels(s.out_c, bytes_of(whole_weight), scale, shift, true, set);
       for (const std::int64_t rows : {s.batch, std::int64_t{3}}) {
         CHECK(run(panels, s, x, {0.5f}, rows, residual) ==
               run(reals, s, x, {0.5f}, rows, residual));
         CHECK(run(whole_panels, s, bytes, {0.5f}, rows, residual) ==
               run(whole, s, bytes, {0.5f}, rows, residual));
+        CHECK(run(byte_panels, s, high_bytes, {0.5f}, rows, residual) ==
+              run(whole, s, high_bytes, {0.5f}, rows, residual));
       }
       std::vector<std::uint8_t> made(static_cast<std::size_t>(y_size(s))), expected(made.size());
       const auto go = [&](const PreparedProduct& product, std::vector<std::uint8_t>& y) {
