@@ -1,5 +1,6 @@
 // All measurements: each line against the alternative it names, timed in turns in the same run.
 #include <algorithm>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "bench/compare.hpp"
 #include "bench/device/command.hpp"
 #include "bench/parts.hpp"
+#include "bench/serve.hpp"
 #include "bench/votes.hpp"
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
@@ -31,8 +33,7 @@ const std::vector<Part> parts = {
     {"wide-resnet", "a wide residual network against oneDNN's convolutions alone",
      bench::wide_resnet},
     {"curve", "draws per second by the number of draws and of images", bench::curve},
-    {"training", "a training step with and without noise layer and projection", bench::training},
-    {"pytorch", "draws of both networks against PyTorch's, where it is installed", bench::pytorch}};
+    {"training", "a training step with and without noise layer and projection", bench::training}};
 
 void add_compare(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand(
@@ -90,15 +91,14 @@ int main(int argc, char** argv) {
   number("--draws", options.draws, "Of each of these images", 1000000);
   app.add_option("--batch", options.batch, "Images of a training step (default: as configured)")
       ->check(CLI::Range(1, 65536));
-  app.add_option("--python", options.python, "The interpreter that has PyTorch")
-      ->capture_default_str();
-  number("--threads", options.threads, "Of the comparison with PyTorch, on both sides", 1024);
   app.add_option("parts", chosen, "What to measure (default: everything)")
       ->check(CLI::IsMember(names));
   int status = 0;
   bench::add_device(app, options.source_folder, status);
   add_compare(app, status);
   add_votes(app);
+  app.add_subcommand("serve", "Makes draws when standard input says so, for bench/peers.py")
+      ->callback([] { bench::serve(std::cin, std::cout); });
   try {
     CLI11_PARSE(app, argc, argv);
     if (!app.get_subcommands().empty()) return status;

@@ -32,6 +32,17 @@ layers::NetworkSpec wide_resnet_spec(const Options& options) {
   return wide_resnet_spec(options.depth, options.widening);
 }
 
+layers::NetworkSpec resnet_spec(std::int64_t depth) {
+  return {.architecture = "resnet",
+          .height = 32,
+          .width = 32,
+          .channels = 3,
+          .noise_after_layers = 0,
+          .depth = depth,
+          .input_mean = {0.485, 0.456, 0.406},
+          .input_deviation = {0.229, 0.224, 0.225}};
+}
+
 std::string wide_resnet_name(std::int64_t depth, std::int64_t widening) {
   return fmt::format("WRN-{}-{}", depth, widening);
 }

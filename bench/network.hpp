@@ -21,6 +21,8 @@ layers::NetworkSpec mnist_cnn_spec();
 /// For images of 32 x 32 x 3.
 layers::NetworkSpec wide_resnet_spec(std::int64_t depth, std::int64_t widening);
 layers::NetworkSpec wide_resnet_spec(const Options& options);
+/// Likewise, normalised, with the noise in the image.
+layers::NetworkSpec resnet_spec(std::int64_t depth);
 /// Such as "WRN-28-10".
 std::string wide_resnet_name(std::int64_t depth, std::int64_t widening);
 std::string wide_resnet_name(const Options& options);

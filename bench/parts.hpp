@@ -14,9 +14,7 @@ struct Options {
   std::int64_t rows = 64;                  ///< of it that are evaluated together
   std::int64_t images = 8, draws = 500;    ///< of each turn of the draws
   std::int64_t batch = 0;                  ///< of a training step; 0: as configured
-  std::string python = "python3";          ///< the interpreter that has PyTorch
-  int threads = 1;                         ///< of the comparison with it
-  std::string source_folder;               ///< has configs/ and bench/pytorch.py
+  std::string source_folder;               ///< has configs/
 };
 
 /// Normals, Laplace variables and statistics per second on each instruction set, on data in L2,
@@ -36,8 +34,5 @@ void curve(const Options& options, Report& report);
 /// A training step with the noise layer and the projection against one without, and one in bf16
 /// against one in fp32.
 void training(const Options& options, Report& report);
-
-/// Draws of both networks against PyTorch's, where there is one.
-void pytorch(const Options& options, Report& report);
 
 }  // namespace pixeldp::bench

@@ -1,10 +1,12 @@
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "bench/parts.hpp"
 #include "bench/timing.hpp"
 #include "bench/training_steps.hpp"
+#include "pixeldp/precision.hpp"
 
 namespace pixeldp::bench {
 namespace {
@@ -64,19 +66,21 @@ void measure(const Options& options, const char* file, const std::string& name, 
   report.line({what, rate, "images/s", turns.ratio(4, 1), "the same: share of the projection"});
 }
 
-/// Steps in bf16 against steps in fp32.
-void measure_precision(const Options& options, TrainingConfig config, const std::string& name,
-                       Report& report) {
-  const auto in = [&](kernels::Precision precision) {
-    config.network.training_precision = precision;
+/// Steps in a precision against steps in fp32.
+void measure_precision(const Options& options, kernels::Precision precision, TrainingConfig config,
+                       const std::string& what, Report& report,
+                       const std::vector<Target>& targets = {}) {
+  const auto in = [&](kernels::Precision chosen) {
+    config.network.training_precision = chosen;
     return config;
   };
-  Training bf16(in(kernels::Precision::bf16)), fp32(in(kernels::Precision::fp32));
+  Training chosen(in(precision)), fp32(in(kernels::Precision::fp32));
   const Turns turns(options.repetitions,
-                    {[&] { return bf16.step(); }, [&] { return fp32.step(); }});
-  report.line({fmt::format("{}, training step of {} images, bf16", name, config.batch),
-               turns.rate(0) * static_cast<double>(config.batch), "images/s", turns.speedup(0, 1),
-               "fp32"});
+                    {[&] { return chosen.step(); }, [&] { return fp32.step(); }});
+  report.line(
+      {fmt::format("{}, training step of {} images, {}", what, config.batch, name(precision)),
+       turns.rate(0) * static_cast<double>(config.batch), "images/s", turns.speedup(0, 1), "fp32",
+       targets});
 }
 
 }  // namespace
@@ -84,18 +88,23 @@ void measure_precision(const Options& options, TrainingConfig config, const std:
 void training(const Options& options, Report& report) {
   measure(options, "mnist/l0.1.yaml", "MNIST CNN", report);
   measure(options, "cifar-10-small/l0.1.yaml", "WRN-16-1", report);
-  if (const std::string obstacle = kernels::product_obstacle(kernels::Precision::bf16);
-      !obstacle.empty()) {
+  using kernels::Precision;
+  const auto wide = [&](std::int64_t widening) {
+    TrainingConfig config = configuration(options, "cifar-10-small/l0.1.yaml");
+    config.network.widening = widening;
+    return config;
+  };
+  measure_precision(options, Precision::tf32, wide(4), "WRN-16-4", report,
+                    {Target::ratio_at_least(1.3)});
+  if (const std::string obstacle = kernels::product_obstacle(Precision::bf16); !obstacle.empty()) {
     report.note(obstacle);
     return;
   }
-  measure_precision(options, configuration(options, "mnist/l0.1.yaml"), "MNIST CNN", report);
-  TrainingConfig wide = configuration(options, "cifar-10-small/l0.1.yaml");
-  for (const std::int64_t widening : {1, 4}) {
-    wide.network.widening = widening;
-    measure_precision(options, wide, fmt::format("WRN-{}-{}", wide.network.depth, widening),
+  measure_precision(options, Precision::bf16, configuration(options, "mnist/l0.1.yaml"),
+                    "MNIST CNN", report);
+  for (const std::int64_t widening : {1, 4})
+    measure_precision(options, Precision::bf16, wide(widening), fmt::format("WRN-16-{}", widening),
                       report);
-  }
 }
 
 }  // namespace pixeldp::bench

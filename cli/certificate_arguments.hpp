@@ -19,8 +19,8 @@ class CertificateArguments {
   void add_to(CLI::App& command, bool from_log = false);
   /// Without --bound: usual_bound.
   CertificateOptions options(ScoreType scores) const;
-  /// What is not given is that of a log.
-  CertificateOptions options_over(CertificateOptions of_log) const;
+  /// What is not given is that of others, such as a log's.
+  CertificateOptions options_over(CertificateOptions others) const;
   bool alpha_given() const { return alpha_.has_value(); }
 
  private:

@@ -1,5 +1,8 @@
 #include "cli/certificate_summary.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include <fmt/format.h>
 
 #include "cli/certificate_arguments.hpp"
@@ -10,6 +13,17 @@
 namespace pixeldp::cli {
 
 using Json = nlohmann::ordered_json;
+
+std::vector<double> thresholds_for(const CertificateLogHeader& header) {
+  const std::vector<double>& all = default_thresholds();
+  if (header.stopping.rule != StoppingRule::radius) return all;
+  // Whoever stops at a radius has hardly proved another one.
+  std::vector<double> thresholds;
+  std::ranges::copy_if(all, std::back_inserter(thresholds),
+                       [&](double t) { return t < header.stopping.target; });
+  thresholds.push_back(header.stopping.target);
+  return thresholds;
+}
 
 void print_summary(const CertificateLogHeader& header, std::span<const CertificateRecord> records) {
   const auto [low, high] = interval_over_images(accuracy(records), records.size());
@@ -24,10 +38,21 @@ void print_summary(const CertificateLogHeader& header, std::span<const Certifica
     return;
   }
   fmt::print("not certified     {:.2f} %\n", 100.0 * abstention(records));
-  fmt::print("largest radius    {}, the most that so many draws can prove at this alpha\n",
-             rounded(largest_possible_radius(header, records.front().statistics.classes()), true));
+  const std::string largest =
+      rounded(largest_possible_radius(header, records.front().statistics.classes()), true);
+  const bool stopped = header.stopping.rule != StoppingRule::fixed;
+  if (stopped) {
+    fmt::print(
+        "draws per image   {:.1f} in the mean, {} in the median, those for the label among them\n",
+        mean_draws(records), median_draws(records));
+    fmt::print("largest radius    {}, the most that {} draws could prove at this alpha\n", largest,
+               header.draws);
+  } else {
+    fmt::print("largest radius    {}, the most that so many draws can prove at this alpha\n",
+               largest);
+  }
   fmt::print("\nthreshold   certified accuracy   precision   certified fraction\n");
-  for (const double threshold : default_thresholds()) {
+  for (const double threshold : thresholds_for(header)) {
     const auto precision = certified_precision(records, threshold);
     fmt::print("{:9.3f} {:18.2f} % {:>11} {:18.2f} %\n", threshold,
                100.0 * certified_accuracy(records, threshold),
@@ -40,10 +65,14 @@ Json conditions_json(const CertificateLogHeader& header) {
   Json conditions = {{"mechanism", name(header.calibration.mechanism)},
                      {"scores", name(header.options.scores)},
                      {"draws", header.draws},
+                     {"stopping", name(header.stopping.rule)},
                      {"selection_draws", header.selection_draws},
                      {"precision", header.function.precision},
                      {"residual_precision", header.function.residual_precision},
                      {"algorithm", header.function.algorithm}};
+  if (header.stopping.rule != StoppingRule::fixed) {
+    conditions.update({{"target", header.stopping.target}, {"futility", header.stopping.futility}});
+  }
   if (header.calibration.mechanism != Mechanism::none) {
     conditions.update({{"alpha", header.options.alpha},
                        {"bound", name(header.options.bound)},
@@ -74,6 +103,8 @@ Json summary_json(const CertificateLogHeader& header, std::span<const Certificat
                   {"abstention", abstention(records)},
                   {"mean_radius", mean_radius(records)},
                   {"median_radius", median_radius(records)},
+                  {"mean_draws", mean_draws(records)},
+                  {"median_draws", median_draws(records)},
                   {"largest_possible_radius",
                    largest_possible_radius(header, records.front().statistics.classes())},
                   {"certified", curve}});

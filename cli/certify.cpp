@@ -1,4 +1,6 @@
+#include <charconv>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -10,66 +12,132 @@
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/launcher.hpp"
+#include "engine/notice.hpp"
 #include "pixeldp/certification.hpp"
-#include "pixeldp/metrics.hpp"
+#include "pixeldp/log_parts.hpp"
 
 namespace pixeldp::cli {
 namespace {
 
 struct CertifyOptions {
   std::string run, split = "test", images, dataset, directory, output, device = "cpu";
-  std::string scores = "argmax", precision, algorithm, looks;
+  std::string scores = "argmax", precision, algorithm, looks, shard;
   CertificateArguments certificate;
   NoiseArguments noise;
-  std::uint32_t draws = 300, selection_draws = 0, extend = 0;
+  std::optional<std::uint32_t> draws, selection_draws;
+  std::uint32_t extend = 0;
+  std::optional<double> radius, tolerance;
   std::uint64_t seed = 1;
   std::int64_t micro_batch = 0;
   bool resume = false, json = false;
 };
 
+/// Draws that stop by their counts: anytime bounds, and other draws for the label.
+void plan_stopping(const CertifyOptions& o, CertificationOptions& options) {
+  constexpr std::uint32_t usual_most = 100'000, usual_selection = 32;
+  options.draws = o.draws.value_or(usual_most);
+  options.selection_draws = o.selection_draws.value_or(usual_selection);
+  const char* const option = o.radius ? "--radius" : "--tolerance";
+  options.certificate =
+      o.certificate.options_over({.scores = parse_score_type(o.scores), .bound = Bound::anytime});
+  if (options.certificate.scores != ScoreType::argmax ||
+      options.certificate.bound != Bound::anytime)
+    fail_usage(
+        "{} stops an image by its counts, and {} bounds of {} scores do not hold for such counts: "
+        "take --scores argmax and --bound anytime",
+        option, name(options.certificate.bound), name(options.certificate.scores));
+  if (options.selection_draws == 0)
+    fail_usage(
+        "{} with --selection-draws 0: the label must be known before its draws are looked at",
+        option);
+  options.stopping =
+      stop_by(o.radius ? StoppingRule::radius : StoppingRule::tolerance,
+              o.radius ? *o.radius : *o.tolerance, options.draws, options.certificate);
+  if (const auto text = fault(options.stopping, options.draws)) fail_usage("{}: {}", option, *text);
+}
+
+void plan_fixed_draws(const CertifyOptions& o, CertificationOptions& options) {
+  options.draws = o.draws.value_or(options.draws);
+  options.selection_draws = o.selection_draws.value_or(0);
+  options.certificate = o.certificate.options(parse_score_type(o.scores));
+}
+
 /// The certificate of the first look, and what alpha is reserved for.
 void plan_looks(const CertifyOptions& o, CertificationOptions& options) {
-  options.certificate = o.certificate.options(parse_score_type(o.scores));
-  const Look first{
-      .draws = o.draws, .scores = options.certificate.scores, .bound = options.certificate.bound};
+  const Look first{.draws = options.draws,
+                   .scores = options.certificate.scores,
+                   .bound = options.certificate.bound};
   std::vector<Look> looks = parse_looks(o.looks, first);
   looks.push_back(first);
   options.ledger = reserve_alpha(std::move(looks), options.certificate.alpha);
   options.certificate.alpha = options.ledger.front().alpha;
 }
 
+/// What --shard says: by default, the share of a task of an array.
+ArrayTask chosen_shard(const CertifyOptions& o) {
+  if (o.extend > 0) return {};
+  if (o.shard.empty()) {
+    const ArrayTask task = array_task().value_or(ArrayTask{});
+    if (task.count > 1)
+      notice("task {0} of an array of {1}: this is --shard {0}/{1}; --shard 0/1 is all", task.index,
+             task.count);
+    return task;
+  }
+  ArrayTask shard;
+  const char* const end = o.shard.data() + o.shard.size();
+  const auto [slash, bad] = std::from_chars(o.shard.data(), end, shard.index);
+  if (bad == std::errc() && slash != end && *slash == '/') {
+    const auto [stop, error] = std::from_chars(slash + 1, end, shard.count);
+    if (error == std::errc() && stop == end) return shard;
+  }
+  fail_usage("--shard takes I/N, share I of N from 0 on, not '{}'", o.shard);
+}
+
+/// What a share of no image reports.
+void print_nothing(const CertifyOptions& o, const ArrayTask& shard) {
+  notice("shard {}/{} has no image: there are fewer than shards", shard.index, shard.count);
+  if (o.json) fmt::print("{{\"images\": 0}}\n");
+}
+
 void run(const CertifyOptions& o) {
   install_interrupt_handler();
-  CertificationOptions options{.device = Device::parse(o.device),
+  CertificationOptions options{.device = chosen_device(o.device),
                                .precision = chosen_precision(o.precision),
                                .algorithm = chosen_algorithm(o.algorithm),
-                               .draws = o.draws,
-                               .selection_draws = o.selection_draws,
                                .seed = o.seed,
                                .micro_batch = o.micro_batch,
-                               .resume = o.resume};
+                               .resume = o.resume,
+                               .ranks = &join_ranks()};
+  o.radius || o.tolerance ? plan_stopping(o, options) : plan_fixed_draws(o, options);
+  const ArrayTask shard = chosen_shard(o);
   plan_looks(o, options);
   RunModel run = load_run(o.run);
   o.noise.give_to(run.model, options.precision);
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
-  options.images = parse_image_range(o.images, dataset.size());
-  const std::filesystem::path log =
+  const ImageRange images = parse_image_range(o.images, dataset.size());
+  options.images = images.shard(shard.index, shard.count);
+  if (options.images.count() == 0 && images.count() > 0) return print_nothing(o, shard);
+  std::filesystem::path log =
       o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
-  if (o.extend == 0 && run.model.calibration.mechanism != Mechanism::none) {
+  if (shard.count > 1) log = part_path(log, shard.index);
+  if (o.extend == 0 && options.ranks->first() &&
+      run.model.calibration.mechanism != Mechanism::none) {
     warn_of_too_few_draws(
-        o.draws, run.model, options.certificate,
-        o.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
+        options.draws, run.model, options.certificate,
+        options.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
   }
 
   const CertificationSummary summary =
       o.extend > 0 ? extend_certification(run.model, run.sha256, dataset, options, o.extend, log)
                    : certify_dataset(run.model, run.sha256, dataset, options, log);
+  if (!options.ranks->first()) return;
 
   const double rate =
       summary.seconds > 0.0 ? static_cast<double>(summary.new_draws) / summary.seconds : 0.0;
   if (o.json) {
     nlohmann::ordered_json report =
-        summary_json(summary.header, summary.records, default_thresholds());
+        summary_json(summary.header, summary.records, thresholds_for(summary.header));
     report["log"] = log.string();
     report["noise_at_certification"] = summary.header.noise_at_certification;
     report["new_draws"] = summary.new_draws;
@@ -115,12 +183,25 @@ void add_certify(CLI::App& program) {
           "Image numbers from A up to but not including B, every STEP-th of them; each part may be "
           "left out (default: all)")
       ->type_name("A:B:STEP");
-  command->add_option("--draws", o->draws, "Noise draws per image")->capture_default_str();
-  command
-      ->add_option(
-          "--selection-draws", o->selection_draws,
-          "Draws per image that choose the label beforehand; 0: the same draws choose and certify")
-      ->capture_default_str();
+  command->add_option("--draws", o->draws,
+                      "Noise draws per image (default: 300), at most where --radius or --tolerance "
+                      "stops them (default: 100000)");
+  command->add_option(
+      "--selection-draws", o->selection_draws,
+      "Draws per image that choose the label beforehand (default: 32 with --radius or --tolerance, "
+      "else 0: the same draws choose and certify)");
+  CLI::Option* radius =
+      command
+          ->add_option("--radius", o->radius,
+                       "Stop an image's draws when this radius is proved or out of reach")
+          ->type_name("R");
+  CLI::Option* tolerance =
+      command
+          ->add_option("--tolerance", o->tolerance,
+                       "Stop an image's draws when its radius is known to this share of it, as in "
+                       "0.1: all but a tenth of what is in reach is proved")
+          ->type_name("P")
+          ->excludes(radius);
   add_scores_option(*command, o->scores);
   o->certificate.add_to(*command);
   o->noise.add_to(*command, "for a model that was trained without");
@@ -150,10 +231,23 @@ void add_certify(CLI::App& program) {
                        "been made with --looks for that number; all else stays as it is in the log")
           ->check(CLI::PositiveNumber)
           ->type_name("N");
-  for (const char* of_log : {"--images", "--draws", "--selection-draws", "--scores", "--alpha",
-                             "--bound", "--certificate", "--seed", "--looks"})
+  for (const char* of_log :
+       {"--images", "--draws", "--selection-draws", "--scores", "--alpha", "--bound",
+        "--certificate", "--seed", "--looks", "--radius", "--tolerance"})
     extend->excludes(command->get_option(of_log));
-  command->add_flag("--resume", o->resume, "Continue the log of an interrupted run");
+  for (CLI::Option* stopping : {radius, tolerance})
+    stopping->excludes(command->get_option("--looks"));
+  CLI::Option* shard =
+      command
+          ->add_option(
+              "--shard", o->shard,
+              "Certify share I of N, from 0, into a log of its own, LOG.part-I; 'merge', or "
+              "--resume without --shard, makes one log of all (default: the share of this "
+              "task in a Slurm array; else all)")
+          ->type_name("I/N");
+  shard->excludes(extend);
+  command->add_flag("--resume", o->resume,
+                    "Continue the log of an interrupted run, with all that its parts hold");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });
 }

@@ -11,6 +11,8 @@ namespace pixeldp::cli {
 
 /// --device, for commands that evaluate networks.
 void add_device_option(CLI::App& command, std::string& device);
+/// The device of that name; of a rank that asks for cuda, the GPU of its number on the machine.
+Device chosen_device(const std::string& device);
 
 /// --precision, likewise, and what was chosen by it: none for the empty text.
 void add_precision_option(CLI::App& command, std::string& precision);
@@ -27,6 +29,7 @@ void add_import(CLI::App& program);
 void add_certify(CLI::App& program);
 void add_recertify(CLI::App& program);
 void add_merge(CLI::App& program);
+void add_sweep(CLI::App& program);
 void add_verify(CLI::App& program);
 void add_attack(CLI::App& program);
 void add_predict(CLI::App& program);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include <dnnl.h>
@@ -8,6 +9,7 @@
 #include "cli/run_folder.hpp"
 #include "commit.hpp"
 #include "engine/error.hpp"
+#include "engine/launcher.hpp"
 #include "engine/runtime.hpp"
 #include "pixeldp/precision.hpp"
 
@@ -66,9 +68,17 @@ std::vector<PreparedWeights> weights_of(const std::string& run) {
 void add_device_option(CLI::App& command, std::string& device) {
   command
       .add_option("--device", device,
-                  "Where to compute: cpu, cuda or cuda:N (a GPU), emulated (the GPU kernels on the "
-                  "processor, slowly)")
+                  "Where to compute: cpu, cuda or cuda:N (a GPU; without N the first, or that of a "
+                  "rank's number on its machine), emulated (the GPU kernels on the processor, "
+                  "slowly)")
       ->capture_default_str();
+}
+
+Device chosen_device(const std::string& text) {
+  Device device = Device::parse(text);
+  if (const int rank = launcher().local_rank; rank > 0 && text == "cuda")
+    device.index = rank % std::max(1, static_cast<int>(runtime(device.kind).devices().size()));
+  return device;
 }
 
 void add_info(CLI::App& program) {

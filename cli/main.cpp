@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "cli/commands.hpp"
+#include "engine/communicator.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
 #include "engine/spelling.hpp"
@@ -27,6 +28,14 @@ void check_subcommand(const CLI::App& program, std::string_view given) {
   fail_usage("there is no subcommand '{}', but {}", given, fmt::join(names, ", "));
 }
 
+/// Says what failed, and where there are several ranks, in which, and ends them.
+int failed(const char* what, int status) {
+  const std::string rank = this_rank();
+  fmt::print(stderr, "pixeldp: {}error: {}\n", rank.empty() ? "" : rank + ": ", what);
+  end_ranks(status);
+  return status;
+}
+
 }  // namespace
 }  // namespace pixeldp::cli
 
@@ -38,13 +47,15 @@ int main(int argc, char** argv) {
   program.require_subcommand(1);
   program.footer(
       "Exit status: 0 done, 1 failed, 2 wrong usage; 128 + the signal when interrupted (130 by "
-      "SIGINT, 143 by SIGTERM)");
+      "SIGINT, 143 by SIGTERM); 75 when interrupted by the scheduler (SIGUSR1, and SIGTERM as a "
+      "rank or a task of an array): start the same command again");
   program.set_version_flag("--version", "pixeldp " PIXELDP_VERSION);
   cli::add_train(program);
   cli::add_import(program);
   cli::add_certify(program);
   cli::add_recertify(program);
   cli::add_merge(program);
+  cli::add_sweep(program);
   cli::add_verify(program);
   cli::add_attack(program);
   cli::add_predict(program);
@@ -58,18 +69,18 @@ int main(int argc, char** argv) {
     if (argc > 1) cli::check_subcommand(program, argv[1]);
     program.parse(argc, argv);
     if (std::fflush(stdout) != 0) fail("cannot write to standard output: {}", std::strerror(errno));
+    leave_ranks();
     return 0;
   } catch (const CLI::ParseError& error) {
     // Asking for help or the version arrives here as well, with status 0.
     return program.exit(error) == 0 ? 0 : static_cast<int>(Error::Kind::usage);
   } catch (const Interruption& end) {
     fmt::print(stderr, "pixeldp: {}\n", end.what());
-    return 128 + end.signal();
+    leave_ranks();
+    return exit_status_after(end.signal());
   } catch (const Error& error) {
-    fmt::print(stderr, "pixeldp: error: {}\n", error.what());
-    return static_cast<int>(error.kind());
+    return cli::failed(error.what(), static_cast<int>(error.kind()));
   } catch (const std::exception& error) {
-    fmt::print(stderr, "pixeldp: error: {}\n", error.what());
-    return static_cast<int>(Error::Kind::failure);
+    return cli::failed(error.what(), static_cast<int>(Error::Kind::failure));
   }
 }

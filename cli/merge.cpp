@@ -9,7 +9,6 @@
 #include "cli/commands.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
-#include "pixeldp/metrics.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -33,7 +32,7 @@ void run(const MergeOptions& o) {
   write_certificate_log(o.output, merged.log);
   if (o.json) {
     nlohmann::ordered_json report =
-        summary_json(merged.log.header, merged.log.records, default_thresholds());
+        summary_json(merged.log.header, merged.log.records, thresholds_for(merged.log.header));
     report["log"] = o.output.string();
     report["logs"] = parts.size();
     report["repeated_lines"] = merged.repeated;

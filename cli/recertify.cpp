@@ -13,7 +13,6 @@
 #include "engine/named.hpp"
 #include "engine/notice.hpp"
 #include "pixeldp/foreign_log.hpp"
-#include "pixeldp/metrics.hpp"
 #include "pixeldp/recertification.hpp"
 
 namespace pixeldp::cli {
@@ -101,7 +100,8 @@ void run(const RecertifyOptions& o) {
   write_certificate_log(o.output, log);
   say_standing(log.header);
   if (o.json) {
-    nlohmann::ordered_json report = summary_json(log.header, log.records, default_thresholds());
+    nlohmann::ordered_json report =
+        summary_json(log.header, log.records, thresholds_for(log.header));
     report["log"] = o.output.string();
     fmt::print("{}\n", report.dump());
     return;

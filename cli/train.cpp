@@ -77,18 +77,22 @@ void run(const TrainOptions& o) {
   if (o.config.empty())
     fail_usage("config is required: a CONFIG.yaml; --show-config shows what it may hold");
   install_interrupt_handler();
-  const Device device = Device::parse(o.device);
+  const Device device = chosen_device(o.device);
   ConfigNode config = ConfigNode::load(o.config);
   for (const std::string& assignment : o.overrides) config.set(assignment);
   const TrainingConfig read = read_training_config(config);
-  for (const std::string& key : read.fallen_away) notice("{} falls away", key);
+  Communicator& ranks = o.show_config ? Communicator::alone() : join_ranks();
+  if (ranks.first())
+    for (const std::string& key : read.fallen_away) notice("{} falls away", key);
   if (o.show_config) return show_config(config, o.json);
   cap_threads();
   const std::filesystem::path output = output_of(o, read.name);
   const TrainSummary summary = train(config, {.device = device,
                                               .output = output,
                                               .resume = o.resume,
-                                              .off_terminal = ProgressStyle::lines});
+                                              .off_terminal = ProgressStyle::lines,
+                                              .ranks = &ranks});
+  if (!ranks.first()) return;
   o.json ? print_json(summary, output) : print(summary, output);
 }
 

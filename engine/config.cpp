@@ -295,6 +295,15 @@ std::vector<std::int64_t> ConfigNode::get_integers(
                    });
 }
 
+std::vector<std::string> ConfigNode::get_values(std::string_view key) const {
+  const std::string name = dotted(key);
+  const ConfigValue* value = given_or(*value_, key, std::optional<std::vector<std::string>>(), name,
+                                      make_list<std::string>);
+  return read_list(*value, name, "a list", [](const ConfigValue& element, const std::string&) {
+    return element.kind == Kind::scalar ? element.text : emit_config_value(element);
+  });
+}
+
 ConfigNode ConfigNode::child(std::string_view key) const {
   ConfigValue::Entry* entry = value_->find(key);
   if (entry == nullptr) {

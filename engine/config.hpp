@@ -71,6 +71,10 @@ class ConfigNode {
       std::int64_t min = std::numeric_limits<std::int64_t>::min(),
       std::int64_t max = std::numeric_limits<std::int64_t>::max()) const;
 
+  /// The elements of the list under this key, whatever they are, each on one line as set() takes
+  /// it; scalars without quotes.
+  std::vector<std::string> get_values(std::string_view key) const;
+
   /// The mapping under this key; an empty one if it is not given.
   ConfigNode child(std::string_view key) const;
   /// The mappings of the list under this key; none if it is not given.

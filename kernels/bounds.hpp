@@ -13,7 +13,8 @@ enum class MeanBound {
   betting,
   clopper_pearson,
   pairwise,
-  one_sided
+  one_sided,
+  anytime
 };
 
 /// Whether it is a bound of votes and of no other scores.
@@ -26,6 +27,7 @@ constexpr bool is_of_votes(MeanBound bound) {
     case MeanBound::clopper_pearson:
     case MeanBound::pairwise:
     case MeanBound::one_sided:
+    case MeanBound::anytime:
       return true;
   }
   return true;

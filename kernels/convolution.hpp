@@ -47,7 +47,9 @@ void check_conv2d_shape(const Conv2dShape& shape);
 // - by devices, which with Precision::fp32 round them for gradients, which prove nothing, to tf32;
 // - by processors to bf16 only, and not where that would cost time: in weight gradients that are
 //   strided or read fewer than 32 channels. One without AVX-512 BF16 (product_obstacle) refuses
-//   bf16 with an Error. On a processor a result has the same bits for the same number of threads.
+//   bf16 with an Error. With tf32 they round no operand, but multiply what takes_winograd with
+//   stride 1 (kernels/inference.hpp), forward and in the gradient in x, by that algorithm, whose
+//   error is smaller. On a processor a result has the same bits for the same number of threads.
 //
 // Throw the Error of check_conv2d_shape, and one for Precision::int8.
 

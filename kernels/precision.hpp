@@ -17,7 +17,7 @@ enum class Precision {
 
 /// Why a processor with these features cannot round operands of products to that precision; empty:
 /// it can, or keeps more. It takes AVX-512 BF16 for bf16, and does what is asked for in tf32 in
-/// fp32.
+/// fp32, if not always in the same way (kernels/convolution.hpp).
 std::string product_obstacle(Precision precision, const CpuFeatures& features = cpu_features());
 
 /// Throws an Error for int8, which no operation on changing weights multiplies in.

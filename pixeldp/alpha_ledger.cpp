@@ -104,7 +104,8 @@ std::vector<Look> parse_looks(std::string_view text, const Look& first) {
 const Look* reserved_look(const AlphaLedger& ledger, ScoreType scores, Bound bound,
                           std::uint64_t draws) {
   const auto found = std::ranges::find_if(ledger, [&](const Look& look) {
-    return look.draws == draws && look.scores == scores && look.bound == bound;
+    return (look.draws == draws || bound == Bound::anytime) && look.scores == scores &&
+           look.bound == bound;
   });
   return found == ledger.end() ? nullptr : &*found;
 }

@@ -56,7 +56,7 @@ enum class Standing {
 Standing standing(const AlphaLedger& ledger, const CertificateOptions& options,
                   std::uint64_t draws);
 
-/// The look that was reserved at so many draws, if any.
+/// The look that was reserved at so many draws, if any. One of anytime bounds is one at any number.
 const Look* reserved_look(const AlphaLedger& ledger, ScoreType scores, Bound bound,
                           std::uint64_t draws);
 

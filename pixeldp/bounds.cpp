@@ -83,6 +83,8 @@ std::string_view name(Bound bound) {
       return "pairwise";
     case Bound::one_sided:
       return "one-sided";
+    case Bound::anytime:
+      return "anytime";
   }
   fail("not a bound: {}", static_cast<int>(bound));
 }
@@ -99,6 +101,18 @@ double clopper_pearson_upper(std::uint64_t successes, std::uint64_t draws, doubl
   check_successes(successes, draws);
   check_failure(failure);
   return kernels::clopper_pearson(true, successes, draws, failure);
+}
+
+double anytime_lower(std::uint64_t successes, std::uint64_t draws, double failure) {
+  check_successes(successes, draws);
+  check_failure(failure);
+  return kernels::bound_of_votes(Bound::anytime, false, successes, draws, failure);
+}
+
+double anytime_upper(std::uint64_t successes, std::uint64_t draws, double failure) {
+  check_successes(successes, draws);
+  check_failure(failure);
+  return kernels::bound_of_votes(Bound::anytime, true, successes, draws, failure);
 }
 
 double hoeffding_half_width(std::uint64_t draws, double failure) {
@@ -151,8 +165,8 @@ ScoreBounds score_bounds(const ScoreStatistics& statistics, ScoreType type, Boun
   const auto& squares = type == ScoreType::argmax ? statistics.votes : statistics.squares;
   const auto bounds_of = [&](std::uint64_t sum, std::uint64_t square) -> kernels::ScoreInterval {
     if (kernels::is_of_votes(bound)) {
-      return {clopper_pearson_lower(sum, draws, shares.lower),
-              clopper_pearson_upper(sum, draws, shares.upper)};
+      return {kernels::bound_of_votes(bound, false, sum, draws, shares.lower),
+              kernels::bound_of_votes(bound, true, sum, draws, shares.upper)};
     }
     return kernels::mean_bounds(bound,
                                 type == ScoreType::argmax

@@ -10,11 +10,12 @@
 namespace pixeldp {
 
 using Bound = kernels::MeanBound;
-inline constexpr Bound all_bounds[] = {Bound::hoeffding, Bound::empirical_bernstein,
-                                       Bound::betting,   Bound::clopper_pearson,
-                                       Bound::pairwise,  Bound::one_sided};
+inline constexpr Bound all_bounds[] = {
+    Bound::hoeffding, Bound::empirical_bernstein, Bound::betting, Bound::clopper_pearson,
+    Bound::pairwise,  Bound::one_sided,           Bound::anytime};
 
-/// "hoeffding", "empirical-bernstein", "betting", "clopper-pearson", "pairwise", "one-sided".
+/// "hoeffding", "empirical-bernstein", "betting", "clopper-pearson", "pairwise", "one-sided",
+/// "anytime".
 std::string_view name(Bound bound);
 Bound parse_bound(std::string_view text);
 
@@ -27,6 +28,10 @@ Bound parse_bound(std::string_view text);
 /// probability above 1/2 counts as 1/2.
 double clopper_pearson_lower(std::uint64_t successes, std::uint64_t draws, double failure);
 double clopper_pearson_upper(std::uint64_t successes, std::uint64_t draws, double failure);
+/// The same of a bound that misses after any number of draws, ever, with that probability
+/// (kernels/formulas/anytime.hpp): whatever made the draws end.
+double anytime_lower(std::uint64_t successes, std::uint64_t draws, double failure);
+double anytime_upper(std::uint64_t successes, std::uint64_t draws, double failure);
 /// sqrt(ln(1/a) / (2n)) for scores in [0, 1].
 double hoeffding_half_width(std::uint64_t draws, double failure);
 /// sqrt(2 V ln(2/a) / n) + 7 ln(2/a) / (3 (n-1)), V the unbiased sample variance (Maurer and Pontil
@@ -66,7 +71,7 @@ struct ScoreBounds {
 /// the most votes, or the selected one, alone. Pairwise bounds of the same draws say nothing, 0 and
 /// 1, unless the two labels with the most votes differ by a sign test.
 ///
-/// Betting bounds are those of kernels/formulas/betting.hpp.
+/// Betting bounds are those of kernels/formulas/betting.hpp, anytime bounds those of anytime.hpp.
 ///
 /// argmax scores are the vote frequencies, softmax scores the mean softmax outputs. The rounding of
 /// the fixed-point sums is added to the half-widths. Throws a usage error for alpha outside (0, 1),

@@ -13,6 +13,7 @@
 #include "pixeldp/alpha_ledger.hpp"
 #include "pixeldp/log_chain.hpp"
 #include "pixeldp/precision.hpp"
+#include "pixeldp/stopping.hpp"
 
 namespace pixeldp {
 
@@ -28,15 +29,6 @@ inline constexpr CountSource count_sources[] = {CountSource::draws, CountSource:
 std::string_view name(CountSource source);
 /// Whether another program drew them: then nothing is known of model, data, function and seed.
 bool is_foreign(CountSource source);
-
-/// When an image has enough draws.
-enum class StoppingRule {
-  fixed  ///< after the header's number of them
-};
-inline constexpr StoppingRule stopping_rules[] = {StoppingRule::fixed};
-
-/// "fixed".
-std::string_view name(StoppingRule rule);
 
 /// What the lines of a log hold of each image's draws.
 struct KeptStatistics {
@@ -64,13 +56,13 @@ struct CertificateLogHeader {
   CertificateOptions options;
   /// What the certificates are about. "unrecorded" where a log does not say.
   BodyFunction function = {};
-  std::uint64_t draws = 0;            ///< estimation draws per image
+  std::uint64_t draws = 0;            ///< estimation draws per image, the most where they vary
   std::uint64_t selection_draws = 0;  ///< draws per image that chose the label; 0: the same draws
   /// By which scores the selection draws chose; none where there are none.
   std::optional<ScoreType> selected_by = {};
   std::uint64_t seed = 0;
   KeptStatistics statistics = {};
-  StoppingRule stopping = StoppingRule::fixed;
+  Stopping stopping = {};
   AlphaLedger ledger = {};
 
   /// What its radii are worth.
@@ -80,6 +72,8 @@ struct CertificateLogHeader {
   /// sensitivities that differ by the rounding of two processors are no difference, for one log can
   /// be made to rest on the larger (with_sensitivity).
   std::string difference(const CertificateLogHeader& other) const;
+  /// Names and values of all fields but the sensitivity, whose last digits are the processor's.
+  std::vector<std::pair<std::string, std::string>> fields() const;
 };
 
 struct CertificateRecord {
@@ -96,6 +90,12 @@ struct CertificateLog {
   std::vector<CertificateRecord> records;  ///< record i stands on line i + 2
   bool cut_short = false;                  ///< whether an incomplete last line was left out
   LogChain chain = {};                     ///< after the last line
+};
+
+/// A log, and the file that errors name.
+struct LogPart {
+  std::string source;
+  CertificateLog log;
 };
 
 /// Reads a whole log of format 1 or 2, with its chain checked and every radius derived anew from
@@ -131,6 +131,9 @@ class CertificateLogWriter {
   void append(const CertificateRecord& record);
   /// Puts the lines into the order of the images, where they are in another one.
   void sort();
+  /// Replaces the log by what merge_logs makes of it and these parts, which take_records() then
+  /// gives. Throws what merge_logs does, with the log as it was.
+  void merge(std::vector<LogPart> parts);
 
  private:
   CertificateLogWriter(std::filesystem::path path, CertificateLogHeader header)

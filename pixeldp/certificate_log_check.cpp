@@ -44,6 +44,40 @@ std::optional<std::string> fault_of_origin(const CertificateLogHeader& header) {
   return std::nullopt;
 }
 
+/// Counts that ended their draws are bounded by what holds after every number of draws alone.
+std::optional<std::string> fault_of_stopping(const CertificateLogHeader& header) {
+  if (auto text = fault(header.stopping, header.draws)) return text;
+  if (header.stopping.rule == StoppingRule::fixed) return std::nullopt;
+  if (header.calibration.mechanism == Mechanism::none)
+    return fmt::format("stopping is {}, but the mechanism is none", name(header.stopping.rule));
+  if (auto text = fault(header.stopping, header.options)) return text;
+  if (header.selection_draws == 0)
+    return fmt::format("stopping is {}, but there are no selection draws",
+                       name(header.stopping.rule));
+  return std::nullopt;
+}
+
+/// Whether a line can have the numbers of draws that it says.
+std::optional<std::string> fault_of_draws(const CertificateLogHeader& header,
+                                          const CertificateRecord& record) {
+  const std::uint64_t draws = record.statistics.draws;
+  switch (header.stopping.rule) {
+    case StoppingRule::fixed:  // what is said of the log says the header's number
+      if (draws == header.draws && record.selection_draws == header.selection_draws)
+        return std::nullopt;
+      return fmt::format("draws and selection_draws are {} and {}, but the header says {} and {}",
+                         draws, record.selection_draws, header.draws, header.selection_draws);
+    case StoppingRule::radius:
+    case StoppingRule::tolerance:
+      if (!std::ranges::binary_search(header.stopping.looks, draws))
+        return fmt::format("{} draws are at none of the header's looks", draws);
+      if (record.selection_draws == header.selection_draws) return std::nullopt;
+      return fmt::format("selection_draws is {}, but the header says {}", record.selection_draws,
+                         header.selection_draws);
+  }
+  fail("not a stopping rule: {}", static_cast<int>(header.stopping.rule));
+}
+
 std::optional<std::string> fault_of_ledger(const CertificateLogHeader& header) {
   const AlphaLedger& ledger = header.ledger;
   const bool recorded =
@@ -115,14 +149,6 @@ bool is_foreign(CountSource source) {
   fail("not a source of counts: {}", static_cast<int>(source));
 }
 
-std::string_view name(StoppingRule rule) {
-  switch (rule) {
-    case StoppingRule::fixed:
-      return "fixed";
-  }
-  fail("not a stopping rule: {}", static_cast<int>(rule));
-}
-
 bool KeptStatistics::hold(ScoreType scores) const {
   switch (scores) {
     case ScoreType::argmax:
@@ -177,7 +203,18 @@ std::optional<std::string> fault(const CertificateLogHeader& header) {
     return "selected_by belongs to selection_draws, and only to them";
   if (!header.statistics.hold(header.options.scores))
     return fmt::format("{} scores, but the lines hold none", name(header.options.scores));
+  if (auto text = fault_of_stopping(header)) return text;
   return fault_of_ledger(header);
+}
+
+std::optional<std::string> fault(const Stopping& stopping, const CertificateOptions& options) {
+  if (stopping.rule == StoppingRule::fixed ||
+      (options.scores == ScoreType::argmax && options.bound == Bound::anytime))
+    return std::nullopt;
+  return fmt::format(
+      "the draws of each image stopped by its counts ({}): {} bounds of {} scores say nothing of "
+      "such counts, only anytime bounds of argmax scores do",
+      name(stopping.rule), name(options.bound), name(options.scores));
 }
 
 std::optional<std::string> fault(const CertificateLogHeader& header,
@@ -195,14 +232,7 @@ std::optional<std::string> fault(const CertificateLogHeader& header,
   if (kept.votes && kept.sums && classes != classes_of_sums)
     return fmt::format("votes of {} classes, but sums of {}", classes, classes_of_sums);
   classes = std::max(classes, classes_of_sums);
-  switch (header.stopping) {
-    case StoppingRule::fixed:  // what is said of the log says the header's number
-      if (statistics.draws == header.draws && record.selection_draws == header.selection_draws)
-        break;
-      return fmt::format("draws and selection_draws are {} and {}, but the header says {} and {}",
-                         statistics.draws, record.selection_draws, header.draws,
-                         header.selection_draws);
-  }
+  if (auto text = fault_of_draws(header, record)) return text;
   const bool label_unknown = record.label == -1 && header.source == CountSource::eval_data;
   if (!label_unknown && (record.label < 0 || std::cmp_greater_equal(record.label, classes))) {
     return fmt::format("label {} is not one of the {} classes", record.label, classes);

@@ -23,6 +23,9 @@ std::vector<std::string> names_of(const KeptStatistics& kept);
 /// What is wrong with a header, or nothing.
 std::optional<std::string> fault(const CertificateLogHeader& header);
 
+/// Why counts whose draws such a rule ended have no such bounds, or nothing.
+std::optional<std::string> fault(const Stopping& stopping, const CertificateOptions& options);
+
 /// What is wrong with a record under its header, or nothing.
 std::optional<std::string> fault(const CertificateLogHeader& header,
                                  const CertificateRecord& record);

@@ -211,6 +211,20 @@ AlphaLedger parse_ledger(Fields& fields, const Place& place) {
   return ledger;
 }
 
+/// A fixed number of draws has nothing to add to its name.
+Stopping parse_stopping(Fields& fields) {
+  Stopping stopping{.rule = fields.named("stopping", [](std::string_view text) {
+    return value_named(text, "stopping rule", stopping_rules, name);
+  })};
+  if (stopping.rule == StoppingRule::fixed) return stopping;
+  stopping.target = fields.number("target");
+  stopping.futility = fields.number("futility");
+  stopping.looks = fields.counts("looks");
+  stopping.kind = fields.named("stopping_certificate", parse_certificate_kind);
+  stopping.alpha = fields.number("stopping_alpha");
+  return stopping;
+}
+
 /// What format 2 added to the header, where it comes after what format 1 has.
 void parse_additions(Fields& fields, CertificateLogHeader& header, const Place& place) {
   if (fields.is_null("selected_by")) {
@@ -219,9 +233,7 @@ void parse_additions(Fields& fields, CertificateLogHeader& header, const Place& 
     header.selected_by = fields.named("selected_by", parse_score_type);
   }
   header.statistics = parse_statistics(fields, place);
-  header.stopping = fields.named("stopping", [](std::string_view text) {
-    return value_named(text, "stopping rule", stopping_rules, name);
-  });
+  header.stopping = parse_stopping(fields);
   header.ledger = parse_ledger(fields, place);
 }
 

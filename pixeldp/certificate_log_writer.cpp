@@ -10,6 +10,7 @@
 #include "engine/notice.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "pixeldp/certificate_log_check.hpp"
+#include "pixeldp/merge.hpp"
 #include "pixeldp/recertification.hpp"
 
 namespace pixeldp {
@@ -28,7 +29,8 @@ Json to_json(const AlphaLedger& ledger) {
   return looks;
 }
 
-Json to_json(const CertificateLogHeader& header) {
+/// All of a header but what its stopping rule adds, and the ledger.
+Json first_keys(const CertificateLogHeader& header) {
   const Calibration& calibration = header.calibration;
   const auto of_construction = [&](double Construction::*value) {
     return calibration.construction ? Json((*calibration.construction).*value) : Json();
@@ -60,8 +62,21 @@ Json to_json(const CertificateLogHeader& header) {
                {"selection_draws", header.selection_draws},
                {"selected_by", header.selected_by ? Json(name(*header.selected_by)) : Json()},
                {"statistics", names_of(header.statistics)},
-               {"stopping", name(header.stopping)},
-               {"ledger", to_json(header.ledger)}});
+               {"stopping", name(header.stopping.rule)}});
+  return json;
+}
+
+Json to_json(const CertificateLogHeader& header) {
+  Json json = first_keys(header);
+  const Stopping& stopping = header.stopping;
+  if (stopping.rule != StoppingRule::fixed) {
+    json["target"] = stopping.target;
+    json["futility"] = stopping.futility;
+    json["looks"] = stopping.looks;
+    json["stopping_certificate"] = name(stopping.kind);
+    json["stopping_alpha"] = stopping.alpha;
+  }
+  json["ledger"] = to_json(header.ledger);
   return json;
 }
 
@@ -98,6 +113,13 @@ std::string CertificateLogHeader::difference(const CertificateLogHeader& other) 
     }
   }
   return text;
+}
+
+std::vector<std::pair<std::string, std::string>> CertificateLogHeader::fields() const {
+  std::vector<std::pair<std::string, std::string>> texts;
+  for (const auto& [key, value] : to_json(*this).items())
+    if (key != "sensitivity") texts.emplace_back(key, value.dump());
+  return texts;
 }
 
 void CertificateLogWriter::start() {
@@ -200,6 +222,19 @@ void CertificateLogWriter::sort() {
   replace(log);
   last_image_ = log.records.back().image;
   in_order_ = true;
+}
+
+void CertificateLogWriter::merge(std::vector<LogPart> parts) {
+  parts.insert(parts.begin(),
+               {path_.string(), parse_certificate_log(as_text(read_file(path_)), path_.string())});
+  MergedLog merged = merge_logs(parts);
+  replace(merged.log);
+  header_ = merged.log.header;
+  images_.clear();
+  last_image_ = -1;
+  in_order_ = true;
+  for (const CertificateRecord& record : merged.log.records) count(record.image);
+  records_ = std::move(merged.log.records);
 }
 
 void write_certificate_log(const std::filesystem::path& path, const CertificateLog& log) {

@@ -1,9 +1,11 @@
 #include "pixeldp/certification.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <iterator>
 #include <map>
+#include <utility>
 
 #include "engine/consumer_thread.hpp"
 #include "engine/error.hpp"
@@ -11,6 +13,7 @@
 #include "engine/notice.hpp"
 #include "engine/progress.hpp"
 #include "pixeldp/certifying.hpp"
+#include "pixeldp/log_parts.hpp"
 #include "pixeldp/sampling.hpp"
 
 namespace pixeldp {
@@ -44,10 +47,27 @@ std::int64_t useful_micro_batch(const layers::Network& network, const Certificat
   return most;
 }
 
+/// The log at `path`, with all that its parts hold.
 CertificateLogWriter open_log(const std::filesystem::path& path, const CertificateLogHeader& header,
                               bool resume) {
-  return resume && std::filesystem::exists(path) ? CertificateLogWriter::resume(path, header)
-                                                 : CertificateLogWriter::create(path, header);
+  if (resume) {
+    const bool is_new = !std::filesystem::exists(path);
+    CertificateLogWriter log = is_new ? CertificateLogWriter::create(path, header)
+                                      : CertificateLogWriter::resume(path, header);
+    try {
+      collect_parts(log, path);
+    } catch (const Error&) {
+      if (is_new) std::filesystem::remove(path);
+      throw;
+    }
+    return log;
+  }
+  if (const auto parts = find_parts(path); !parts.empty())
+    fail(
+        "{}: there is a part of this certification already; continue it with --resume, or move it "
+        "away",
+        parts.front().string());
+  return CertificateLogWriter::create(path, header);
 }
 
 /// Adds the draws of before to those of now. The label that other draws chose stays chosen.
@@ -59,53 +79,122 @@ void add_earlier(const Task& task, SampledImage& sampled) {
   if (record.selection_draws > 0) sampled.selected = record.prediction;
 }
 
-CertificationSummary carry_out(const Model& model, const Dataset& dataset, const Task& task,
-                               const CertificationOptions& o, const std::filesystem::path& path) {
-  // Before the log is touched: the device may be missing, or too small.
-  Sampler sampler(Stream(o.device), model.network, useful_micro_batch(model.network, o, task),
-                  {o.precision, quantisation(model), o.algorithm});
-  CertificateLogWriter writer = open_log(path, task.header, o.resume);
-  std::map<std::int64_t, CertificateRecord> records;  // by image
-  for (CertificateRecord& record : writer.take_records()) {
+using Records = std::map<std::int64_t, CertificateRecord>;  // by image
+
+Records take_records(CertificateLogWriter& log) {
+  Records records;
+  for (CertificateRecord& record : log.take_records()) {
     const std::int64_t image = record.image;
     records.emplace(image, std::move(record));
   }
-  std::vector<std::int64_t> todo;
-  std::ranges::copy_if(task.images, std::back_inserter(todo),
-                       [&](std::int64_t image) { return !records.contains(image); });
+  return records;
+}
 
-  CertificationSummary summary{.header = writer.header(), .records = {}};
-  const std::int64_t done_before = std::ssize(task.images) - std::ssize(todo);
-  ProgressBar progress("certify " + model.name, std::ssize(task.images), "images", done_before);
-  const auto start = std::chrono::steady_clock::now();
-  std::int64_t certified = 0;
-  {
-    // A stream serves the thread that made it.
-    std::optional<Certifier> certifier;
-    constexpr std::size_t most_waiting = 256;
-    ConsumerThread<SampledImage> certificates(most_waiting, [&](std::vector<SampledImage> images) {
-      if (!certifier) certifier.emplace(summary.header, o.device);
-      for (SampledImage& image : images) add_earlier(task, image);
-      certifier->certify(images, [&](CertificateRecord record) {
-        writer.append(record);
-        const std::int64_t image = record.image;
-        records.emplace(image, std::move(record));
-        progress.update(done_before + ++certified);
-      });
+struct Done {
+  std::uint64_t images = 0, draws = 0;
+};
+
+/// Draws and certifies images as this rank claims them, into its log.
+Done certify_claimed(const Dataset& dataset, const Task& task, const CertificationOptions& o,
+                     Sampler& sampler, std::span<const std::int64_t> todo,
+                     CertificateLogWriter& writer, Records& records,
+                     const std::function<void(std::uint64_t)>& report) {
+  Communicator& ranks = *o.ranks;
+  Done done;
+  // A stream serves the thread that made it.
+  std::optional<Certifier> certifier;
+  constexpr std::size_t most_waiting = 256;
+  ConsumerThread<SampledImage> certificates(most_waiting, [&](std::vector<SampledImage> images) {
+    if (!certifier) certifier.emplace(writer.header(), o.device);
+    for (SampledImage& image : images) add_earlier(task, image);
+    certifier->certify(images, [&](CertificateRecord record) {
+      writer.append(record);
+      const std::int64_t image = record.image;
+      records.emplace(image, std::move(record));
+      ++done.images;
+      if (ranks.size() == 1) report(done.images);
     });
-    sample(sampler, dataset, todo, task.sampling,
-           [&](SampledImage image) { certificates.push(std::move(image)); });
-    certificates.finish();
+  });
+  const auto take = [&](SampledImage image) {
+    done.draws += image.statistics.draws + image.selection_draws;
+    certificates.push(std::move(image));
+  };
+  const std::vector<std::int64_t> ends = ends_of_claims(std::ssize(todo), ranks.size());
+  ranks.begin_claims();
+  while (!interrupted()) {
+    const std::int64_t claim = ranks.claim();
+    if (claim >= std::ssize(ends)) break;
+    const auto end = static_cast<std::size_t>(ends[static_cast<std::size_t>(claim)]);
+    const auto begin =
+        claim == 0 ? 0 : static_cast<std::size_t>(ends[static_cast<std::size_t>(claim - 1)]);
+    if (ranks.size() > 1) report(begin);  // as far as all ranks are
+    sample_until_stopped(task.header, sampler, dataset, todo.subspan(begin, end - begin),
+                         task.sampling, take);
   }
-  progress.finish();
-  if (certified < std::ssize(todo)) {
-    fail_interrupted("interrupted; all certificates so far are in {}, continue with --resume",
-                     path.string());
+  if (interrupted()) ranks.end_claims();
+  certificates.finish();
+  return done;
+}
+
+CertificationSummary carry_out(const Model& model, const Dataset& dataset, const Task& task,
+                               const CertificationOptions& o, const std::filesystem::path& path) {
+  Communicator& ranks = *o.ranks;
+  if (ranks.size() > 1) {
+    std::vector<Communicator::Fact> facts = task.header.fields();
+    facts.emplace_back("images",
+                       fmt::format("{}:{}:{}", o.images.first, o.images.last, o.images.step));
+    ranks.check_same(std::move(facts));
   }
-  writer.sort();
+  // Before the log is touched: the device may be missing, or too small.
+  Sampler sampler(Stream(o.device), model.network, useful_micro_batch(model.network, o, task),
+                  {o.precision, quantisation(model), o.algorithm});
+  std::optional<CertificateLogWriter> log, part;
+  Records records;
+  std::vector<std::int64_t> todo;
+  if (ranks.first()) {
+    log = open_log(path, task.header, o.resume);
+    records = take_records(*log);
+    std::ranges::copy_if(task.images, std::back_inserter(todo),
+                         [&](std::int64_t image) { return !records.contains(image); });
+  }
+  ranks.broadcast(todo);
+  if (ranks.size() > 1)
+    part = CertificateLogWriter::create(part_path(path, ranks.rank()), task.header);
+
+  const std::int64_t done_before = std::ssize(task.images) - std::ssize(todo);
+  std::optional<ProgressBar> progress;
+  if (ranks.first())
+    progress.emplace("certify " + model.name, std::ssize(task.images), "images", done_before);
+  const auto start = std::chrono::steady_clock::now();
+  const Done mine = certify_claimed(
+      dataset, task, o, sampler, todo, part ? *part : *log, records, [&](std::uint64_t images) {
+        if (progress) progress->update(done_before + static_cast<std::int64_t>(images));
+      });
+  part.reset();
+  std::array<std::uint64_t, 2> done = {mine.images, mine.draws};
+  ranks.all_reduce(std::span<std::uint64_t>(done));  // by then, all parts are written
+  const int signal = interrupt_signal(ranks);
+  if (log && ranks.size() > 1) {
+    collect_parts(*log, path);
+    records = take_records(*log);
+  }
+  const bool all = std::cmp_equal(done[0], todo.size());
+  if (progress) {
+    if (all) progress->update(std::ssize(task.images));
+    progress->finish();
+  }
+  ranks.barrier();  // the log holds what was done
+  if (!all) {
+    throw Interruption(
+        fmt::format("interrupted; all certificates so far are in {}, continue with --resume",
+                    path.string()),
+        signal);
+  }
+  CertificationSummary summary{.header = log ? log->header() : task.header, .records = {}};
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  summary.new_draws =
-      static_cast<std::uint64_t>(certified) * (task.sampling.draws + task.sampling.selection_draws);
+  summary.new_draws = done[1];
+  if (!log) return summary;
+  log->sort();
   for (const std::int64_t image : task.images)
     summary.records.push_back(std::move(records.at(image)));
   return summary;
@@ -118,6 +207,12 @@ CertificateLog log_to_extend(const Model& model, const std::string& model_sha256
   CertificateLog log = read_certificate_log(path);
   if (log.cut_short || log.records.empty())
     fail("{}: the log is not finished: continue it with --resume first", path.string());
+  if (log.header.stopping.rule != StoppingRule::fixed) {
+    fail(
+        "{}: each image stopped by its own counts (stopping {}), so that there is no number of "
+        "draws to extend: certify anew, with more --draws to stop at",
+        path.string(), name(log.header.stopping.rule));
+  }
   o.certificate = log.header.options;
   o.ledger = log.header.ledger;
   o.draws = static_cast<std::uint32_t>(log.header.draws);
@@ -136,6 +231,17 @@ CertificateLog log_to_extend(const Model& model, const std::string& model_sha256
 }
 
 }  // namespace
+
+ImageRange ImageRange::shard(int index, int count) const {
+  if (index < 0 || index >= count)
+    fail_usage("--shard {}/{}: shards of {} are numbered from 0 to {}", index, count, count,
+               count - 1);
+  ImageRange share{.first = last, .last = last};
+  if (index < this->count()) share.first = (*this)[index];
+  share.step =
+      step > (last - first) / count ? std::max<std::int64_t>(last - first, 1) : step * count;
+  return share;
+}
 
 CertificateLogHeader certification_header(const Model& model, const std::string& model_sha256,
                                           const Dataset& dataset, const CertificationOptions& o) {
@@ -158,7 +264,9 @@ CertificateLogHeader certification_header(const Model& model, const std::string&
                                 lower(Stream(), model.network).body),
       .draws = noisy ? o.draws : 1,
       .selection_draws = noisy ? o.selection_draws : 0,
-      .seed = o.seed};
+      .seed = o.seed,
+      .stopping = o.stopping};
+  check_stopping(o.stopping, calibration, model.network.classes(), header.draws);
   if (header.selection_draws > 0) header.selected_by = o.certificate.scores;
   if (noisy) header.ledger = o.ledger.empty() ? only_look(o.certificate, o.draws) : o.ledger;
   return header;
@@ -184,6 +292,8 @@ CertificationSummary extend_certification(const Model& model, const std::string&
                                           std::uint32_t more_draws,
                                           const std::filesystem::path& path) {
   if (more_draws == 0) fail_usage("--extend 0: there is nothing to add");
+  if (o.ranks->size() > 1)
+    fail_usage("--extend is for one process, these are {} ranks", o.ranks->size());
   if (!std::filesystem::exists(path)) fail("{}: there is no log to extend", path.string());
   const AppendFile lock(path);
   CertificateLog log = log_to_extend(model, model_sha256, dataset, o, path);
@@ -200,9 +310,8 @@ CertificationSummary extend_certification(const Model& model, const std::string&
   if (!look) {
     fail(
         "{}: no alpha was reserved for a look at {} draws, {} bounds of {} scores, and after a "
-        "look "
-        "at {} draws such a bound proves nothing: certify with --looks {} beforehand, or anew with "
-        "another --seed",
+        "look at {} draws such a bound proves nothing: certify with --looks {} beforehand, with "
+        "--bound anytime, which holds after any number of draws, or anew with another --seed",
         path.string(), task.header.draws, name(options.bound), name(options.scores),
         log.header.draws, task.header.draws);
   }

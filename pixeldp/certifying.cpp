@@ -23,6 +23,20 @@ void check_agreement(std::int64_t image, const Certificate& mine,
 
 }  // namespace
 
+void sample_until_stopped(const CertificateLogHeader& header, Sampler& sampler,
+                          const Dataset& dataset, std::span<const std::int64_t> images,
+                          const SamplingOptions& options,
+                          const std::function<void(SampledImage)>& take) {
+  const Stopping& stopping = header.stopping;
+  if (stopping.rule == StoppingRule::fixed) return sample(sampler, dataset, images, options, take);
+  sample_to_looks(
+      sampler, dataset, images, options, stopping.looks,
+      [&](const SampledImage& image) {
+        return has_enough(stopping, image.statistics, image.selected.value(), header.calibration);
+      },
+      take);
+}
+
 Certifier::Certifier(const CertificateLogHeader& header, const Device& device)
     : calibration_(header.calibration), options_(header.options) {
   const bool noisy = calibration_.mechanism != Mechanism::none;

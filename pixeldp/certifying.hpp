@@ -31,6 +31,13 @@ class DeviceBounds {
   std::unique_ptr<Arrays> arrays_;  // for some images, replaced when there are more
 };
 
+/// Samples images until the header's stopping rule has enough of each: by `sample` where their
+/// number is fixed, else by `sample_to_looks`, which both say more.
+void sample_until_stopped(const CertificateLogHeader& header, Sampler& sampler,
+                          const Dataset& dataset, std::span<const std::int64_t> images,
+                          const SamplingOptions& options,
+                          const std::function<void(SampledImage)>& take);
+
 /// Makes the records of a log: a pure function of what was measured and the log's header. Where the
 /// device is no processor, the device makes every certificate as well, and must agree: that is part
 /// of the proof that it computes right. The processor's is the one recorded, for it is the same on

@@ -9,6 +9,22 @@
 namespace pixeldp {
 namespace {
 
+std::string until_text(const Stopping& stopping) {
+  switch (stopping.rule) {
+    case StoppingRule::fixed:
+      return "";
+    case StoppingRule::radius:
+      return fmt::format(
+          "a radius of {} is proved or out of reach (wrongly with probability {} at most)",
+          stopping.target, stopping.futility);
+    case StoppingRule::tolerance:
+      return fmt::format(
+          "the radius is known to {} of it (taken for too small with probability {} at most)",
+          stopping.target, stopping.futility);
+  }
+  fail("not a stopping rule: {}", static_cast<int>(stopping.rule));
+}
+
 /// What keeps the alpha from being all that there is to say.
 std::string looks_text(const CertificateLogHeader& header) {
   switch (header.standing()) {
@@ -31,14 +47,18 @@ std::string conditions_text(const CertificateLogHeader& header) {
                        function_text(header.function));
   const CertificateOptions& options = header.options;
   return fmt::format(
-      "{} certificate, {} bounds of {} scores, alpha {} per prediction{}, {} draws{}, {} "
-      "after the noise",
+      "{} certificate, {} bounds of {} scores, alpha {} per prediction{}, {}, {} after the noise",
       name(options.kind), name(options.bound), name(options.scores), options.alpha,
-      looks_text(header), header.draws,
-      header.selection_draws > 0
-          ? fmt::format(" and {} others for the label", header.selection_draws)
-          : "",
-      function_text(header.function));
+      looks_text(header), draws_text(header), function_text(header.function));
+}
+
+std::string draws_text(const CertificateLogHeader& header) {
+  const bool fixed = header.stopping.rule == StoppingRule::fixed;
+  return fmt::format("{}{} draws{}{}", fixed ? "" : "at most ", header.draws,
+                     fixed ? "" : fmt::format(", until {},", until_text(header.stopping)),
+                     header.selection_draws > 0
+                         ? fmt::format(" and {} others for the label", header.selection_draws)
+                         : "");
 }
 
 std::string too_few_draws(std::uint64_t draws, int classes, const Calibration& calibration,

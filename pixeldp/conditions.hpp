@@ -11,6 +11,10 @@ namespace pixeldp {
 /// model without noise, what remains of that.
 std::string conditions_text(const CertificateLogHeader& header);
 
+/// "300 draws and 10 others for the label", "at most 100000 draws, until a radius of 0.5 is proved
+/// or out of reach (wrongly with probability 0.01 at most), and 32 others for the label".
+std::string draws_text(const CertificateLogHeader& header);
+
 /// One sentence where no outcome of so many draws could certify anything: why, and how many could.
 /// Empty where some outcome can.
 std::string too_few_draws(std::uint64_t draws, int classes, const Calibration& calibration,

@@ -1,17 +1,10 @@
 #pragma once
 
 #include <span>
-#include <string>
 
 #include "pixeldp/certificate_log.hpp"
 
 namespace pixeldp {
-
-/// A log, and the file that errors name.
-struct LogPart {
-  std::string source;
-  CertificateLog log;
-};
 
 struct MergedLog {
   CertificateLog log;        ///< in the order of the images

@@ -18,6 +18,10 @@ bool reaches(const CertificateRecord& record, double threshold) {
   return record.radius > 0.0 && record.radius >= threshold;
 }
 
+std::uint64_t all_draws(const CertificateRecord& record) {
+  return record.statistics.draws + record.selection_draws;
+}
+
 void check_any(Records records) {
   if (records.empty()) fail("there are no certificates to take a metric of");
 }
@@ -110,6 +114,22 @@ double median_radius(Records records) {
   }
   const auto middle = radii.begin() + static_cast<std::ptrdiff_t>((radii.size() - 1) / 2);
   std::ranges::nth_element(radii, middle, std::greater{});
+  return *middle;
+}
+
+double mean_draws(Records records) {
+  check_any(records);
+  double sum = 0.0;
+  for (const CertificateRecord& record : records) sum += static_cast<double>(all_draws(record));
+  return sum / static_cast<double>(records.size());
+}
+
+std::uint64_t median_draws(Records records) {
+  check_any(records);
+  std::vector<std::uint64_t> draws;
+  for (const CertificateRecord& record : records) draws.push_back(all_draws(record));
+  const auto middle = draws.begin() + static_cast<std::ptrdiff_t>((draws.size() - 1) / 2);
+  std::ranges::nth_element(draws, middle);
   return *middle;
 }
 

@@ -59,6 +59,11 @@ double mean_radius(std::span<const CertificateRecord> records);
 /// certified accuracy is at least one half.
 double median_radius(std::span<const CertificateRecord> records);
 
+/// Draws per image, those for the label among them: the mean, and the median, of two middle ones
+/// the smaller.
+double mean_draws(std::span<const CertificateRecord> records);
+std::uint64_t median_draws(std::span<const CertificateRecord> records);
+
 /// What holds for the whole set at once. Each certificate fails with probability at most alpha, so
 /// some of n do; with probability at least 1 - rho over the draws, the share of the images on which
 /// the classifier is right and robust at T is at least the certified accuracy minus

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "engine/error.hpp"
+#include "pixeldp/certificate_log_check.hpp"
 
 namespace pixeldp {
 
@@ -18,6 +19,7 @@ CertificateLog recertified(CertificateLog log, const CertificateOptions& options
   if (!log.header.statistics.hold(options.scores))
     fail("the log holds no {} scores, so there can be no certificates of them",
          name(options.scores));
+  if (const auto text = fault(log.header.stopping, options)) fail("{}", *text);
   log.header.options = options;
   for (CertificateRecord& record : log.records) {
     const Certificate certificate = certify(log.header, record);

@@ -14,7 +14,7 @@ Certificate certify(const CertificateLogHeader& header, const CertificateRecord&
 /// The same counts under another score type, bound, certificate or failure probability: a look at
 /// counts that are known, whose standing the header tells (CertificateLogHeader::standing). Without
 /// selection draws the scores choose the prediction anew. Throws an Error where the log does not
-/// hold such scores.
+/// hold such scores, and for bounds that say nothing of counts that ended their draws.
 CertificateLog recertified(CertificateLog log, const CertificateOptions& options);
 
 /// The same counts under a sensitivity that is the larger by the rounding of another processor.

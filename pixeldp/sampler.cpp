@@ -28,6 +28,9 @@ Sampler::Sampler(const Stream& stream, const layers::Network& network, std::int6
   micro_batch = std::min(micro_batch, largest_micro_batch(stream.device(), network));
   const kernels::NetworkPlan plan = lower(stream, network);
   function_ = body_function(stream.device(), precision, plan.body);
+  // A device makes memory and a graph for each run, and goes from window to window in it.
+  const auto window = static_cast<std::uint64_t>(WindowRows().first);
+  rows_at_once_ = stream.device().kind == DeviceKind::cpu ? window : 16 * window;
   loop_ = stream.device().kind == DeviceKind::cpu
               ? make_host_sampling_loop(plan, micro_batch, precision)
               : make_device_sampling_loop(stream, plan, micro_batch);

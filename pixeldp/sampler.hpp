@@ -35,11 +35,15 @@ class Sampler {
            const StatisticsConsumer& consume);
 
   int classes() const { return classes_; }
+  /// Rows of a run that keep the device busy: fewer leave threads idle, or take longer to begin
+  /// than to do.
+  std::uint64_t rows_at_once() const { return rows_at_once_; }
   /// What it evaluates after the noise.
   const BodyFunction& function() const { return function_; }
 
  private:
   int classes_;
+  std::uint64_t rows_at_once_;
   BodyFunction function_;
   std::unique_ptr<SamplingLoop> loop_;
 };

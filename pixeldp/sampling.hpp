@@ -36,4 +36,13 @@ struct SamplingOptions {
 void sample(Sampler& sampler, const Dataset& dataset, std::span<const std::int64_t> images,
             const SamplingOptions& options, const std::function<void(SampledImage)>& take);
 
+/// The same of images that stop at the first of `looks`, ascending numbers of estimation draws, at
+/// which `enough` holds, and at the last anyhow, of which it says so; each is given to `take` as
+/// soon as it has stopped, in any order. `enough` may be called from several threads. The options'
+/// selection draws, of which there are some, choose the labels; their other draws do not count.
+void sample_to_looks(Sampler& sampler, const Dataset& dataset, std::span<const std::int64_t> images,
+                     const SamplingOptions& options, std::span<const std::uint64_t> looks,
+                     const std::function<bool(const SampledImage&)>& enough,
+                     const std::function<void(SampledImage)>& take);
+
 }  // namespace pixeldp

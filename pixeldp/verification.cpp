@@ -13,8 +13,8 @@
 #include "engine/progress.hpp"
 #include "pixeldp/certificate_log_check.hpp"
 #include "pixeldp/certification.hpp"
+#include "pixeldp/certifying.hpp"
 #include "pixeldp/recertification.hpp"
-#include "pixeldp/sampling.hpp"
 
 namespace pixeldp {
 namespace {
@@ -58,6 +58,7 @@ void check_conditions(const CertificateLogHeader& header, const Model& model,
                             .precision = precision_of(header),
                             .algorithm = algorithm_of(header, device),
                             .draws = static_cast<std::uint32_t>(header.draws),
+                            .stopping = header.stopping,
                             .selection_draws = static_cast<std::uint32_t>(header.selection_draws),
                             .seed = header.seed});
   mine.source = header.source, mine.statistics = header.statistics;
@@ -77,6 +78,7 @@ std::string difference(const CertificateLogHeader& header, const CertificateReco
         fmt::format("{}{} {} in the log, {} drawn", text.empty() ? "" : "; ", key, of_log, drawn);
   };
   compare("label", record.label, sampled.label);
+  compare("draws", record.statistics.draws, sampled.statistics.draws);
   if (header.statistics.votes) compare("votes", record.statistics.votes, sampled.statistics.votes);
   if (header.statistics.sums) {
     compare("sums", record.statistics.sums, sampled.statistics.sums);
@@ -106,24 +108,24 @@ Verification verify(const CertificateLog& log, const Model& model, const std::st
   ProgressBar progress("verify", std::ssize(verification.images), "images", 0);
   const auto start = std::chrono::steady_clock::now();
   std::int64_t done = 0;
-  sample(sampler, dataset, verification.images,
-         {.seed = header.seed,
-          .draws = static_cast<std::uint32_t>(header.draws),
-          .selection_draws = static_cast<std::uint32_t>(header.selection_draws),
-          .scores = header.selected_by.value_or(header.options.scores),
-          .pixel_shift = static_cast<float>(model.pixel_shift)},
-         [&](const SampledImage& sampled) {
-           std::string text = difference(header, *chosen.at(sampled.image), sampled);
-           if (!text.empty()) verification.differences.push_back(std::move(text));
-           progress.update(++done);
-         });
+  sample_until_stopped(header, sampler, dataset, verification.images,
+                       {.seed = header.seed,
+                        .draws = static_cast<std::uint32_t>(header.draws),
+                        .selection_draws = static_cast<std::uint32_t>(header.selection_draws),
+                        .scores = header.selected_by.value_or(header.options.scores),
+                        .pixel_shift = static_cast<float>(model.pixel_shift)},
+                       [&](const SampledImage& sampled) {
+                         std::string text = difference(header, *chosen.at(sampled.image), sampled);
+                         if (!text.empty()) verification.differences.push_back(std::move(text));
+                         verification.draws += sampled.statistics.draws + sampled.selection_draws;
+                         progress.update(++done);
+                       });
   progress.finish();
   if (done < std::ssize(verification.images))
     fail_interrupted("interrupted after {} of {} images; start again", done,
                      verification.images.size());
   verification.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  verification.draws = static_cast<std::uint64_t>(done) * (header.draws + header.selection_draws);
   return verification;
 }
 

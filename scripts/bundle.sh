@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Packs the program, the benchmarks and the tests of devices with every library they need but glibc, for machines that
-# can install nothing, such as the nodes of a cluster: unpack it anywhere and start bin/pixeldp. Runs on x86-64 Linux
-# with the glibc of the machine that builds it, or a newer one; make it on Debian 12 to need no more than 2.36.
+# Packs the program, the benchmarks and the tests of devices with every library they need but glibc and MPI, which is a
+# cluster's own, for machines that can install nothing, such as the nodes of a cluster: unpack it anywhere and start
+# bin/pixeldp. Runs on x86-64 Linux with the glibc of the machine that builds it, or a newer one; make it on Debian 12 to
+# need no more than 2.36.
 #
 #   scripts/bundle.sh [FILE.tar.xz]      (default: build/pixeldp-VERSION-linux-x86_64.tar.xz)
 #   scripts/bundle.sh FOLDER/            not packed, in a folder that is not there yet
@@ -25,8 +26,9 @@ fi
 
 cmake --install build --component bundle --prefix "$folder" --strip >/dev/null
 cp -r configs README.md LICENSE "$folder"
-mkdir "$folder/bench" "$folder/lib"
-cp bench/pytorch.py "$folder/bench"
+cp --parents docs/clusters.md scripts/slurm/* "$folder"
+mkdir -p "$folder/bench" "$folder/lib"
+cp bench/networks.py bench/pytorch.py "$folder/bench"
 
 # Libraries are found beside the programs (their RPATH) and say who needs them in turn. glibc comes with every system,
 # and must be that of its kernel and name services.

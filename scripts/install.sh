@@ -2,7 +2,7 @@
 # Installs the Debian packages that the project needs, as far as they are missing. Asks nothing.
 #
 #   scripts/install.sh [--test] [--demo]
-#     --test  also what scripts/test.sh needs: formatter, clang, libFuzzer
+#     --test  also what scripts/test.sh needs: formatter, clang, libFuzzer, Open MPI
 #     --demo  also the data set of scripts/demo.sh
 set -euo pipefail
 
@@ -10,7 +10,7 @@ packages=(g++ cmake ninja-build libdnnl-dev libfmt-dev libcli11-dev libyaml-cpp-
   nlohmann-json3-dev zlib1g-dev libpng-dev libjpeg-dev libssl-dev doctest-dev libboost-math-dev)
 for option in "$@"; do
   case $option in
-    --test) packages+=(git python3 xz-utils clang-format clang libclang-rt-dev) ;;
+    --test) packages+=(git python3 xz-utils clang-format clang libclang-rt-dev openmpi-bin libopenmpi-dev) ;;
     --demo) packages+=(dataset-fashion-mnist) ;;
     *)
       echo "usage: install.sh [--test] [--demo]" >&2

@@ -17,7 +17,8 @@ import check_certificates  # noqa: E402
 
 RULES = [(certificate, mechanism, bound, selection) for certificate in ('exact', 'pixeldp')
          for mechanism in ('gaussian', 'laplace')
-         for bound, selection in (('clopper-pearson', 0), ('clopper-pearson', 9), ('pairwise', 0), ('pairwise', 9), ('one-sided', 9))]
+         for bound, selection in (('clopper-pearson', 0), ('clopper-pearson', 9), ('pairwise', 0), ('pairwise', 9), ('one-sided', 9),
+                                 ('anytime', 0), ('anytime', 9))]
 
 
 def header_of(mechanism, draws, selection):
@@ -38,10 +39,10 @@ def votes_of(rng, draws, classes):
     return votes
 
 
-def made_log(program, folder, rng, rule, images):
+def made_log(program, folder, rng, rule, images, draws=None, classes=None, alpha=None):
     """A log whose radii the program derived from votes that nobody drew."""
     certificate, mechanism, bound, selection = rule
-    draws, classes = rng.choice([10, 40, 300, 300, 10000]), rng.choice([2, 3, 10, 50])
+    draws, classes = draws or rng.choice([10, 40, 300, 300, 10000]), classes or rng.choice([2, 3, 10, 50])
     lines = [json.dumps(header_of(mechanism, draws, selection))]
     for image in range(images):
         votes = votes_of(rng, draws, classes)
@@ -50,7 +51,7 @@ def made_log(program, folder, rng, rule, images):
     (folder / 'votes.jsonl').write_text('\n'.join(lines) + '\n')
     (folder / 'log.jsonl').unlink(missing_ok=True)
     subprocess.run([program, 'recertify', folder / 'votes.jsonl', '--output', folder / 'log.jsonl', '--bound', bound,
-                    '--certificate', certificate, '--alpha', rng.choice(['0.05', '0.001', '0.3'])], check=True, stdout=subprocess.DEVNULL)
+                    '--certificate', certificate, '--alpha', alpha or rng.choice(['0.05', '0.001', '0.3'])], check=True, stdout=subprocess.DEVNULL)
     return (folder / 'log.jsonl').read_bytes()
 
 
@@ -76,6 +77,16 @@ class Log:
     def certified(self, rng):
         found = [record for record in self.records if record['radius'] > 0]
         return rng.choice(found) if found else None
+
+
+def stopped_log(program, folder, rng, certificate, rule):
+    """A log of images that stopped after different numbers of draws."""
+    early, late = (Log(made_log(program, folder, rng, (certificate, 'gaussian', 'anytime', 9), 6, draws, 10, '0.05'))
+                   for draws in (96, 300))
+    late.header.update(stopping=rule, target=0.2, futility=0.01, looks=[32, 64, 96, 300], stopping_certificate='exact',
+                       stopping_alpha=0.05)
+    late.records += [record | {'image': record['image'] + 100} for record in early.records]
+    return late.text()
 
 
 # Each changes a log so that it is wrong, and says whether it could.
@@ -123,6 +134,14 @@ def smaller_claim(key, factor):
 
 def other_header(key, values):
     def change(log, rng):
+        log.header[key] = rng.choice(values)
+        return True
+    return change
+
+
+def other_stopping(key, values):
+    def change(log, rng):
+        if log.header.get('stopping', 'fixed') == 'fixed': return False
         log.header[key] = rng.choice(values)
         return True
     return change
@@ -180,6 +199,13 @@ MUTATIONS = [larger_radius, larger_radius, larger_radius, invented_radius, moved
              other_header('format_version', [0, 3, '1', True]),
              other_header('sensitivity', [0, -1, None, '1']),
              other_header('model_sha256', ['', 'A' * 64, 5]),
+             other_stopping('looks', [[300], [32, 96], [96, 32, 300], [0, 96, 300], [96, 96, 300], 300, [96.5, 300], []]),
+             other_stopping('target', [0, -1, None, '0.2']),
+             other_stopping('futility', [0, 1, None]),
+             other_stopping('stopping_alpha', [0, 1.5]),
+             other_stopping('stopping_certificate', ['best', None]),
+             other_stopping('stopping', ['fixed', 'luck', None]),
+             other_stopping('bound', ['clopper-pearson', 'pairwise', 'one-sided']),
              other_record('label', [-1, 50, None, 1.5, True]),
              other_record('image', [-1, 1 << 64, '3', 0.5]),
              other_record('prediction', [-1, 50, None]),
@@ -209,6 +235,8 @@ def main(program, count):
     rng = random.Random(1)
     with tempfile.TemporaryDirectory() as name:
         logs = [made_log(program, pathlib.Path(name), rng, rule, 12) for rule in RULES for _ in range(max(1, count // 5000))]
+        logs += [stopped_log(program, pathlib.Path(name), rng, certificate, rule)
+                 for certificate in ('exact', 'pixeldp') for rule in ('radius', 'tolerance')]
     certified = sum(record['radius'] > 0 for log in logs for record in map(json.loads, log.splitlines()[1:]))
     assert certified > 2 * len(logs), f'only {certified} radii'
     for log in logs:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Ends certify and train by 200 signals at random moments each: going on must give the very bytes that an
-# undisturbed program leaves. ctest does the same with a few of them.
+# Ends certify, train and tasks of an array by 200 signals at random moments each: going on must give the very bytes
+# that an undisturbed program leaves. ctest does the same with a few of them.
 #
 #   tests/kill_test.sh [BUILD [TIMES]]
 set -euo pipefail

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include "engine/io/dataset.hpp"
 #include "tests/made_png.hpp"
 

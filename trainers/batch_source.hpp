@@ -18,8 +18,9 @@ struct TrainingBatch {
   std::vector<std::int32_t> labels;
 };
 
-/// Makes the batches of a training run. A batch depends on the data set, the seed and the step
-/// only. Images that lie in files are decoded by several threads.
+/// Makes the batches of a training run, or one of several equal parts of each. A batch depends on
+/// the data set, the seed and the step only. Images that lie in files are decoded by several
+/// threads.
 class BatchSource {
  public:
   struct Options {
@@ -27,6 +28,7 @@ class BatchSource {
     std::uint64_t seed = 0;
     float pixel_shift = 0.0f;
     Augmentation augmentation;
+    int part = 0, parts = 1;  ///< which divide the batch
   };
   /// The data set must outlive the source.
   BatchSource(const Dataset& dataset, const Options& options);

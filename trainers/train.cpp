@@ -38,10 +38,10 @@ class Trainer {
   void open_folder();
   BatchSource batch_source() const;
   void step(const TrainingBatch& batch);
-  bool healthy(std::int64_t step);
+  bool healthy(std::int64_t step, const TrainingBatch& batch);
   void check_parameters();
   template <class Read>
-  decltype(auto) saved_if_failing(const Read& read);
+  void saved_if_failing(const Read& read);
   [[noreturn]] void fail_diverged() const;
   void log();
   void save();
@@ -49,6 +49,7 @@ class Trainer {
   std::string progress_text() const;
   void compare_with_image(double sensitivity, const char* subject) const;
   bool model_is_there() const;
+  void write_model();
   bool draws_can_certify(std::uint32_t draws) const;
   double sensitivity() const;
   std::filesystem::path file(const char* name) const { return options_.output / name; }
@@ -58,6 +59,7 @@ class Trainer {
   }
 
   TrainOptions options_;
+  Communicator& ranks_;
   ConfigNode configuration_;
   TrainingConfig config_;
   std::string resolved_;  // the configuration with all defaults, as YAML
@@ -74,6 +76,7 @@ class Trainer {
 
 Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
     : options_(options),
+      ranks_(*options.ranks),
       configuration_(configuration),
       config_(read_training_config(configuration)),
       stream_(options.device) {
@@ -93,7 +96,7 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
   open_folder();
   model_.network.move_to(stream_, stream_.device());
   for (Tensor& velocity : state_.velocity) velocity = velocity.to(stream_, stream_.device());
-  step_.emplace(stream_, config_, model_.network);
+  step_.emplace(stream_, config_, model_.network, ranks_);
 }
 
 void Trainer::load_data() {
@@ -124,6 +127,9 @@ void Trainer::load_data() {
     config_.batch = train_.size();
     configuration_.set(fmt::format("training.batch={}", config_.batch));
   }
+  if (config_.batch % ranks_.size() != 0)
+    fail_usage("training.batch: {} images cannot be divided equally among {} ranks", config_.batch,
+               ranks_.size());
 }
 
 /// What an auto-encoder and the classifier behind it start from.
@@ -138,35 +144,47 @@ void Trainer::put_parts() {
 void Trainer::open_folder() {
   const auto checkpoint = file("checkpoint.safetensors");
   const std::string folder = options_.output.string();
-  std::error_code error;
-  std::filesystem::create_directories(options_.output, error);
-  if (error) fail("cannot create the folder {}: {}", folder, error.message());
-  const bool used = std::filesystem::exists(file("training.csv"));
-  if (used && !options_.resume) {
-    fail("{} already holds a training run: continue it with --resume, or choose another --output",
-         folder);
+  if (ranks_.first()) {
+    std::error_code error;
+    std::filesystem::create_directories(options_.output, error);
+    if (error) fail("cannot create the folder {}: {}", folder, error.message());
+    const bool used = std::filesystem::exists(file("training.csv"));
+    if (used && !options_.resume) {
+      fail("{} already holds a training run: continue it with --resume, or choose another --output",
+           folder);
+    }
   }
+  ranks_.barrier();
   const bool resumes = options_.resume && std::filesystem::exists(checkpoint);
   if (resumes) {
     const Checkpoint last = read_checkpoint(checkpoint);
     const std::vector<std::string> changes = continue_from(last, configuration_, config_);
     check_same_images(last, train_, configuration_);
-    for (const std::string& change : changes)
-      notice("from step {} on with {}", last.step(), change);
+    if (ranks_.first())
+      for (const std::string& change : changes)
+        notice("from step {} on with {}", last.step(), change);
     state_ = last.restore(model_.network);
     if (!model_.classifier_sha256.empty() &&
         !put_classifier(read_model_file(config_.classifier), model_.network))
       fail("{}: the classifier has changed since this run began with it", config_.classifier);
     started_at_ = saved_at_ = state_.step;
     summary_.loss = state_.last_loss;
-    if (state_.step == config_.steps)
+    if (state_.step == config_.steps && ranks_.first())
       notice("{} is finished: its {} steps are done already", folder, config_.steps);
   } else {
-    if (options_.resume) notice("{} has no checkpoint to resume: training starts anew", folder);
+    if (options_.resume && ranks_.first())
+      notice("{} has no checkpoint to resume: training starts anew", folder);
     for (const layers::Parameter* parameter : model_.network.parameters())
       state_.velocity.emplace_back(parameter->value.shape());
   }
   resolved_ = configuration_.to_yaml();
+  const CpuFeatures& cpu = cpu_features();
+  ranks_.check_same({{"configuration", resolved_},
+                     {"training images", train_.identity()},
+                     {"step", fmt::format("{}", state_.step)},
+                     {"instruction sets (AVX2, AVX-512, BF16, VNNI)",
+                      fmt::format("{}, {}, {}, {}", cpu.avx2, cpu.avx512, cpu.bf16, cpu.vnni)}});
+  if (!ranks_.first()) return;
   write_file_atomically(file("config.yaml"), resolved_);
   log_.emplace(file("training.csv"), resumes ? std::optional(state_.step) : std::nullopt);
 }
@@ -176,7 +194,9 @@ BatchSource Trainer::batch_source() const {
           {.batch = config_.batch,
            .seed = config_.seed,
            .pixel_shift = static_cast<float>(config_.pixel_shift),
-           .augmentation = config_.augmentation}};
+           .augmentation = config_.augmentation,
+           .part = ranks_.rank(),
+           .parts = ranks_.size()}};
 }
 
 void Trainer::step(const TrainingBatch& batch) {
@@ -189,31 +209,42 @@ void Trainer::step(const TrainingBatch& batch) {
 }
 
 /// Whether the weights were projected and their loss on the batch of that step is finite.
-bool Trainer::healthy(std::int64_t step) {
-  TrainingBatch batch;
-  batch_source().prepare(step, batch);
+bool Trainer::healthy(std::int64_t step, const TrainingBatch& batch) {
   return step_->projection_fault().empty() && std::isfinite(step_->loss(step, batch));
 }
 
-/// Does what reads pictures. Where one is damaged, what was trained so far is saved first.
+/// Does what reads pictures, in every rank. Where one is damaged, what was trained so far is saved
+/// first.
 template <class Read>
-decltype(auto) Trainer::saved_if_failing(const Read& read) {
+void Trainer::saved_if_failing(const Read& read) {
+  std::optional<Error> damage;
   try {
-    return read();
+    read();
   } catch (const Interruption&) {
     throw;
   } catch (const Error& error) {
-    if (state_.step == saved_at_.value_or(0)) throw;
-    if (!healthy(state_.step - 1)) fail_diverged();  // the next batch is perhaps the damaged one
-    save();
-    fail("{}; {} of {} steps are done and saved in {}: mend that, then continue with --resume",
-         error.what(), state_.step, config_.steps, options_.output.string());
+    damage = error;
   }
+  if (!ranks_.any(damage.has_value())) return;
+  const bool saves = state_.step != saved_at_.value_or(0);
+  if (saves) {
+    TrainingBatch batch;  // the next one is perhaps the damaged one
+    batch_source().prepare(state_.step - 1, batch);
+    if (!healthy(state_.step - 1, batch)) fail_diverged();
+    save();
+    ranks_.barrier();
+  }
+  if (!damage) ranks_.barrier();  // never passed: the rank that failed ends all
+  if (!saves) throw Error(*damage);
+  fail("{}; {} of {} steps are done and saved in {}: mend that, then continue with --resume",
+       damage->what(), state_.step, config_.steps, options_.output.string());
 }
 
 /// Throws an Error unless the next step's loss is finite.
 void Trainer::check_parameters() {
-  if (!saved_if_failing([&] { return healthy(state_.step); })) fail_diverged();
+  TrainingBatch batch;
+  saved_if_failing([&] { batch_source().prepare(state_.step, batch); });
+  if (!healthy(state_.step, batch)) fail_diverged();
 }
 
 void Trainer::fail_diverged() const {
@@ -234,8 +265,10 @@ void Trainer::fail_diverged() const {
                 : "starts anew, for there is no checkpoint yet");
 }
 
-/// Accuracy and certified accuracy on the first test images, and the sensitivity they rest on.
+/// Accuracy and certified accuracy on the first test images, and the sensitivity they rest on; by
+/// rank 0.
 void Trainer::evaluate() {
+  if (!ranks_.first()) return;
   const Calibration& c = config_.calibration;
   Calibration measured = c;
   if (noisy()) measured.sensitivity = summary_.sensitivity = sensitivity();
@@ -327,15 +360,17 @@ void Trainer::log() {
     if (noisy()) record.sensitivity = summary_.sensitivity;
   }
   summary_.loss = state_.last_loss = record.loss;
-  log_->append(record);
+  if (log_) log_->append(record);
   state_.interval_loss = 0.0;
   state_.interval_correct = state_.interval_images = 0;
 }
 
 void Trainer::save() {
+  saved_at_ = state_.step;
+  step_->check_same_weights(state_.step);
+  if (!ranks_.first()) return;
   save_checkpoint(stream_, file("checkpoint.safetensors"), model_.network, state_, resolved_,
                   train_.identity());
-  saved_at_ = state_.step;
 }
 
 /// Whether the folder holds the model of these parameters, which are in host memory, already: with
@@ -354,13 +389,24 @@ bool Trainer::model_is_there() const {
   }
 }
 
+void Trainer::write_model() {
+  if (noisy()) {
+    model_.calibration.sensitivity = summary_.sensitivity;
+    compare_with_image(summary_.sensitivity, "the trained weights have");
+  }
+  model_.network.move_to(stream_, Device());
+  if (!model_is_there()) save_model(file("model.safetensors"), model_);
+}
+
 TrainSummary Trainer::run() {
-  ProgressBar progress("train " + config_.name, config_.steps, "steps", state_.step,
-                       options_.off_terminal);
+  std::optional<ProgressBar> progress;
+  if (ranks_.first())
+    progress.emplace("train " + config_.name, config_.steps, "steps", state_.step,
+                     options_.off_terminal);
   BatchSource source = batch_source();
   Prefetcher batches(state_.step, config_.steps,
                      [&](std::int64_t step, TrainingBatch& batch) { source.prepare(step, batch); });
-  if (noisy() && state_.step < config_.steps) {
+  if (noisy() && state_.step < config_.steps && ranks_.first()) {
     const double assumed = config_.calibration.sensitivity, measured = sensitivity();
     if (measured > assumed)
       compare_with_image(measured, "the weights that training starts from have");
@@ -371,29 +417,30 @@ TrainSummary Trainer::run() {
   if (state_.step == config_.steps) evaluate();
   while (state_.step < config_.steps) {
     const auto start = std::chrono::steady_clock::now();
-    step(saved_if_failing([&]() -> const TrainingBatch& { return batches.next(); }));
+    const TrainingBatch* batch = nullptr;
+    saved_if_failing([&] { batch = &batches.next(); });
+    step(*batch);
     state_.seconds +=
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    const bool stops = interrupted() && state_.step < config_.steps;
+    const int signal = interrupt_signal(ranks_);
+    const bool stops = signal != 0 && state_.step < config_.steps;
     if (due(config_.evaluate_every) || due(config_.checkpoint_every) || stops) check_parameters();
     if (due(config_.log_every) || due(config_.evaluate_every)) log();
     if (due(config_.checkpoint_every) || stops) save();
-    progress.note(progress_text());
-    progress.update(state_.step);
-    if (stops) {
-      progress.finish();
-      fail_interrupted(
-          "interrupted after {} of {} steps; everything is saved in {}, continue with --resume",
-          state_.step, config_.steps, options_.output.string());
+    if (progress) {
+      progress->note(progress_text());
+      progress->update(state_.step);
     }
+    if (!stops) continue;
+    if (progress) progress->finish();
+    throw Interruption(
+        fmt::format(
+            "interrupted after {} of {} steps; everything is saved in {}, continue with --resume",
+            state_.step, config_.steps, options_.output.string()),
+        signal);
   }
-  progress.finish();
-  if (noisy()) {
-    model_.calibration.sensitivity = summary_.sensitivity;
-    compare_with_image(summary_.sensitivity, "the trained weights have");
-  }
-  model_.network.move_to(stream_, Device());
-  if (!model_is_there()) save_model(file("model.safetensors"), model_);
+  if (progress) progress->finish();
+  if (ranks_.first()) write_model();
   summary_.steps = state_.step;
   summary_.standardised = config_.network.standardise;
   summary_.seconds = state_.seconds;

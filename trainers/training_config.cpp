@@ -155,9 +155,9 @@ Augmentation read_augmentation(const Settings& settings, const TrainingConfig& c
 
 /// What the products after the noise may be rounded to in training: fp32 not at all, so that a
 /// configuration means the same on every device; tf32 to 11 significant bits and bf16 to 8, which
-/// tensor cores multiply many times faster. Processors round to bf16 where that is faster, and take
-/// tf32 for fp32. Weights, sums and everything up to the noise are in fp32 whatever it says: no
-/// certificate depends on it.
+/// tensor cores multiply many times faster. Processors round to bf16 where that is faster, and for
+/// tf32 multiply by Winograd's algorithm where shapes allow. Weights, sums and everything up to the
+/// noise are in fp32 whatever it says: no certificate depends on it.
 kernels::Precision read_precision(const Settings& settings) {
   const std::string precision = settings.choice("training.precision");
   if (precision == "fp32") return kernels::Precision::fp32;

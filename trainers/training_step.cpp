@@ -3,7 +3,10 @@
 #include <cmath>
 #include <limits>
 
+#include <fmt/format.h>
+
 #include "engine/error.hpp"
+#include "engine/io/file.hpp"
 #include "kernels/sgd.hpp"
 #include "layers/conv2d.hpp"
 #include "layers/networks/autoencoder.hpp"
@@ -12,16 +15,34 @@
 #include "trainers/reconstruction.hpp"
 
 namespace pixeldp {
+namespace {
+
+/// Of the batch, whose equal parts the ranks have: the mean loss, summed in the order of the ranks.
+kernels::LossResult over_ranks(const kernels::LossResult& mine, Communicator& ranks) {
+  std::vector<kernels::LossResult> all(static_cast<std::size_t>(ranks.size()));
+  ranks.all_gather(&mine, sizeof mine, all.data());
+  kernels::LossResult whole;
+  for (const kernels::LossResult& part : all) {
+    whole.loss += part.loss;
+    whole.correct += part.correct;
+  }
+  whole.loss /= ranks.size();
+  return whole;
+}
+
+}  // namespace
 
 TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
-                           layers::Network& network)
+                           layers::Network& network, Communicator& ranks)
     : stream_(stream),
       config_(config),
       network_(network),
+      ranks_(ranks),
+      rows_of_rank_(config.batch / ranks.size()),
       pass_(network),
-      images_(network.input().with_rows(config.batch), stream.device()),
-      rows_(stream.device(), config.batch),
-      labels_(stream.device(), config.batch),
+      images_(network.input().with_rows(rows_of_rank_), stream.device()),
+      rows_(stream.device(), rows_of_rank_),
+      labels_(stream.device(), rows_of_rank_),
       loss_(stream.device(), 1),
       bad_loops_(stream.device(), std::ssize(network.prefix())) {
   bad_loops_.upload(stream_, std::vector(network.prefix_size(), kernels::no_bad_loop));
@@ -57,20 +78,20 @@ kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch
                                  .tag = StreamTag::training,
                                  .factor = static_cast<float>(noise_factor_at(config_, step)),
                                  .rows = {rows_.data(), batch.rows.size()}};
+  kernels::LossResult result;
   if (reconstructs(step)) {
     const Tensor& image = pass_.forward_reconstruction(stream_, images_, draws);
     dlogits_.resize(image.shape());
-    return {.loss =
-                reconstruction_loss(image.values(), std::as_const(images_).values(),
-                                    static_cast<float>(config_.pixel_shift), dlogits_.values())};
+    result.loss = reconstruction_loss(image.values(), std::as_const(images_).values(),
+                                      static_cast<float>(config_.pixel_shift), dlogits_.values());
+  } else {
+    const Tensor& logits = pass_.forward(stream_, layers::Mode::training, images_, draws);
+    dlogits_.resize(logits.shape(), stream_.device());
+    kernels::softmax_cross_entropy(stream_, rows_of_rank_, network_.classes(), logits.data(),
+                                   labels_.data(), dlogits_.data(), loss_.data());
+    loss_.download(stream_, {&result, 1});
   }
-  const Tensor& logits = pass_.forward(stream_, layers::Mode::training, images_, draws);
-  dlogits_.resize(logits.shape(), stream_.device());
-  kernels::softmax_cross_entropy(stream_, config_.batch, network_.classes(), logits.data(),
-                                 labels_.data(), dlogits_.data(), loss_.data());
-  kernels::LossResult result;
-  loss_.download(stream_, {&result, 1});
-  return result;
+  return ranks_.size() == 1 ? result : over_ranks(result, ranks_);
 }
 
 kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& batch,
@@ -83,6 +104,7 @@ kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& ba
     pass_.backward_reconstruction(stream_, images_, dlogits_);
   else
     pass_.backward(stream_, images_, dlogits_);
+  average_gradients();
   optimise(step, velocity);
   control_sensitivity();
   return result;
@@ -96,6 +118,27 @@ double TrainingStep::loss(std::int64_t step, const TrainingBatch& batch) {
   const auto buffers = network_.buffers();
   for (std::size_t i = 0; i < buffers.size(); ++i) buffers[i]->value.copy_from(stream_, before[i]);
   return result.loss;
+}
+
+void TrainingStep::average_gradients() {
+  if (ranks_.size() == 1) return;
+  gradients_.clear();
+  for (const layers::Parameter* p : network_.parameters()) {
+    if (p->frozen) continue;
+    const std::size_t at = gradients_.size(), size = static_cast<std::size_t>(p->gradient.size());
+    gradients_.resize(at + size);
+    copy_memory(stream_, gradients_.data() + at, {}, p->gradient.data(), p->gradient.device(),
+                size * sizeof(float));
+  }
+  ranks_.all_reduce(gradients_);
+  for (float& gradient : gradients_) gradient /= static_cast<float>(ranks_.size());
+  const float* from = gradients_.data();
+  for (layers::Parameter* p : network_.parameters()) {
+    if (p->frozen) continue;
+    copy_memory(stream_, p->gradient.data(), p->gradient.device(), from, {},
+                static_cast<std::size_t>(p->gradient.size()) * sizeof(float));
+    from += p->gradient.size();
+  }
 }
 
 void TrainingStep::optimise(std::int64_t step, std::vector<Tensor>& velocity) {
@@ -115,6 +158,17 @@ void TrainingStep::optimise(std::int64_t step, std::vector<Tensor>& velocity) {
          .weight = p.value.data()});
   }
   kernels::sgd_steps(stream_, steps);
+}
+
+void TrainingStep::check_same_weights(std::int64_t steps) {
+  if (ranks_.size() == 1) return;
+  Sha256 digest;
+  for (const layers::Parameter* p : network_.parameters()) {
+    const Tensor weights = p->value.to(stream_, Device());
+    digest.update(as_bytes({reinterpret_cast<const char*>(weights.data()),
+                            static_cast<std::size_t>(weights.size()) * sizeof(float)}));
+  }
+  ranks_.check_same({{fmt::format("weights after {} steps", steps), digest.hex()}});
 }
 
 std::string TrainingStep::projection_fault() const {

@@ -26,6 +26,17 @@ bool still_named(const std::filesystem::path& path, int fd) {
 }  // namespace
 
 AppendFile::AppendFile(const std::filesystem::path& path) {
+  if (!open(path))
+    fail("{}: another process is writing to it: wait for that, or choose another name",
+         path.string());
+}
+
+std::optional<AppendFile> AppendFile::if_free(const std::filesystem::path& path) {
+  AppendFile file;
+  return file.open(path) ? std::optional(std::move(file)) : std::nullopt;
+}
+
+bool AppendFile::open(const std::filesystem::path& path) {
   // A file that is replaced between opening and locking is locked in vain: the new one is taken.
   for (;;) {
     do fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -35,14 +46,13 @@ AppendFile::AppendFile(const std::filesystem::path& path) {
       const int error = errno;
       if (error == EWOULDBLOCK) {
         close();
-        fail("{}: another process is writing to it: wait for that, or choose another name",
-             path.string());
+        return false;
       }
       warn("{}: it cannot be locked ({}); let no other process write to it", path.string(),
            std::strerror(error));
-      return;
+      return true;
     }
-    if (still_named(path, fd_)) return;
+    if (still_named(path, fd_)) return true;
     close();
   }
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -14,6 +15,8 @@ class AppendFile {
   /// Opens the file, or makes it. Throws an Error that names it where it cannot be opened, or where
   /// another writer has it. Where the file system knows no locks, it goes without, with a warning.
   explicit AppendFile(const std::filesystem::path& path);
+  /// The same, but nothing where another writer has it.
+  static std::optional<AppendFile> if_free(const std::filesystem::path& path);
   ~AppendFile() { close(); }
   AppendFile(AppendFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), torn_(other.torn_) {}
   AppendFile& operator=(AppendFile&& other) noexcept {
@@ -32,6 +35,9 @@ class AppendFile {
   void truncate(std::uintmax_t size);
 
  private:
+  AppendFile() = default;
+  /// False where another writer has it.
+  bool open(const std::filesystem::path& path);
   void close();
 
   int fd_ = -1;

@@ -2,10 +2,17 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <tuple>
+#include <vector>
 
+#include <omp.h>
+
+#include "engine/buffer.hpp"
 #include "kernels/cpu/onednn.hpp"
 #include "kernels/cpu/operations.hpp"
+#include "kernels/cpu/winograd.hpp"
+#include "kernels/inference.hpp"
 
 namespace pixeldp::kernels::cpu {
 namespace {
@@ -81,10 +88,64 @@ Precision weight_gradient_precision(const Conv2dShape& s, Precision precision) {
   return precision == Precision::bf16 && !pays ? Precision::fp32 : precision;
 }
 
+/// Where operands may be rounded to tf32, which no processor multiplies faster, Winograd's
+/// algorithm may round instead: by less.
+bool by_winograd(const Conv2dShape& s, Precision precision) {
+  return precision == Precision::tf32 && s.stride == 1 && takes_winograd(s) &&
+         std::min({s.pad_h.before, s.pad_h.after, s.pad_w.before, s.pad_w.after}) >= 0;
+}
+
+/// y = x (*) weight, with the rows shared out to all threads.
+void multiply_by_winograd(const Conv2dShape& shape, const float* x, std::span<const float> weight,
+                          float* y) {
+  Conv2dShape row = shape;
+  row.batch = 1;
+  const Winograd product(row, weight, {});
+  const std::int64_t together = std::max<std::int64_t>(winograd_tiles / winograd_tiles_of(row), 1);
+  const std::int64_t x_size = row.in_h * row.in_w * row.in_c,
+                     y_size = row.out_h() * row.out_w() * row.out_c;
+  std::vector<Memory> scratch;
+  for (int i = 0; i < omp_get_max_threads(); ++i)
+    scratch.emplace_back(Device(), static_cast<std::size_t>(product.scratch_size(together)));
+#pragma omp parallel for
+  for (std::int64_t first = 0; first < shape.batch; first += together)
+    product.run(std::min(together, shape.batch - first), x + first * x_size,
+                {.target = {.real = y + first * y_size}},
+                scratch[static_cast<std::size_t>(omp_get_thread_num())].data());
+}
+
+/// The convolution of stride 1 that takes dy to dx: that of all kernels turned around.
+Conv2dShape turned(const Conv2dShape& s) {
+  const auto rest = [](Padding pad, std::int64_t kernel) {
+    return Padding{kernel - 1 - pad.before, kernel - 1 - pad.after};
+  };
+  return {.batch = s.batch,
+          .in_h = s.out_h(),
+          .in_w = s.out_w(),
+          .in_c = s.out_c,
+          .out_c = s.in_c,
+          .kernel_h = s.kernel_h,
+          .kernel_w = s.kernel_w,
+          .stride = 1,
+          .pad_h = rest(s.pad_h, s.kernel_h),
+          .pad_w = rest(s.pad_w, s.kernel_w)};
+}
+std::vector<float> turned(const Conv2dShape& s, const float* weight) {
+  const std::int64_t taps = s.kernel_h * s.kernel_w;
+  std::vector<float> made(static_cast<std::size_t>(s.weight_size()));
+  for (std::int64_t o = 0; o < s.out_c; ++o)
+    for (std::int64_t c = 0; c < s.in_c; ++c, weight += taps)
+      std::reverse_copy(weight, weight + taps, made.begin() + (c * s.out_c + o) * taps);
+  return made;
+}
+
 }  // namespace
 
 void conv2d_forward(const Stream&, const Conv2dShape& shape, Precision precision, const float* x,
                     const float* weight, float* y) {
+  if (by_winograd(shape, precision))
+    return multiply_by_winograd(shape, x, {weight, static_cast<std::size_t>(shape.weight_size())},
+                                y);
   const auto operand = onednn::operand_type(precision);
   onednn::guarded(describe("", shape), [&] {
     const Descs d(shape, operand);
@@ -100,6 +161,8 @@ void conv2d_forward(const Stream&, const Conv2dShape& shape, Precision precision
 
 void conv2d_backward_data(const Stream&, const Conv2dShape& shape, Precision precision,
                           const float* dy, const float* weight, float* dx) {
+  if (shape.stride == 1 && by_winograd(turned(shape), precision))
+    return multiply_by_winograd(turned(shape), dy, turned(shape, weight), dx);
   const auto operand = onednn::operand_type(precision);
   onednn::guarded(describe(", gradient in x", shape), [&] {
     const Descs d(shape, operand);

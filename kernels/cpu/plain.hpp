@@ -12,8 +12,8 @@ struct Plain {
   static constexpr int interleaved_groups = 1;
   static constexpr int tile_rows = 1, tile_classes = 2;
   static constexpr int product_rows = 2, even_product_rows = 2, product_groups = 1;
-  static constexpr int winograd_rows = 2, winograd_few_rows = 1, winograd_groups = 1;
-  static constexpr int winograd_words = 320, short_lanes = 8;
+  static constexpr int panel_rows = 2, panel_few_rows = 1, panel_groups = 1;
+  static constexpr int panel_words = 320, short_lanes = 8;
   static constexpr unsigned full_mask = 0xf;
 
   using Floats = float __attribute__((vector_size(16)));

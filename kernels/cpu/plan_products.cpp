@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cpu/dense_product.hpp"
 #include "kernels/cpu/winograd.hpp"
 #include "kernels/dense.hpp"
 
@@ -43,6 +44,23 @@ struct RoundedWeight {
   }
 };
 
+/// Whether a dense layer is multiplied a panel of its weight at a time.
+bool by_panels(const InferenceStep& step, Precision precision) {
+  if (step.kind != Kind::dense) return false;
+  const Conv2dShape shape = shape_of(step);
+  switch (precision) {
+    case Precision::fp32:
+      return DenseProduct::takes(shape.in_c, shape.out_c);
+    case Precision::int8:
+      // Panels are multiplied in 16 bits, which is slower than bytes as they are.
+      return DenseProduct::takes(shape.in_c, shape.out_c) && !cpu_features().vnni;
+    case Precision::tf32:
+    case Precision::bf16:
+      return false;
+  }
+  return false;
+}
+
 }  // namespace
 
 bool by_winograd(const InferenceStep& step, Precision precision, Algorithm algorithm) {
@@ -69,9 +87,14 @@ std::unique_ptr<PreparedProduct> prepare_product(const InferenceStep& step, Prec
     const RoundedWeight rounded(weight, step.outputs, 1.0f / inverse_scale);
     if (winograd && Winograd::exact(rounded.weight, step.outputs))
       return std::make_unique<Winograd>(shape, rounded.weight, rounded.scale, step.shift);
+    if (by_panels(step, precision))
+      return std::make_unique<DenseProduct>(step.outputs, rounded.weight, rounded.scale,
+                                            step.shift);
     return std::make_unique<Product>(shape, rounded.weight, rounded.scale, step.shift);
   }
   if (winograd) return std::make_unique<Winograd>(shape, weight, step.shift);
+  if (by_panels(step, precision))
+    return std::make_unique<DenseProduct>(step.outputs, weight, step.shift);
   return std::make_unique<Product>(shape, precision, weight, step.shift);
 }
 

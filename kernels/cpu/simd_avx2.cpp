@@ -16,8 +16,8 @@ struct Avx2 {
   static constexpr int interleaved_groups = 5;
   static constexpr int tile_rows = 2, tile_classes = 3;
   static constexpr int product_rows = 4, even_product_rows = 4, product_groups = 1;
-  static constexpr int winograd_rows = 6, winograd_few_rows = 4, winograd_groups = 1;
-  static constexpr int winograd_words = 320, short_lanes = 16;
+  static constexpr int panel_rows = 6, panel_few_rows = 4, panel_groups = 1;
+  static constexpr int panel_words = 320, short_lanes = 16;
   static constexpr unsigned full_mask = 0xff;
 
   using Floats = float __attribute__((vector_size(32)));
@@ -99,6 +99,7 @@ const SimdKernels avx2_kernels = {add_noise<Avx2>,
                                   {.fp32 = sweep<Avx2, RealProducts<Avx2>>,
                                    .int16 = sweep<Avx2, ShortProducts<Avx2>>,
                                    .widen = widen<Avx2>},
+                                  dense_kernels<Avx2>,
                                   winograd_kernels<Avx2>};
 
 }  // namespace pixeldp::kernels::cpu

@@ -20,8 +20,8 @@ struct Avx512 {
   static constexpr int interleaved_groups = 6;
   static constexpr int tile_rows = 4, tile_classes = 5;
   static constexpr int product_rows = 8, even_product_rows = 16, product_groups = 3;
-  static constexpr int winograd_rows = 8, winograd_few_rows = 4, winograd_groups = 2;
-  static constexpr int winograd_words = 160, short_lanes = 16;
+  static constexpr int panel_rows = 8, panel_few_rows = 4, panel_groups = 2;
+  static constexpr int panel_words = 160, short_lanes = 16;
   static constexpr unsigned full_mask = 0xffff;
 
   using Floats = float __attribute__((vector_size(64)));
@@ -100,6 +100,7 @@ const SimdKernels avx512_kernels = {add_noise<Avx512>,
                                     {.fp32 = sweep<Avx512, RealProducts<Avx512>>,
                                      .int16 = sweep<Avx512, ShortProducts<Avx512>>,
                                      .widen = widen<Avx512>},
+                                    dense_kernels<Avx512>,
                                     winograd_kernels<Avx512>};
 
 }  // namespace pixeldp::kernels::cpu

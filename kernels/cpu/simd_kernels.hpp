@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/dense_kernels.hpp"
 #include "kernels/cpu/inference_kernels.hpp"
 #include "kernels/cpu/product_kernels.hpp"
 #include "kernels/cpu/row_kernels.hpp"
@@ -61,6 +62,7 @@ struct SimdKernels {
   InferenceKernels inference;
   RowKernels rows;
   ProductKernels products;
+  DenseKernels dense;
   WinogradKernels winograd;
 };
 

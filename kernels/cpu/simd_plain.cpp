@@ -17,6 +17,7 @@ const SimdKernels plain_kernels = {add_noise<Plain>,
                                    {.fp32 = sweep<Plain, RealProducts<Plain>>,
                                     .int16 = sweep<Plain, ShortProducts<Plain>>,
                                     .widen = widen<Plain>},
+                                   dense_kernels<Plain>,
                                    winograd_kernels<Plain>};
 
 }  // namespace pixeldp::kernels::cpu

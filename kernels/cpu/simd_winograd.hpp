@@ -3,17 +3,15 @@
 #include <cstdint>
 
 #include "kernels/cpu/simd_inference.hpp"
-#include "kernels/cpu/simd_product.hpp"
+#include "kernels/cpu/simd_panels.hpp"
 #include "kernels/cpu/winograd_kernels.hpp"
 
 /// Winograd's convolutions (winograd_kernels.hpp tells the formula), compiled once per instruction
 /// set (see simd_kernels.hpp for what may be in here).
 ///
 /// Work: per block of tiles the transform of the input, for each of the 36 positions a product of
-/// matrices [tiles, channels] x [channels, outputs], and the transform of the output. A product is
-/// V::winograd_rows tiles by V::winograd_groups groups of outputs at a time, whose sums stay in
-/// registers for one panel of the weight; that stays in the first cache while all tiles pass, and
-/// the next one comes into the second meanwhile.
+/// matrices [tiles, channels] x [channels, outputs] (simd_panels.hpp), and the transform of the
+/// output.
 ///
 /// Fused: scale, shift, residual, activation, rounding to bytes.
 namespace pixeldp::kernels::cpu {
@@ -151,110 +149,18 @@ void transform_inputs(const WinogradBlock& b) {
   }
 }
 
-/// One panel of the weight, and what it is multiplied by: sums[tile][output] (+)= dot(x[tile], w).
-struct WinogradPanel {
-  const std::uint32_t* x = nullptr;
-  std::uint32_t* sums = nullptr;
-  std::int64_t x_stride = 0, sum_stride = 0, count = 0;  // of tiles
-  const std::uint32_t* weight = nullptr;
-  std::int64_t words = 0;
-  bool more = false;  // not the first one
-};
-
-template <class V, class Products, int groups, int rows>
-void multiply_tiles(const WinogradPanel& panel, std::int64_t tile, const std::uint32_t* next) {
-  using Sums = typename Products::Sums;
-  using Words = typename V::Words;
-  constexpr int parts = static_cast<int>(group_outputs) / V::lanes;
-  constexpr int vectors = groups * parts;
-  const std::int64_t words = panel.words, group_words = words * group_outputs;
-  const std::uint32_t* x[rows];
-  std::uint32_t* to[rows];
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r) {  // past the last tile it is calculated once more
-    const std::int64_t last = panel.count - 1, at = tile + r < last ? tile + r : last;
-    x[r] = panel.x + at * panel.x_stride;
-    to[r] = panel.sums + at * panel.sum_stride;
-  }
-  Sums sums[rows][vectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) {
-      sums[r][v] = Sums{};
-      if (panel.more) __builtin_memcpy(&sums[r][v], to[r] + v * V::lanes, sizeof(Sums));
-    }
-  const std::uint32_t* w = panel.weight;
-  // Of integers the compiler would first add up the products of several words, for which there are
-  // not enough registers.
-  constexpr int unrolled = __is_same(typename Products::Sum, float) ? 4 : 1;
-  for (std::int64_t i = 0; i < words; i += unrolled, next += 4 * unrolled) {
-    __builtin_prefetch(next, 0, 2);
-#pragma GCC unroll 4
-    for (int u = 0; u < unrolled; ++u, w += group_outputs) {
-      Words weight[vectors];
-#pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v)
-        __builtin_memcpy(&weight[v], w + v / parts * group_words + v % parts * V::lanes,
-                         sizeof(Words));
-#pragma GCC unroll 8
-      for (int r = 0; r < rows; ++r) {
-        const Words word = Words{} + x[r][i + u];
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; ++v) sums[r][v] = Products::add(sums[r][v], word, weight[v]);
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v)
-      __builtin_memcpy(to[r] + v * V::lanes, &sums[r][v], sizeof(Sums));
-}
-
-template <class V, class Products, int groups>
-void multiply_panel(const WinogradPanel& panel) {
-  constexpr int rows = V::winograd_rows, few = V::winograd_few_rows;
-  // A part of the next panel at a time comes into the second cache.
-  constexpr int parts = 4 * groups;
-  const std::int64_t of_part = panel.words * group_outputs / 4;
-  const std::uint32_t* next = panel.weight + parts * of_part;
-  for (std::int64_t tile = 0, part = 1; tile < panel.count; ++part) {
-    if (panel.count - tile > few) {
-      multiply_tiles<V, Products, groups, rows>(panel, tile, next);
-      tile += rows;
-    } else {
-      multiply_tiles<V, Products, groups, few>(panel, tile, next);
-      tile += few;
-    }
-    if (part < parts) next += of_part;
-  }
-}
-
 template <class V, class Products>
 void multiply_positions(const WinogradBlock& b) {
-  const std::int64_t outputs = b.epilogue.outputs, channels = b.step * b.step * b.in_c;
-  const std::int64_t per_word = __is_same(Products, RealProducts<V>) ? 1 : 2;
-  WinogradPanel panel{
-      .x_stride = channels / per_word, .sum_stride = outputs, .count = b.count, .weight = b.weight};
-  for (int position = 0; position < winograd_positions; ++position)
-    for (std::int64_t i = 0; i < b.words[position]; i += V::winograd_words) {
-      const std::int64_t left = b.words[position] - i;
-      panel.words = left < V::winograd_words ? left : V::winograd_words;
-      panel.more = i > 0;
-      panel.x = b.scratch + (position + 1) * b.slab + i;
-      for (std::int64_t o = 0; o < outputs;) {
-        panel.sums = b.scratch + position * b.slab + o;
-        const bool whole = outputs - o >= V::winograd_groups * group_outputs;
-        if (whole)
-          multiply_panel<V, Products, V::winograd_groups>(panel);
-        else
-          multiply_panel<V, Products, 1>(panel);
-        const std::int64_t made = (whole ? V::winograd_groups : 1) * group_outputs;
-        o += made;
-        panel.weight += made * panel.words;
-      }
-    }
+  constexpr int per_word = __is_same(Products, RealProducts<V>) ? 1 : 2;
+  Panel panel{.x_stride = b.step * b.step * b.in_c / per_word,
+              .sum_stride = b.epilogue.outputs,
+              .count = b.count,
+              .weight = b.weight};
+  for (int position = 0; position < winograd_positions; ++position) {
+    panel.x = b.scratch + (position + 1) * b.slab;
+    panel.sums = b.scratch + position * b.slab;
+    multiply_panels<V, Products>(panel, b.words[position], b.epilogue.outputs);
+  }
 }
 
 template <class V, class Tiles, bool real, bool bytes>
@@ -327,6 +233,6 @@ void winograd(const WinogradBlock& b) {
 
 template <class V>
 inline constexpr WinogradKernels winograd_kernels = {winograd<V, RealTiles<V>>,
-                                                     winograd<V, ByteTiles<V>>, V::winograd_words};
+                                                     winograd<V, ByteTiles<V>>, V::panel_words};
 
 }  // namespace pixeldp::kernels::cpu

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "engine/error.hpp"
+#include "kernels/cpu/dense_product.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
 #include "kernels/divide_up.hpp"
 #include "kernels/inference.hpp"
@@ -25,22 +26,32 @@ std::int64_t phases_at(const Conv2dShape& row, int position) {
 /// Of what is multiplied.
 std::int64_t element_bytes(Precision precision) { return precision == Precision::int8 ? 2 : 4; }
 
+/// Of a group of outputs.
 template <class Value>
-using Kernel = std::array<std::array<Value, side>, side>;
+using Group = std::array<Value, group_outputs>;
 template <class Value>
-using Tile = std::array<std::array<Value, n>, n>;
+using Kernel = std::array<std::array<Group<Value>, side>, side>;
+template <class Value>
+using Tile = std::array<std::array<Group<Value>, n>, n>;
+
+template <class Value>
+void add_multiple(Group<Value>& sums, Value factor, const Group<Value>& values) {
+  if (factor == Value{}) return;
+#pragma omp simd
+  for (std::size_t o = 0; o < sums.size(); ++o) sums[o] += factor * values[o];
+}
 
 /// G w Gt
 template <class Value>
 Tile<Value> transformed(const Value (&g)[n][side], const Kernel<Value>& w) {
-  std::array<std::array<Value, side>, n> rows{};
+  std::array<std::array<Group<Value>, side>, n> rows{};
   Tile<Value> tile{};
   for (int i = 0; i < n; ++i)
     for (int b = 0; b < side; ++b)
-      for (int a = 0; a < side; ++a) rows[i][b] += g[i][a] * w[a][b];
+      for (int a = 0; a < side; ++a) add_multiple(rows[i][b], g[i][a], w[a][b]);
   for (int i = 0; i < n; ++i)
     for (int j = 0; j < n; ++j)
-      for (int b = 0; b < side; ++b) tile[i][j] += rows[i][b] * g[j][b];
+      for (int b = 0; b < side; ++b) add_multiple(tile[i][j], g[j][b], rows[i][b]);
   return tile;
 }
 
@@ -89,12 +100,8 @@ template <class Value, class Element, class Weight>
 void Winograd::pack(std::span<const Weight> weight) {
   constexpr std::int64_t per_word = 4 / static_cast<std::int64_t>(sizeof(Element));
   auto* const packed = reinterpret_cast<Element*>(weight_.data());
-  // Word i of an output at a position, where panels before it are whole.
   const auto at = [&](int position, std::int64_t i, std::int64_t o) {
-    const std::int64_t first = i / panel_words_ * panel_words_,
-                       panel = std::min(panel_words_, words_[position] - first);
-    return first * row_.out_c + (o / group_outputs * panel + i - first) * group_outputs +
-           o % group_outputs;
+    return panel_place(words_[position], panel_words_, row_.out_c, i, o);
   };
   std::array<std::int64_t, winograd_positions> begin{};
   for (int position = 1; position < winograd_positions; ++position)
@@ -102,23 +109,30 @@ void Winograd::pack(std::span<const Weight> weight) {
   const std::int64_t taps = row_.kernel_h;
 #pragma omp parallel for schedule(static)
   for (std::int64_t group = 0; group < row_.out_c; group += group_outputs)
-    for (std::int64_t c = 0; c < tile_words_ * per_word; ++c)
-      for (std::int64_t o = group; o < group + group_outputs; ++o) {
-        const std::int64_t phase = c / row_.in_c, dy = phase / row_.stride,
-                           dx = phase % row_.stride;
-        const Weight* const from = weight.data() + (o * row_.in_c + c % row_.in_c) * taps * taps;
-        Kernel<Value> w{};
+    for (std::int64_t c = 0; c < tile_words_ * per_word; ++c) {
+      const std::int64_t phase = c / row_.in_c, dy = phase / row_.stride, dx = phase % row_.stride;
+      Kernel<Value> w{};
+      for (std::int64_t o = 0; o < group_outputs; ++o) {
+        const Weight* const from =
+            weight.data() + ((group + o) * row_.in_c + c % row_.in_c) * taps * taps;
         for (int a = 0; a < side; ++a)
           for (int b = 0; b < side; ++b) {
             const std::int64_t r = a * row_.stride + dy, t = b * row_.stride + dx;
-            if (r < taps && t < taps) w[a][b] = from[r * taps + t];
+            if (r < taps && t < taps) w[a][b][o] = from[r * taps + t];
           }
-        const Tile<Value> tile = transformed(w);
-        for (int position = 0; position < winograd_positions; ++position)
-          if (c / per_word < words_[position])
-            packed[(begin[position] + at(position, c / per_word, o)) * per_word + c % per_word] =
-                static_cast<Element>(tile[position / n][position % n]);
       }
+      const Tile<Value> tile = transformed(w);
+      // Positions may be whole pages apart, so that a place in the cache does not last: each line
+      // of the weight is written at once.
+      for (int position = 0; position < winograd_positions; ++position) {
+        if (c / per_word >= words_[position]) continue;
+        Element* const to = packed +
+                            (begin[position] + at(position, c / per_word, group)) * per_word +
+                            c % per_word;
+        for (std::int64_t o = 0; o < group_outputs; ++o)
+          to[o * per_word] = static_cast<Element>(tile[position / n][position % n][o]);
+      }
+    }
 }
 
 Winograd::Winograd(const Conv2dShape& row, std::span<const float> weight,

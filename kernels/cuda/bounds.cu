@@ -9,8 +9,8 @@
 /// [images].
 ///
 /// Work: a warp for each image. Classes are spread over its lanes: first to find the label and
-/// whether the counts make sense, then the largest upper bound beside it. The Clopper-Pearson bound
-/// rises with the votes, so there only the most votes beside the label matter: of every three lanes
+/// whether the counts make sense, then the largest upper bound beside it. Bounds of votes rise with
+/// the votes, so there only the most votes beside the label matter: of every three lanes
 /// one makes the lower bound, one the upper and one the pairwise test, and the warp pays for one of
 /// them. The points of a search for the best epsilon are spread over the lanes too; what remains
 /// every lane computes for itself.
@@ -131,11 +131,11 @@ struct ImageCounts {
         if (c != label && scores[c] > beside) beside = scores[c];
       beside = over_warp(beside, Larger());
       const int part = threadIdx.x % 3;  // lower, upper, test
-      const double side = clopper_pearson(part == 1, part == 1 ? beside : scores[label],
-                                          part == 2 ? scores[label] + beside : draws,
-                                          part == 0   ? shares.lower
-                                          : part == 1 ? shares.upper
-                                                      : shares.test);
+      const double side = bound_of_votes(bound, part == 1, part == 1 ? beside : scores[label],
+                                         part == 2 ? scores[label] + beside : draws,
+                                         part == 0   ? shares.lower
+                                         : part == 1 ? shares.upper
+                                                     : shares.test);
       const double tested = __shfl_sync(whole_warp, side, 2);
       if (shares.tested && !passes_pairwise_test(device_lower(tested))) return {};
       return {__shfl_sync(whole_warp, side, 0), __shfl_sync(whole_warp, side, 1)};

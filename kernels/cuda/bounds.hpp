@@ -16,12 +16,12 @@ struct BoundsGrid {
 };
 
 // Bounds and radius of bound_predictions are those of a processor to within the last digits (1e-9
-// of the noise scale per sensitivity, for up to a million draws; 2e-9 under pairwise and one-sided
-// bounds, where both ends of the radius often rest on the label's bound), and never beyond them:
-// lower and radius not larger, upper not smaller. There are two exceptions: gaussian_grid, whose
-// search may stop one step (0.001 of epsilon) earlier where the processor's passes a test by less
-// than 1e-14; and a pairwise test that the processor's passes by less than 2^-37, which certifies
-// nothing here.
+// of the noise scale per sensitivity, for up to a million draws; 2e-9 under pairwise, one-sided and
+// anytime bounds, where both ends of the radius often rest on the label's bound), and never beyond
+// them: lower and radius not larger, upper not smaller. There are two exceptions: gaussian_grid,
+// whose search may stop one step (0.001 of epsilon) earlier where the processor's passes a test by
+// less than 1e-14; and a pairwise test that the processor's passes by less than 2^-37, which
+// certifies nothing here.
 //
 // Images of no draws are padding and get a BoundedPrediction as it stands. So does an image whose
 // statistics no draws can have left (votes that do not add up to the draws, sums of more than 1 per

@@ -2,6 +2,7 @@
 
 #include "kernels/bounds.hpp"
 #include "kernels/draw_statistics.hpp"
+#include "kernels/formulas/anytime.hpp"
 #include "kernels/formulas/betting.hpp"
 #include "kernels/formulas/special_functions.hpp"
 
@@ -49,21 +50,58 @@ PIXELDP_HOST_DEVICE inline double one_sided_failure(double alpha, std::int64_t c
   return less_denormal(alpha / events * bound_down);
 }
 
-/// The Clopper-Pearson bound on one side.
-PIXELDP_HOST_DEVICE inline double clopper_pearson(bool upper, std::uint64_t successes,
-                                                  std::uint64_t draws, double failure) {
+/// Lower bounds of a probability for a number of draws that was fixed beforehand (Clopper and
+/// Pearson): `log_all_agree`, n ln p where all n draws agree, and `odds`, p / (1 - p) elsewhere.
+struct FixedDraws {
+  // P(X = n) = p^n
+  PIXELDP_HOST_DEVICE static double log_all_agree(std::uint64_t, double failure) {
+    return std::log(failure);
+  }
+  PIXELDP_HOST_DEVICE static double odds(std::uint64_t k, std::uint64_t draws, double failure) {
+    return binomial_tail_odds(k, draws, failure);
+  }
+};
+
+/// The same for all numbers of draws together.
+struct AnyDraws {
+  PIXELDP_HOST_DEVICE static double log_all_agree(std::uint64_t draws, double failure) {
+    return anytime_log_all_agree(draws, failure);
+  }
+  PIXELDP_HOST_DEVICE static double odds(std::uint64_t k, std::uint64_t draws, double failure) {
+    return anytime_odds(k, draws, failure);
+  }
+};
+
+/// The bound of a probability on one side.
+template <class Draws>
+PIXELDP_HOST_DEVICE double bound_of_probability(bool upper, std::uint64_t successes,
+                                                std::uint64_t draws, double failure) {
   // An upper bound of the successes is the complement of a lower bound of the failures.
   const std::uint64_t k = upper ? draws - successes : successes;
   if (k == 0 || failure == 0.0) return upper ? 1.0 : 0.0;
   failure = std::min(failure, 0.5);
-  // P(X = n) = p^n
   if (k == draws) {
-    const double log_p = std::log(failure) * bound_up / static_cast<double>(draws);
+    const double log_p =
+        Draws::log_all_agree(draws, failure) * bound_up / static_cast<double>(draws);
     return upper ? std::min(1.0, -std::expm1(log_p * bound_up) * bound_up)
                  : less_denormal(std::exp(log_p * bound_up) * bound_down);
   }
-  const Odds odds = Odds::of(binomial_tail_odds(k, draws, failure));
+  const Odds odds = Odds::of(Draws::odds(k, draws, failure));
   return upper ? std::min(1.0, odds.q * bound_up) : odds.p * bound_down;
+}
+
+PIXELDP_HOST_DEVICE inline double clopper_pearson(bool upper, std::uint64_t successes,
+                                                  std::uint64_t draws, double failure) {
+  return bound_of_probability<FixedDraws>(upper, successes, draws, failure);
+}
+
+/// What a bound of votes makes of a label's votes on one side.
+PIXELDP_HOST_DEVICE inline double bound_of_votes(MeanBound bound, bool upper,
+                                                 std::uint64_t successes, std::uint64_t draws,
+                                                 double failure) {
+  return bound == MeanBound::anytime
+             ? bound_of_probability<AnyDraws>(upper, successes, draws, failure)
+             : clopper_pearson(upper, successes, draws, failure);
 }
 
 PIXELDP_HOST_DEVICE inline double hoeffding_half_width(std::uint64_t draws, double failure) {
@@ -149,6 +187,7 @@ PIXELDP_HOST_DEVICE inline ScoreInterval mean_bounds(MeanBound bound, const Mean
     case MeanBound::clopper_pearson:
     case MeanBound::pairwise:
     case MeanBound::one_sided:
+    case MeanBound::anytime:
       break;
   }
   return {std::max(0.0, m.mean_low - half_width - bound_ulps),
@@ -309,6 +348,10 @@ PIXELDP_HOST_DEVICE inline double radius_of(double size, double scale_per_sensit
 /// odds, relatively. That bound is log_binomial_tail's error by its slope: 2^-53 (68 * 690 + small)
 /// by at least 1 where the tail is 1e-300, and much less by at least 0.69 elsewhere, so all is
 /// below 2^-36. Odds::of and the last factors round at most 6 times.
+///
+/// Anytime: the same of ln M, of exponent E <= 710 and slope x = k - n p. E <= k ln(k / (n p)), so
+/// that E / x <= ln(1 / r) / (1 - r) <= 711 with r = n p / k; and as E >= 1.3 at the bound, x >=
+/// 0.4. The error by the slope is below 2^-53 (64 * 711 + 16 + 64 / 0.4), less than 2^-37.
 ///
 /// Betting: ln of the fortune of a draw errs by 2^-49 l (rise + s / c^2), the rise therefore by
 /// 2^-48 of itself and of s / c^2, neither of which is above (1 - p) / p, and the bound c / (1 +

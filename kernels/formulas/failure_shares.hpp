@@ -69,6 +69,11 @@ PIXELDP_HOST_DEVICE inline PairwiseWeights pairwise_weights(std::int64_t classes
 ///
 /// MeanBound::one_sided is the form of Cohen et al. 2019, for labels that were chosen on other
 /// draws alone: one event, the lower bound of the label; the other labels have what it leaves.
+///
+/// MeanBound::anytime (anytime.hpp), too, is of events that concern fixed labels, each after all
+/// numbers of draws: of a label that other draws chose, the two events of pairwise in the same
+/// parts; of one that the same draws chose, which may be another one after every draw, one event
+/// for each bound of each label.
 PIXELDP_HOST_DEVICE inline FailureShares failure_shares(MeanBound bound, double alpha,
                                                         std::int64_t classes, bool same_draws,
                                                         bool softmax) {
@@ -87,6 +92,14 @@ PIXELDP_HOST_DEVICE inline FailureShares failure_shares(MeanBound bound, double 
     }
     case MeanBound::one_sided:
       return {share(1.0), 0.0, 0.0, false};
+    case MeanBound::anytime: {
+      if (same_draws) {
+        const double each = one_sided_failure(alpha, classes, same_draws, softmax);
+        return {each, each, 0.0, false};
+      }
+      const PairwiseWeights weights = pairwise_weights(classes, same_draws);
+      return {share(weights.lower), share(weights.upper), 0.0, false};
+    }
   }
   return {};
 }

@@ -92,14 +92,10 @@ std::string accuracy_caption(const std::vector<Run>& runs) {
   for (const Run& run : runs) {
     if (!has_noise(run)) continue;
     const CertificateLogHeader& header = run.log.header;
-    conditions.push_back(fmt::format(
-        "{} draws{}, {} bounds of {} scores, alpha = {} per prediction, {} after the noise",
-        header.draws,
-        header.selection_draws > 0
-            ? fmt::format(" and {} others that choose the label", header.selection_draws)
-            : "",
-        name(header.options.bound), name(header.options.scores), header.options.alpha,
-        function_text(header.function)));
+    conditions.push_back(
+        fmt::format("{}, {} bounds of {} scores, alpha = {} per prediction, {} after the noise",
+                    draws_text(header), name(header.options.bound), name(header.options.scores),
+                    header.options.alpha, function_text(header.function)));
     std::string most;
     for (const CertificateLog* log : all_certificates(run)) {
       most += fmt::format(

@@ -227,7 +227,11 @@ std::string conditions_section(const std::vector<Run>& runs) {
   row(
       "Failure probability alpha",
       [&](const Run& run) { return number(header(run).options.alpha); }, true);
-  row("Draws", [&](const Run& run) { return fmt::format("{}", header(run).draws); });
+  row("Draws", [&](const Run& run) {
+    const CertificateLogHeader& h = header(run);
+    if (h.stopping.rule == StoppingRule::fixed) return fmt::format("{}", h.draws);
+    return fmt::format("{}; {:.1f} per image", draws_text(h), mean_draws(run.log.records));
+  });
   row("Precision after the noise",
       [&](const Run& run) { return escape(function_text(header(run).function)); });
   row("Label chosen on", [&](const Run& run) {

@@ -16,7 +16,7 @@ using nlohmann::json;
 namespace {
 
 /// The lines of a log.
-std::vector<json> lines_of(const std::filesystem::path& path) {
+std::vector<json> json_lines_of(const std::filesystem::path& path) {
   std::vector<json> lines;
   const std::string text = text_of(path);
   for (std::size_t begin = 0; begin < text.size();) {
@@ -53,7 +53,7 @@ TEST_CASE(
   CHECK(pgd["norm"] == "2");  // of the model's noise
   CHECK(pgd["accuracy"] == 1.0);
   CHECK(pgd["accuracy_under_attack"] == 0.0);
-  const std::vector<json> log = lines_of(place.folder / "pgd");
+  const std::vector<json> log = json_lines_of(place.folder / "pgd");
   REQUIRE(log.size() == 7);
   CHECK(log[0]["model_sha256"] == sha256_file(place.folder / "run/model.safetensors"));
   for (std::size_t i = 1; i < log.size(); ++i) {
@@ -83,7 +83,7 @@ TEST_CASE(
   const json targeted = attack(
       "--targeted --size 9 --steps 20 --restarts 1 --draws 6 --loss mean-score --output targeted");
   CHECK(targeted["successes"] > 0);
-  for (const json& line : lines_of(place.folder / "targeted"))
+  for (const json& line : json_lines_of(place.folder / "targeted"))
     if (line.contains("success") && line["success"]) CHECK(line["prediction"] == line["target"]);
   // And wrong with a certificate.
   const json certified = attack(
@@ -151,7 +151,7 @@ TEST_CASE("attacks lie above certificates, and show a sensitivity that was halve
   for (const json& point : honest["sandwich"]["sizes"]) CHECK(point["ordered"] == true);
   // Each image was attacked within its own radius.
   const CertificateLog log = read_certificate_log(place.folder / "honest");
-  const std::vector<json> attacks = lines_of(place.folder / "against");
+  const std::vector<json> attacks = json_lines_of(place.folder / "against");
   REQUIRE(attacks.size() == 11);
   for (std::size_t i = 0; i < 10; ++i) CHECK(attacks[i + 1]["size"] == log.records[i].radius);
 

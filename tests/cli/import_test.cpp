@@ -11,8 +11,10 @@ using nlohmann::json;
 namespace {
 
 /// Made-up images, and weights of a small ResNet for them under PyTorch's names.
-struct Workplace : MadeWorkplace {
-  Workplace() { write_safetensors(folder / "foreign.safetensors", foreign_weights("module.")); }
+struct ForeignWorkplace : MadeWorkplace {
+  ForeignWorkplace() {
+    write_safetensors(folder / "foreign.safetensors", foreign_weights("module."));
+  }
 };
 
 const std::string import_foreign =
@@ -22,7 +24,7 @@ const std::string import_foreign =
 }  // namespace
 
 TEST_CASE("foreign weights are imported, evaluated and never certified") {
-  const Workplace place;
+  const ForeignWorkplace place;
   const Outcome imported = place.run(import_foreign + "--output run --json");
   REQUIRE_MESSAGE(imported.status == 0, imported.errors);
   CHECK(json::parse(imported.output)["name"] == "foreign");
@@ -79,7 +81,7 @@ TEST_CASE("foreign weights stand behind an auto-encoder, which brings their nois
 }
 
 TEST_CASE("a whole network in ONNX is imported, certified and predicted with") {
-  const Workplace place;
+  const ForeignWorkplace place;
   const auto write = [&](const MadeOnnx& network) {
     write_file_atomically(place.folder / "net.onnx", as_bytes(network.bytes()));
   };
@@ -136,7 +138,7 @@ TEST_CASE("a whole network in ONNX is imported, certified and predicted with") {
 }
 
 TEST_CASE("a head of another number of classes than the data set's is refused at import") {
-  const Workplace place;
+  const ForeignWorkplace place;
   for (const std::int64_t classes : {5, 100}) {
     write_safetensors(place.folder / "foreign.safetensors", foreign_weights("", classes));
     const Outcome outcome = place.run(import_foreign + "--output x");
@@ -149,7 +151,7 @@ TEST_CASE("a head of another number of classes than the data set's is refused at
 }
 
 TEST_CASE("an import that cannot be is refused by name, and writes nothing") {
-  const Workplace place;
+  const ForeignWorkplace place;
   const auto refused = [&](const std::string& changed, int status, const std::string& part) {
     CAPTURE(changed);
     const Outcome outcome = place.run(import_foreign + "--output x " + changed);

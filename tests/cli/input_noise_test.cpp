@@ -12,8 +12,8 @@ using nlohmann::json;
 namespace {
 
 /// Made-up images, and weights of a small ResNet for them as Cohen et al. save them.
-struct Workplace : MadeWorkplace {
-  Workplace() : MadeWorkplace(2, 16, 8) {
+struct SmoothedWorkplace : MadeWorkplace {
+  SmoothedWorkplace() : MadeWorkplace(2, 16, 8) {
     SafetensorsFile file = foreign_weights("1.module.");
     file.tensors["0.means"] = SafeTensor::from_floats({1}, std::vector<float>{0.13f});
     file.tensors["0.sds"] = SafeTensor::from_floats({1}, std::vector<float>{0.31f});
@@ -37,7 +37,7 @@ std::vector<std::vector<std::uint64_t>> votes(const CertificateLog& log) {
 }  // namespace
 
 TEST_CASE("noise given at import and noise given at certification are the same noise") {
-  const Workplace place;
+  const SmoothedWorkplace place;
   const std::string noise = " --noise gaussian --sigma 0.12 ";
   place.import_to("smoothed" + noise);
   place.import_to("plain");
@@ -87,7 +87,7 @@ TEST_CASE("noise given at import and noise given at certification are the same n
 }
 
 TEST_CASE("Laplace noise in the image is certified in the 1-norm") {
-  const Workplace place;
+  const SmoothedWorkplace place;
   place.import_to("run --noise laplace --sigma 0.05");
   const Outcome outcome = place.run("certify run --draws 40 --certificate exact" + place.data());
   REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
@@ -98,7 +98,7 @@ TEST_CASE("Laplace noise in the image is certified in the 1-norm") {
 }
 
 TEST_CASE("noise that makes no sense is refused") {
-  const Workplace place;
+  const SmoothedWorkplace place;
   place.import_to("smoothed --noise gaussian --sigma 0.12");
   place.import_to("plain");
   const auto refused = [&](const std::string& arguments, const std::string& part) {

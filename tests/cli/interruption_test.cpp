@@ -55,12 +55,6 @@ Outcome stop_at_input(const MadeWorkplace& place, std::vector<std::string> argum
   return outcome;
 }
 
-/// How many signals come at random moments: PIXELDP_KILLS, or a few (tests/kill_test.sh).
-int moments() {
-  const char* kills = std::getenv("PIXELDP_KILLS");
-  return kills ? std::atoi(kills) : 6;
-}
-
 /// Sends the signal at a random moment of a run that takes about so long; true where it was done
 /// by then.
 bool stop_at_random(const MadeWorkplace& place, const std::vector<std::string>& arguments,

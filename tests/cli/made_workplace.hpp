@@ -19,8 +19,8 @@ struct MadeWorkplace {
     return run_program(arguments, folder.path(), prefix);
   }
   /// Runs what has to succeed; returns its standard output.
-  std::string done(const std::string& arguments) const {
-    const Outcome outcome = run(arguments);
+  std::string done(const std::string& arguments, const std::string& variables = "") const {
+    const Outcome outcome = run(arguments, variables);
     REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
     return outcome.output;
   }

@@ -9,10 +9,12 @@
 namespace pixeldp {
 namespace {
 
-tests::Outcome run(const std::string& arguments) { return tests::run_program("plan " + arguments); }
+tests::Outcome run_plan(const std::string& arguments) {
+  return tests::run_program("plan " + arguments);
+}
 
 nlohmann::json report(const std::string& arguments) {
-  const tests::Outcome outcome = run(arguments + " --json");
+  const tests::Outcome outcome = run_plan(arguments + " --json");
   REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
   return nlohmann::json::parse(outcome.output);
 }
@@ -34,7 +36,7 @@ TEST_CASE("plan: draws for a radius, and the most that a budget can prove") {
   CHECK(plan["draws_for_radius"].back()["share"] == 0.6);
   CHECK(plan["draws_for_radius"].back()["draws"].is_null());  // 0.25 Phi^-1(0.6) is below 0.5
   CHECK_FALSE(plan.contains("noise"));
-  const std::string words = run("--radius .5 --draws 3").output;
+  const std::string words = run_plan("--radius .5 --draws 3").output;
   CHECK(words.find("3 draws can never certify here") != std::string::npos);
   CHECK(report("--separate --bound one-sided")["selection"] == "separate");
 }
@@ -44,7 +46,7 @@ TEST_CASE("plan explains what given votes certify, or why nothing") {
   CHECK(report("--counts 280,20")["given"]["radius"].get<double>() > 0.0);
   const std::string reason = report("--counts 110,100,5 --bound pairwise")["given"]["reason"];
   CHECK(reason.find("could be chance") != std::string::npos);
-  CHECK(run("--counts 110,100,5").output.find("if the shares stay as they are") !=
+  CHECK(run_plan("--counts 110,100,5").output.find("if the shares stay as they are") !=
         std::string::npos);
 }
 
@@ -80,11 +82,11 @@ TEST_CASE("plan refuses what makes no sense") {
         "--sensitivity inf", "--counts 1", "--counts 0,0", "--selected 1",
         "--counts 3,1 --selected 2", "--bound one-sided", "--alpha 0", "--draws 99999999999"}) {
     CAPTURE(arguments);
-    const tests::Outcome outcome = run(arguments);
+    const tests::Outcome outcome = run_plan(arguments);
     CHECK(outcome.status == 2);
     CHECK(outcome.output.empty());
   }
-  CHECK(run("no/such/run").status == 1);
+  CHECK(run_plan("no/such/run").status == 1);
 }
 
 }  // namespace

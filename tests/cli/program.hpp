@@ -58,11 +58,15 @@ inline std::vector<std::string> split_words(const std::string& text) {
 /// The program at work in a folder.
 class RunningProgram {
  public:
-  /// `variables` are set for it, as in "A=1 B=2".
+  /// `variables` are set for it, as in "A=1 B=2". With a `launcher`, say "mpirun -n 2", that starts
+  /// the program.
   RunningProgram(std::vector<std::string> arguments, const std::filesystem::path& folder,
-                 const std::string& variables = "") {
-    const std::string program = program_path(), out = streams_ / "out", err = streams_ / "err";
-    arguments.insert(arguments.begin(), program);
+                 const std::string& variables = "", const std::string& launcher = "") {
+    const std::string out = streams_ / "out", err = streams_ / "err";
+    arguments.insert(arguments.begin(), program_path());
+    const std::vector<std::string> before = split_words(launcher);
+    arguments.insert(arguments.begin(), before.begin(), before.end());
+    const std::string program = arguments.front();
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -75,7 +79,7 @@ class RunningProgram {
           !std::freopen(out.c_str(), "w", stdout) || !std::freopen(err.c_str(), "w", stderr)) {
         std::_Exit(126);
       }
-      ::execv(program.c_str(), argv.data());
+      ::execvp(program.c_str(), argv.data());
       std::_Exit(127);
     }
     REQUIRE(pid_ > 0);
@@ -87,6 +91,7 @@ class RunningProgram {
   RunningProgram& operator=(const RunningProgram&) = delete;
 
   void signal(int number) const { ::kill(pid_, number); }
+  pid_t pid() const { return pid_; }
 
   Outcome wait() {
     int status = 0;
@@ -101,6 +106,12 @@ class RunningProgram {
   TemporaryFolder streams_;
   pid_t pid_ = -1;
 };
+
+/// How many signals come at random moments: PIXELDP_KILLS, or a few (tests/kill_test.sh).
+inline int moments() {
+  const char* kills = std::getenv("PIXELDP_KILLS");
+  return kills ? std::atoi(kills) : 6;
+}
 
 /// Runs the program in `folder` to its end.
 inline Outcome run_program(const std::string& arguments, const std::filesystem::path& folder = ".",

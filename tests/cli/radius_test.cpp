@@ -9,13 +9,13 @@
 namespace pixeldp {
 namespace {
 
-tests::Outcome run(const std::string& arguments) {
+tests::Outcome run_radius(const std::string& arguments) {
   return tests::run_program("radius " + arguments);
 }
 
 TEST_CASE("radius prints one JSON object that agrees with the library") {
-  const tests::Outcome outcome =
-      run("--counts 10,280,10 --sigma 0.5 --sensitivity 2 --alpha 0.01 --certificate exact --json");
+  const tests::Outcome outcome = run_radius(
+      "--counts 10,280,10 --sigma 0.5 --sensitivity 2 --alpha 0.01 --certificate exact --json");
   CHECK(outcome.status == 0);
   const auto report = nlohmann::json::parse(outcome.output);
   ScoreStatistics statistics;
@@ -39,35 +39,36 @@ TEST_CASE("radius prints one JSON object that agrees with the library") {
 }
 
 TEST_CASE("radius in words: never more digits than the value holds, rounded down") {
-  const tests::Outcome outcome = run("--counts 300,0 --mechanism laplace");
+  const tests::Outcome outcome = run_radius("--counts 300,0 --mechanism laplace");
   CHECK(outcome.status == 0);
   CHECK(outcome.output.find("prediction  0 (300 of 300 draws)") != std::string::npos);
   const auto at = outcome.output.find("radius      ");
   REQUIRE(at != std::string::npos);
   const double printed = std::stod(outcome.output.substr(at + 12));
-  const auto exact =
-      nlohmann::json::parse(run("--counts 300,0 --mechanism laplace --json").output)["radius"]
-          .get<double>();
+  const auto exact = nlohmann::json::parse(
+                         run_radius("--counts 300,0 --mechanism laplace --json").output)["radius"]
+                         .get<double>();
   CHECK(printed <= exact);
   CHECK(printed > exact * (1 - 2e-5));
   CHECK(outcome.output.find("can never certify") == std::string::npos);
 }
 
 TEST_CASE("radius says when no counts of that many draws could certify") {
-  const tests::Outcome few = run("--counts 3,2");
+  const tests::Outcome few = run_radius("--counts 3,2");
   CHECK(few.status == 0);
   CHECK(few.output.find("radius      0") != std::string::npos);
   CHECK(few.output.find("even 5 of 5 reach only") != std::string::npos);
   CHECK(few.output.find("take at least 6 draws") != std::string::npos);  // (0.05 / 2)^(1/6) > 1/2
-  CHECK(run("--counts 6,0 --certificate exact").output.find("can never") == std::string::npos);
-  const tests::Outcome even = run("--counts 150,150");
+  CHECK(run_radius("--counts 6,0 --certificate exact").output.find("can never") ==
+        std::string::npos);
+  const tests::Outcome even = run_radius("--counts 150,150");
   CHECK(even.output.find("radius      0") != std::string::npos);
   CHECK(even.output.find("even") == std::string::npos);
 }
 
 TEST_CASE("a label selected on separate draws certifies more") {
   const auto radius = [](const std::string& more) {
-    return nlohmann::json::parse(run("--counts 80,15,5 --json " + more).output)["radius"]
+    return nlohmann::json::parse(run_radius("--counts 80,15,5 --json " + more).output)["radius"]
         .get<double>();
   };
   CHECK(radius("--selected 0") > radius(""));
@@ -76,7 +77,7 @@ TEST_CASE("a label selected on separate draws certifies more") {
 
 TEST_CASE("radii of published forms, and of what pays once or for no class too many") {
   const auto radius = [](const std::string& arguments) {
-    return nlohmann::json::parse(run(arguments + " --json").output)["radius"].get<double>();
+    return nlohmann::json::parse(run_radius(arguments + " --json").output)["radius"].get<double>();
   };
   // Two classes pay once.
   CHECK(radius("--counts 200,100") == doctest::Approx(0.27986).epsilon(1e-5));
@@ -100,7 +101,7 @@ TEST_CASE("radii of published forms, and of what pays once or for no class too m
         doctest::Approx(0.385).epsilon(1e-3));
   CHECK(radius("--counts 1000,0,0,0" + zeros + " --bound pairwise") ==
         doctest::Approx(2.697).epsilon(1e-3));
-  CHECK(run("--counts 9,1 --bound one-sided").status == 2);
+  CHECK(run_radius("--counts 9,1 --bound one-sided").status == 2);
 }
 
 TEST_CASE("absurd requests are wrong usage, with a reason and nothing on standard output") {
@@ -128,15 +129,15 @@ TEST_CASE("absurd requests are wrong usage, with a reason and nothing on standar
                                 "--counts 3,1 --selected -1",
                                 "--counts 3,1 --sigma 1e308 --sensitivity 1e-300"}) {
     CAPTURE(arguments);
-    const tests::Outcome outcome = run(arguments);
+    const tests::Outcome outcome = run_radius(arguments);
     CHECK(outcome.status == 2);
     CHECK(outcome.output.empty());
-    CHECK(run(arguments).errors.size() > 20);
+    CHECK(run_radius(arguments).errors.size() > 20);
   }
 }
 
 TEST_CASE("radius lists the values of its choices") {
-  const tests::Outcome help = run("--help");
+  const tests::Outcome help = run_radius("--help");
   CHECK(help.status == 0);
   for (const char* choice : {"gaussian", "laplace", "hoeffding", "empirical-bernstein", "betting",
                              "clopper-pearson", "pairwise", "one-sided", "pixeldp-grid", "exact"})

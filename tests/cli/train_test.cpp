@@ -11,8 +11,8 @@ using nlohmann::json;
 
 namespace {
 
-struct Workplace : MadeWorkplace {
-  Workplace() : MadeWorkplace(6) {}
+struct TrainingWorkplace : MadeWorkplace {
+  TrainingWorkplace() : MadeWorkplace(6) {}
   Outcome train(const std::string& arguments, const std::string& variables = "") const {
     return run("train " + arguments, variables);
   }
@@ -26,7 +26,7 @@ bool says(const Outcome& outcome, const std::string& part) {
 }  // namespace
 
 TEST_CASE("a finished run that is resumed says so, and reports its loss") {
-  const Workplace place;
+  const TrainingWorkplace place;
   const Outcome first = place.train("made.yaml --output run --resume --json");
   REQUIRE_MESSAGE(first.status == 0, first.errors);
   CHECK(says(first, "run has no checkpoint to resume: training starts anew"));
@@ -37,7 +37,7 @@ TEST_CASE("a finished run that is resumed says so, and reports its loss") {
 }
 
 TEST_CASE("RUN/config.yaml resumes RUN, at another rate if need be") {
-  const Workplace place;
+  const TrainingWorkplace place;
   REQUIRE(place.train("made.yaml --output elsewhere/run").status == 0);
   const Outcome longer = place.train(
       "elsewhere/run/config.yaml --resume --json --set training.steps=9 --set "
@@ -56,7 +56,7 @@ TEST_CASE("RUN/config.yaml resumes RUN, at another rate if need be") {
 }
 
 TEST_CASE("keys that fall away are named, and an unknown key before all else") {
-  const Workplace place;
+  const TrainingWorkplace place;
   const Outcome laplace =
       place.train("made.yaml --output run --set noise.mechanism=laplace --set noise.attack_norm=2");
   CHECK_MESSAGE(laplace.status == 0, laplace.errors);
@@ -77,7 +77,7 @@ TEST_CASE("keys that fall away are named, and an unknown key before all else") {
 }
 
 TEST_CASE("--show-config shows every key within 100 columns, and the values in force") {
-  const Workplace place;
+  const TrainingWorkplace place;
   const Outcome all = place.train("--show-config");
   REQUIRE(all.status == 0);
   for (std::size_t begin = 0; begin < all.output.size();) {
@@ -107,7 +107,7 @@ TEST_CASE("--show-config shows every key within 100 columns, and the values in f
 }
 
 TEST_CASE("what is asked for beyond use is capped, and what is worse than it looks is said") {
-  const Workplace place;
+  const TrainingWorkplace place;
   const Outcome many =
       place.train("made.yaml --output run --set training.batch=999", "OMP_NUM_THREADS=5000");
   REQUIRE_MESSAGE(many.status == 0, many.errors);

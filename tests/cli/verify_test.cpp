@@ -15,9 +15,9 @@ namespace fs = std::filesystem;
 namespace {
 
 /// A trained run with the log of its 32 test images; every test leaves both as they are.
-struct Certified : MadeWorkplace {
+struct CertifiedTwice : MadeWorkplace {
   const std::string certify = "certify run --data . --draws 20 ";
-  Certified() {
+  CertifiedTwice() {
     done("train made.yaml --output run --set training.steps=12");
     done(certify);
     done(certify + "--selection-draws 5 --scores softmax --images :8 --output run/selected");
@@ -36,8 +36,8 @@ struct Certified : MadeWorkplace {
   }
 };
 
-const Certified& certified() {
-  static const Certified place;
+const CertifiedTwice& certified_twice() {
+  static const CertifiedTwice place;
   return place;
 }
 
@@ -74,7 +74,7 @@ std::string with_flipped_vote(const std::string& log, std::int64_t& image) {
 }  // namespace
 
 TEST_CASE("verify draws again, and finds a single forged vote") {
-  const Certified& place = certified();
+  const CertifiedTwice& place = certified_twice();
   const json all =
       json::parse(place.done("verify run/certificates.jsonl --data . --fraction 1 --json"));
   CHECK(all["drawn_again"].size() == 32);
@@ -115,7 +115,7 @@ TEST_CASE("verify draws again, and finds a single forged vote") {
 
 TEST_CASE(
     "a log of another model, data set, function or calibration is refused by name, untouched") {
-  const Certified& place = certified();
+  const CertifiedTwice& place = certified_twice();
   place.done("train made.yaml --output other --set training.steps=4");
   const char* log = "run/certificates.jsonl";
   const std::string resume = " --data . --draws 20 --resume --output run/certificates.jsonl";
@@ -178,7 +178,7 @@ TEST_CASE(
 
 TEST_CASE(
     "more draws, and other rules, are certificates where alpha was reserved, and only there") {
-  const Certified& place = certified();
+  const CertifiedTwice& place = certified_twice();
   const std::string some = " --images :12 --data . --output ";
   place.done("certify run --draws 20 --looks 50,softmax" + some + "looks");
   const std::string before = text_of(place.folder / "looks");
@@ -235,7 +235,7 @@ TEST_CASE(
 }
 
 TEST_CASE("counts of other programs are certified anew, and marked") {
-  const Certified& place = certified();
+  const CertifiedTwice& place = certified_twice();
   write_file_atomically(place.folder / "eval_data.json",
                         std::string_view(R"({"argmax_sum": [[490, 10], [250, 250]],)"
                                          R"( "pred_truth_argmax": [true, false],)"

@@ -8,8 +8,6 @@
 using namespace pixeldp;
 using namespace pixeldp::tests;
 using nlohmann::json;
-using Workplace = MadeWorkplace;
-
 namespace {
 
 /// Counts and radii by image, without the order they were written in.
@@ -24,7 +22,7 @@ std::map<std::int64_t, std::pair<std::vector<std::uint64_t>, double>> certificat
 }  // namespace
 
 TEST_CASE("train, certify, predict and report, as a user does it") {
-  const Workplace place(60);
+  const MadeWorkplace place(60);
   const Outcome trained = place.run("train made.yaml --output run --json");
   REQUIRE_MESSAGE(trained.status == 0, trained.errors);
   // Standard error is no terminal: a line every twentieth of the way.
@@ -97,7 +95,7 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
 }
 
 TEST_CASE("a log is the same, byte for byte, whatever the processor's instructions") {
-  const Workplace place(20);
+  const MadeWorkplace place(20);
   REQUIRE(place.run("train made.yaml --output run --json").status == 0);
   REQUIRE(place.run("quantise run --images 8" + place.data()).status == 0);
   const std::string options = "certify run --scores softmax --draws 6 --images 0:4" + place.data();
@@ -136,7 +134,7 @@ TEST_CASE("a log is the same, byte for byte, whatever the processor's instructio
 }
 
 TEST_CASE("standardised images are learnt as well, and cost the radii a factor of 28") {
-  const Workplace place(60);
+  const MadeWorkplace place(60);
   const auto report = [&](const std::string& arguments) {
     const Outcome outcome = place.run(arguments + " --json");
     REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
@@ -159,7 +157,7 @@ TEST_CASE("standardised images are learnt as well, and cost the radii a factor o
 }
 
 TEST_CASE("a trained network is quantised and certified in every precision that there is") {
-  const Workplace place(60);
+  const MadeWorkplace place(60);
   REQUIRE(place.run("train made.yaml --output run").status == 0);
   const json info = json::parse(place.run("info --json").output);
   const std::string certify = "certify run --draws 50 --json" + place.data();
@@ -196,7 +194,7 @@ TEST_CASE("a trained network is quantised and certified in every precision that 
 TEST_CASE(
     "the same counts for any number of threads, any split of the images and any order of the "
     "work") {
-  const Workplace place;
+  const MadeWorkplace place;
   REQUIRE(place.run("train made.yaml --output run").status == 0);
   const std::string options = "certify run --draws 70 --seed 9" + place.data();
   REQUIRE(place.run(options + " --output one", "OMP_NUM_THREADS=1").status == 0);
@@ -219,7 +217,7 @@ TEST_CASE(
 }
 
 TEST_CASE("absurd requests are refused with status 2, and nothing is written") {
-  const Workplace place;
+  const MadeWorkplace place;
   REQUIRE(place.run("train made.yaml --output run --set training.steps=2").status == 0);
   const auto refused = [&](const std::string& arguments, const std::string& part) {
     CAPTURE(arguments);
@@ -256,7 +254,7 @@ TEST_CASE("absurd requests are refused with status 2, and nothing is written") {
 }
 
 TEST_CASE("bad files and folders end with status 1 and say which") {
-  const Workplace place;
+  const MadeWorkplace place;
   REQUIRE(place.run("train made.yaml --output run --set training.steps=2").status == 0);
   const auto fails = [&](const std::string& arguments, const std::string& part) {
     CAPTURE(arguments);
@@ -288,7 +286,7 @@ TEST_CASE("bad files and folders end with status 1 and say which") {
 }
 
 TEST_CASE("a model without noise is evaluated, and nothing is certified") {
-  const Workplace place;
+  const MadeWorkplace place;
   REQUIRE(
       place
           .run(

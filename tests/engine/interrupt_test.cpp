@@ -53,6 +53,36 @@ TEST_CASE("the first signal is kept for the program to look at, the second one k
   }
 }
 
+TEST_CASE("only a scheduler's signals say: start me again") {
+  struct Case {
+    int signal;
+    const char* variable;
+    int status;
+  };
+  for (const auto& [signal, variable, expected] :
+       {Case{SIGINT, "SLURM_ARRAY_TASK_ID", 130}, Case{SIGINT, "NONE", 130},
+        Case{SIGTERM, "SLURM_ARRAY_TASK_ID", 75}, Case{SIGTERM, "NONE", 143},
+        Case{SIGUSR1, "SLURM_ARRAY_TASK_ID", 75}, Case{SIGUSR1, "NONE", 75}}) {
+    CAPTURE(signal);
+    CAPTURE(variable);
+    const int status = status_of_child([&] {
+      ::setenv(variable, "0", 1);
+      install_interrupt_handler();
+      ::kill(::getpid(), signal);
+      for (int i = 0; i < 1000 && !interrupted(); ++i) ::usleep(1000);
+      if (exit_status_after(signal) == start_again_status) {  // more of them change nothing
+        for (const int more : {SIGUSR1, SIGTERM, SIGTERM}) {
+          ::kill(::getpid(), more);
+          ::usleep(1000);
+        }
+      }
+      ::_exit(exit_status_after(signal));
+    });
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == expected);
+  }
+}
+
 TEST_CASE("without the handler a signal kills at once") {
   const int status = status_of_child([] { std::raise(SIGTERM); });
   CHECK(WIFSIGNALED(status));

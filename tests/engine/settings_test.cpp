@@ -34,7 +34,7 @@ const std::vector<Setting>& declared() {
   return all;
 }
 
-ConfigNode parse(std::string_view text) { return ConfigNode::parse(text, "c.yaml"); }
+ConfigNode parsed(std::string_view text) { return ConfigNode::parse(text, "c.yaml"); }
 
 }  // namespace
 
@@ -58,7 +58,7 @@ TEST_CASE("two texts of a setting are the same where their values are") {
 }
 
 TEST_CASE("settings are read as they are declared") {
-  const ConfigNode root = parse(
+  const ConfigNode root = parsed(
       "title: x\nnoise: {kind: laplace}\nsteps: 3\nchanges: [{step: 2, rate: 0.5}]\nfast: false\n");
   const Settings settings(root, declared());
   CHECK(settings.text("title") == "x");
@@ -83,7 +83,7 @@ TEST_CASE(
     "an unknown key is named before a missing one, and a wrong choice before what it decides") {
   const auto refused = [](std::string_view text, const char* part) {
     CAPTURE(text);
-    CHECK_FAILS(Settings(parse(text), declared()), part);
+    CHECK_FAILS(Settings(parsed(text), declared()), part);
   };
   refused("stepps: 3\n", "c.yaml:1:1: unknown key 'stepps': did you mean 'steps'?");
   refused("noise: {kind: gaus, delta: 0.5}\n",
@@ -92,14 +92,14 @@ TEST_CASE(
           "c.yaml:1:31: 'noise.delta': it is not taken with noise.kind: laplace, only with gauss: "
           "remove it");
   refused("noise: {scale: 1}\n", "not taken with noise.kind: none, only with gauss, laplace");
-  CHECK_FAILS(Settings(parse(""), declared()).integer("steps"), "'steps' is missing");
-  CHECK_FAILS(Settings(parse("steps: 10"), declared()).integer("steps"), "from 1 to 9");
-  CHECK_FAILS(Settings(parse("noise: {kind: gauss, scale: 2}"), declared()).number("noise.scale"),
+  CHECK_FAILS(Settings(parsed(""), declared()).integer("steps"), "'steps' is missing");
+  CHECK_FAILS(Settings(parsed("steps: 10"), declared()).integer("steps"), "from 1 to 9");
+  CHECK_FAILS(Settings(parsed("noise: {kind: gauss, scale: 2}"), declared()).number("noise.scale"),
               "at most 1");
 }
 
 TEST_CASE("what the file gives falls away where the command line decides that it is not taken") {
-  ConfigNode root = parse("noise: {kind: gauss, delta: 0.5, scale: 1}\n");
+  ConfigNode root = parsed("noise: {kind: gauss, delta: 0.5, scale: 1}\n");
   root.set("noise.kind=laplace");
   const Settings settings(root, declared());
   CHECK(settings.fallen_away() ==

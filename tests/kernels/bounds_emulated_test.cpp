@@ -34,16 +34,19 @@ constexpr BoundCase bounds[] = {{Bound::hoeffding, MeanBound::hoeffding},
                                 {Bound::betting, MeanBound::betting},
                                 {Bound::clopper_pearson, MeanBound::clopper_pearson},
                                 {Bound::pairwise, MeanBound::pairwise},
+                                {Bound::anytime, MeanBound::anytime},
                                 {Bound::one_sided, MeanBound::one_sided}};
 /// Those of votes whose label was chosen on separate draws, or on the same.
 std::span<const BoundCase> bounds_of_votes(bool separate) {
-  return std::span(bounds).first(separate ? 6 : 5);
+  return std::span(bounds).first(separate ? 7 : 6);
 }
 
 /// What a device's radius may stay behind by: twice as much where the other labels' bound is what
 /// the label's own leaves, so that both ends of the radius have its deductions.
 double radius_loss(Bound bound) {
-  return bound == Bound::pairwise || bound == Bound::one_sided ? 2e-9 : 1e-9;
+  const bool complementary =
+      bound == Bound::pairwise || bound == Bound::one_sided || bound == Bound::anytime;
+  return complementary ? 2e-9 : 1e-9;
 }
 
 /// The statistics of several images.
@@ -262,7 +265,7 @@ TEST_CASE("emulated bounds under every schedule") {
         CHECK(results == expected);
       }
     }
-    for (const std::size_t bound : {2, 3, 4, 5})
+    for (const std::size_t bound : {2, 3, 4, 5, 6})
       CHECK(compare(images, bounds[bound], certificate_rules[0], 0.05) >= 10);
   }
 }
@@ -359,7 +362,7 @@ TEST_CASE("emulated bounds: empty work, and what is refused") {
   CHECK_THROWS_AS(call([](BoundsParams& p) { p.alpha = std::nan(""); }), Error);
   CHECK_THROWS_AS(call([](BoundsParams& p) { p.scale_per_sensitivity = 0.0; }), Error);
   for (const MeanBound bound :
-       {MeanBound::clopper_pearson, MeanBound::pairwise, MeanBound::one_sided})
+       {MeanBound::clopper_pearson, MeanBound::pairwise, MeanBound::one_sided, MeanBound::anytime})
     CHECK_THROWS_WITH_AS(
         call([&](BoundsParams& p) { p.softmax = true, p.bound = bound; }),
         "this bound needs argmax scores: use hoeffding, empirical-bernstein or betting", Error);

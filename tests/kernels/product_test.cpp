@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kernels/cpu/dense_product.hpp"
 #include "kernels/dense.hpp"
 #include "kernels/inference.hpp"
 #include "tests/reference/convolution.hpp"
@@ -39,8 +40,8 @@ std::int64_t y_size(const Conv2dShape& s) { return s.batch * s.out_h() * s.out_w
 
 /// In runs of `rows` rows.
 template <class T>
-std::vector<float> run(const Product& product, const Conv2dShape& s, const std::vector<T>& x,
-                       Activation activation, std::int64_t rows,
+std::vector<float> run(const PreparedProduct& product, const Conv2dShape& s,
+                       const std::vector<T>& x, Activation activation, std::int64_t rows,
                        const std::vector<float>& residual = {}) {
   std::vector<float> y(static_cast<std::size_t>(y_size(s)), NAN);
   std::vector<std::byte> scratch(static_cast<std::size_t>(product.scratch_size(rows)));
@@ -139,6 +140,47 @@ TEST_CASE("products of bytes are exact in every instruction set, whatever they a
         CHECK(run(product, s, bytes, {0.5f}, rows, residual) == expected);
     });
   }
+}
+
+TEST_CASE("a dense layer by panels has the bits of its product in every instruction set") {
+  // One panel and several, the last one shorter; groups that go alone and together; rows that fill
+  // no block, and several.
+  for (const DenseShape& dense :
+       {DenseShape{1, 16, 16}, DenseShape{5, 320, 32}, DenseShape{7, 336, 48},
+        DenseShape{64, 1008, 16}, DenseShape{130, 704, 80}}) {
+    const Conv2dShape s = as_convolution(dense);
+    CAPTURE(s.batch);
+    const auto x = reference::reals(x_size(s), 1), weight = reference::reals(s.weight_size(), 2),
+               scale = reference::reals(s.out_c, 3), shift = reference::reals(s.out_c, 4),
+               residual = reference::reals(y_size(s), 5);
+    const auto whole_x = reference::integers(x_size(s), 127, 6),
+               whole_weight = reference::integers(s.weight_size(), 127, 7);
+    std::vector<std::uint8_t> bytes;
+    for (const float v : whole_x) bytes.push_back(static_cast<std::uint8_t>(v + zero_byte));
+    for_each_set([&](InstructionSet set) {
+      const Product reals(row_of(s), Precision::fp32, weight, shift, set),
+          whole(row_of(s), bytes_of(whole_weight), scale, shift, set);
+      const DenseProduct panels(s.out_c, weight, shift, set),
+          whole_panels(s.out_c, bytes_of(whole_weight), scale, shift, set);
+      for (const std::int64_t rows : {s.batch, std::int64_t{3}}) {
+        CHECK(run(panels, s, x, {0.5f}, rows, residual) ==
+              run(reals, s, x, {0.5f}, rows, residual));
+        CHECK(run(whole_panels, s, bytes, {0.5f}, rows, residual) ==
+              run(whole, s, bytes, {0.5f}, rows, residual));
+      }
+      std::vector<std::uint8_t> made(static_cast<std::size_t>(y_size(s))), expected(made.size());
+      const auto go = [&](const PreparedProduct& product, std::vector<std::uint8_t>& y) {
+        std::vector<std::byte> scratch(static_cast<std::size_t>(product.scratch_size(s.batch)));
+        product.run(s.batch, bytes.data(), {.target = {.bytes = y.data(), .inverse_scale = 1e-3f}},
+                    scratch.data());
+      };
+      go(whole_panels, made);
+      go(whole, expected);
+      CHECK(made == expected);
+    });
+  }
+  CHECK_FALSE(DenseProduct::takes(3136, 10));
+  CHECK_FALSE(DenseProduct::takes(300, 16));
 }
 
 TEST_CASE("results go out as bf16 and as bytes, alone or with the reals, the same in every set") {

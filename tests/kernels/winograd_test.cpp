@@ -7,6 +7,7 @@
 #include <random>
 
 #include <doctest/doctest.h>
+#include <omp.h>
 
 #include "kernels/inference.hpp"
 #include "tests/reference/convolution.hpp"
@@ -173,6 +174,43 @@ TEST_CASE("Winograd's convolutions stay within 6e-5 of the rms of exact results"
       worst = std::max(worst, std::abs(exact[i] - y.real[i]));
     }
     CHECK(worst < 6e-5 * std::sqrt(squares / static_cast<double>(exact.size())));
+  }
+}
+
+TEST_CASE("in training tf32 lets a processor multiply by Winograd's algorithm, on any threads") {
+  for (const Conv2dShape& s : {same(5, 8, 8, 32, 48, 3, 1), same(1, 15, 14, 48, 32, 3, 1),
+                               with_padding({2, 8, 12, 16, 16, 3, 3, 1, {}, {}}, {0, 2}, {1, 0})}) {
+    CAPTURE(describe(s));
+    REQUIRE(takes_winograd(s));
+    const auto x = normals(x_size(s), 1.0f, 1), weight = normals(s.weight_size(), 0.05f, 2),
+               dy = normals(y_size(s), 1.0f, 3);
+    std::vector<float> y(dy.size()), dx(x.size());
+    const auto go = [&](Precision precision, std::vector<float>& forward,
+                        std::vector<float>& backward) {
+      conv2d_forward(Stream(), s, precision, x.data(), weight.data(), forward.data());
+      conv2d_backward_data(Stream(), s, precision, dy.data(), weight.data(), backward.data());
+    };
+    const auto within = [](const std::vector<float>& values, const std::vector<double>& exact) {
+      double squares = 0.0, worst = 0.0;
+      for (std::size_t i = 0; i < exact.size(); ++i) {
+        squares += exact[i] * exact[i];
+        worst = std::max(worst, std::abs(exact[i] - values[i]));
+      }
+      return worst < 6e-5 * std::sqrt(squares / static_cast<double>(exact.size()));
+    };
+    go(Precision::tf32, y, dx);
+    CHECK(within(y, reference::conv2d_forward(s, x, weight)));
+    CHECK(within(dx, reference::conv2d_backward_data(s, dy, weight)));
+    std::vector<float> other_y(y.size()), other_dx(dx.size());
+    go(Precision::fp32, other_y, other_dx);
+    CHECK(other_y != y);
+    CHECK(other_dx != dx);
+    const int threads = omp_get_max_threads();
+    omp_set_num_threads(threads + 1);
+    go(Precision::tf32, other_y, other_dx);
+    omp_set_num_threads(threads);
+    CHECK(other_y == y);
+    CHECK(other_dx == dx);
   }
 }
 

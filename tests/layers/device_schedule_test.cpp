@@ -13,7 +13,7 @@
 using namespace pixeldp;
 using kernels::DeviceSchedule, kernels::Fusion, kernels::InferencePlan, kernels::InferenceStep,
     kernels::NetworkPlan, kernels::Precision;
-using Kind = InferenceStep::Kind;
+using StepKind = InferenceStep::Kind;
 
 namespace {
 
@@ -131,13 +131,13 @@ TEST_CASE("on a device too, values that are needed at the same time never share 
 TEST_CASE("what a plan returns is in fp32, whatever makes it") {
   // Noise inside the convolution would be a kernel, but that writes bf16.
   InferencePlan plan(8 * 8 * 16);
-  plan.add({.kind = Kind::scaling,
+  plan.add({.kind = StepKind::scaling,
             .name = "bn",
             .inputs = {0},
             .outputs = 16,
             .scale = std::vector<float>(16, 1.0f),
             .shift = std::vector<float>(16, 0.0f)});
-  plan.add({.kind = Kind::convolution,
+  plan.add({.kind = StepKind::convolution,
             .name = "conv",
             .inputs = {1},
             .convolution = {1, 8, 8, 16, 16, 3, 3, 1, {1, 1}, {1, 1}},
@@ -145,7 +145,7 @@ TEST_CASE("what a plan returns is in fp32, whatever makes it") {
   const auto last = DeviceSchedule::make(plan, 2, Precision::bf16, true);
   CHECK(launches(last, plan) == std::vector<std::string>{"noise", "bn", "conv"});
   CHECK_FALSE(last.values[2].bf16);
-  plan.add({.kind = Kind::pool, .name = "pool", .inputs = {2}, .outputs = 16});
+  plan.add({.kind = StepKind::pool, .name = "pool", .inputs = {2}, .outputs = 16});
   const auto more = DeviceSchedule::make(plan, 2, Precision::bf16, true);
   CHECK(launches(more, plan) == std::vector<std::string>{"noise+bn+conv", "pool"});
   CHECK(more.values[2].bf16);
@@ -155,11 +155,11 @@ TEST_CASE("a schedule refuses what devices do not calculate") {
   CHECK_FAILS(DeviceSchedule::make(InferencePlan(3), 1, Precision::fp32), "makes nothing");
   CHECK_NOTHROW(DeviceSchedule::make(InferencePlan(3), 1, Precision::fp32, true));
   InferencePlan plan(12);
-  plan.add({.kind = Kind::standardise, .name = "s", .inputs = {0}});
+  plan.add({.kind = StepKind::standardise, .name = "s", .inputs = {0}});
   CHECK_NOTHROW(DeviceSchedule::make(plan, 1, Precision::fp32));
   CHECK_FAILS(DeviceSchedule::make(plan, 1, Precision::bf16), "standardised in fp32 only");
   for (const Precision refused : {Precision::int8, Precision::tf32})
     CHECK_FAILS(DeviceSchedule::make(plan, 1, refused), "fp32 or bf16");
-  plan.add({.kind = Kind::noise, .name = "n", .inputs = {1}});
+  plan.add({.kind = StepKind::noise, .name = "n", .inputs = {1}});
   CHECK_FAILS(DeviceSchedule::make(plan, 1, Precision::fp32), "noise is drawn between two plans");
 }

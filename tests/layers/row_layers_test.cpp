@@ -53,9 +53,10 @@ TEST_CASE("finite differences confirm the backward of convolutions of every kind
                                                    .pad_h = {2, 1},
                                                    .pad_w = {0, 2}}}) {
     CAPTURE(describe(shape));
-    Convolution conv("conv", shape);
-    for (const Mode mode : {Mode::training, Mode::inference})
+    for (const Mode mode : {Mode::training, Mode::inference}) {
+      Convolution conv("conv", shape);
       check_layer(conv, {2, shape.in_h, shape.in_w, shape.in_c}, mode);
+    }
   }
 }
 

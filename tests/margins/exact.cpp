@@ -218,6 +218,7 @@ Real half_width(MeanBound bound, const Scores& scores, double failure) {
     case MeanBound::clopper_pearson:
     case MeanBound::pairwise:
     case MeanBound::one_sided:
+    case MeanBound::anytime:
       break;
   }
   throw std::logic_error("not a bound with a half-width");
@@ -247,6 +248,19 @@ double clopper_pearson_excess(std::uint64_t k, std::uint64_t n, double p, double
   if (p == 1.0) return p_is_complement ? -1.0 : 1.0;
   const Real tail = p_is_complement ? log_tail(k, n, rest, given) : log_tail(k, n, given, rest);
   return Real(tail - log(Real(failure))).convert_to<double>();
+}
+
+double anytime_excess(std::uint64_t k, std::uint64_t n, double p, double failure,
+                      bool p_is_complement) {
+  using boost::math::lgamma;
+  const Real given = p, rest = 1 - given, half = Real(1) / 2, votes = k, others = n - k;
+  if (p == 0.0) return p_is_complement ? 1.0 : -1.0;
+  if (p == 1.0) return p_is_complement ? -1.0 : 1.0;
+  const Real likelihood =
+      votes * log(p_is_complement ? rest : given) + others * log(p_is_complement ? given : rest);
+  const Real mixture = lgamma(Real(votes + half)) + lgamma(Real(others + half)) -
+                       lgamma(Real(votes + others + 1)) - 2 * lgamma(half);
+  return Real(likelihood - mixture - log(Real(failure))).convert_to<double>();
 }
 
 Around log_binomial_tail(std::uint64_t k, std::uint64_t n, double odds) {

@@ -28,6 +28,10 @@ Around share(double alpha, int events, int parts = 1);
 /// probability is 1 - p.
 double clopper_pearson_excess(std::uint64_t k, std::uint64_t n, double p, double failure,
                               bool p_is_complement = false);
+/// ln(1 / M_n(p)) - ln(failure), where M_n(p) = B(k + 1/2, n - k + 1/2) / B(1/2, 1/2) / (p^k (1 -
+/// p)^(n - k)): the same of a lower anytime bound.
+double anytime_excess(std::uint64_t k, std::uint64_t n, double p, double failure,
+                      bool p_is_complement = false);
 /// ln P(X >= k) itself, where the probability is odds / (1 + odds).
 Around log_binomial_tail(std::uint64_t k, std::uint64_t n, double odds);
 /// odds / (1 + odds).

@@ -26,10 +26,12 @@ struct Shares {
   int test, lower, upper;  ///< in twentieths of alpha
 };
 constexpr Shares all_shares[] = {
-    {MeanBound::pairwise, 2, true, 1, 18, 18},    {MeanBound::pairwise, 3, true, 1, 12, 6},
-    {MeanBound::pairwise, 1000, true, 1, 12, 6},  {MeanBound::pairwise, 2, false, 0, 20, 20},
-    {MeanBound::pairwise, 3, false, 0, 16, 4},    {MeanBound::one_sided, 2, false, 0, 20, 0},
-    {MeanBound::one_sided, 1000, false, 0, 20, 0}};
+    {MeanBound::pairwise, 2, true, 1, 18, 18},     {MeanBound::pairwise, 3, true, 1, 12, 6},
+    {MeanBound::pairwise, 1000, true, 1, 12, 6},   {MeanBound::pairwise, 2, false, 0, 20, 20},
+    {MeanBound::pairwise, 3, false, 0, 16, 4},     {MeanBound::one_sided, 2, false, 0, 20, 0},
+    {MeanBound::one_sided, 1000, false, 0, 20, 0}, {MeanBound::anytime, 2, false, 0, 20, 20},
+    {MeanBound::anytime, 3, false, 0, 16, 4},      {MeanBound::anytime, 2, true, 0, 10, 10},
+    {MeanBound::anytime, 5, true, 0, 2, 2}};
 
 TEST_CASE("unequal shares of alpha are rounded down") {
   for (const Shares& s : all_shares)

@@ -98,6 +98,31 @@ TEST_CASE("perturbed: Clopper-Pearson bounds, and what a device deducts from the
     }
 }
 
+TEST_CASE("perturbed: anytime bounds, and what a device deducts from them") {
+  const auto bound = [](bool upper, std::uint64_t votes, std::uint64_t draws, double failure) {
+    return kernels::bound_of_votes(MeanBound::anytime, upper, votes, draws, failure);
+  };
+  for (const double failure : {0.5, 0.05, 2.5e-5, 1e-10, 1e-300})
+    for (const std::uint64_t n :
+         {1ull, 2ull, 17ull, 300ull, 10'000ull, 1'000'000ull, 4'294'967'295ull})
+      for (const std::uint64_t k : {std::uint64_t{1}, n / 2, n / 10 * 9, n - 1, n}) {
+        if (k == 0) continue;
+        CAPTURE(k);
+        CAPTURE(n);
+        CAPTURE(failure);
+        const Spread lower = spread_of([&] { return bound(false, k, n, failure); });
+        const Spread upper = spread_of([&] { return bound(true, n - k, n, failure); });
+        CHECK(exact::anytime_excess(k, n, lower.largest, failure) <= 0.0);
+        CHECK(exact::anytime_excess(k, n, upper.least, failure, true) <= 0.0);
+        // As tight as double precision has the probability and its complement.
+        const double above = lower.least + 1e-11 * lower.least * (1.0 - lower.least) + 0x1p-48;
+        if (k < n && above < 1.0 && lower.least > 1e-280)
+          CHECK(exact::anytime_excess(k, n, above, failure) > 0.0);
+        CHECK(kernels::device_lower(lower.largest) <= lower.least);
+        CHECK(kernels::device_upper(upper.least) >= upper.largest);
+      }
+}
+
 TEST_CASE("perturbed: bounds by the mean, and what a device deducts from them") {
   constexpr std::uint64_t one = std::uint64_t{1} << 32;
   for (const exact::Scores& scores :

@@ -53,6 +53,14 @@ TEST_CASE("a rule stands as it was reserved, and any other is an exploration") {
   options = {.bound = Bound::hoeffding, .alpha = ledger[0].alpha};
   CHECK(standing(ledger, options, 300) == Standing::exploration);
 
+  // A look of anytime bounds is one at every number of draws.
+  const AlphaLedger anytime = reserve_alpha({{.draws = 300, .bound = Bound::anytime}}, 0.05);
+  options = {.bound = Bound::anytime, .alpha = 0.05};
+  CHECK(standing(anytime, options, 300) == Standing::reserved);
+  CHECK(standing(anytime, options, 1234) == Standing::reserved);
+  options.alpha = 0.01;
+  CHECK(standing(anytime, options, 300) == Standing::exploration);
+
   CertificateLogHeader header = tests::made_header({});
   header.ledger = ledger;
   CHECK(conditions_text(header).find("alpha 0.05 per prediction (an exploration: chosen when") !=

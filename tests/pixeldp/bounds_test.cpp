@@ -9,16 +9,10 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
+#include "tests/pixeldp/made_votes.hpp"
 
 namespace pixeldp {
 namespace {
-
-ScoreStatistics votes(std::vector<std::uint64_t> counts) {
-  ScoreStatistics s;
-  s.draws = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
-  s.votes = std::move(counts);
-  return s;
-}
 
 // Scores that are multiples of 2^-32 (and their squares too), as they would be summed.
 ScoreStatistics softmax(const std::vector<std::vector<double>>& draws) {

@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
+#include "tests/pixeldp/made_votes.hpp"
 
 namespace pixeldp {
 namespace {
@@ -26,10 +27,10 @@ Calibration noise(Mechanism mechanism, double scale, double sensitivity = 1.0) {
 }
 
 // The noise of construction bound L = 0.1 or 1 at epsilon = 1, delta = 0.05, sensitivity 1.
-Calibration gaussian(double bound) {
+Calibration gaussian_of(double bound) {
   return noise(Mechanism::gaussian, bound * std::sqrt(2 * std::log(25.0)));
 }
-Calibration laplace(double bound) { return noise(Mechanism::laplace, bound); }
+Calibration laplace_of(double bound) { return noise(Mechanism::laplace, bound); }
 
 // The printed figures of a table: equal once rounded to its digits.
 void check_printed(double value, double printed, double unit) {
@@ -83,17 +84,18 @@ TEST_CASE("certified sizes of six pairs of bounds at L = 0.1") {
     const auto radius = [&](CertificateKind kind, const Calibration& c) {
       return certified_radius(kind, c, r.lower, r.upper);
     };
-    check_printed(radius(CertificateKind::pixeldp_grid, gaussian(0.1)), r.grid, 1e-6);
-    check_printed(radius(CertificateKind::pixeldp, gaussian(0.1)), r.maximised, 1e-6);
-    check_printed(radius(CertificateKind::pixeldp, laplace(0.1)), r.laplace, 1e-6);
-    check_printed(radius(CertificateKind::pixeldp_grid, laplace(0.1)), r.laplace, 1e-6);
+    check_printed(radius(CertificateKind::pixeldp_grid, gaussian_of(0.1)), r.grid, 1e-6);
+    check_printed(radius(CertificateKind::pixeldp, gaussian_of(0.1)), r.maximised, 1e-6);
+    check_printed(radius(CertificateKind::pixeldp, laplace_of(0.1)), r.laplace, 1e-6);
+    check_printed(radius(CertificateKind::pixeldp_grid, laplace_of(0.1)), r.laplace, 1e-6);
   }
 }
 
 TEST_CASE("ceilings of the Gaussian certificate") {
-  check_printed(certified_radius(CertificateKind::pixeldp, gaussian(1.0), 1.0, 0.0), 1.44744, 1e-5);
-  check_printed(certified_radius(CertificateKind::pixeldp_grid, gaussian(1.0), 1.0, 0.0), 1.44612,
+  check_printed(certified_radius(CertificateKind::pixeldp, gaussian_of(1.0), 1.0, 0.0), 1.44744,
                 1e-5);
+  check_printed(certified_radius(CertificateKind::pixeldp_grid, gaussian_of(1.0), 1.0, 0.0),
+                1.44612, 1e-5);
 }
 
 TEST_CASE("sizes when all draws agree, by the one-sided bounds at a / K") {
@@ -112,13 +114,13 @@ TEST_CASE("sizes when all draws agree, by the one-sided bounds at a / K") {
                               std::min(upper, 1.0));
     };
     const double h = hoeffding_half_width(r.draws, a);
-    check_printed(size(gaussian(1.0), 1 - h, h), r.hoeffding, 1e-4);
+    check_printed(size(gaussian_of(1.0), 1 - h, h), r.hoeffding, 1e-4);
     const double b = empirical_bernstein_half_width(r.draws, 0.0, a);
-    check_printed(size(gaussian(1.0), 1 - b, b), r.bernstein, 1e-4);
+    check_printed(size(gaussian_of(1.0), 1 - b, b), r.bernstein, 1e-4);
     const double lower = clopper_pearson_lower(r.draws, r.draws, a);
     const double upper = clopper_pearson_upper(0, r.draws, a);
-    check_printed(size(gaussian(1.0), lower, upper), r.clopper_pearson, 1e-4);
-    check_printed(size(laplace(1.0), lower, upper), r.laplace, 1e-4);
+    check_printed(size(gaussian_of(1.0), lower, upper), r.clopper_pearson, 1e-4);
+    check_printed(size(laplace_of(1.0), lower, upper), r.laplace, 1e-4);
   }
 }
 
@@ -320,13 +322,6 @@ TEST_CASE("no certificate without noise, sensitivity or valid bounds") {
     CHECK_THROWS_AS(radius(c, bad, 0.1), Error);
     CHECK_THROWS_AS(radius(c, 0.9, bad), Error);
   }
-}
-
-ScoreStatistics votes(std::vector<std::uint64_t> counts) {
-  ScoreStatistics s;
-  s.draws = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
-  s.votes = std::move(counts);
-  return s;
 }
 
 TEST_CASE("certify takes the top label, or the one selected on separate draws") {

@@ -47,18 +47,18 @@ std::vector<AimedImage> aimed(const std::vector<std::uint32_t>& ids, bool target
   return all;
 }
 
-struct Result {
+struct Gradients {
   double loss = 0.0;
   std::uint64_t reached = 0;
   std::vector<float> gradient;
-  bool operator==(const Result&) const = default;
+  bool operator==(const Gradients&) const = default;
 };
 
-std::vector<Result> run(ImageGradients& gradients, const std::vector<std::uint32_t>& ids,
-                        DrawsLoss loss, const DrawRange& draws) {
+std::vector<Gradients> run(ImageGradients& gradients, const std::vector<std::uint32_t>& ids,
+                           DrawsLoss loss, const DrawRange& draws) {
   Tensor result;
   const auto values = gradients.run(made_images(ids), aimed(ids), loss, draws, result);
-  std::vector<Result> all;
+  std::vector<Gradients> all;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const float* const row = result.row(static_cast<std::int64_t>(i));
     all.push_back({values[i].loss, values[i].reached, {row, row + image_values}});
@@ -130,7 +130,7 @@ TEST_CASE(
     for (const DrawsLoss loss : {DrawsLoss::cross_entropy, DrawsLoss::mean_score}) {
       const Stream stream;
       ImageGradients usual(stream, network);
-      const std::vector<Result> expected = run(usual, ids, loss, draws);
+      const std::vector<Gradients> expected = run(usual, ids, loss, draws);
       CHECK(expected[0].gradient != expected[1].gradient);
       for (const std::int64_t micro_batch : {1, 17, 32, 48, 1000}) {
         CAPTURE(micro_batch);
@@ -161,12 +161,12 @@ TEST_CASE(
     layers::Network network = noisy_network(architecture, 1, 0.3);
     const Stream processor;
     ImageGradients here(processor, network);
-    const std::vector<Result> expected = run(here, {2, 6, 1}, DrawsLoss::mean_score, draws);
+    const std::vector<Gradients> expected = run(here, {2, 6, 1}, DrawsLoss::mean_score, draws);
 
     const Stream stream(Device{DeviceKind::emulated});
     network.move_to(stream, stream.device());
     ImageGradients there(stream, network), small(stream, network, 8);
-    const std::vector<Result> results = run(there, {2, 6, 1}, DrawsLoss::mean_score, draws);
+    const std::vector<Gradients> results = run(there, {2, 6, 1}, DrawsLoss::mean_score, draws);
     for (std::size_t i = 0; i < results.size(); ++i) {
       CHECK(results[i].loss == doctest::Approx(expected[i].loss).epsilon(2e-2));
       std::vector<float> difference;

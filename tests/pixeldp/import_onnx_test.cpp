@@ -24,9 +24,9 @@ using tests::MadeOnnx, tests::Message;
 
 namespace {
 
-ImportOptions options() { return {.name = "foreign", .dataset = "cifar-10", .spec = {}}; }
+ImportOptions onnx_options() { return {.name = "foreign", .dataset = "cifar-10", .spec = {}}; }
 
-Model imported(const std::string& bytes, const ImportOptions& with = options()) {
+Model imported(const std::string& bytes, const ImportOptions& with = onnx_options()) {
   return import_onnx(parse_onnx(as_bytes(bytes), "FILE"), "FILE", with);
 }
 
@@ -132,7 +132,7 @@ TEST_CASE("networks of ONNX have the scores of ONNX Runtime, or are refused by n
       ++refused;
       std::string message;
       try {
-        import_onnx(read_onnx(path), path, options());
+        import_onnx(read_onnx(path), path, onnx_options());
       } catch (const Error& error) {
         message = error.what();
       }
@@ -142,7 +142,7 @@ TEST_CASE("networks of ONNX have the scores of ONNX Runtime, or are refused by n
       continue;
     }
     ++taken;
-    const Model model = import_onnx(read_onnx(path), path, options());
+    const Model model = import_onnx(read_onnx(path), path, onnx_options());
     const auto x = read_floats(folder / "input.bin"), right = read_floats(folder / "output.bin");
     const double most = about["output"]["max_abs_error"];
     const Scorer scorer(model);
@@ -161,7 +161,7 @@ TEST_CASE("networks of ONNX have the scores of ONNX Runtime, or are refused by n
 
 TEST_CASE("an imported network is saved and loaded, and keeps its scores to the last bit") {
   const TemporaryFolder folder;
-  ImportOptions with = options();
+  ImportOptions with = onnx_options();
   with.spec.input_mean = {0.4, 0.5, 0.6};
   with.spec.input_deviation = {0.2, 0.25, 0.5};
   with.noise = InputNoise{.scale = 0.25};
@@ -269,7 +269,7 @@ TEST_CASE("what is not read of an ONNX network is named") {
               .input("x", {1, 3, 6, 6})
               .output("y"),
           "its attribute 'surprise' is not known");
-  ImportOptions with = options();
+  ImportOptions with = onnx_options();
   with.spec.input_mean = with.spec.input_deviation = {127.0, 127.0, 127.0};
   CHECK_FAILS(imported(whole().input("x", {1, 3, 6, 6}).bytes(), with), "divide means");
   with.spec.input_mean = with.spec.input_deviation = {0.5};

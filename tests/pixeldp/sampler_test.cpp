@@ -26,7 +26,7 @@ namespace {
 
 /// The MNIST CNN with fewer channels, whose votes are undecided, so that a last-bit change could
 /// show.
-layers::Network small_network(int noise_after_layers = 1) {
+layers::Network noisy_network(int noise_after_layers = 1) {
   const auto relu = kernels::Activation::relu();
   layers::NetworkBuilder builder(
       {.height = 8, .width = 8, .noise_after_layers = noise_after_layers}, 5);
@@ -78,7 +78,7 @@ void check_equal(const ScoreStatistics& a, const ScoreStatistics& b) {
 TEST_CASE(
     "an image's statistics do not depend on its neighbours, their order, the threads or the "
     "micro-batch") {
-  const layers::Network net = small_network();
+  const layers::Network net = noisy_network();
   const DrawRange draws{.seed = 3, .count = 101};
   const std::vector<std::uint32_t> images = {4, 0, 9, 2, 7};
   const Results reference = run(Sampler(Stream(), net), images, draws);
@@ -106,7 +106,7 @@ TEST_CASE(
 }
 
 TEST_CASE("draws add up: any split of the draws merges to the same statistics") {
-  const layers::Network net = small_network();
+  const layers::Network net = noisy_network();
   Sampler sampler(Stream(), net);
   const ScoreStatistics whole = run(sampler, {6}, {.seed = 1, .count = 150}).at(6);
   ScoreStatistics merged = run(sampler, {6}, {.seed = 1, .first = 0, .count = 37}).at(6);
@@ -116,7 +116,7 @@ TEST_CASE("draws add up: any split of the draws merges to the same statistics") 
 }
 
 TEST_CASE("seed, stream tag and image id change the noise") {
-  const layers::Network net = small_network();
+  const layers::Network net = noisy_network();
   Sampler sampler(Stream(), net);
   const auto sums = [&](const DrawRange& draws) { return run(sampler, {6}, draws).at(6).sums; };
   const auto base = sums({.seed = 1, .count = 20});
@@ -127,7 +127,7 @@ TEST_CASE("seed, stream tag and image id change the noise") {
 
 TEST_CASE("every draw of a network without noise is the plain network") {
   for (const int position : {0, 1, 2}) {
-    layers::Network net = small_network(position);
+    layers::Network net = noisy_network(position);
     net.noise->scale = 0.0;
     Tensor images(Shape{1, 8, 8, 1});
     const auto pixels = pixels_of(3);
@@ -155,7 +155,7 @@ TEST_CASE(
     "the GPU kernels count what the processor counts, up to the rounding to bf16 after the noise") {
   for (const int position : {0, 1, 2}) {
     CAPTURE(position);
-    const layers::Network net = small_network(position);
+    const layers::Network net = noisy_network(position);
     const DrawRange draws{.seed = 3, .count = 40};
     const Results cpu = run(Sampler(Stream(), net), {4, 9}, draws);
     const Stream emulated(Device::parse("emulated"));
@@ -324,7 +324,7 @@ TEST_CASE("a device's windows, their growth and the parts of many draws do not s
       for (const auto& [image, statistics] : with(rows)) check_equal(statistics, at_once.at(image));
     }
   };
-  check(lower(Stream(), small_network()),
+  check(lower(Stream(), noisy_network()),
         [&](SamplingLoop& loop, const DrawRange& draws) { return run(loop, images, draws); });
   check(lower(Stream(), small_wide_resnet(1)),
         [&](SamplingLoop& loop, const DrawRange& draws) { return run_wide(loop, images, draws); });
@@ -351,7 +351,7 @@ TEST_CASE("a window grows by its own time, once") {
   const Stream emulated(Device::parse("emulated"));
   constexpr std::int64_t images = 200, most = 64;  // so much larger a window may become at once
   const auto loop =
-      make_device_sampling_loop(emulated, lower(Stream(), small_network()), 4, Fusion::allowed,
+      make_device_sampling_loop(emulated, lower(Stream(), noisy_network()), 4, Fusion::allowed,
                                 {.first = 1, .most = images, .seconds = 1e9});
   std::atomic<std::int64_t> read = 0;
   std::vector<std::int64_t> read_by;  // when image i was given
@@ -373,7 +373,7 @@ TEST_CASE("a window grows by its own time, once") {
 }
 
 TEST_CASE("on a device too, a consumer may stop the run, and exceptions pass through") {
-  const layers::Network net = small_network();
+  const layers::Network net = noisy_network();
   const Stream emulated(Device::parse("emulated"));
   const auto loop = make_device_sampling_loop(emulated, lower(Stream(), net), 4, Fusion::allowed,
                                               {.first = 6, .most = 6, .seconds = 1.0});
@@ -406,7 +406,7 @@ TEST_CASE("on a device too, a consumer may stop the run, and exceptions pass thr
 }
 
 TEST_CASE("a consumer may stop the run; exceptions pass through; absurd plans are refused") {
-  const layers::Network net = small_network();
+  const layers::Network net = noisy_network();
   Sampler sampler(Stream(), net);
   const auto source = [](std::int64_t i, float* pixels) {
     std::fill_n(pixels, 64, 0.5f);

@@ -13,7 +13,7 @@
 
 // How often is a certificate of softmax scores wrong, of 10,000 predictions for each law?
 
-namespace pixeldp {
+namespace pixeldp::score_coverage_test {
 namespace {
 
 constexpr int runs = 10'000;
@@ -179,4 +179,4 @@ TEST_CASE("certificates by the distribution of scores are wrong no more often th
 }
 
 }  // namespace
-}  // namespace pixeldp
+}  // namespace pixeldp::score_coverage_test

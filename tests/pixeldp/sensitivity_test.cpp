@@ -14,7 +14,7 @@
 #include "pixeldp/singular_value.hpp"
 #include "tests/reference/values.hpp"
 
-namespace pixeldp {
+namespace pixeldp::sensitivity_test {
 namespace {
 
 constexpr std::size_t one = 0, two = 1, inf = 2;
@@ -400,4 +400,4 @@ TEST_CASE("weights that are not finite or do not fit are refused") {
 }
 
 }  // namespace
-}  // namespace pixeldp
+}  // namespace pixeldp::sensitivity_test

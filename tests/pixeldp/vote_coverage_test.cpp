@@ -13,7 +13,7 @@
 
 // How often is a certificate of votes wrong, of 10,000 predictions for each law of the votes?
 
-namespace pixeldp {
+namespace pixeldp::vote_coverage_test {
 namespace {
 
 constexpr int runs = 10'000;
@@ -168,4 +168,4 @@ TEST_CASE("without the pairwise test its bounds would fail more often than alpha
 }
 
 }  // namespace
-}  // namespace pixeldp
+}  // namespace pixeldp::vote_coverage_test

@@ -81,10 +81,12 @@ using tests::certificate_rules;
 using tests::CertificateRule;
 constexpr MeanBound mean_bounds[] = {MeanBound::hoeffding, MeanBound::empirical_bernstein,
                                      MeanBound::betting,   MeanBound::clopper_pearson,
-                                     MeanBound::pairwise,  MeanBound::one_sided};
+                                     MeanBound::pairwise,  MeanBound::anytime,
+                                     MeanBound::one_sided};
 constexpr Bound bounds[] = {Bound::hoeffding, Bound::empirical_bernstein,
                             Bound::betting,   Bound::clopper_pearson,
-                            Bound::pairwise,  Bound::one_sided};
+                            Bound::pairwise,  Bound::anytime,
+                            Bound::one_sided};
 
 /// How far the device stays behind the processor, at most, and what it certifies.
 struct Worst {
@@ -164,7 +166,7 @@ TEST_CASE("compiled bounds and radii of votes: never beyond the processor's, and
           if (separate) images.selected.push_back(label);
         }
       }
-      const std::size_t suitable = separate ? 6 : 5;  // one-sided bounds need selected labels
+      const std::size_t suitable = separate ? 7 : 6;  // one-sided bounds need selected labels
       for (std::size_t bound = 0; bound < suitable; ++bound) {
         for (const double alpha : {0.05, 1e-9}) {
           const Worst worst = compare(images, bound, alpha);

@@ -1,9 +1,11 @@
 #include <cmath>
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include <doctest/doctest.h>
 
+#include "trainers/sweep.hpp"
 #include "trainers/training_config.hpp"
 
 using namespace pixeldp;
@@ -21,7 +23,7 @@ TrainingConfig read(const fs::path& path) { return read_training_config(ConfigNo
 TEST_CASE("every configuration is understood, named after its place, and ends at a low rate") {
   int count = 0;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_directory()) continue;
+    if (entry.is_directory() || entry.path().parent_path() == folder / "sweeps") continue;
     const std::string path = entry.path().string();
     CAPTURE(path);
     REQUIRE(entry.path().extension() == ".yaml");
@@ -47,6 +49,30 @@ TEST_CASE("every configuration is understood, named after its place, and ends at
     ++count;
   }
   CHECK(count >= 33);
+}
+
+TEST_CASE("the sweeps are understood, and hold the paper's rows of their data sets") {
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator(folder / "sweeps")) {
+    const std::string path = entry.path().string();
+    CAPTURE(path);
+    const Sweep sweep = read_sweep(entry.path());
+    const std::string set = entry.path().stem().string();
+    CHECK(sweep.name == set + "-paper");
+    CHECK(sweep.certifications.size() == 1);
+    std::set<std::string> names;
+    for (const SweepTraining& training : sweep.trainings) {
+      CHECK(training.settings.empty());
+      CHECK(training.name.starts_with(set + "-"));
+      names.insert(training.name.substr(set.size() + 1));
+    }
+    for (const char* row : {"baseline", "l0.03", "l0.1", "l0.3", "l1.0"})
+      CHECK_MESSAGE(names.contains(row), row);
+    CHECK(names.contains("norm1-laplace-l0.1") ==
+          fs::exists(folder / set / "norm1-laplace-l0.1.yaml"));
+    ++count;
+  }
+  CHECK(count == 4);
 }
 
 TEST_CASE("the rows of the paper's table of accuracies are there") {

@@ -73,7 +73,7 @@ TEST_CASE_FIXTURE(Fixture, "training in bf16 learns, twice the same, and keeps w
       return (std::bit_cast<std::uint32_t>(value) & 0xffff) != 0;
     }));
   }
-  // tf32 of a processor is fp32.
+  // tf32 of a processor is fp32 for networks without convolutions of 3x3.
   ConfigNode tf32 = config(60);
   tf32.set("training.precision=tf32");
   train(tf32, {.output = folder / "tf32"});

@@ -1,0 +1,59 @@
+#include "pixeldp/log_parts.hpp"
+
+#include <algorithm>
+#include <regex>
+
+#include "engine/error.hpp"
+
+namespace pixeldp {
+
+namespace fs = std::filesystem;
+
+fs::path part_path(const fs::path& log, int number) {
+  fs::path part = log;
+  part += fmt::format(".part-{}", number);
+  return part;
+}
+
+std::vector<fs::path> find_parts(const fs::path& log) {
+  static const std::regex of_part("(\\.part-[0-9]+)+");
+  const std::string name = log.filename().string();
+  std::vector<fs::path> parts;
+  std::error_code none;
+  const fs::path folder = log.has_parent_path() ? log.parent_path() : ".";
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, none)) {
+    const std::string other = entry.path().filename().string();
+    if (other.starts_with(name) && std::regex_match(other.substr(name.size()), of_part))
+      parts.push_back(log.parent_path() / other);
+  }
+  std::ranges::sort(parts);
+  return parts;
+}
+
+void collect_parts(CertificateLogWriter& log, const fs::path& path) {
+  const std::vector<fs::path> paths = find_parts(path);
+  if (paths.empty()) return;
+  std::vector<AppendFile> locks;
+  std::vector<LogPart> parts;
+  for (const fs::path& part : paths) {
+    locks.emplace_back(part);
+    // One that was killed before its first line was there says nothing.
+    const Bytes bytes = read_file(part);
+    if (as_text(bytes).find('\n') == std::string_view::npos) continue;
+    parts.push_back({part.string(), read_certificate_log(part)});
+  }
+  log.merge(std::move(parts));
+  for (const fs::path& part : paths) fs::remove(part);
+}
+
+std::vector<std::int64_t> ends_of_claims(std::int64_t count, int ranks) {
+  std::vector<std::int64_t> ends;
+  const std::int64_t shares = ranks == 1 ? 1 : std::int64_t{2} * ranks;
+  for (std::int64_t end = 0; end < count;) {
+    end += (count - end + shares - 1) / shares;
+    ends.push_back(end);
+  }
+  return ends;
+}
+
+}  // namespace pixeldp
