@@ -18,7 +18,7 @@ namespace {
 /// A classifier without noise, and configurations of auto-encoders before it.
 struct Behind : Fixture {
   Behind() {
-    ConfigNode plain = config(60);
+    ConfigNode plain = config(12);
     for (const char* change :
          {"noise={mechanism: none}", "sensitivity={control: none}", "name=classifier"})
       plain.set(change);
@@ -138,7 +138,7 @@ TEST_CASE_FIXTURE(Behind, "an auto-encoder refuses classifiers that it cannot st
   more.set("training.reconstruction_steps=25");
   CHECK_FAILS(read_training_config(more), "'training.reconstruction_steps'");
   train(before("", 8), {.output = folder / "run"});
-  ConfigNode other = config(60);
+  ConfigNode other = config(12);
   for (const char* change :
        {"noise={mechanism: none}", "sensitivity={control: none}", "training.seed=2"})
     other.set(change);
