@@ -118,7 +118,8 @@ std::string CertificateLogHeader::difference(const CertificateLogHeader& other) 
 
 std::vector<std::pair<std::string, std::string>> CertificateLogHeader::fields() const {
   std::vector<std::pair<std::string, std::string>> texts;
-  for (const auto& [key, value] : to_json(*this).items())
+  const Json all = to_json(*this);
+  for (const auto& [key, value] : all.items())
     if (key != "sensitivity") texts.emplace_back(key, value.dump());
   return texts;
 }
