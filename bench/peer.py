@@ -31,8 +31,8 @@ try:
     if NAME == "ONNX Runtime":
         import onnxruntime
 except ImportError as error:
-    print(json.dumps({"absent": f"{NAME} is left out: {sys.executable} has none, or no PyTorch, which all take their "
-                                f"models and their noise from: {error}"}))
+    print(json.dumps({"absent": f"{NAME} is left out: {sys.executable} says {error} (all of them need PyTorch, which "
+                                f"makes their models and their noise)"}))
     sys.exit()
 
 
@@ -108,7 +108,7 @@ class PyTorch:
         kind = torch.bfloat16 if precision == "bf16" else torch.float32
         run = net.to(kind).to(memory_format=layout)
         if precision == "int8":
-            quantised = self.exported if way == "compiled" else self.traced
+            quantised = {"compiled": self.exported, "FX graph": self.traced}[way]
             self.normals.fill(noise)
             run = quantised(run, torch.add(prefix, noise, alpha=networks.SCALE))
         if way == "compiled":  # but for the noise, which compiled code makes more slowly
@@ -258,6 +258,9 @@ class OnnxRuntime(OnnxModels):
 
 def answer(peer, cases, order):
     if "prepare" in order:
+        precision, way = order["prepare"]["precision"], order["prepare"]["way"]
+        if way not in [known for known, _ in peer.ways.get(precision, [])]:
+            raise ValueError(f"unknown way '{way}' in {precision}: the ways are {peer.ways}")
         cases.append(peer.prepare(**{key: value for key, value in order["prepare"].items()
                                      if key not in ("architecture", "depth", "widening")}, network=order["prepare"]))
         return {"case": len(cases) - 1}
