@@ -24,6 +24,12 @@ struct Sharded : MadeWorkplace {
   std::string whole() const { return text_of(folder / "whole"); }
 };
 
+/// One for all tests, each of which has logs of its own.
+const Sharded& sharded() {
+  static const Sharded place;
+  return place;
+}
+
 /// What Slurm tells a task.
 std::string task(int index, int count) {
   return fmt::format(
@@ -35,7 +41,7 @@ std::string task(int index, int count) {
 }  // namespace
 
 TEST_CASE("shards make parts that merge, or --resume, makes into the log of one process") {
-  const Sharded place;
+  const Sharded& place = sharded();
   place.done(place.certify + "--output a --shard 0/3");
   place.done(place.certify + "--output a --resume", task(1, 3));
   place.done(place.certify + "--output a --shard 2/3");
@@ -74,20 +80,20 @@ TEST_CASE("shards make parts that merge, or --resume, makes into the log of one 
 }
 
 TEST_CASE("a part that another process writes to is left to it") {
-  const Sharded place;
-  place.done(place.certify + "--output a --shard 0/2");
-  const AppendFile other(place.folder / "a.part-0");
-  place.refused(place.certify + "--output a --resume", "a.part-0: another process", 1);
+  const Sharded& place = sharded();
+  place.done(place.certify + "--output held --shard 0/2");
+  const AppendFile other(place.folder / "held.part-0");
+  place.refused(place.certify + "--output held --resume", "held.part-0: another process", 1);
 }
 
 TEST_CASE("a task of an array that is told to stop says: start me again") {
-  const Sharded place;
+  const Sharded& place = sharded();
   const std::vector<std::string> arguments =
-      split_words("certify run --data . --draws 4000 --output a --resume");
+      split_words("certify run --data . --draws 4000 --output told --resume");
   for (const int signal : {SIGUSR1, SIGTERM}) {
     CAPTURE(signal);
     RunningProgram program(arguments, place.folder.path(), task(0, 2));
-    const fs::path part = place.folder / "a.part-0";
+    const fs::path part = place.folder / "told.part-0";
     const auto lines = [&] {
       const std::string text = fs::exists(part) ? text_of(part) : "";
       return std::count(text.begin(), text.end(), '\n');
@@ -103,9 +109,9 @@ TEST_CASE("a task of an array that is told to stop says: start me again") {
 }
 
 TEST_CASE("tasks of an array that are killed at random moments end in the very same log") {
-  const Sharded place;
+  const Sharded& place = sharded();
   constexpr int tasks = 4;
-  const std::vector<std::string> arguments = split_words(place.certify + "--output a --resume");
+  const std::vector<std::string> arguments = split_words(place.certify + "--output shot --resume");
   const auto start = std::chrono::steady_clock::now();
   place.done(place.certify + "--output one", task(0, tasks));
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
@@ -125,17 +131,17 @@ TEST_CASE("tasks of an array that are killed at random moments end in the very s
       const Outcome outcome = running[t]->wait();
       if (t != victim) CHECK_MESSAGE(outcome.status == 0, outcome.errors);
       if (t != victim || outcome.status == 0) continue;
-      within += fs::exists(place.folder / fmt::format("a.part-{}", t));
-      place.done(place.certify + "--output a --resume", task(static_cast<int>(t), tasks));
+      within += fs::exists(place.folder / fmt::format("shot.part-{}", t));
+      place.done(place.certify + "--output shot --resume", task(static_cast<int>(t), tasks));
     }
     if (i % 2 == 0) {
-      place.done(place.certify + "--output a --resume");
+      place.done(place.certify + "--output shot --resume");
     } else {
-      place.done("merge a.part-0 a.part-1 a.part-2 a.part-3 --output a");
-      for (int t = 0; t < tasks; ++t) fs::remove(place.folder / fmt::format("a.part-{}", t));
+      place.done("merge shot.part-0 shot.part-1 shot.part-2 shot.part-3 --output shot");
+      for (int t = 0; t < tasks; ++t) fs::remove(place.folder / fmt::format("shot.part-{}", t));
     }
-    CHECK(text_of(place.folder / "a") == place.whole());
-    fs::remove(place.folder / "a");
+    CHECK(text_of(place.folder / "shot") == place.whole());
+    fs::remove(place.folder / "shot");
   }
   MESSAGE(within << " of " << moments() << " tasks were killed in the midst of their part");
 }
