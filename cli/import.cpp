@@ -67,6 +67,9 @@ Model import_weights(const ImportOptions& o, const ImageForm& form,
   pixeldp::ImportOptions all = options;
   all.spec = o.spec;
   all.spec.architecture = o.architecture;
+  // These have no other place for noise, whether there is some or not.
+  if (o.architecture == "resnet-50" || o.architecture == "inception-v3")
+    all.spec.noise_after_layers = 0;
   all.spec.height = o.height.value_or(form.height);
   all.spec.width = o.width.value_or(form.width);
   return import_model(read_safetensors(o.file), o.file, all);
