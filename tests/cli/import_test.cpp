@@ -43,7 +43,7 @@ TEST_CASE("foreign weights are imported, evaluated and never certified") {
 }
 
 TEST_CASE("foreign weights stand behind an auto-encoder, which brings their noise, untouched") {
-  const Workplace place;
+  const ForeignWorkplace place;
   place.done(import_foreign + "--output plain");
   write_file_atomically(
       place.folder / "before.yaml",
