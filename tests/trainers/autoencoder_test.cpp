@@ -123,6 +123,16 @@ TEST_CASE_FIXTURE(Behind, "an auto-encoder goes from its run to before another c
               "this model has an auto-encoder already");
 }
 
+TEST_CASE_FIXTURE(Behind, "settings of an auto-encoder that are not given have their defaults") {
+  const ConfigNode node = before();
+  const TrainingConfig config = read_training_config(node);
+  CHECK(config.trained == TrainedPart::autoencoder);
+  CHECK(config.reconstruction_steps == 0);
+  CHECK(node.text_of("network.trained") == "autoencoder");
+  CHECK(node.text_of("training.reconstruction_steps") == "0");
+  CHECK(node.to_yaml().find("stride: 1") != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(Behind, "an auto-encoder refuses classifiers that it cannot stand before") {
   train(config(4), {.output = folder / "noisy"});
   ConfigNode noisy = before();

@@ -170,10 +170,12 @@ TEST_CASE_FIXTURE(TwoKinds, "a damaged picture costs no step, and other pictures
     write_file_atomically(damaged, Bytes{1});
     config.set(fmt::format("training.checkpoint_every={}", every));
     const TrainOptions options{.output = folder / "run", .resume = step > 5};
-    CHECK_FAILS(train(config, options),
-                fmt::format("{}: neither a PNG nor a JPEG picture; {} of 12 steps are done and "
-                            "saved in {}",
-                            damaged.string(), step, options.output.string()));
+    CHECK_FAILS(
+        train(config, options),
+        fmt::format("{}: neither a PNG nor a JPEG picture; replace it, or write the line '{}' into "
+                    "{} to leave it out; {} of 12 steps are done and saved in {}",
+                    damaged.string(), damaged.lexically_relative(folder / split).string(),
+                    (folder / "skip.txt").string(), step, options.output.string()));
     CHECK(read_checkpoint(folder / "run" / "checkpoint.safetensors").step() == step);
     write_file_atomically(damaged, picture);
   }
