@@ -67,10 +67,12 @@ TEST_CASE(
       }
 }
 
-TEST_CASE("pairwise and one-sided bounds of a prediction, each at its share of alpha") {
+TEST_CASE("bounds of a prediction, each at its unequal share of alpha") {
   constexpr double alpha = 0.05;
   for (const Shares& s : all_shares)
     for (const std::uint64_t top : {300, 280, 200}) {
+      const auto excess =
+          s.bound == MeanBound::anytime ? exact::anytime_excess : exact::clopper_pearson_excess;
       CAPTURE(s.classes);
       CAPTURE(top);
       ScoreStatistics votes{.draws = 300, .votes = {}, .sums = {}, .squares = {}};
@@ -79,16 +81,16 @@ TEST_CASE("pairwise and one-sided bounds of a prediction, each at its share of a
       const ScoreBounds bounds =
           score_bounds(votes, ScoreType::argmax, s.bound, alpha,
                        s.same_draws ? Selection::same_draws : Selection::separate_draws);
-      const double lower = exact::clopper_pearson_excess(top, 300, bounds.lower[0],
-                                                         exact::share(alpha, 20, s.lower).below);
+      const double lower =
+          excess(top, 300, bounds.lower[0], exact::share(alpha, 20, s.lower).below, false);
       CHECK(lower <= 0.0);
       CHECK(lower >= -1e-6);
       if (s.upper == 0) {
         CHECK(bounds.upper[1] == 1.0);
         continue;
       }
-      const double upper = exact::clopper_pearson_excess(
-          top, 300, bounds.upper[1], exact::share(alpha, 20, s.upper).below, true);
+      const double upper =
+          excess(top, 300, bounds.upper[1], exact::share(alpha, 20, s.upper).below, true);
       CHECK(upper <= 0.0);
       CHECK(upper >= -1e-6);
     }
