@@ -236,6 +236,7 @@ ImageRange ImageRange::shard(int index, int count) const {
   if (index < 0 || index >= count)
     fail_usage("--shard {}/{}: shards of {} are numbered from 0 to {}", index, count, count,
                count - 1);
+  if (this->count() == 0) return *this;  // to be refused as it was given
   ImageRange share{.first = last, .last = last};
   if (index < this->count()) share.first = (*this)[index];
   share.step =
