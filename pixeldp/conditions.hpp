@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "engine/rounded.hpp"
 #include "pixeldp/certificate_log.hpp"
 
 namespace pixeldp {
@@ -19,11 +20,5 @@ std::string draws_text(const CertificateLogHeader& header);
 /// Empty where some outcome can.
 std::string too_few_draws(std::uint64_t draws, int classes, const Calibration& calibration,
                           const CertificateOptions& options, Selection selection);
-
-/// At most so many significant digits, 2 to 15, towards zero (down) or away from it: what is
-/// printed never claims more than the value does. For values from 0 to 1e15; among denormal numbers
-/// one digit says more than they hold, so that these go down to 0 or up to the smallest other
-/// number.
-std::string rounded(double value, bool down, int digits = 6);
 
 }  // namespace pixeldp
