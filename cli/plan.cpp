@@ -1,6 +1,5 @@
 #include <cmath>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
@@ -83,9 +82,7 @@ Plan make_plan(const PlanArguments& a) {
   if (a.selected && a.counts.empty()) fail_usage("--selected is a label of --counts: give both");
   ScoreStatistics statistics;
   if (!a.counts.empty()) {
-    statistics.votes = parse_counts(a.counts);
-    statistics.draws =
-        std::accumulate(statistics.votes.begin(), statistics.votes.end(), std::uint64_t{0});
+    statistics = statistics_of_votes(parse_counts(a.counts));
     plan.classes = statistics.classes();
     plan.draws = statistics.draws;
   }

@@ -1,5 +1,4 @@
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <string>
 
@@ -30,10 +29,7 @@ void run(const RadiusArguments& arguments) {
   check_positive("--sensitivity", arguments.sensitivity);
   check_positive("--sigma divided by --sensitivity", arguments.sigma / arguments.sensitivity);
 
-  ScoreStatistics statistics;
-  statistics.votes = parse_counts(arguments.counts);
-  statistics.draws =
-      std::accumulate(statistics.votes.begin(), statistics.votes.end(), std::uint64_t{0});
+  const ScoreStatistics statistics = statistics_of_votes(parse_counts(arguments.counts));
   if (statistics.draws == 0) fail_usage("--counts: all of {} are 0", arguments.counts);
 
   Calibration calibration;

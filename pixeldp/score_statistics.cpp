@@ -1,6 +1,8 @@
 #include "pixeldp/score_statistics.hpp"
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 #include "engine/error.hpp"
 #include "engine/named.hpp"
@@ -49,6 +51,11 @@ ScoreStatistics& ScoreStatistics::operator+=(const ScoreStatistics& others) {
   add(squares, others.squares);
   draws += others.draws;
   return *this;
+}
+
+ScoreStatistics statistics_of_votes(std::vector<std::uint64_t> votes) {
+  const std::uint64_t draws = std::accumulate(votes.begin(), votes.end(), std::uint64_t{0});
+  return {.draws = draws, .votes = std::move(votes), .sums = {}, .squares = {}};
 }
 
 }  // namespace pixeldp

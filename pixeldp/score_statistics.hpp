@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -31,5 +32,17 @@ struct ScoreStatistics {
   /// Adds those of other draws of the same image; to statistics of no draws, any.
   ScoreStatistics& operator+=(const ScoreStatistics& others);
 };
+
+/// What draws with these votes leave, of which nothing else is known.
+ScoreStatistics statistics_of_votes(std::vector<std::uint64_t> votes);
+
+/// The place of the largest value of all but one; the lowest wins a tie. Of two values at least.
+template <class Values>
+std::size_t largest_other(const Values& values, std::size_t but) {
+  std::size_t best = but == 0 ? 1 : 0;
+  for (std::size_t i = best + 1; i < values.size(); ++i)
+    if (i != but && values[i] > values[best]) best = i;
+  return best;
+}
 
 }  // namespace pixeldp

@@ -1,6 +1,6 @@
 #include "pixeldp/attacks/attack_log.hpp"
 
-#include <numeric>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -70,7 +70,7 @@ Json to_json(const AttackRecord& record) {
   if (record.distance) {
     json.update({{"distance", *record.distance},
                  {"restart", record.restart},
-                 {"prediction", statistics_of(record.votes).top_label(ScoreType::argmax)},
+                 {"prediction", statistics_of_votes(record.votes).top_label(ScoreType::argmax)},
                  {"counts", record.votes}});
   }
   Json nearest;
@@ -116,40 +116,29 @@ std::string difference(const Json& log, const Json& mine) {
 
 }  // namespace
 
-ScoreStatistics statistics_of(const std::vector<std::uint64_t>& votes) {
-  return {.draws = std::accumulate(votes.begin(), votes.end(), std::uint64_t{0}),
-          .votes = votes,
-          .sums = {},
-          .squares = {}};
-}
-
 int AttackRecord::clean_prediction() const {
-  return statistics_of(clean_votes).top_label(ScoreType::argmax);
+  return statistics_of_votes(clean_votes).top_label(ScoreType::argmax);
 }
 
 AttackLog::AttackLog(std::filesystem::path path, const AttackLogHeader& header, bool resume)
-    : path_(std::move(path)) {
+    : path_(std::move(path)), file_(path_) {
   const std::string first_line = to_json(header).dump();
-  std::error_code none;
-  const bool holds_anything =
-      std::filesystem::is_regular_file(path_, none) && std::filesystem::file_size(path_, none) > 0;
-  if (holds_anything && !resume) {
+  if (file_.size() > 0 && !resume) {
     fail("{}: there is an attack log already; continue it with --resume, or move it away",
          path_.string());
   }
-  bool begun = false;
-  if (holds_anything) {
-    const Bytes bytes = read_file(path_);
-    const std::string_view text = as_text(bytes);
-    const std::size_t complete = text.rfind('\n') + 1;  // 0 where there is none
-    std::filesystem::resize_file(path_, complete);
-    begun = complete > 0;
-    if (begun) read(text.substr(0, complete), first_line);
-  }
-  file_.open(path_, std::ios::binary | std::ios::app);
-  if (!file_) fail("{}: cannot open the attack log for writing", path_.string());
-  if (!begun) file_ << first_line << '\n' << std::flush;
-  if (!file_) fail("{}: cannot write to the attack log; is the disk full?", path_.string());
+  const Bytes bytes = read_file(path_);
+  const std::string_view text = as_text(bytes);
+  const std::size_t complete = text.rfind('\n') + 1;  // 0 where there is none
+  if (complete > 0) read(text.substr(0, complete), first_line);
+  if (complete < bytes.size()) file_.truncate(complete);
+  if (complete == 0) write_line(first_line);
+}
+
+void AttackLog::write_line(const std::string& line) {
+  if (file_.write(line + '\n')) return;
+  fail("{}: cannot write to the attack log; is the disk full? What it holds is kept",
+       path_.string());
 }
 
 void AttackLog::read(std::string_view text, const std::string& header) {
@@ -182,11 +171,7 @@ void AttackLog::read(std::string_view text, const std::string& header) {
 }
 
 void AttackLog::append(AttackRecord record) {
-  file_ << to_json(record).dump() << '\n' << std::flush;
-  if (!file_) {
-    fail("{}: cannot write to the attack log; is the disk full? What it holds is kept",
-         path_.string());
-  }
+  write_line(to_json(record).dump());
   const std::int64_t image = record.image;
   records_.emplace(image, std::move(record));
 }

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/io/append_file.hpp"
 #include "pixeldp/attacks/attacked_model.hpp"
 #include "pixeldp/precision.hpp"
 
@@ -45,16 +45,13 @@ struct AttackRecord {
   bool succeeds_within(double far) const { return distance && *distance <= far; }
 };
 
-/// What was looked at with these votes.
-ScoreStatistics statistics_of(const std::vector<std::uint64_t>& votes);
-
 /// A log of attacks: one flushed line for each image, so that a kill loses at most the line being
 /// written.
 class AttackLog {
  public:
-  /// Starts a log, or goes on with one. Throws an Error where there is one already and `resume` is
-  /// false, where it was made under other conditions, which are listed, and for damage other than a
-  /// last line cut short, with file and line.
+  /// Starts a log, or goes on with one. Throws an Error where another process writes to it, where
+  /// there is one already and `resume` is false, where it was made under other conditions, which
+  /// are listed, and for damage other than a last line cut short, with file and line.
   AttackLog(std::filesystem::path path, const AttackLogHeader& header, bool resume);
 
   const std::map<std::int64_t, AttackRecord>& records() const { return records_; }  ///< by image
@@ -62,10 +59,11 @@ class AttackLog {
 
  private:
   void read(std::string_view text, const std::string& header);
+  void write_line(const std::string& line);
 
   std::filesystem::path path_;
   std::map<std::int64_t, AttackRecord> records_;
-  std::ofstream file_;
+  AppendFile file_;
 };
 
 }  // namespace pixeldp

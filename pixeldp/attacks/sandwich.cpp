@@ -8,9 +8,9 @@ bool violates(const AttackRecord& record, const CertificateRecord& certificate) 
   constexpr double failure = 1e-6;
   if (!(certificate.radius > 0.0)) return false;
   const int label = certificate.prediction;
-  return shows_another(statistics_of(record.clean_votes), label, failure) ||
+  return shows_another(statistics_of_votes(record.clean_votes), label, failure) ||
          (record.succeeds_within(certificate.radius) &&
-          shows_another(statistics_of(record.votes), label, failure));
+          shows_another(statistics_of_votes(record.votes), label, failure));
 }
 
 Sandwich sandwich(const CertificatesUnderAttack& certificates,

@@ -9,7 +9,6 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
-#include "tests/pixeldp/made_votes.hpp"
 
 namespace pixeldp {
 namespace {
@@ -120,7 +119,7 @@ TEST_CASE("half-widths of Hoeffding and of empirical Bernstein") {
 }
 
 TEST_CASE("of two classes that share the votes, each bound is the other class's as well") {
-  const ScoreStatistics s = votes({270, 30});
+  const ScoreStatistics s = statistics_of_votes({270, 30});
   for (const auto& [selection, failure] :
        {std::pair{Selection::same_draws, 0.04}, std::pair{Selection::separate_draws, 0.08}}) {
     const ScoreBounds exact =
@@ -144,7 +143,7 @@ TEST_CASE("of two classes that share the votes, each bound is the other class's 
 }
 
 TEST_CASE("each prediction's bounds use the failure probability of its selection") {
-  const ScoreStatistics s = votes({200, 70, 20, 10});
+  const ScoreStatistics s = statistics_of_votes({200, 70, 20, 10});
   const ScoreBounds same =
       score_bounds(s, ScoreType::argmax, Bound::clopper_pearson, 0.08, Selection::same_draws);
   const ScoreBounds separate =
@@ -169,8 +168,8 @@ TEST_CASE("each prediction's bounds use the failure probability of its selection
 
 TEST_CASE("pairwise bounds speak of the label with the most votes, where it leads beyond chance") {
   const auto bounds = [](std::vector<std::uint64_t> counts, Selection selection) {
-    return score_bounds(votes(std::move(counts)), ScoreType::argmax, Bound::pairwise, 0.05,
-                        selection);
+    return score_bounds(statistics_of_votes(std::move(counts)), ScoreType::argmax, Bound::pairwise,
+                        0.05, selection);
   };
   const ScoreBounds same = bounds({60, 180, 40, 20}, Selection::same_draws);
   CHECK(same.lower[1] == doctest::Approx(clopper_pearson_lower(180, 300, 0.03)));
@@ -191,7 +190,7 @@ TEST_CASE("pairwise bounds speak of the label with the most votes, where it lead
 }
 
 TEST_CASE("one-sided bounds are the lower one alone, of a label that other draws have chosen") {
-  const ScoreStatistics s = votes({280, 15, 5});
+  const ScoreStatistics s = statistics_of_votes({280, 15, 5});
   const ScoreBounds bounds =
       score_bounds(s, ScoreType::argmax, Bound::one_sided, 0.05, Selection::separate_draws);
   CHECK(bounds.lower[0] == doctest::Approx(clopper_pearson_lower(280, 300, 0.05)));
@@ -262,12 +261,12 @@ TEST_CASE("statistics that cannot be are refused") {
   const auto bounds = [](const ScoreStatistics& s, ScoreType t, Bound b, double alpha = 0.05) {
     return score_bounds(s, t, b, alpha, Selection::same_draws);
   };
-  const ScoreStatistics good = votes({3, 4});
+  const ScoreStatistics good = statistics_of_votes({3, 4});
   CHECK_NOTHROW(bounds(good, ScoreType::argmax, Bound::clopper_pearson));
   for (const double alpha : {0.0, 1.0, -0.1, std::nan("")})
     CHECK_THROWS_AS(bounds(good, ScoreType::argmax, Bound::hoeffding, alpha), Error);
-  CHECK_THROWS_AS(bounds(votes({0, 0}), ScoreType::argmax, Bound::hoeffding), Error);
-  CHECK_THROWS_AS(bounds(votes({7}), ScoreType::argmax, Bound::hoeffding), Error);
+  CHECK_THROWS_AS(bounds(statistics_of_votes({0, 0}), ScoreType::argmax, Bound::hoeffding), Error);
+  CHECK_THROWS_AS(bounds(statistics_of_votes({7}), ScoreType::argmax, Bound::hoeffding), Error);
   CHECK_THROWS_AS(bounds(good, ScoreType::softmax, Bound::hoeffding), Error);
   ScoreStatistics wrong = good;
   wrong.draws = 8;

@@ -11,7 +11,6 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
-#include "tests/pixeldp/made_votes.hpp"
 
 namespace pixeldp {
 namespace {
@@ -327,7 +326,7 @@ TEST_CASE("no certificate without noise, sensitivity or valid bounds") {
 TEST_CASE("certify takes the top label, or the one selected on separate draws") {
   const Calibration c = noise(Mechanism::gaussian, 1.0);
   const CertificateOptions options;
-  const ScoreStatistics s = votes({10, 280, 6, 4});
+  const ScoreStatistics s = statistics_of_votes({10, 280, 6, 4});
   const Certificate same = certify(s, c, options);
   CHECK(same.prediction == 1);
   CHECK(same.lower == doctest::Approx(clopper_pearson_lower(280, 300, 0.05 / 8)));
@@ -345,14 +344,15 @@ TEST_CASE("certify takes the top label, or the one selected on separate draws") 
   CHECK_THROWS_AS(certify(s, c, options, -1), Error);
   CHECK_THROWS_AS(certify(s, Calibration{}, options), Error);
   // The lowest index wins a tie.
-  CHECK(certify(votes({5, 9, 9}), c, options).prediction == 1);
+  CHECK(certify(statistics_of_votes({5, 9, 9}), c, options).prediction == 1);
 }
 
 TEST_CASE("two classes with a label chosen beforehand have the radii of Cohen et al.") {
   CertificateOptions options;
   options.alpha = 0.001;
   const auto radius = [&](std::uint64_t draws, double sigma) {
-    return certify(votes({draws, 0}), noise(Mechanism::gaussian, sigma), options, 0).radius;
+    return certify(statistics_of_votes({draws, 0}), noise(Mechanism::gaussian, sigma), options, 0)
+        .radius;
   };
   // sigma Phi^-1(alpha^(1/n))
   CHECK(radius(14, 0.5) == doctest::Approx(0.140364).epsilon(1e-5));
@@ -364,7 +364,7 @@ TEST_CASE("the runner-up's bound is the largest over all labels and at most 1 - 
   const Calibration c = noise(Mechanism::gaussian, 1.0);
   CertificateOptions options;
   options.bound = Bound::hoeffding;
-  const Certificate two = certify(votes({290, 10}), c, options);
+  const Certificate two = certify(statistics_of_votes({290, 10}), c, options);
   CHECK(two.upper == doctest::Approx(1 - two.lower).epsilon(1e-12));
   CHECK(two.upper <= 1 - two.lower + 0x1p-52);
   // Empirical Bernstein: a smaller mean with a larger variance can have the larger bound. Class 1
