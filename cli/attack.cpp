@@ -39,10 +39,7 @@ BodyPrecision body_of(const AttackCommand& o, const Model& model) {
 std::vector<std::int64_t> chosen_images(const AttackCommand& o, const Dataset& dataset,
                                         const CertificatesUnderAttack* certificates) {
   const ImageRange range = parse_image_range(o.images, dataset.size());
-  if (range.first < 0 || range.last > dataset.size() || range.count() == 0) {
-    fail_usage("images {}:{} are not a range within the {} images of {} ({})", range.first,
-               range.last, dataset.size(), dataset.name, dataset.split);
-  }
+  check_images(dataset, range);
   std::vector<std::int64_t> images;
   for (std::int64_t place = 0; place < range.count(); ++place)
     if (!certificates || certificates->records.contains(range[place]))

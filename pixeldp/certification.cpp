@@ -19,14 +19,6 @@
 namespace pixeldp {
 namespace {
 
-void check_images(const Dataset& dataset, const ImageRange& images) {
-  if (images.step < 1) fail_usage("images in steps of {}: a step is at least 1", images.step);
-  if (images.first < 0 || images.last > dataset.size() || images.count() == 0) {
-    fail_usage("images {}:{} are not a range within the {} images of {} ({})", images.first,
-               images.last, dataset.size(), dataset.name, dataset.split);
-  }
-}
-
 /// What is to be drawn and certified.
 struct Task {
   CertificateLogHeader header;
@@ -231,6 +223,14 @@ CertificateLog log_to_extend(const Model& model, const std::string& model_sha256
 }
 
 }  // namespace
+
+void check_images(const Dataset& dataset, const ImageRange& images) {
+  if (images.step < 1) fail_usage("images in steps of {}: a step is at least 1", images.step);
+  if (images.first < 0 || images.last > dataset.size() || images.count() == 0) {
+    fail_usage("images {}:{} are not a range within the {} images of {} ({})", images.first,
+               images.last, dataset.size(), dataset.name, dataset.split);
+  }
+}
 
 ImageRange ImageRange::shard(int index, int count) const {
   if (index < 0 || index >= count)

@@ -24,6 +24,9 @@ struct ImageRange {
   ImageRange shard(int index, int count) const;
 };
 
+/// Throws a usage Error unless these are images of the data set, at least one.
+void check_images(const Dataset& dataset, const ImageRange& images);
+
 struct CertificationOptions {
   Device device{};
   CertificateOptions certificate = {};  ///< with the alpha of its look

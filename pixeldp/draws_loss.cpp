@@ -5,6 +5,7 @@
 
 #include "engine/error.hpp"
 #include "engine/named.hpp"
+#include "pixeldp/score_statistics.hpp"
 
 namespace pixeldp {
 namespace {
@@ -19,17 +20,9 @@ std::vector<double> scores_of(std::span<const float> logits) {
   return scores;
 }
 
-/// The largest logit of all but one label; the lowest index wins a tie.
-std::size_t best_other(std::span<const float> logits, std::size_t label) {
-  std::size_t best = label == 0 ? 1 : 0;
-  for (std::size_t c = best + 1; c < logits.size(); ++c)
-    if (c != label && logits[c] > logits[best]) best = c;
-  return best;
-}
-
 double margin(Aim aim, std::span<const float> logits) {
   const auto label = static_cast<std::size_t>(aim.label);
-  const double ahead = double{logits[label]} - double{logits[best_other(logits, label)]};
+  const double ahead = double{logits[label]} - double{logits[largest_other(logits, label)]};
   return aim.targeted ? -ahead : ahead;
 }
 
@@ -108,7 +101,7 @@ void draws_loss_gradient(DrawsLoss loss, Aim aim, std::uint64_t draws,
   };
   const auto of_margin = [&] {
     gradient[label] = static_cast<float>(share);
-    gradient[best_other(logits, label)] = static_cast<float>(-share);
+    gradient[largest_other(logits, label)] = static_cast<float>(-share);
   };
   switch (loss) {
     case DrawsLoss::cross_entropy:

@@ -1,13 +1,11 @@
 #include "pixeldp/image_gradients.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
 
 #include <omp.h>
 
 #include "engine/error.hpp"
+#include "engine/threads.hpp"
 #include "kernels/pooling.hpp"
 #include "pixeldp/sampling_window.hpp"
 
@@ -108,23 +106,14 @@ ImageGradients::~ImageGradients() = default;
 
 template <class F>
 void ImageGradients::share_out(std::int64_t count, const F& f) {
-  // Exceptions must not leave a parallel region: the first one is kept and ends the work.
-  std::exception_ptr failure;
-  std::mutex mutex;
-  std::atomic<bool> stop = false;
-  // Each thread calls kernels on its own, which take one thread there, whatever their number.
-#pragma omp parallel for schedule(dynamic) num_threads(static_cast <int>(workers_.size()))
-  for (std::int64_t i = 0; i < count; ++i) {
-    if (stop) continue;
-    try {
-      f(*workers_[static_cast<std::size_t>(omp_get_thread_num())], i);
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!failure) failure = std::current_exception();
-      stop = true;
-    }
+  if (workers_.size() == 1) {
+    for (std::int64_t i = 0; i < count; ++i) f(*workers_.front(), i);
+    return;
   }
-  if (failure) std::rethrow_exception(failure);
+  // Each thread calls kernels on its own, which take one thread there, whatever their number.
+  parallel_for(count, [&](std::int64_t i) {
+    f(*workers_.at(static_cast<std::size_t>(omp_get_thread_num())), i);
+  });
 }
 
 void ImageGradients::check(const Tensor& images, std::span<const AimedImage> aimed,

@@ -70,6 +70,24 @@ GroupedConvolution::GroupedConvolution(const GroupedConv2dShape& shape,
             weight[static_cast<std::size_t>((o * inputs + i) * taps + tap)];
 }
 
+cpu::GroupedSpan cpu::GroupedSpan::of(const GroupedConv2dShape& s) {
+  return {.in_h = s.in_h,
+          .in_w = s.in_w,
+          .in_c = s.in_c,
+          .out_h = s.out_h(),
+          .out_w = s.out_w(),
+          .out_c = s.out_c,
+          .groups = s.groups,
+          .kernel_h = s.kernel_h,
+          .kernel_w = s.kernel_w,
+          .stride_h = s.stride_h,
+          .stride_w = s.stride_w,
+          .dilation_h = s.dilation_h,
+          .dilation_w = s.dilation_w,
+          .top = s.pad_h.before,
+          .left = s.pad_w.before};
+}
+
 std::size_t GroupedConvolution::packed_place(std::int64_t output, std::int64_t input,
                                              std::int64_t tap) const {
   const GroupedConv2dShape& s = shape_;
@@ -86,27 +104,12 @@ std::string_view GroupedConvolution::name() const {
 }
 
 void GroupedConvolution::run(std::span<const float* const> x, float* y) const {
-  const GroupedConv2dShape& s = shape_;
-  const cpu::GroupedSpan span{.in_h = s.in_h,
-                              .in_w = s.in_w,
-                              .in_c = s.in_c,
-                              .out_h = s.out_h(),
-                              .out_w = s.out_w(),
-                              .out_c = s.out_c,
-                              .groups = s.groups,
-                              .kernel_h = s.kernel_h,
-                              .kernel_w = s.kernel_w,
-                              .stride_h = s.stride_h,
-                              .stride_w = s.stride_w,
-                              .dilation_h = s.dilation_h,
-                              .dilation_w = s.dilation_w,
-                              .top = s.pad_h.before,
-                              .left = s.pad_w.before,
-                              .weight = weight_.data(),
-                              .shift = shift_.empty() ? nullptr : shift_.data(),
-                              .slope = activation_.slope,
-                              .low = limits_.low,
-                              .high = limits_.high};
+  cpu::GroupedSpan span = cpu::GroupedSpan::of(shape_);
+  span.weight = weight_.data();
+  span.shift = shift_.empty() ? nullptr : shift_.data();
+  span.slope = activation_.slope;
+  span.low = limits_.low;
+  span.high = limits_.high;
   cpu::simd_kernels(cpu::best_instruction_set()).rows.grouped(span, x[0], y);
 }
 

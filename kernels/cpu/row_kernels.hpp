@@ -4,6 +4,10 @@
 
 #include "kernels/pointwise_function.hpp"
 
+namespace pixeldp::kernels {
+struct GroupedConv2dShape;
+}
+
 namespace pixeldp::kernels::cpu {
 
 /// A grouped convolution (kernels/grouped_convolution.hpp) of one row, and its epilogue
@@ -21,6 +25,9 @@ struct GroupedSpan {
   const float* weight = nullptr;
   const float* shift = nullptr;  ///< null: 0
   float slope = 1.0f, low = 0.0f, high = 0.0f;
+
+  /// The geometry of a convolution, for what it multiplies by to be put in.
+  static GroupedSpan of(const GroupedConv2dShape& shape);
 };
 
 /// Of one instruction set; all give the same bits.

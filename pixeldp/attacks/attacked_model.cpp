@@ -22,12 +22,9 @@ std::uint64_t votes_for(const ScoreStatistics& votes, int label) {
   return votes.votes[static_cast<std::size_t>(label)];
 }
 
-/// The label with the most votes of all but one; the lowest index wins a tie.
+/// The label with the most votes of all but one.
 int strongest_other(const ScoreStatistics& votes, int label) {
-  int best = label == 0 ? 1 : 0;
-  for (int other = best + 1; other < votes.classes(); ++other)
-    if (other != label && votes_for(votes, other) > votes_for(votes, best)) best = other;
-  return best;
+  return static_cast<int>(largest_other(votes.votes, static_cast<std::size_t>(label)));
 }
 
 /// Whether one label's draws outnumber another's by more than chance has at that probability.

@@ -59,11 +59,9 @@ void shorten(AttackedModel& model, std::span<ImageUnderAttack> images) {
   for (int i = 0; i < bisections; ++i) {
     for (std::size_t k = 0; k < all.size(); ++k) {
       const double share = 0.5 * (ways[k].fails + ways[k].succeeds);
-      float* const x = pictures.row(static_cast<std::int64_t>(k));
-      for (std::size_t p = 0; p < values; ++p) {
-        const double from = all[k]->pixels[p];
-        x[p] = static_cast<float>(from + share * (ways[k].end.pixels[p] - from));
-      }
+      const std::span<float> x(pictures.row(static_cast<std::int64_t>(k)), values);
+      std::ranges::copy(ways[k].end.pixels, x.begin());
+      shorten(all[k]->pixels, share, x);
     }
     const std::vector<ScoreStatistics> votes = model.check(pictures, all);
     for (std::size_t k = 0; k < all.size(); ++k) {

@@ -28,12 +28,6 @@ double norm_of(AttackNorm norm, std::size_t count, const At& at) {
   fail("not an attack norm: {}", static_cast<int>(norm));
 }
 
-/// Values between centre and x, a share of the way.
-void shorten(std::span<const float> centre, double share, std::span<float> x) {
-  for (std::size_t i = 0; i < x.size(); ++i)
-    x[i] = static_cast<float>(centre[i] + share * (double{x[i]} - double{centre[i]}));
-}
-
 void clip_to_ball(std::span<const float> centre, double size, std::span<float> x) {
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double c = centre[i];
@@ -69,6 +63,11 @@ double distance(AttackNorm norm, std::span<const float> a, std::span<const float
 
 double largest_distance(AttackNorm norm, std::int64_t values) {
   return norm_of(norm, static_cast<std::size_t>(values), [](std::size_t) { return 1.0; });
+}
+
+void shorten(std::span<const float> centre, double share, std::span<float> x) {
+  for (std::size_t i = 0; i < x.size(); ++i)
+    x[i] = static_cast<float>(centre[i] + share * (double{x[i]} - double{centre[i]}));
 }
 
 void step_against(AttackNorm norm, std::span<const float> gradient, double length,

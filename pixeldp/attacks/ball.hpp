@@ -19,6 +19,9 @@ double distance(AttackNorm norm, std::span<const float> a, std::span<const float
 /// The distance of the two pictures of so many values that are farthest apart.
 double largest_distance(AttackNorm norm, std::int64_t values);
 
+/// Brings x nearer to the centre: what is left is that share of the way.
+void shorten(std::span<const float> centre, double share, std::span<float> x);
+
 /// x -= length * d, where d points along the gradient and has length 1 in the norm: the gradient
 /// divided by its norm (1 and 2), its signs (inf). A gradient of zeros moves nothing.
 void step_against(AttackNorm norm, std::span<const float> gradient, double length,

@@ -128,26 +128,12 @@ TEST_CASE("row operations have the same bits on every instruction set") {
   for (const GroupedConv2dShape& s : grouped_shapes) {
     const auto x = reference::reals(s.in_h * s.in_w * s.in_c, 3);
     const auto weight = reference::reals(s.weight_size(), 4), shift = reference::reals(s.out_c, 5);
-    const cpu::GroupedSpan span{.in_h = s.in_h,
-                                .in_w = s.in_w,
-                                .in_c = s.in_c,
-                                .out_h = s.out_h(),
-                                .out_w = s.out_w(),
-                                .out_c = s.out_c,
-                                .groups = s.groups,
-                                .kernel_h = s.kernel_h,
-                                .kernel_w = s.kernel_w,
-                                .stride_h = s.stride_h,
-                                .stride_w = s.stride_w,
-                                .dilation_h = s.dilation_h,
-                                .dilation_w = s.dilation_w,
-                                .top = s.pad_h.before,
-                                .left = s.pad_w.before,
-                                .weight = weight.data(),
-                                .shift = shift.data(),
-                                .slope = 0.1f,
-                                .low = -0.5f,
-                                .high = 2.0f};
+    cpu::GroupedSpan span = cpu::GroupedSpan::of(s);
+    span.weight = weight.data();
+    span.shift = shift.data();
+    span.slope = 0.1f;
+    span.low = -0.5f;
+    span.high = 2.0f;
     std::vector<std::vector<std::uint32_t>> all;
     for (const InstructionSet set : cpu::instruction_sets) {
       if (!cpu::supported(set)) continue;
