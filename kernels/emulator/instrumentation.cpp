@@ -1,16 +1,19 @@
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include "kernels/emulator/block.hpp"
 
-/// What the compiler calls in code that is compiled by -fsanitize=thread,alignment, which
-/// kernels/emulator/CMakeLists.txt asks for where there are kernels: at every load and store, and
-/// where an address is no multiple of what its type wants. Nothing of the sanitizers themselves is
-/// linked. The calls are listed in GCC's gcc/sanitizer.def; see also LLVM's
-/// compiler-rt/lib/tsan/rtl/tsan_interface.h and compiler-rt/lib/ubsan/ubsan_handlers.h.
+/// What the compiler calls in code that is compiled by -fsanitize=thread,alignment,bounds,...,
+/// which kernels/emulator/CMakeLists.txt asks for where there are kernels: at every load and store,
+/// where an address is no multiple of what its type wants, and where an index, a sum, a shift or a
+/// division is undefined. Nothing of the sanitizers themselves is linked. The calls are listed in
+/// GCC's gcc/sanitizer.def; see also LLVM's compiler-rt/lib/tsan/rtl/tsan_interface.h and
+/// compiler-rt/lib/ubsan/ubsan_handlers.h.
 
 namespace pixeldp::emulator {
 namespace {
@@ -20,13 +23,26 @@ void note(const volatile void* address, std::size_t bytes, Access kind) {
     checked_block->note_access(const_cast<const void*>(address), bytes, kind);
 }
 
-/// As the compiler lays it out.
-struct Misaligned {
+/// As the compiler lays them out.
+struct Place {
   const char* file;
   std::uint32_t line, column;
+};
+struct Misaligned {
+  Place place;
   const void* type;
   unsigned char log_alignment, access;
 };
+
+/// Ends the launch, or, where no launch is checked, the program.
+[[noreturn]] void refuse(const Place& place, std::string_view what) {
+  std::string_view file = place.file;
+  file.remove_prefix(file.rfind('/') + 1);
+  const std::string text = fmt::format("{}:{} {}", file, place.line, what);
+  if (checked_block != nullptr) checked_block->refuse_access(checked_block->linear_thread(), text);
+  std::fprintf(stderr, "error: a kernel is wrong: %s\n", text.c_str());
+  std::abort();
+}
 
 }  // namespace
 }  // namespace pixeldp::emulator
@@ -35,6 +51,8 @@ using pixeldp::emulator::Access;
 using pixeldp::emulator::checked_block;
 using pixeldp::emulator::Misaligned;
 using pixeldp::emulator::note;
+using pixeldp::emulator::Place;
+using pixeldp::emulator::refuse;
 
 extern "C" {
 
@@ -45,13 +63,30 @@ void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
 
 void __ubsan_handle_type_mismatch_v1(Misaligned* what, std::uintptr_t address) {
-  if (checked_block == nullptr) return;
-  std::string_view file = what->file;
-  file.remove_prefix(file.rfind('/') + 1);
-  checked_block->refuse_access(
-      checked_block->linear_thread(),
-      fmt::format("{}:{} needs an address that is a multiple of {}, and {:#x} is none", file,
-                  what->line, 1 << what->log_alignment, address));
+  if (checked_block == nullptr) return;  // addresses of the host need not be aligned as a GPU's
+  refuse(what->place, fmt::format("needs an address that is a multiple of {}, and {:#x} is none",
+                                  1 << what->log_alignment, address));
+}
+void __ubsan_handle_out_of_bounds(Place* place, std::uintptr_t index) {
+  refuse(*place, fmt::format("has no element {}", static_cast<std::intptr_t>(index)));
+}
+void __ubsan_handle_add_overflow(Place* place, std::uintptr_t, std::uintptr_t) {
+  refuse(*place, "adds or subtracts beyond what its type holds");
+}
+void __ubsan_handle_sub_overflow(Place* place, std::uintptr_t, std::uintptr_t) {
+  refuse(*place, "adds or subtracts beyond what its type holds");
+}
+void __ubsan_handle_mul_overflow(Place* place, std::uintptr_t, std::uintptr_t) {
+  refuse(*place, "multiplies beyond what its type holds");
+}
+void __ubsan_handle_negate_overflow(Place* place, std::uintptr_t) {
+  refuse(*place, "negates beyond what its type holds");
+}
+void __ubsan_handle_divrem_overflow(Place* place, std::uintptr_t, std::uintptr_t) {
+  refuse(*place, "divides by zero, or beyond what its type holds");
+}
+void __ubsan_handle_shift_out_of_bounds(Place* place, std::uintptr_t, std::uintptr_t) {
+  refuse(*place, "shifts by more than there are bits");
 }
 
 #define PIXELDP_ACCESSES(bytes)                                                            \

@@ -19,16 +19,20 @@ Dims strides_of(const Dims& dims) {
   return strides;
 }
 
+/// Called before anything is as large as the extents say.
+void check_growth(std::int64_t source_size, const Dims& to) {
+  const std::int64_t size = count(to);
+  if (size > std::max(source_size, most_values))
+    fail("{} elements become {}, which is too many", source_size, size);
+}
+
 /// Element (i, j, ...) of the result is number base + parts[0][i] + parts[1][j] + ..., or none
 /// where one of these is negative.
 Movement separable(std::int64_t source_size, std::int64_t base,
                    const std::vector<std::vector<std::int64_t>>& parts) {
-  constexpr std::int64_t most = 1 << 24;
   Movement made;
   for (const auto& part : parts) made.dims.push_back(std::ssize(part));
-  const std::int64_t size = count(made.dims);
-  if (size > std::max(source_size, most))
-    fail("{} elements become {}, which is too many", source_size, size);
+  check_growth(source_size, made.dims);
   made.from.assign(1, base);
   for (const auto& part : parts) {
     std::vector<std::int64_t> next;
@@ -76,12 +80,17 @@ T calculated(char operation, T a, T b) {
 }  // namespace
 
 std::int64_t count(const Dims& dims) {
-  constexpr std::int64_t most = std::int64_t{1} << 40;
-  std::int64_t product = 1;
-  for (const std::int64_t extent : dims)
-    if (extent < 0 || __builtin_mul_overflow(product, extent, &product) || product > most)
+  constexpr std::int64_t most = 1 << 28;
+  std::int64_t product = 1;  // of the extents that are not zero
+  bool empty = false;
+  for (const std::int64_t extent : dims) {
+    if (extent < 0) fail("{} has an axis of extent {}", text(dims), extent);
+    empty = empty || extent == 0;
+    if (extent > most || (product *= std::max<std::int64_t>(extent, 1)) > most)
       fail("a tensor of {} has too many elements", text(dims));
-  return product;
+  }
+  if (empty && product > most_values) fail("a tensor of {} is empty, but long", text(dims));
+  return empty ? 0 : product;
 }
 
 std::string text(const Dims& dims) {
@@ -167,26 +176,29 @@ Movement gather(const Dims& dims, const Constant& indices, std::int64_t axis) {
 
 Movement expand(const Dims& dims, const Dims& to) {
   const Dims made = broadcast(dims, to);
+  check_growth(count(dims), made);
   auto parts = all_steps(dims);
   parts.insert(parts.begin(), made.size() - dims.size(), {0});
   for (std::size_t k = 0; k < made.size(); ++k)
-    if (parts[k].size() == 1) {
-      if (made[k] > (1 << 24)) fail("an axis cannot become {} elements long", made[k]);
-      parts[k].assign(static_cast<std::size_t>(made[k]), parts[k][0]);
-    }
+    if (parts[k].size() == 1) parts[k].assign(static_cast<std::size_t>(made[k]), parts[k][0]);
   return separable(count(dims), 0, parts);
 }
 
 Movement pad(const Dims& dims, const Dims& before, const Dims& after, const std::string& mode) {
-  constexpr std::int64_t most = 1 << 24;
   if (mode != "constant" && mode != "edge" && mode != "reflect")
     fail("padding of mode '{}' is not read", mode);
   const Dims strides = strides_of(dims);
+  Dims made(dims.size());
+  for (std::size_t k = 0; k < dims.size(); ++k) {
+    for (const std::int64_t padding : {before[k], after[k]})
+      if (padding < -most_values || padding > most_values)
+        fail("padding of {} is too much", padding);
+    made[k] = std::max<std::int64_t>(dims[k] + before[k] + after[k], 0);
+  }
+  check_growth(count(dims), made);
   std::vector<std::vector<std::int64_t>> parts(dims.size());
   for (std::size_t k = 0; k < dims.size(); ++k) {
     const std::int64_t extent = dims[k];
-    if (std::abs(before[k]) > most || std::abs(after[k]) > most)
-      fail("padding of {} and {} is too much", before[k], after[k]);
     if (extent < 1 && mode != "constant") fail("there is nothing to pad with");
     if (mode == "reflect" && std::max(before[k], after[k]) >= extent)
       fail("padding of {} and {} reflects more than there is, {}", before[k], after[k], extent);
@@ -294,8 +306,8 @@ Constant concatenate(std::span<const Constant* const> parts, std::int64_t axis) 
     if (without != made.dims)
       fail("{} and {} cannot be put side by side", text(parts[0]->dims), text(part->dims));
     made.dims[k] += part->dims[k];
+    count(made.dims);  // refuses too many
   }
-  if (count(made.dims) > (1 << 28)) fail("{} elements are too many", text(made.dims));
   const std::int64_t outer =
       count(Dims(made.dims.begin(), made.dims.begin() + static_cast<std::ptrdiff_t>(k)));
   std::visit(

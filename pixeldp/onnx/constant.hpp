@@ -12,7 +12,11 @@ namespace pixeldp::onnx {
 
 using Dims = std::vector<std::int64_t>;
 
-/// The number of elements. Throws an Error where that is beyond 2^40 or an extent is negative.
+/// Of what depends on a picture, and of what a graph makes of fewer elements.
+inline constexpr std::int64_t most_values = 1 << 24;
+
+/// The number of elements. Throws an Error where an extent is negative or that is beyond 2^28; of
+/// an empty tensor, where the other extents hold more than `most_values`.
 std::int64_t count(const Dims& dims);
 /// "1x3x8x8", "()" without axes.
 std::string text(const Dims& dims);

@@ -37,13 +37,19 @@ std::vector<std::int64_t> numbers_to(std::int64_t size) {
   return all;
 }
 
-Draft::Draft(const Dims& picture, bool channels_last) {
+Draft::Draft(const Dims& picture, bool channels_last, std::int64_t weights)
+    : room_(4 * most_values + 2 * weights) {
   const Layout layout = channels_last ? Layout{picture[1], picture[2], picture[3]}
                                       : Layout{picture[2], picture[3], picture[1]};
   layouts_.push_back(layout);
   picture_ = {.value = 0, .dims = picture, .sole = false};
   if (channels_last)
     picture_.places = std::make_shared<std::vector<std::int64_t>>(numbers_to(layout.size()));
+}
+
+void Draft::take_room(std::int64_t numbers) {
+  room_ -= numbers;
+  if (room_ < 0) fail("the nodes up to here make too many numbers of few weights");
 }
 
 std::string Draft::unique_name() {
@@ -93,9 +99,11 @@ DraftNode* Draft::maker(const View& x) {
 
 View Draft::append(std::vector<Value> inputs, layers::NodeSpec::Leaf leaf, Layout layout, Dims dims,
                    DraftNode node) {
-  constexpr std::int64_t most = 1 << 24;
-  if (layout.size() < 1 || layout.size() > most)
-    fail("a picture becomes {} values, which are not from 1 to {}", layout.size(), most);
+  if (layout.size() < 1 || layout.size() > most_values)
+    fail("a picture becomes {} values, which are not from 1 to {}", layout.size(), most_values);
+  if (const auto* selection = std::get_if<layers::Select::Options>(&leaf))
+    take_room(std::ssize(selection->map.pixels) + std::ssize(selection->map.channels));
+  take_room(std::ssize(node.scale) + std::ssize(node.bias));
   node.spec = {.name = unique_name(), .inputs = std::move(inputs), .leaf = std::move(leaf)};
   nodes_.push_back(std::move(node));
   layouts_.push_back(layout);

@@ -54,12 +54,16 @@ struct DraftNode {
 /// (View::sole), and throws an Error for views that do not fit.
 class Draft {
  public:
-  /// For pictures [1, C, H, W], or [1, H, W, C] if `channels_last`.
-  Draft(const Dims& picture, bool channels_last);
+  /// For pictures [1, C, H, W], or [1, H, W, C] if `channels_last`, of a file with so many weights.
+  Draft(const Dims& picture, bool channels_last, std::int64_t weights);
 
   const View& picture() const { return picture_; }
   /// The name of the layers that are appended now; made fit for one, and unlike all others.
   void set_name(std::string name) { name_ = std::move(name); }
+
+  /// Throws an Error where all nodes together make more numbers than a file of these weights has
+  /// reason to: a small file must not ask for much memory.
+  void take_room(std::int64_t numbers);
 
   View move(const View& x, const Movement& movement, float fill = 0.0f) const;
   View reshape(const View& x, const Dims& dims) const;
@@ -116,6 +120,7 @@ class Draft {
   View picture_;
   std::vector<Layout> layouts_;  ///< of each value
   std::vector<DraftNode> nodes_;
+  std::int64_t room_;  ///< for numbers that nodes make
   std::string name_;
   std::map<std::string, int> names_;
 };

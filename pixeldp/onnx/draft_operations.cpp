@@ -170,8 +170,9 @@ View Draft::product(const View& x, const Constant& weight) {
   const std::vector<float>& from = weight.reals();
   const std::int64_t row = layout(x).size();
   std::int64_t size = 0;
-  if (__builtin_mul_overflow(outputs, row, &size) || size > (std::int64_t{1} << 29))
+  if (__builtin_mul_overflow(outputs, row, &size))
     fail("its weight would have {}x{} values, which is too many", outputs, row);
+  take_room(size);
   DraftNode node{.weight = std::vector<float>(static_cast<std::size_t>(size), 0.0f),
                  .scale = {},
                  .bias = std::vector<double>(static_cast<std::size_t>(outputs), 0.0)};
@@ -232,6 +233,8 @@ View Draft::concatenate(const std::vector<View>& parts, std::int64_t axis) {
       fail("{} and {} cannot be put side by side", text(parts[0].dims), text(part.dims));
     dims[k] += part.dims[k];
   }
+  if (count(dims) > most_values)
+    fail("{} elements are put side by side, which is too many", count(dims));
   std::vector<Value> values;
   if (is_picture(dims) && k == 1 && dims[2] * dims[3] > 1) {
     for (const View& part : parts) values.push_back(as_image(part).value);

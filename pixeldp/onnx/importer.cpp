@@ -20,25 +20,34 @@ std::string label(const OnnxNode& node) {
   return fmt::format("that makes '{}' ({})", fmt::join(node.outputs, "', '"), operation);
 }
 
+/// What a tensor keeps in memory.
+std::int64_t numbers_of(const Symbol& symbol) {
+  if (const auto* constant = std::get_if<Constant>(&symbol)) return constant->size();
+  const auto& places = std::get<View>(symbol).places;
+  return places ? std::ssize(*places) : 0;
+}
+
 class Importer {
  public:
   Importer(const OnnxModel& model, const std::string& what) : model_(model), what_(what) {}
 
   ImportedGraph run() {
     check_opset();
+    std::int64_t weights = 0;
     for (const OnnxTensor& tensor : model_.initializers) {
       if (tensor.external)
         fail("{}: tensor {} lies in a file of its own, '{}', which was not read", what_,
              tensor.name, tensor.external->location);
       if (!symbols_.emplace(tensor.name, Constant::of(tensor)).second)
         fail("{}: there are two tensors named '{}'", what_, tensor.name);
+      weights += std::visit([](const auto& values) { return std::ssize(values); }, tensor.values);
     }
     if (model_.outputs.size() != 1)
       fail("{}: the network has {} outputs: one is read, the scores of the classes", what_,
            model_.outputs.size());
     const OnnxValue& picture = find_picture();
     const bool last = is_channels_last(picture);
-    Draft draft(picture_dims(picture), last);
+    Draft draft(picture_dims(picture), last, weights);
     symbols_.emplace(picture.name, draft.picture());
     for (const std::size_t i : ordered_nodes()) operate_node(model_.nodes[i], draft);
 
@@ -112,7 +121,6 @@ class Importer {
       if (dim.extent > most) refuse(fmt::format("has an axis of extent {}", dim.extent));
       dims.push_back(k == 0 ? 1 : dim.extent);
     }
-    constexpr std::int64_t most_values = 1 << 24;
     if (count(dims) > most_values) refuse(fmt::format("has {} values", count(dims)));
     return dims;
   }
@@ -196,6 +204,7 @@ class Importer {
     std::vector<Symbol> made;
     try {
       made = operate(operands, draft);
+      for (const Symbol& symbol : made) draft.take_room(numbers_of(symbol));
     } catch (const Error& error) {
       fail("{}: node {}: {}", what_, label(node), error.what());
     }

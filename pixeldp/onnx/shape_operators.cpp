@@ -62,8 +62,8 @@ std::vector<Symbol> split(Operands& o, const Draft& draft) {
   std::vector<Symbol> made;
   std::int64_t at = 0;
   for (const std::int64_t size : sizes) {
-    const std::int64_t end = std::min(at + size, extent);
     if (size < 0 || size > extent) fail("a part of {} from an axis of {}", size, extent);
+    const std::int64_t end = std::min(at + size, extent);
     made.push_back(moved(x, onnx::slice(dims, {at}, {end}, {axis}, {1}), draft));
     at = end;
   }
@@ -132,12 +132,11 @@ Symbol constant(Operands& o) {
 }
 
 Symbol constant_of_shape(Operands& o) {
-  constexpr std::int64_t most = 1 << 24;
   const Dims dims = o.constant(0).integers();
   const OnnxAttribute* value = o.attribute("value");
   const Constant single =
       value && value->tensor ? Constant::of(*value->tensor) : Constant::real(0.0f);
-  if (single.size() != 1 || count(dims) > most)
+  if (single.size() != 1 || count(dims) > most_values)
     fail("{} values of {} elements", text(single.dims), count(dims));
   return moved(single, {dims, std::vector<std::int64_t>(static_cast<std::size_t>(count(dims)), 0)});
 }

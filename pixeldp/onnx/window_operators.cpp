@@ -33,9 +33,9 @@ Window window(Operands& o, const Dims& kernel, const Layout& image) {
   const std::string automatic = o.text("auto_pad", "NOTSET");
   const Dims pads = o.integers("pads").value_or(Dims{0, 0, 0, 0});
   if (automatic == "NOTSET") {
-    constexpr std::int64_t most = 1 << 20;
+    constexpr std::int64_t most = 1 << 12;
     if (pads.size() != 4 || std::ranges::min(pads) < 0 || std::ranges::max(pads) > most)
-      fail("'pads' must be four numbers of at least 0");
+      fail("'pads' must be four numbers from 0 to {}", most);
     w.before = {pads[0], pads[1]};
     w.after = {pads[2], pads[3]};
     return w;

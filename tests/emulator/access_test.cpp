@@ -1,4 +1,5 @@
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,10 @@ enum class Deed {
   shared_after,          // reads shared memory that the block does not have
   half_after,            // half of it behind the array
   misaligned,            // four elements from the second on
+  local_after,           // reads behind an array of the thread's own
+  overflow,              // adds one to the largest integer
+  shift,                 // by as many bits as there are
+  divide,                // by zero
   copy,                  // cp.async, waited for, across a barrier
   copy_without_barrier,  // read by another thread
   copy_over,             // to where another thread still reads
@@ -119,6 +124,22 @@ __global__ void deed_kernel(Deed deed, int* y, int count) {
       std::uint32_t two = 0;
       if (t == 3) std::memcpy(&two, reinterpret_cast<char*>(y + count) - 2, sizeof two);
       sum = static_cast<int>(two);
+      break;
+    }
+    case Deed::local_after: {
+      volatile int local[4] = {};
+      sum = local[t + 4];
+      break;
+    }
+    case Deed::overflow:
+      sum = std::numeric_limits<int>::max() + (t + 1);
+      break;
+    case Deed::shift:
+      sum = 1 << (t + 32);
+      break;
+    case Deed::divide: {
+      volatile int zero = 0;
+      sum = 7 / zero;
       break;
     }
     case Deed::misaligned:
@@ -223,6 +244,14 @@ TEST_CASE("an access that needs a multiple of its size is found elsewhere") {
   if (address_sanitizer) return;
   check_refused(Deed::misaligned, "thread (3,0,0): access_test.cpp:");
   check_refused(Deed::misaligned, " needs an address that is a multiple of 16, and 0x");
+}
+
+TEST_CASE("arithmetic that is undefined is found") {
+  if (address_sanitizer) return;
+  check_refused(Deed::local_after, " has no element ");
+  check_refused(Deed::overflow, " adds or subtracts beyond what its type holds");
+  check_refused(Deed::shift, " shifts by more than there are bits");
+  check_refused(Deed::divide, " divides by zero");
 }
 
 TEST_CASE("what barriers or atomic operations order is no race") {

@@ -20,7 +20,7 @@ for name in "${names[@]}"; do
   mkdir -p "$found" "$here/regressions/$name"
   echo "fuzz_$name: $seconds s"
   "$programs/fuzz_$name" "$found" "$here/corpus/$name" "$here/regressions/$name" \
-    -seed="${PIXELDP_FUZZ_SEED:-0}" -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+    -seed="${PIXELDP_FUZZ_SEED:-0}" -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="$here/regressions/$name/" 2>"$programs/$name.log" || {
     status=1
     echo "error: fuzz_$name failed, see $programs/$name.log; its input is in $here/regressions/$name" >&2

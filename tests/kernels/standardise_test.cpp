@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/kernels/batch_norm_run.cuh"
+#include "tests/kernels/cuda/batch_norm_run.cuh"
 #include "tests/reference/values.hpp"
 #include "tests/throws_error.hpp"
 

@@ -1,4 +1,4 @@
-#include "tests/kernels/batch_norm_run.cuh"
+#include "tests/kernels/cuda/batch_norm_run.cuh"
 #include "tests/ptx/batch_norm_on_device.hpp"
 
 namespace pixeldp::kernels::cuda {

@@ -6,7 +6,7 @@
 #include "kernels/cuda/convolution_weight.hpp"
 #include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noisy_convolution.hpp"
-#include "tests/kernels/limits.hpp"
+#include "tests/kernels/cuda/limits.hpp"
 #include "tests/multi_draw_problem.hpp"
 #include "tests/reference/convolution.hpp"
 

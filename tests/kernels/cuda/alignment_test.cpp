@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "kernels/cuda/operations.hpp"
-#include "tests/kernels/moved_arrays.hpp"
+#include "tests/kernels/cuda/moved_arrays.hpp"
 #include "tests/multi_draw_problem.hpp"
 #include "tests/reference/convolution.hpp"
 #include "tests/reference/plan.hpp"

@@ -9,7 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/emulator/device_array.hpp"
-#include "tests/kernels/pointers.hpp"
+#include "tests/kernels/cuda/pointers.hpp"
 #include "tests/reference/values.hpp"
 
 /// Arrays of more elements than 32 bits can count. They have addresses, but memory only where they

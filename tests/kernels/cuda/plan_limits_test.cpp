@@ -14,7 +14,7 @@
 #include "kernels/cuda/pooling.hpp"
 #include "kernels/cuda/scaling.hpp"
 #include "kernels/cuda/standardise.hpp"
-#include "tests/kernels/limits.hpp"
+#include "tests/kernels/cuda/limits.hpp"
 #include "tests/reference/convolution.hpp"
 
 namespace pixeldp::kernels {

@@ -7,7 +7,7 @@
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/noisy_convolution.hpp"
 #include "kernels/cuda/scaling.hpp"
-#include "tests/kernels/moved_arrays.hpp"
+#include "tests/kernels/cuda/moved_arrays.hpp"
 #include "tests/reference/convolution.hpp"
 
 namespace pixeldp::kernels::emulated::moved {

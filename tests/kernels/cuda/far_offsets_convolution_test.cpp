@@ -6,7 +6,7 @@
 #include "kernels/cuda/convolution_weight.hpp"
 #include "kernels/cuda/noisy_convolution.hpp"
 #include "kernels/cuda/operations.hpp"
-#include "tests/kernels/far_arrays.hpp"
+#include "tests/kernels/cuda/far_arrays.hpp"
 #include "tests/multi_draw_problem.hpp"
 #include "tests/reference/convolution.hpp"
 

@@ -5,7 +5,7 @@
 
 #include "engine/error.hpp"
 #include "kernels/cuda/scaling.hpp"
-#include "tests/kernels/batch_norm_run.cuh"
+#include "tests/kernels/cuda/batch_norm_run.cuh"
 #include "tests/reference/values.hpp"
 
 namespace pixeldp::kernels::emulated {

@@ -9,7 +9,7 @@
 #include "kernels/cuda/fragments.hpp"
 #include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/scaling.hpp"
-#include "tests/kernels/far_arrays.hpp"
+#include "tests/kernels/cuda/far_arrays.hpp"
 
 namespace pixeldp::kernels::emulated::far {
 namespace {

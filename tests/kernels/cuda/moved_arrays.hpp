@@ -12,7 +12,7 @@
 
 #include "engine/error.hpp"
 #include "tests/emulator/device_array.hpp"
-#include "tests/kernels/pointers.hpp"
+#include "tests/kernels/cuda/pointers.hpp"
 #include "tests/reference/values.hpp"
 
 /// Each pointer of each operation and kernel, moved by one element while the others stay aligned:

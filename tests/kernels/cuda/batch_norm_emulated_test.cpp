@@ -4,7 +4,7 @@
 
 #include "engine/captured_graph.hpp"
 #include "engine/error.hpp"
-#include "tests/kernels/batch_norm_run.cuh"
+#include "tests/kernels/cuda/batch_norm_run.cuh"
 
 namespace pixeldp::kernels::emulated {
 namespace {
