@@ -23,7 +23,7 @@ void CertificateArguments::add_to(CLI::App& command, bool from_log) {
   command
       .add_option("--bound", bound_,
                   "Confidence bound of the expected scores" +
-                      fallback("clopper-pearson for argmax, empirical-bernstein for softmax"))
+                      fallback("pairwise for argmax, empirical-bernstein for softmax"))
       ->check(CLI::IsMember(names_of(all_bounds, name)));
   command
       .add_option("--certificate", certificate_,

@@ -56,7 +56,7 @@ void split(std::string_view text, char separator, Take take) {
 Bound usual_bound(ScoreType scores) {
   switch (scores) {
     case ScoreType::argmax:
-      return Bound::clopper_pearson;
+      return Bound::pairwise;
     case ScoreType::softmax:
       return Bound::empirical_bernstein;
   }

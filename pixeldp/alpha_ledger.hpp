@@ -8,8 +8,8 @@
 
 namespace pixeldp {
 
-/// The bound that suits a score type best: clopper-pearson for votes, which have an exact one, and
-/// empirical-bernstein for means of softmax scores, which have not.
+/// The bound that suits a score type best: pairwise for votes, whose cost does not grow with the
+/// number of classes, and empirical-bernstein for means of softmax scores.
 Bound usual_bound(ScoreType scores);
 
 /// A certification of an image's counts that was decided on before the first draw: the bounds of

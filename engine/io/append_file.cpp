@@ -71,7 +71,18 @@ bool AppendFile::write(std::string_view text) {
     else
       text.remove_prefix(static_cast<std::size_t>(n));
   }
+  if (const auto now = std::chrono::steady_clock::now(); now - synced_ >= std::chrono::seconds(1)) {
+    synced_ = now;
+    torn_ = !sync() || torn_;
+  }
   return !torn_;
+}
+
+bool AppendFile::sync() const {
+  int failed = 0;
+  do failed = ::fdatasync(fd_);
+  while (failed != 0 && errno == EINTR);
+  return failed == 0 || errno == EINVAL || errno == EROFS;  // a pipe or a device has no disk
 }
 
 void AppendFile::truncate(std::uintmax_t size) {
@@ -80,7 +91,10 @@ void AppendFile::truncate(std::uintmax_t size) {
 }
 
 void AppendFile::close() {
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ >= 0) {
+    sync();
+    ::close(fd_);
+  }
   fd_ = -1;
 }
 

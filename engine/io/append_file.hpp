@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -18,18 +19,21 @@ class AppendFile {
   /// The same, but nothing where another writer has it.
   static std::optional<AppendFile> if_free(const std::filesystem::path& path);
   ~AppendFile() { close(); }
-  AppendFile(AppendFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), torn_(other.torn_) {}
+  AppendFile(AppendFile&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), torn_(other.torn_), synced_(other.synced_) {}
   AppendFile& operator=(AppendFile&& other) noexcept {
     close();
     fd_ = std::exchange(other.fd_, -1);
     torn_ = other.torn_;
+    synced_ = other.synced_;
     return *this;
   }
 
   /// Bytes that it holds.
   std::uintmax_t size() const;
   /// Adds all of the text and returns true; or false, once and for all, where not all of it could
-  /// be written: what came next would stand behind a torn line.
+  /// be written: what came next would stand behind a torn line. What is a second old is on the disk
+  /// by the next call, so that a machine that loses its power loses little more.
   bool write(std::string_view text);
   /// Keeps the first `size` bytes. Throws an Error.
   void truncate(std::uintmax_t size);
@@ -39,9 +43,12 @@ class AppendFile {
   /// False where another writer has it.
   bool open(const std::filesystem::path& path);
   void close();
+  /// False where what was written did not reach the disk.
+  bool sync() const;
 
   int fd_ = -1;
   bool torn_ = false;
+  std::chrono::steady_clock::time_point synced_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace pixeldp

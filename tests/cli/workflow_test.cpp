@@ -54,13 +54,13 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
   // With every figure what it depends on.
   for (const json& said : {report, json::parse(predicted.output)}) {
     CHECK(said["certificate"] == "exact");
-    CHECK(said["bound"] == "clopper-pearson");
+    CHECK(said["bound"] == "pairwise");
     CHECK(said["alpha"] == 0.05);
     CHECK(said["draws"] == 50);
     CHECK(said["precision"] == "fp32");
   }
   const std::string conditions =
-      "exact certificate, clopper-pearson bounds of argmax scores, alpha 0.05 per prediction, 50 "
+      "exact certificate, pairwise bounds of argmax scores, alpha 0.05 per prediction, 50 "
       "draws, fp32 by Winograd's algorithm after the noise";
   for (const std::string& command : {"certify run --draws 50 --output other" + place.data(),
                                      "predict run test:3 --draws 50" + place.data(),
