@@ -86,6 +86,16 @@ TEST_CASE("beyond 2^32 elements: noise and statistics") {
               s(), {.images = count, .classes = 10, .scale_per_sensitivity = 1.0},
               {.draws = p[0], .votes = p[1]}, p[2], p[3]);
         });
+  const std::int64_t many = two_to_the(31) + 1;  // more images than 32 bits count
+  check("bound_predictions of many images",
+        {Array(std::vector<std::uint64_t>{100}, many),
+         Array(std::vector<std::uint64_t>{90, 10}, many * 2),
+         Array(std::vector<BoundedPrediction>(1), many), zeros(1, 1)},
+        1, many, [](const Pointers& p, std::int64_t count) {
+          emulated::bound_predictions(s(),
+                                      {.images = count, .classes = 2, .scale_per_sensitivity = 1.0},
+                                      {.draws = p[0], .votes = p[1]}, p[2], p[3]);
+        });
 }
 
 TEST_CASE("beyond 2^32 elements: loss") {
@@ -230,6 +240,13 @@ TEST_CASE("beyond 2^32 elements: layouts and scaling") {
   check("scale_values", {floats(8, pixels * 8), Array(reals(8, 2)), floats(8, pixels * 8, 3)}, 1,
         pixels, [](const Pointers& p, std::int64_t n) {
           scale_values(native_stream(), {n, 8, p[1], nullptr, {}}, static_cast<const float*>(p[0]),
+                       static_cast<const float*>(nullptr), static_cast<float*>(p[2]));
+        });
+  const std::int64_t channels = two_to_the(31) + 8;
+  check("scale_values of one pixel",
+        {floats(8, channels), floats(8, channels, 2), floats(8, channels, 3)}, 8, channels,
+        [](const Pointers& p, std::int64_t n) {
+          scale_values(native_stream(), {1, n, p[1], nullptr, {}}, static_cast<const float*>(p[0]),
                        static_cast<const float*>(nullptr), static_cast<float*>(p[2]));
         });
   const std::int64_t out_c = two_to_the(28) + 16;
