@@ -31,6 +31,14 @@ void CertificateArguments::add_to(CLI::App& command, bool from_log) {
       ->check(CLI::IsMember(names_of(certificate_kinds, name)));
 }
 
+void CertificateArguments::add_top_to(CLI::App& command, bool from_log) {
+  command
+      .add_option("--top", top_,
+                  fmt::format("Certify that the label stays among the K first (default: {})",
+                              from_log ? "the log's" : "1"))
+      ->type_name("K");
+}
+
 CertificateOptions CertificateArguments::options(ScoreType scores) const {
   CertificateOptions standard;
   standard.scores = scores;
@@ -43,6 +51,7 @@ CertificateOptions CertificateArguments::options_over(CertificateOptions options
   if (!(options.alpha > 0.0 && options.alpha < 1.0))
     fail_usage("--alpha {}: it must lie between 0 and 1", options.alpha);
   if (!bound_.empty()) options.bound = parse_bound(bound_);
+  if (top_) options.top = *top_;
   if (!certificate_.empty()) options.kind = parse_certificate_kind(certificate_);
   return options;
 }

@@ -17,6 +17,8 @@ class CertificateArguments {
  public:
   /// `from_log`: what is not given is taken from a certificate log, and the help says so.
   void add_to(CLI::App& command, bool from_log = false);
+  /// --top, for commands whose certificates can be of the K first labels.
+  void add_top_to(CLI::App& command, bool from_log = false);
   /// Without --bound: usual_bound.
   CertificateOptions options(ScoreType scores) const;
   /// What is not given is that of others, such as a log's.
@@ -25,6 +27,7 @@ class CertificateArguments {
 
  private:
   std::optional<double> alpha_;
+  std::optional<int> top_;
   std::string bound_, certificate_;
 };
 

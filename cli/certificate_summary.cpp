@@ -27,12 +27,11 @@ std::vector<double> thresholds_for(const CertificateLogHeader& header) {
 
 void print_summary(const CertificateLogHeader& header, std::span<const CertificateRecord> records) {
   const auto [low, high] = interval_over_images(accuracy(records), records.size());
+  const std::string top = header.options.top == 1 ? "" : fmt::format("top-{} ", header.options.top);
   fmt::print("images            {} ({} of {})\n", records.size(), header.split, header.dataset);
   fmt::print("conditions        {}\n", conditions_text(header));
-  fmt::print(
-      "accuracy          {:.2f} % (95 % Clopper-Pearson interval over the images: {:.2f} to {:.2f} "
-      "%)\n",
-      100.0 * accuracy(records), 100.0 * low, 100.0 * high);
+  fmt::print("{:<18}{:.2f} % (95 % Clopper-Pearson interval over the images: {:.2f} to {:.2f} %)\n",
+             top + "accuracy", 100.0 * accuracy(records), 100.0 * low, 100.0 * high);
   if (header.calibration.mechanism == Mechanism::none) {
     fmt::print("The model has no noise: nothing is certified, every radius is 0.\n");
     return;
@@ -51,11 +50,11 @@ void print_summary(const CertificateLogHeader& header, std::span<const Certifica
     fmt::print("largest radius    {}, the most that so many draws can prove at this alpha\n",
                largest);
   }
-  fmt::print("\nthreshold   certified accuracy   precision   certified fraction\n");
+  fmt::print("\nthreshold   certified {}accuracy   precision   certified fraction\n", top);
   for (const double threshold : thresholds_for(header)) {
     const auto precision = certified_precision(records, threshold);
-    fmt::print("{:9.3f} {:18.2f} % {:>11} {:18.2f} %\n", threshold,
-               100.0 * certified_accuracy(records, threshold),
+    fmt::print("{:9.3f} {:{}.2f} % {:>11} {:18.2f} %\n", threshold,
+               100.0 * certified_accuracy(records, threshold), 18 + top.size(),
                precision ? fmt::format("{:.2f} %", 100.0 * *precision) : "-",
                100.0 * certified_fraction(records, threshold));
   }
@@ -77,6 +76,7 @@ Json conditions_json(const CertificateLogHeader& header) {
     conditions.update({{"alpha", header.options.alpha},
                        {"bound", name(header.options.bound)},
                        {"certificate", name(header.options.kind)},
+                       {"top", header.options.top},
                        {"attack_norm", name(header.calibration.attack_norm)},
                        {"noise_scale", header.calibration.noise_scale},
                        {"sensitivity", header.calibration.sensitivity}});

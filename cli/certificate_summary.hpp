@@ -12,8 +12,8 @@ namespace pixeldp::cli {
 /// The default thresholds, and up to the radius that images stop at, where they do, with it.
 std::vector<double> thresholds_for(const CertificateLogHeader& header);
 
-/// What the figures depend on, accuracy with its interval over the images, and certified accuracy
-/// at these thresholds, for people and as JSON.
+/// What the figures depend on, of records_of_labels, accuracy with its interval over the images,
+/// and certified accuracy at these thresholds, for people and as JSON.
 void print_summary(const CertificateLogHeader& header, std::span<const CertificateRecord> records);
 nlohmann::ordered_json summary_json(const CertificateLogHeader& header,
                                     std::span<const CertificateRecord> records,

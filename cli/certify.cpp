@@ -16,6 +16,7 @@
 #include "engine/notice.hpp"
 #include "pixeldp/certification.hpp"
 #include "pixeldp/log_parts.hpp"
+#include "pixeldp/recertification.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -47,6 +48,11 @@ void plan_stopping(const CertifyOptions& o, CertificationOptions& options) {
         "{} stops an image by its counts, and {} bounds of {} scores do not hold for such counts: "
         "take --scores argmax and --bound anytime",
         option, name(options.certificate.bound), name(options.certificate.scores));
+  if (options.certificate.top != 1)
+    fail_usage(
+        "{} with --top: images stop by the certificate of their first label; leave --top out, and "
+        "give it to recertify",
+        option);
   if (options.selection_draws == 0)
     fail_usage(
         "{} with --selection-draws 0: the label must be known before its draws are looked at",
@@ -128,10 +134,11 @@ void run(const CertifyOptions& o) {
         options.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
   }
 
-  const CertificationSummary summary =
+  CertificationSummary summary =
       o.extend > 0 ? extend_certification(run.model, run.sha256, dataset, options, o.extend, log)
                    : certify_dataset(run.model, run.sha256, dataset, options, log);
   if (!options.ranks->first()) return;
+  summary.records = records_of_labels(summary.header, std::move(summary.records));
 
   const double rate =
       summary.seconds > 0.0 ? static_cast<double>(summary.new_draws) / summary.seconds : 0.0;
@@ -204,6 +211,7 @@ void add_certify(CLI::App& program) {
           ->excludes(radius);
   add_scores_option(*command, o->scores);
   o->certificate.add_to(*command);
+  o->certificate.add_top_to(*command);
   o->noise.add_to(*command, "for a model that was trained without");
   add_seed_option(*command, o->seed);
   command->add_option("--dataset", o->dataset,
@@ -233,7 +241,7 @@ void add_certify(CLI::App& program) {
           ->type_name("N");
   for (const char* of_log :
        {"--images", "--draws", "--selection-draws", "--scores", "--alpha", "--bound",
-        "--certificate", "--seed", "--looks", "--radius", "--tolerance"})
+        "--certificate", "--top", "--seed", "--looks", "--radius", "--tolerance"})
     extend->excludes(command->get_option(of_log));
   for (CLI::Option* stopping : {radius, tolerance})
     stopping->excludes(command->get_option("--looks"));

@@ -125,8 +125,7 @@ void run(const PredictOptions& o) {
         nlohmann::ordered_json radii = nlohmann::ordered_json::object();
         std::string in_norms;
         for (const Calibration& norm : norms) {
-          const double radius =
-              certified_radius(options.kind, norm, certificate.lower, certificate.upper);
+          const double radius = radius_of(certificate.size, norm);
           radii[std::string(pixeldp::name(norm.attack_norm))] = radius;
           in_norms += fmt::format("{}{} (norm {})", in_norms.empty() ? "" : ", ",
                                   rounded(radius, true), pixeldp::name(norm.attack_norm));
@@ -146,7 +145,9 @@ void run(const PredictOptions& o) {
                                       ? label_text(run.model.dataset, certificate.prediction)
                                       : label_text(run.model.class_names, certificate.prediction);
         if (certificate.radius > 0.0) {
-          fmt::print("{}: label {}, certified within radius {}\n", name, label, in_norms);
+          fmt::print("{}: label {}, certified{} within radius {}\n", name, label,
+                     options.top == 1 ? "" : fmt::format(" among the {} first", options.top),
+                     in_norms);
         } else {
           fmt::print("{}: label {}, not certified\n", name, label);
         }
@@ -181,6 +182,7 @@ void add_predict(CLI::App& program) {
   command->add_option("--draws", o->draws, "Noise draws per image")->capture_default_str();
   add_scores_option(*command, o->scores);
   o->certificate.add_to(*command);
+  o->certificate.add_top_to(*command);
   o->noise.add_to(*command, "for a model that was trained without");
   add_seed_option(*command, o->seed);
   command->add_option("--data", o->directory, "Folder of the data set's files, for test:N");

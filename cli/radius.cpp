@@ -59,7 +59,8 @@ void run(const RadiusArguments& arguments) {
                                    {"noise_scale", calibration.noise_scale},
                                    {"sensitivity", calibration.sensitivity},
                                    {"bound", name(options.bound)},
-                                   {"certificate", name(options.kind)}};
+                                   {"certificate", name(options.kind)},
+                                   {"top", options.top}};
     fmt::print("{}\n", report.dump());
     return;
   }
@@ -68,12 +69,13 @@ void run(const RadiusArguments& arguments) {
              arguments.selected ? ", label chosen on separate draws" : "");
   fmt::print("lower       {}  of the prediction's expected score\n",
              rounded(certificate.lower, true));
-  fmt::print("upper       {}  of every other label's\n", rounded(certificate.upper, false));
+  fmt::print("upper       {}  of every other label's{}\n", rounded(certificate.upper, false),
+             options.top == 1 ? "" : fmt::format(" but the {} largest", options.top - 1));
   fmt::print("            ({}, failure probability {})\n", name(options.bound), options.alpha);
   if (certificate.radius > 0.0) {
-    fmt::print("radius      {}  ({}, {} noise of scale {}, sensitivity {})\n",
-               rounded(certificate.radius, true), name(options.kind), name(calibration.mechanism),
-               calibration.noise_scale, calibration.sensitivity);
+    fmt::print("radius      {}  ({}{}, {} noise of scale {}, sensitivity {})\n",
+               rounded(certificate.radius, true), name(options.kind), top_text(options),
+               name(calibration.mechanism), calibration.noise_scale, calibration.sensitivity);
   } else {
     fmt::print("radius      0  (not certified)\n");
   }
@@ -100,6 +102,7 @@ void add_radius(CLI::App& program) {
   command->add_option("--sensitivity", a.sensitivity, "Sensitivity of what lies before the noise")
       ->capture_default_str();
   a.certificate.add_to(*command);
+  a.certificate.add_top_to(*command);
   command
       ->add_option("--selected", a.selected,
                    "Label chosen on other draws; without it the top label of these is taken, "

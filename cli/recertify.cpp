@@ -99,6 +99,7 @@ void run(const RecertifyOptions& o) {
   if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
   write_certificate_log(o.output, log);
   say_standing(log.header);
+  log.records = records_of_labels(log.header, std::move(log.records));
   if (o.json) {
     nlohmann::ordered_json report =
         summary_json(log.header, log.records, thresholds_for(log.header));
@@ -128,6 +129,7 @@ void add_recertify(CLI::App& program) {
                    "softmax, the mean scores")
       ->check(CLI::IsMember(names_of(score_types, name)));
   o->certificate.add_to(*command, true);
+  o->certificate.add_top_to(*command, true);
   const char* others = "Logs of other programs";
   command->add_option("--mechanism", o->mechanism, "Noise that a log of another program is of")
       ->check(CLI::IsMember(names_of(noise_mechanisms, name)))

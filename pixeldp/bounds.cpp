@@ -147,7 +147,7 @@ void check_bound(Bound bound, ScoreType type, Selection selection) {
 }
 
 ScoreBounds score_bounds(const ScoreStatistics& statistics, ScoreType type, Bound bound,
-                         double alpha, Selection selection) {
+                         double alpha, Selection selection, int top) {
   if (!(alpha > 0.0 && alpha < 1.0))
     fail_usage("alpha {} is out of range: it must lie between 0 and 1", alpha);
   check_bound(bound, type, selection);
@@ -157,7 +157,7 @@ ScoreBounds score_bounds(const ScoreStatistics& statistics, ScoreType type, Boun
   const std::uint64_t draws = statistics.draws;
   const kernels::FailureShares shares =
       kernels::failure_shares(bound, alpha, statistics.classes(),
-                              selection == Selection::same_draws, type == ScoreType::softmax);
+                              selection == Selection::same_draws, type == ScoreType::softmax, top);
 
   ScoreBounds bounds{std::vector<double>(classes, 0.0), std::vector<double>(classes, 1.0)};
   if (shares.tested && !leads(statistics.votes, shares.test)) return bounds;

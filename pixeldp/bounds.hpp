@@ -71,12 +71,15 @@ struct ScoreBounds {
 /// the most votes, or the selected one, alone. Pairwise bounds of the same draws say nothing, 0 and
 /// 1, unless the two labels with the most votes differ by a sign test.
 ///
+/// `top`: of a certificate that the label stays among so many first (top_k.hpp). Other draws having
+/// chosen it, the upper bounds of the `top` true strongest competitors share what one would have.
+///
 /// Betting bounds are those of kernels/formulas/betting.hpp, anytime bounds those of anytime.hpp.
 ///
 /// argmax scores are the vote frequencies, softmax scores the mean softmax outputs. The rounding of
 /// the fixed-point sums is added to the half-widths. Throws a usage error for alpha outside (0, 1),
 /// no draws, or what check_bound refuses.
 ScoreBounds score_bounds(const ScoreStatistics& statistics, ScoreType type, Bound bound,
-                         double alpha, Selection selection);
+                         double alpha, Selection selection, int top = 1);
 
 }  // namespace pixeldp

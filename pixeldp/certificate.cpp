@@ -1,10 +1,12 @@
 #include "pixeldp/certificate.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include "engine/error.hpp"
 #include "engine/named.hpp"
 #include "kernels/formulas/bounds.hpp"
+#include "pixeldp/top_k.hpp"
 
 namespace pixeldp {
 
@@ -39,6 +41,12 @@ kernels::RadiusRule radius_rule(CertificateKind kind, Mechanism mechanism) {
        static_cast<int>(mechanism));
 }
 
+void check_noise(const Calibration& calibration) {
+  if (calibration.mechanism == Mechanism::none)
+    fail("a model without noise has no certificate: train it with Gaussian or Laplace noise");
+  calibration.check();
+}
+
 /// Noise scale / sensitivity: a denormal quotient is rounded down.
 double scale_per_sensitivity(const Calibration& calibration) {
   return kernels::less_denormal(calibration.noise_scale / calibration.sensitivity);
@@ -62,21 +70,45 @@ CertificateKind parse_certificate_kind(std::string_view text) {
   return value_named(text, "certificate", certificate_kinds, name);
 }
 
+std::optional<std::string> fault(const CertificateOptions& options, int classes) {
+  const int top = options.top;
+  if (top < 1) return fmt::format("top {}: a label can be among the 1 first, or among more", top);
+  if (top == 1) return std::nullopt;
+  if (top >= classes)
+    return fmt::format(
+        "top {0} of {1} classes: each label is among the {0} first, K must be below the number of "
+        "classes",
+        top, classes);
+  switch (options.kind) {
+    case CertificateKind::exact:
+    case CertificateKind::pixeldp:
+      return std::nullopt;
+    case CertificateKind::pixeldp_grid:
+      return fmt::format("top {}: the original program has no such certificate as {}", top,
+                         name(options.kind));
+  }
+  fail("not a certificate: {}", static_cast<int>(options.kind));
+}
+
+double radius_of(double size, const Calibration& calibration) {
+  return kernels::radius_of(size, scale_per_sensitivity(calibration));
+}
+
 double certified_radius(CertificateKind kind, const Calibration& calibration, double lower,
                         double upper) {
-  if (calibration.mechanism == Mechanism::none)
-    fail("a model without noise has no certificate: train it with Gaussian or Laplace noise");
-  calibration.check();
+  check_noise(calibration);
   if (!(lower >= 0.0 && lower <= 1.0 && upper >= 0.0 && upper <= 1.0))
     fail("bounds of expected scores must lie in [0, 1], not {} and {}", lower, upper);
-  const double size = kernels::attack_size(radius_rule(kind, calibration.mechanism), lower, upper,
-                                           kernels::InTurn());
-  return kernels::radius_of(size, scale_per_sensitivity(calibration));
+  return radius_of(kernels::attack_size(radius_rule(kind, calibration.mechanism), lower, upper,
+                                        kernels::InTurn()),
+                   calibration);
 }
 
 kernels::BoundsParams bounds_params(const Calibration& calibration,
                                     const CertificateOptions& options, std::int64_t images,
                                     std::int64_t classes) {
+  if (options.top != 1)
+    fail("devices certify the first label, not that one is among the {} first", options.top);
   return {.images = images,
           .classes = classes,
           .softmax = options.scores == ScoreType::softmax,
@@ -88,9 +120,10 @@ kernels::BoundsParams bounds_params(const Calibration& calibration,
 
 Certificate certify(const ScoreStatistics& statistics, const Calibration& calibration,
                     const CertificateOptions& options, std::optional<int> selected) {
+  if (const auto text = fault(options, statistics.classes())) fail_usage("{}", *text);
   const ScoreBounds bounds =
       score_bounds(statistics, options.scores, options.bound, options.alpha,
-                   selected ? Selection::separate_draws : Selection::same_draws);
+                   selected ? Selection::separate_draws : Selection::same_draws, options.top);
   const auto classes = static_cast<int>(bounds.lower.size());
   if (selected && (*selected < 0 || *selected >= classes))
     fail_usage("the selected label {} is not one of the {} classes", *selected, classes);
@@ -98,14 +131,20 @@ Certificate certify(const ScoreStatistics& statistics, const Calibration& calibr
   Certificate certificate;
   certificate.prediction = selected ? *selected : statistics.top_label(options.scores);
   certificate.lower = bounds.lower[static_cast<std::size_t>(certificate.prediction)];
-  certificate.upper = 0.0;
-  for (int c = 0; c < classes; ++c)
-    if (c != certificate.prediction)
-      certificate.upper = std::max(certificate.upper, bounds.upper[static_cast<std::size_t>(c)]);
-  certificate.upper = kernels::upper_beside(certificate.lower, certificate.upper, classes,
-                                            options.scores == ScoreType::softmax);
-  certificate.radius =
-      certified_radius(options.kind, calibration, certificate.lower, certificate.upper);
+  const bool softmax = options.scores == ScoreType::softmax;
+  std::vector<double> others = bounds.upper;
+  others.erase(others.begin() + certificate.prediction);
+  const auto last = others.begin() + (options.top - 1);
+  std::partial_sort(others.begin(), last + 1, others.end(), std::greater<>());
+  certificate.upper = kernels::upper_beside(certificate.lower, *last, classes, softmax);
+  check_noise(calibration);
+  const kernels::RadiusRule rule = radius_rule(options.kind, calibration.mechanism);
+  certificate.size =
+      options.top == 1
+          ? kernels::attack_size(rule, certificate.lower, certificate.upper, kernels::InTurn())
+          : top_k_attack_size(rule, certificate.lower, {others.begin(), last + 1}, classes,
+                              softmax);
+  certificate.radius = radius_of(certificate.size, calibration);
   return certificate;
 }
 

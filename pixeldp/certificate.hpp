@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "pixeldp/bounds.hpp"
@@ -26,7 +27,8 @@ CertificateKind parse_certificate_kind(std::string_view text);
 ///                 al. 2019); for Laplace b / (2 Delta) times ln(lower / upper) if lower < 1/2,
 ///                 ln(1 / (4 upper (1 - lower))) if upper <= 1/2 <= lower, and
 ///                 ln((1 - upper) / (1 - lower)) if upper > 1/2
-/// Throws an Error when the calibration lacks what a certificate needs.
+/// Throws an Error when the calibration lacks what a certificate needs. For a label that is to stay
+/// among the K first, top_k.hpp has the forms of pixeldp and exact.
 double certified_radius(CertificateKind kind, const Calibration& calibration, double lower,
                         double upper);
 
@@ -35,16 +37,25 @@ struct CertificateOptions {
   Bound bound = Bound::clopper_pearson;
   CertificateKind kind = CertificateKind::exact;
   double alpha = 0.05;  ///< failure probability per prediction
+  int top = 1;          ///< the label stays among so many first
 };
+
+/// Why no label of so many classes has such certificates, or nothing.
+std::optional<std::string> fault(const CertificateOptions& options, int classes);
 
 struct Certificate {
   int prediction = -1;
   double lower = 0.0;   ///< lower bound of the prediction's expected score
-  double upper = 1.0;   ///< upper bound of every other label's expected score
+  double upper = 1.0;   ///< upper bound of all others' expected scores but the top - 1 largest
+  double size = 0.0;    ///< certified attack size in units of noise scale / sensitivity
   double radius = 0.0;  ///< certified radius, rounded down; 0: not certified
 };
 
-/// What a device's kernel needs to know to make the same certificates as certify (below).
+/// The radius of an attack size in units of noise scale / sensitivity, rounded down.
+double radius_of(double size, const Calibration& calibration);
+
+/// What a device's kernel needs to know to make the same certificates as certify (below), of the
+/// first label alone.
 kernels::BoundsParams bounds_params(const Calibration& calibration,
                                     const CertificateOptions& options, std::int64_t images,
                                     std::int64_t classes);
@@ -52,7 +63,8 @@ kernels::BoundsParams bounds_params(const Calibration& calibration,
 /// A pure function of what was counted: no model, no draws. `selected` is the label chosen on
 /// separate draws; without it the top label of `statistics` is taken and the bounds pay for that
 /// choice. `upper` is the maximum over all other labels, and at most 1 - lower since the scores of
-/// a draw sum to 1 (softmax scores in floats only nearly, which is allowed for).
+/// a draw sum to 1 (softmax scores in floats only nearly, which is allowed for). Throws a usage
+/// error for what is at fault.
 Certificate certify(const ScoreStatistics& statistics, const Calibration& calibration,
                     const CertificateOptions& options, std::optional<int> selected = std::nullopt);
 

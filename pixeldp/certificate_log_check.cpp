@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -203,8 +204,18 @@ std::optional<std::string> fault(const CertificateLogHeader& header) {
     return "selected_by belongs to selection_draws, and only to them";
   if (!header.statistics.hold(header.options.scores))
     return fmt::format("{} scores, but the lines hold none", name(header.options.scores));
+  if (auto text = fault_of_top(header)) return text;
   if (auto text = fault_of_stopping(header)) return text;
   return fault_of_ledger(header);
+}
+
+std::optional<std::string> fault_of_top(const CertificateLogHeader& header) {
+  if (header.options.top == 1 || header.source != CountSource::smoothing_log)
+    return fault(header.options, std::numeric_limits<int>::max());
+  return fmt::format(
+      "top {}: a log of smoothing does not say how the votes of other labels were shared out, on "
+      "which the first of these depend",
+      header.options.top);
 }
 
 std::optional<std::string> fault(const Stopping& stopping, const CertificateOptions& options) {
@@ -232,6 +243,7 @@ std::optional<std::string> fault(const CertificateLogHeader& header,
   if (kept.votes && kept.sums && classes != classes_of_sums)
     return fmt::format("votes of {} classes, but sums of {}", classes, classes_of_sums);
   classes = std::max(classes, classes_of_sums);
+  if (auto text = fault(header.options, static_cast<int>(classes))) return text;
   if (auto text = fault_of_draws(header, record)) return text;
   const bool label_unknown = record.label == -1 && header.source == CountSource::eval_data;
   if (!label_unknown && (record.label < 0 || std::cmp_greater_equal(record.label, classes))) {

@@ -26,6 +26,9 @@ std::optional<std::string> fault(const CertificateLogHeader& header);
 /// Why counts whose draws such a rule ended have no such bounds, or nothing.
 std::optional<std::string> fault(const Stopping& stopping, const CertificateOptions& options);
 
+/// Why counts from such a source say nothing of the K first labels, or nothing.
+std::optional<std::string> fault_of_top(const CertificateLogHeader& header);
+
 /// What is wrong with a record under its header, or nothing.
 std::optional<std::string> fault(const CertificateLogHeader& header,
                                  const CertificateRecord& record);

@@ -281,6 +281,11 @@ ParsedHeader parse_header(std::string_view line, const Place& place) {
   header.options.scores = fields.named("score_type", parse_score_type);
   header.options.bound = fields.named("bound", parse_bound);
   header.options.kind = fields.named("certificate", parse_certificate_kind);
+  if (!format_1 && fields.holds("top")) {
+    header.options.top = fields.index<int>("top");
+    if (header.options.top < 2)
+      place.fail("top is {}: it stands where it is at least 2", header.options.top);
+  }
   header.options.alpha = fields.number("alpha");
   header.function = format_1 ? parse_old_function(fields)
                              : BodyFunction{.precision = fields.text("precision"),

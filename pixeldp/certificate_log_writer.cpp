@@ -53,6 +53,7 @@ Json first_keys(const CertificateLogHeader& header) {
                {"score_type", name(header.options.scores)},
                {"bound", name(header.options.bound)},
                {"certificate", name(header.options.kind)},
+               {"top", header.options.top},
                {"alpha", header.options.alpha},
                {"precision", header.function.precision},
                {"residual_precision", header.function.residual_precision},
@@ -64,6 +65,7 @@ Json first_keys(const CertificateLogHeader& header) {
                {"statistics", names_of(header.statistics)},
                {"stopping", name(header.stopping.rule)}};
   if (header.classifier_sha256.empty()) json.erase("classifier_sha256");
+  if (header.options.top == 1) json.erase("top");
   return json;
 }
 

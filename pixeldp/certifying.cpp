@@ -40,7 +40,7 @@ void sample_until_stopped(const CertificateLogHeader& header, Sampler& sampler,
 Certifier::Certifier(const CertificateLogHeader& header, const Device& device)
     : calibration_(header.calibration), options_(header.options) {
   const bool noisy = calibration_.mechanism != Mechanism::none;
-  if (noisy && device.kind != DeviceKind::cpu)
+  if (noisy && device.kind != DeviceKind::cpu && options_.top == 1)
     device_ = std::make_unique<DeviceBounds>(device, calibration_, options_);
 }
 

@@ -39,9 +39,9 @@ void sample_until_stopped(const CertificateLogHeader& header, Sampler& sampler,
                           const std::function<void(SampledImage)>& take);
 
 /// Makes the records of a log: a pure function of what was measured and the log's header. Where the
-/// device is no processor, the device makes every certificate as well, and must agree: that is part
-/// of the proof that it computes right. The processor's is the one recorded, for it is the same on
-/// every machine.
+/// device is no processor, the device makes every certificate of the first label as well, and must
+/// agree: that is part of the proof that it computes right. The processor's is the one recorded,
+/// for it is the same on every machine.
 class Certifier {
  public:
   Certifier(const CertificateLogHeader& header, const Device& device);

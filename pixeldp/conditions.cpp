@@ -47,9 +47,13 @@ std::string conditions_text(const CertificateLogHeader& header) {
                        function_text(header.function));
   const CertificateOptions& options = header.options;
   return fmt::format(
-      "{} certificate, {} bounds of {} scores, alpha {} per prediction{}, {}, {} after the noise",
-      name(options.kind), name(options.bound), name(options.scores), options.alpha,
-      looks_text(header), draws_text(header), function_text(header.function));
+      "{} certificate{}, {} bounds of {} scores, alpha {} per prediction{}, {}, {} after the noise",
+      name(options.kind), top_text(options), name(options.bound), name(options.scores),
+      options.alpha, looks_text(header), draws_text(header), function_text(header.function));
+}
+
+std::string top_text(const CertificateOptions& options) {
+  return options.top == 1 ? "" : fmt::format(" of the {} first labels", options.top);
 }
 
 std::string draws_text(const CertificateLogHeader& header) {

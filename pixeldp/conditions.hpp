@@ -12,6 +12,9 @@ namespace pixeldp {
 /// model without noise, what remains of that.
 std::string conditions_text(const CertificateLogHeader& header);
 
+/// " of the 3 first labels", or nothing of the first one.
+std::string top_text(const CertificateOptions& options);
+
 /// "300 draws and 10 others for the label", "at most 100000 draws, until a radius of 0.5 is proved
 /// or out of reach (wrongly with probability 0.01 at most), and 32 others for the label".
 std::string draws_text(const CertificateLogHeader& header);

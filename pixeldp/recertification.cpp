@@ -1,6 +1,8 @@
 #include "pixeldp/recertification.hpp"
 
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "engine/error.hpp"
 #include "pixeldp/certificate_log_check.hpp"
@@ -21,12 +23,26 @@ CertificateLog recertified(CertificateLog log, const CertificateOptions& options
          name(options.scores));
   if (const auto text = fault(log.header.stopping, options)) fail("{}", *text);
   log.header.options = options;
+  if (const auto text = fault_of_top(log.header)) fail("{}", *text);
   for (CertificateRecord& record : log.records) {
     const Certificate certificate = certify(log.header, record);
     record.prediction = certificate.prediction;
     record.radius = certificate.radius;
   }
   return log;
+}
+
+std::vector<CertificateRecord> records_of_labels(const CertificateLogHeader& header,
+                                                 std::vector<CertificateRecord> records) {
+  const CertificateOptions& options = header.options;
+  if (options.top == 1 || header.calibration.mechanism == Mechanism::none) return records;
+  for (CertificateRecord& record : records) {
+    if (record.label < 0 || record.statistics.rank(options.scores, record.label) > options.top)
+      continue;
+    record.prediction = record.label;
+    record.radius = certify(record.statistics, header.calibration, options, record.label).radius;
+  }
+  return records;
 }
 
 CertificateLog with_sensitivity(CertificateLog log, double sensitivity) {

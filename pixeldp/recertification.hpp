@@ -17,6 +17,14 @@ Certificate certify(const CertificateLogHeader& header, const CertificateRecord&
 /// hold such scores, and for bounds that say nothing of counts that ended their draws.
 CertificateLog recertified(CertificateLog log, const CertificateOptions& options);
 
+/// What the metrics of certificates of the K first labels are of. An image is right there if its
+/// label is among the K first, and certified if that label, whatever the prediction, provably stays
+/// among them: its record gets the label for its prediction, with the radius of that. A label is
+/// fixed before any draw, so that its bounds pay for no choice, and each of these radii fails with
+/// probability at most alpha. Other records, and those of K = 1, stay as they are.
+std::vector<CertificateRecord> records_of_labels(const CertificateLogHeader& header,
+                                                 std::vector<CertificateRecord> records);
+
 /// The same counts under a sensitivity that is the larger by the rounding of another processor.
 CertificateLog with_sensitivity(CertificateLog log, double sensitivity);
 

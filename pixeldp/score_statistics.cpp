@@ -39,6 +39,13 @@ int ScoreStatistics::top_label(ScoreType type) const {
   return static_cast<int>(std::ranges::max_element(all) - all.begin());
 }
 
+int ScoreStatistics::rank(ScoreType type, int label) const {
+  const auto& all = scores(type);
+  const auto place = all.begin() + label;
+  const auto above = std::count_if(all.begin(), all.end(), [&](auto s) { return s > *place; });
+  return static_cast<int>(1 + above + std::count(all.begin(), place, *place));
+}
+
 ScoreStatistics& ScoreStatistics::operator+=(const ScoreStatistics& others) {
   if (draws == 0) return *this = others;
   const auto add = [](std::vector<std::uint64_t>& to, const std::vector<std::uint64_t>& from) {

@@ -29,6 +29,8 @@ struct ScoreStatistics {
   /// The label with the most votes (argmax) or the largest sum (softmax); the lowest index wins a
   /// tie.
   int top_label(ScoreType type) const;
+  /// The place of a label in that order, from 1.
+  int rank(ScoreType type, int label) const;
   /// Adds those of other draws of the same image; to statistics of no draws, any.
   ScoreStatistics& operator+=(const ScoreStatistics& others);
 };

@@ -39,13 +39,15 @@ PIXELDP_HOST_DEVICE inline double less_denormal(double value) {
   return std::max(0.0, value - 2.0 * std::numeric_limits<double>::denorm_min());
 }
 
-/// The failure probability of each one-sided bound: all 2K of them where the label is chosen on the
-/// same draws (Bonferroni), two where it is fixed beforehand. Votes for one of two classes are the
-/// draws without those for the other, so that a lower bound of the one fails exactly where the
-/// upper bound of the other does, and half as many events can fail.
+/// The failure probability of each one-sided bound: all of them, two per class, where the label is
+/// chosen on the same draws (Bonferroni); where it is fixed beforehand, its own and those of the
+/// `top` largest others. Votes for one of two classes are the draws without those for the other, so
+/// that a lower bound of the one fails exactly where the upper bound of the other does, and half as
+/// many events can fail.
 PIXELDP_HOST_DEVICE inline double one_sided_failure(double alpha, std::int64_t classes,
-                                                    bool same_draws, bool softmax) {
-  const double bounds = same_draws ? 2.0 * static_cast<double>(classes) : 2.0;
+                                                    bool same_draws, bool softmax,
+                                                    std::int64_t top = 1) {
+  const double bounds = static_cast<double>(same_draws ? 2 * classes : 1 + top);
   const double events = classes == 2 && !softmax ? bounds / 2.0 : bounds;
   return less_denormal(alpha / events * bound_down);
 }
@@ -216,10 +218,12 @@ PIXELDP_HOST_DEVICE inline double half_log_ratio(double a, double b) {
 }
 
 /// The largest delta with lower > e^(2 eps) upper + (1 + e^eps) delta, rounded down below equality
-/// so that the inequality is strict; not positive when there is none.
-PIXELDP_HOST_DEVICE inline double largest_delta(double epsilon, double lower, double upper) {
+/// so that the inequality is strict; not positive when there is none. Of `labels` that share
+/// `upper`: labels e^-eps (lower - delta) > e^eps upper + delta.
+PIXELDP_HOST_DEVICE inline double largest_delta(double epsilon, double lower, double upper,
+                                                double labels = 1.0) {
   const double e = std::exp(epsilon);
-  return (lower - e * e * upper) / (1.0 + e) - radius_margin;
+  return (labels * lower - e * e * upper) / (labels + e) - radius_margin;
 }
 
 /// Attack size in units of sigma / Delta at which classical Gaussian noise is (epsilon, delta)-DP.
@@ -236,11 +240,11 @@ struct SizeAt {
 /// Points of (low, high] with equal steps, each with its gaussian_size at the largest delta.
 struct GaussianPoints {
   static constexpr int count = 32;
-  double low, high, step, lower, upper;
+  double low, high, step, lower, upper, labels;
 
   PIXELDP_HOST_DEVICE SizeAt at(int i) const {
     const double epsilon = i + 1 < count ? low + (i + 1) * step : high;
-    return {gaussian_size(epsilon, largest_delta(epsilon, lower, upper)), epsilon};
+    return {gaussian_size(epsilon, largest_delta(epsilon, lower, upper, labels)), epsilon};
   }
 };
 
@@ -283,18 +287,32 @@ PIXELDP_HOST_DEVICE inline double exact_laplace_size(double lower, double upper)
   return half_log_ratio(0.25 / (1.0 - lower), upper);
 }
 
+/// What Laplace noise leaves of a probability p < 1 under an attack of size s in units of b / Delta
+/// at least, and what it makes of it at most: the functions above.
+PIXELDP_HOST_DEVICE inline double laplace_least(double size, double p) {
+  if (p < 0.5) return std::exp(-size) * p;
+  const double above = 1.0 - std::exp(size) * (1.0 - p);
+  return above >= 0.5 ? above : std::exp(-size) / (4.0 * (1.0 - p));
+}
+PIXELDP_HOST_DEVICE inline double laplace_most(double size, double p) {
+  if (p > 0.5) return 1.0 - std::exp(-size) * (1.0 - p);
+  const double below = std::exp(size) * p;
+  return below <= 0.5 ? below : 1.0 - std::exp(-size) / (4.0 * p);
+}
+
 /// Maximum over epsilon of gaussian_size at the largest delta. Every epsilon gives a sound value,
 /// so the search may be as plain as 32 points, one per lane of a warp, that close in on the best.
 PIXELDP_ANY_CALLEE
 template <class Search>
-PIXELDP_HOST_DEVICE double largest_gaussian_size(double lower, double upper, const Search& search) {
+PIXELDP_HOST_DEVICE double largest_gaussian_size(double lower, double upper, const Search& search,
+                                                 double labels = 1.0) {
   constexpr int rounds = 8;
   double low = 0.0;
-  double high = std::min(1.0, half_log_ratio(lower, upper));
+  double high = std::min(1.0, half_log_ratio(labels * lower, upper));
   double best = 0.0;
   for (int round = 0; round < rounds && low < high; ++round) {
     const double step = (high - low) / GaussianPoints::count;
-    const SizeAt here = search.best(GaussianPoints{low, high, step, lower, upper});
+    const SizeAt here = search.best(GaussianPoints{low, high, step, lower, upper, labels});
     best = std::max(best, here.size);
     low = std::max(low, here.epsilon - step);
     high = std::min(high, here.epsilon + step);

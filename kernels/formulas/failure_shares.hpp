@@ -74,21 +74,28 @@ PIXELDP_HOST_DEVICE inline PairwiseWeights pairwise_weights(std::int64_t classes
 /// numbers of draws: of a label that other draws chose, the two events of pairwise in the same
 /// parts; of one that the same draws chose, which may be another one after every draw, one event
 /// for each bound of each label.
+///
+/// `top`: of a certificate that the label stays among so many first (pixeldp/top_k.hpp), the upper
+/// bounds that can make it wrong are those of the `top` truly largest others: fixed labels as well,
+/// each of which has its part of what one has for top = 1. The test of pairwise stays, for a label
+/// that passes it is the only most probable one but for the test's own part of alpha.
 PIXELDP_HOST_DEVICE inline FailureShares failure_shares(MeanBound bound, double alpha,
                                                         std::int64_t classes, bool same_draws,
-                                                        bool softmax) {
+                                                        bool softmax, std::int64_t top = 1) {
   const auto share = [&](double weight) { return less_denormal(alpha * weight * bound_down); };
+  const auto others = static_cast<double>(top);
   switch (bound) {
     case MeanBound::hoeffding:
     case MeanBound::empirical_bernstein:
     case MeanBound::betting:
     case MeanBound::clopper_pearson: {
-      const double each = one_sided_failure(alpha, classes, same_draws, softmax);
+      const double each = one_sided_failure(alpha, classes, same_draws, softmax, top);
       return {each, each, 0.0, false};
     }
     case MeanBound::pairwise: {
       const PairwiseWeights weights = pairwise_weights(classes, same_draws);
-      return {share(weights.lower), share(weights.upper), share(weights.test / 2.0), same_draws};
+      return {share(weights.lower), share(weights.upper / others), share(weights.test / 2.0),
+              same_draws};
     }
     case MeanBound::one_sided:
       return {share(1.0), 0.0, 0.0, false};
@@ -98,7 +105,7 @@ PIXELDP_HOST_DEVICE inline FailureShares failure_shares(MeanBound bound, double 
         return {each, each, 0.0, false};
       }
       const PairwiseWeights weights = pairwise_weights(classes, same_draws);
-      return {share(weights.lower), share(weights.upper), 0.0, false};
+      return {share(weights.lower), share(weights.upper / others), 0.0, false};
     }
   }
   return {};

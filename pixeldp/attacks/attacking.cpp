@@ -148,6 +148,13 @@ CertificatesUnderAttack certificates_under_attack(const std::filesystem::path& p
   same("score type", name(h.options.scores), name(ScoreType::argmax));
   if (h.calibration.mechanism == Mechanism::none)
     fail("{}: a model without noise has no certificates to attack", path.string());
+  if (h.options.top != 1)
+    fail(
+        "{}: these certificates say that a label stays among the {} first; attacks look for "
+        "another "
+        "first label, which contradicts none of them: take certificates of the first label "
+        "('pixeldp recertify LOG --top 1')",
+        path.string(), h.options.top);
   CertificatesUnderAttack all{.sha256 = sha256_file(path), .header = h, .records = {}};
   for (CertificateRecord& record : log.records) {
     const std::int64_t image = record.image;

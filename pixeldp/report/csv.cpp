@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "pixeldp/conditions.hpp"
 #include "pixeldp/metrics.hpp"
 #include "pixeldp/report/report.hpp"
 
@@ -23,8 +24,8 @@ std::string report_csv(const std::vector<Run>& runs) {
     for (const CertificateLog* log : all_certificates(run)) {
       const CertificateOptions& options = log->header.options;
       const std::string conditions =
-          has_noise(run) ? fmt::format("{},{},{},{}", name(options.kind), name(options.bound),
-                                       options.alpha, log->header.draws)
+          has_noise(run) ? fmt::format("{}{},{},{},{}", name(options.kind), top_text(options),
+                                       name(options.bound), options.alpha, log->header.draws)
                          : fmt::format("none,,,{}", log->header.draws);
       const std::size_t images = log->records.size();
       const double n = static_cast<double>(images);

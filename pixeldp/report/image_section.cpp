@@ -109,8 +109,9 @@ std::string image_section(const std::vector<Run>& runs, std::optional<std::int64
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const CertificateRecord* record = chosen_record(runs[i], image);
     found = found || record != nullptr;
-    if (record == nullptr || !has_noise(runs[i])) continue;
     const CertificateLogHeader& header = runs[i].log.header;
+    // What keeps a label among several is a matter of sums of scores, which this figure has not.
+    if (record == nullptr || !has_noise(runs[i]) || header.options.top != 1) continue;
     const Stability stable = stability(header, *record);
     const std::size_t rows = std::min(stable.labels.size(), most_labels);
     html += fmt::format(

@@ -93,8 +93,9 @@ std::string accuracy_caption(const std::vector<Run>& runs) {
     if (!has_noise(run)) continue;
     const CertificateLogHeader& header = run.log.header;
     conditions.push_back(
-        fmt::format("{}, {} bounds of {} scores, alpha = {} per prediction, {} after the noise",
+        fmt::format("{}, {} bounds of {} scores{}, alpha = {} per prediction, {} after the noise",
                     draws_text(header), name(header.options.bound), name(header.options.scores),
+                    header.options.top == 1 ? "" : ", certificates" + top_text(header.options),
                     header.options.alpha, function_text(header.function)));
     std::string most;
     for (const CertificateLog* log : all_certificates(run)) {
@@ -175,6 +176,15 @@ std::string notes(const std::vector<Run>& runs) {
     text += "The runs bound attacks in different norms: one size is not the same attack in both. ";
   }
   text += model_notes(runs);
+  for (const Run& run : runs) {
+    const int top = run.log.header.options.top;
+    if (top == 1 || !has_noise(run)) continue;
+    text += fmt::format(
+        "The certificates of {0} are of the {1} first labels: an image of it is right where its "
+        "label is among the {1} first, and certified where the label provably stays among them, so "
+        "that its certified accuracy is the certified top-{1} accuracy. ",
+        escape(run.name), top);
+  }
   for (const Run& run : runs) {
     if (run.log.header.standing() != Standing::exploration) continue;
     text += fmt::format(

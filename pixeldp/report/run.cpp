@@ -113,6 +113,9 @@ Run load_run(const fs::path& folder) {
   if (const fs::path model = folder / "model.safetensors"; fs::exists(model))
     run.model_sha256 = sha256_file(model);
   run.others = other_certificates(run.log);
+  for (CertificateLog& other : run.others)
+    other.records = records_of_labels(other.header, std::move(other.records));
+  run.log.records = records_of_labels(run.log.header, std::move(run.log.records));
   return run;
 }
 

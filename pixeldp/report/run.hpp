@@ -28,7 +28,7 @@ Training parse_training(std::string_view text, std::string_view source);
 /// What a run's folder holds.
 struct Run {
   std::string name;
-  CertificateLog log;                 ///< certificates.jsonl, with at least one record
+  CertificateLog log;  ///< certificates.jsonl with at least one record (records_of_labels)
   std::optional<Training> training;   ///< training.csv
   std::optional<std::string> config;  ///< config.yaml, word for word
   /// Of the folder's model.safetensors, where there is one: the log may be of an earlier one.

@@ -5,6 +5,7 @@
 
 #include "engine/error.hpp"
 #include "kernels/draw_statistics.hpp"
+#include "kernels/formulas/bounds.hpp"
 #include "pixeldp/special_functions.hpp"
 
 namespace pixeldp::report {
@@ -62,11 +63,9 @@ double exact_lowest(Mechanism mechanism, double shift, double p) {
     case Mechanism::gaussian:
       return normal_cdf(normal_quantile_lower(p) - shift);
     case Mechanism::laplace:
-      break;
+      return kernels::laplace_least(shift, p);
   }
-  if (p < 0.5) return std::exp(-shift) * p;
-  const double right = 1 - std::exp(shift) * (1 - p);
-  return right >= 0.5 ? right : std::exp(-shift) / (4 * (1 - p));
+  fail("not a mechanism: {}", static_cast<int>(mechanism));
 }
 
 }  // namespace

@@ -99,7 +99,9 @@ std::string results_table(const std::vector<Run>& runs, const std::vector<double
   using Records = std::vector<CertificateRecord>;
   row("Images", [](const Run& run) { return fmt::format("<td>{}</td>", run.log.records.size()); });
   row("Certificate", [](const Run& run) {
-    return fmt::format("<td>{}</td>", has_noise(run) ? name(run.log.header.options.kind) : "–");
+    const CertificateOptions& options = run.log.header.options;
+    return has_noise(run) ? fmt::format("<td>{}{}</td>", name(options.kind), top_text(options))
+                          : "<td>–</td>";
   });
   share_row("Accuracy", false, [](const Records& records) { return accuracy(records); });
   for (const double threshold : thresholds) {
@@ -222,7 +224,10 @@ std::string conditions_section(const std::vector<Run>& runs) {
   row(
       "Bound", [&](const Run& run) { return std::string(name(header(run).options.bound)); }, true);
   row(
-      "Certificate", [&](const Run& run) { return std::string(name(header(run).options.kind)); },
+      "Certificate",
+      [&](const Run& run) {
+        return std::string(name(header(run).options.kind)) + top_text(header(run).options);
+      },
       true);
   row(
       "Failure probability alpha",

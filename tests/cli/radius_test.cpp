@@ -75,6 +75,23 @@ TEST_CASE("a label selected on separate draws certifies more") {
   CHECK(radius("--selected 1") == 0.0);
 }
 
+TEST_CASE("a label of two is certified among the two first") {
+  const tests::Outcome outcome = run_radius("--counts 140,130,20,10 --top 2");
+  CHECK(outcome.output.find("of every other label's but the 1 largest") != std::string::npos);
+  CHECK(outcome.output.find("(exact of the 2 first labels, gaussian") != std::string::npos);
+  const auto radius = [](const std::string& more) {
+    return nlohmann::json::parse(
+               run_radius("--counts 140,130,20,10 --json " + more).output)["radius"]
+        .get<double>();
+  };
+  CHECK(radius("") == 0.0);
+  CHECK(radius("--top 1") == 0.0);
+  CHECK(radius("--top 3") > radius("--top 2"));
+  CHECK(radius("--top 2 --certificate pixeldp") > 0.0);
+  CHECK(run_radius("--counts 9,1 --top 2").status == 2);
+  CHECK(run_radius("--counts 9,1,1 --top 2 --certificate pixeldp-grid").status == 2);
+}
+
 TEST_CASE("radii of published forms, and of what pays once or for no class too many") {
   const auto radius = [](const std::string& arguments) {
     return nlohmann::json::parse(run_radius(arguments + " --json").output)["radius"].get<double>();

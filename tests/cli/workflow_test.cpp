@@ -91,6 +91,35 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
 
   CHECK(place.run("report run --output page.html").status == 0);
   CHECK(text_of(place.folder / "page.html").find("</html>") != std::string::npos);
+
+  // Of the two first labels, from the counts and from the start.
+  const Outcome two = place.run("recertify run/certificates.jsonl --top 2 --output two");
+  REQUIRE_MESSAGE(two.status == 0, two.errors);
+  CHECK(two.errors.find("exploration") == std::string::npos);
+  CHECK(two.output.find("exact certificate of the 2 first labels") != std::string::npos);
+  CHECK(two.output.find("\ntop-2 accuracy    ") != std::string::npos);
+  CHECK(two.output.find("certified top-2 accuracy") != std::string::npos);
+  std::filesystem::create_directory(place.folder / "run2");
+  for (const char* file : {"model.safetensors", "config.yaml"})
+    std::filesystem::copy(place.folder / "run" / file, place.folder / "run2" / file);
+  REQUIRE(place.run("certify run2 --top 2 --draws 50" + place.data()).status == 0);
+  CHECK(text_of(place.folder / "run2" / "certificates.jsonl") == text_of(place.folder / "two"));
+  CHECK(place.run("verify run2/certificates.jsonl --fraction 1" + place.data()).status == 0);
+  const Outcome reported = place.run("report run run2 --output page.html --json");
+  REQUIRE_MESSAGE(reported.status == 0, reported.errors);
+  const json runs = json::parse(reported.output)["runs"];
+  CHECK(runs[0]["top"] == 1);
+  CHECK(runs[1]["top"] == 2);
+  CHECK(runs[1]["accuracy"] >= runs[0]["accuracy"]);
+  CHECK(runs[1]["certified"][2]["certified_accuracy"] >=
+        runs[0]["certified"][2]["certified_accuracy"]);
+  CHECK(text_of(place.folder / "page.html").find("certified top-2 accuracy") != std::string::npos);
+  const Outcome among = place.run("predict run test:3 --draws 50 --top 2" + place.data());
+  CHECK(among.output.find("certified among the 2 first within radius") != std::string::npos);
+  place.refused("certify run --top 10 --output x" + place.data(), "top 10 of 10 classes", 2);
+  place.refused("certify run --top 2 --radius 0.1 --output x" + place.data(),
+                "give it to recertify", 2);
+  place.refused("attack run --certificates two" + place.data(), "--top 1", 1);
   CHECK(place.run("info --json").status == 0);
 }
 

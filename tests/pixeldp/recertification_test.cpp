@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+#include "pixeldp/merge.hpp"
+#include "pixeldp/metrics.hpp"
 #include "tests/log_text.hpp"
 #include "tests/pixeldp/made_run.hpp"
 #include "tests/temporary_folder.hpp"
@@ -58,6 +60,72 @@ TEST_CASE("radii are derived from the counts, and a larger one is refused by fil
   CHECK(read_certificate_log(log.path).records[2].radius == third);
   // The parser alone takes it as it stands.
   CHECK(parse_certificate_log(tests::text_of(log.path), "log").records[2].radius == 0.001);
+}
+
+TEST_CASE("a log's counts are certified for the K first labels, as a condition like any other") {
+  const LogFile file({.kind = CertificateKind::exact, .skill = 1.5, .images = 40});
+  const CertificateLog first = read_certificate_log(file.path);
+  CHECK(tests::text_of(file.path).find("\"top\"") == std::string::npos);
+  CertificateOptions options = first.header.options;
+  options.top = 3;
+  const CertificateLog log = recertified(first, options);
+  CHECK(log.header.standing() == Standing::reserved);  // another function of the same bounds
+  CHECK(log.header.difference(first.header) == "top: 3 and null");
+  CHECK_FAILS(merge_logs(std::vector<LogPart>{{"three", log}, {"one", first}}), "top: 3 and null");
+  for (std::size_t i = 0; i < log.records.size(); ++i)
+    CHECK(log.records[i].radius >= first.records[i].radius - 1e-9);
+
+  const std::filesystem::path path = file.folder / "three";
+  write_certificate_log(path, log);
+  const std::string text = tests::text_of(path);
+  CHECK(text.find("\"certificate\":\"exact\",\"top\":3,") != std::string::npos);
+  const CertificateLog read = read_certificate_log(path);
+  CHECK(read.header.difference(log.header) == "");
+  CHECK(read.records[5].radius == log.records[5].radius);
+  const auto with_top = [&](const std::string& top) {
+    std::string edited = text;
+    edited.replace(edited.find("\"top\":3"), 7, "\"top\":" + top);
+    std::ofstream(path) << tests::rechained(edited);
+    return read_certificate_log(path);
+  };
+  CHECK_FAILS(with_top("2"), "its counts prove only");
+  CHECK_FAILS(with_top("1"), "three:1: top is 1");
+  CHECK_FAILS(with_top("10"), "three:2: top 10 of 10 classes");
+  CHECK_FAILS(with_top("\"3\""), "top must hold integers");
+
+  options.top = 10;
+  CHECK_FAILS(recertified(first, options), "top 10 of 10 classes");
+  options.top = 2;
+  CertificateLog smoothing = first;
+  smoothing.header.source = CountSource::smoothing_log;
+  CHECK_FAILS(recertified(smoothing, options), "how the votes of other labels were shared out");
+}
+
+TEST_CASE("metrics of the K first labels are of the labels, not of the predictions") {
+  CertificateLogHeader header = tests::made_header({.kind = CertificateKind::exact});
+  CertificateRecord record{.label = 1,
+                           .prediction = 0,
+                           .statistics = statistics_of_votes({150, 130, 10, 10, 0}),
+                           .radius = 0.25};
+  CertificateRecord wrong = record;
+  wrong.label = 4;
+  CHECK(records_of_labels(header, {record})[0].prediction == 0);
+  header.options.top = 2;
+  const auto records = records_of_labels(header, {record, wrong});
+  CHECK(records[0].prediction == 1);
+  CHECK(records[0].radius ==
+        certify(record.statistics, header.calibration, header.options, 1).radius);
+  CHECK(records[0].radius > 0.0);
+  CHECK(records[1].prediction == 0);
+  CHECK(records[1].radius == 0.25);
+  CHECK(accuracy(records) == 0.5);
+  CHECK(certified_accuracy(records, records[0].radius) == 0.5);
+  CHECK(certified_accuracy(records, records[0].radius + 0.01) == 0.0);
+  // A tie goes to the lower label, as for predictions.
+  const ScoreStatistics tie = statistics_of_votes({3, 5, 3, 3});
+  CHECK(tie.rank(ScoreType::argmax, 1) == 1);
+  CHECK(tie.rank(ScoreType::argmax, 0) == 2);
+  CHECK(tie.rank(ScoreType::argmax, 3) == 4);
 }
 
 TEST_CASE("a header that was changed no longer fits the radii") {
