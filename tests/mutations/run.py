@@ -86,7 +86,6 @@ TESTS = {
     "device_plan": ["network_plan", "convolution_devices"],
 }
 EVERY_KERNEL = ["alignment", "far_offsets", "sum_order", "plan_limits", "arch_test"]
-MARGINS = ("bounds", "special_functions")  # what test_margins looks at
 
 Bug = collections.namedtuple("Bug", "kind file number before after")
 
@@ -110,7 +109,8 @@ def bugs(kinds):
 class Build:
     def __init__(self, folder):
         self.folder = folder.resolve()
-        self.programs = [p for p in ("test_kernels", "test_margins") if (self.folder / "tests" / p).exists()]
+        self.formulas = {path.relative_to(ROOT) for pattern in FORMULAS for path in ROOT.glob(pattern)}
+        self.programs = [p for p in ("test_margins", "test_kernels") if (self.folder / "tests" / p).exists()]
         if not self.programs:
             sys.exit(f"{folder} has no tests/test_kernels: build it first, or name another folder by --build")
         self.compile = {}  # source -> (object, command)
@@ -147,14 +147,17 @@ class Build:
         lines = (ROOT / bug.file).read_text().splitlines()
         lines[bug.number] = bug.after
         file.write_text("\n".join(lines) + "\n")
-        objects = []
-        # Emulated kernels and what they are compared with; programs' own files show what they see of it anyway.
-        users = [u for u in self.users[bug.file] if u in self.compile and u.parts[0] == "kernels"]
+        objects = {}  # the old one -> the one with the bug
+        # Kernels and, of formulas, the bounds and radii that are held against 50 digits; what else a test includes is
+        # compared with these.
+        places = [("kernels",)] + ([("pixeldp",), ("tests", "margins")] if bug.file in self.formulas else [])
+        users = [u for u in self.users[bug.file] if u in self.compile and any(u.parts[:len(p)] == p for p in places)]
         for i, source in enumerate(sorted(users)):
             words = list(self.compile[source])
             object_file = overlay / f"{i}.o"
             changed = overlay / source if source == bug.file else ROOT / source
             words[words.index("-c") + 1] = str(changed)
+            old = words[words.index("-o") + 1]
             words[words.index("-o") + 1] = str(object_file)
             words.insert(words.index("-c"), f"-I{overlay}")
             first = next(k for k, word in enumerate(words) if word.startswith("-I"))
@@ -164,13 +167,19 @@ class Build:
                     words[words.index(flag) + 1] = str(overlay / f"{i}.d")
             if subprocess.run(words, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
                 return None
-            objects.append(str(object_file))
+            objects[old] = str(object_file)
         programs = []
         for program in self.programs:
-            if program == "test_margins" and not bug.file.stem.startswith(MARGINS):
+            if program == "test_margins" and bug.file not in self.formulas:
                 continue
             target = overlay / program
-            command = self.link[program].replace(f"-o tests/{program} ", f"-o {target} {' '.join(objects)} ", 1)
+            command, own = self.link[program], []
+            for old, new in objects.items():
+                if f" {old} " in command:
+                    command = command.replace(f" {old} ", f" {new} ")
+                elif not old.startswith("tests/"):
+                    own.append(new)  # in front of the library that has the old one
+            command = command.replace(f"-o tests/{program} ", f"-o {target} {' '.join(own)} ", 1)
             # Where a library is linked as a whole its own object would be there twice.
             command = command.replace("-o ", "-Wl,--allow-multiple-definition -o ", 1)
             subprocess.run(command, shell=True, cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
@@ -185,6 +194,7 @@ def tests_of(file):
 
 
 def is_caught(program, bug, whole):
+    whole = whole or program.name == "test_margins"
     command = [program] + ([] if whole else ["-sf=" + ",".join(tests_of(bug.file))]) + ["--abort-after=1"]
     try:
         return subprocess.run(command, cwd=ROOT, timeout=SECONDS, stdout=subprocess.DEVNULL,
