@@ -11,6 +11,7 @@
 #include "pixeldp/certificate_log.hpp"
 #include "pixeldp/certificate_log_check.hpp"
 #include "pixeldp/recertification.hpp"
+#include "pixeldp/regression/regression_log.hpp"
 
 namespace pixeldp {
 namespace {
@@ -376,6 +377,11 @@ CertificateLog parse_certificate_log(std::string_view text, std::string_view sou
 }
 
 CertificateLog read_certificate_log(const std::filesystem::path& path) {
+  if (is_regression_log(path))
+    fail_usage(
+        "{}: this is the log of a regression network, and no labels were certified: verify, merge "
+        "and report read it, alone or with others of its kind",
+        path.string());
   CertificateLog log = parse_certificate_log(as_text(read_file(path)), path.string());
   derive_radii(log, path.string());
   return log;
