@@ -339,6 +339,11 @@ CertificateRecord parse_record(const ParsedHeader& of, std::string_view line, co
 }  // namespace
 
 CertificateLog parse_certificate_log(std::string_view text, std::string_view source) {
+  if (is_regression_log_text(text))
+    fail_usage(
+        "{}: this is the log of a regression network, and no labels were certified: verify, merge "
+        "and report read it, alone or with others of its kind",
+        source);
   CertificateLog log;
   ParsedHeader parsed;
   std::unordered_map<std::int64_t, std::size_t> line_of_image;
@@ -377,11 +382,6 @@ CertificateLog parse_certificate_log(std::string_view text, std::string_view sou
 }
 
 CertificateLog read_certificate_log(const std::filesystem::path& path) {
-  if (is_regression_log(path))
-    fail_usage(
-        "{}: this is the log of a regression network, and no labels were certified: verify, merge "
-        "and report read it, alone or with others of its kind",
-        path.string());
   CertificateLog log = parse_certificate_log(as_text(read_file(path)), path.string());
   derive_radii(log, path.string());
   return log;

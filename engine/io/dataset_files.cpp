@@ -100,13 +100,6 @@ const std::vector<KnownDataset>& known_datasets() {
       idx_test{"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
   static const std::vector<KnownDataset> known{
       {"mnist", "mnist", digits, FileFormat::idx, idx_train, idx_test, {"raw", "MNIST/raw"}},
-      {"mnist-angle",
-       "mnist",
-       angles,
-       FileFormat::rotated_idx,
-       idx_train,
-       idx_test,
-       {"raw", "MNIST/raw"}},
       {"fashion-mnist",
        "fashion-mnist",
        clothes,
@@ -147,7 +140,14 @@ const std::vector<KnownDataset>& known_datasets() {
        FileFormat::cifar10,
        {},
        {"svhn_sample_own_crops.bin"}},
-      {"image-folder", "image-folder", {}, FileFormat::image_folder, {"train"}, {"test", "val"}}};
+      {"image-folder", "image-folder", {}, FileFormat::image_folder, {"train"}, {"test", "val"}},
+      {"mnist-angle",
+       "mnist",
+       angles,
+       FileFormat::rotated_idx,
+       idx_train,
+       idx_test,
+       {"raw", "MNIST/raw"}}};
   return known;
 }
 

@@ -142,6 +142,7 @@ OutputInterval OutputCertificate::interval(double radius) const {
 }
 
 double OutputCertificate::move(double radius) const {
+  if (radius == 0.0) return 0.0;
   const double most = output_.bounded() ? output_.width() : std::numeric_limits<double>::infinity();
   return std::min(most, reach_->move(size_of(radius)) + 0x1p-40 * output_.width());
 }

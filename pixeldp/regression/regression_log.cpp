@@ -15,7 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view beginning = "{\"regression_log\":";
 constexpr int format_version = 1;
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
@@ -221,9 +220,9 @@ void derive(const RegressionLogHeader& header, RegressionRecord& record) {
 
 bool is_regression_log(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  std::string start(beginning.size(), '\0');
+  std::string start(20, '\0');
   file.read(start.data(), static_cast<std::streamsize>(start.size()));
-  return file && start == beginning;
+  return file && is_regression_log_text(start);
 }
 
 RegressionLog parse_regression_log(std::string_view text, std::string_view source) {

@@ -54,7 +54,10 @@ struct RegressionLog {
   bool cut_short = false;  ///< whether an incomplete last line was left out
 };
 
-/// Whether a file begins as such a log does; false where there is none.
+/// Whether a text or a file begins as such a log does; false where there is no file.
+inline bool is_regression_log_text(std::string_view text) {
+  return text.starts_with("{\"regression_log\":");
+}
 bool is_regression_log(const std::filesystem::path& path);
 
 /// Reads a whole log. Its chain is checked, every line must be the very text that this program

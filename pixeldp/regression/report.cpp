@@ -72,21 +72,22 @@ std::string form_legend(const RegressionRun& run) {
 }
 
 std::string form_table(const RegressionRun& run) {
-  std::string html = "<thead><tr><th>Radius</th>";
-  for (const OutputForm& form : run.forms)
-    html += fmt::format("<th scope=\"col\">{}</th>", form_name(form.options));
+  std::string html = "<thead><tr><th>Certificate</th>";
+  for (std::size_t j = 0; j < run.radii.size(); j += 2)
+    html += fmt::format("<th scope=\"col\">{:.4g}</th>", run.radii[j]);
   html += "</tr></thead>\n<tbody>";
-  for (std::size_t j = 0; j < run.radii.size(); j += 2) {
-    html += fmt::format("<tr><th scope=\"row\">{:.4g}</th>", run.radii[j]);
-    for (const OutputForm& form : run.forms)
-      html += fmt::format("<td>{:.4g} / {:.4g}</td>", form.reaches[j].mean_width,
+  for (const OutputForm& form : run.forms) {
+    html += fmt::format("<tr><th scope=\"row\">{}</th>", form_name(form.options));
+    for (std::size_t j = 0; j < run.radii.size(); j += 2)
+      html += fmt::format("<td>{:.3g} / {:.3g}</td>", form.reaches[j].mean_width,
                           form.reaches[j].mean_move);
     html += "</tr>\n";
   }
   return table(
-      fmt::format("Width of the interval / bound of the move, means over {} images, by every "
-                  "certificate of the same draws. Each holds for itself with probability {:.6g}.",
-                  of_curves(run).size(), 1 - run.log.header.options.alpha),
+      fmt::format(
+          "Width of the interval / bound of the move by radius, means over {} images, by every "
+          "certificate of the same draws. Each holds for itself with probability {:.6g}.",
+          of_curves(run).size(), 1 - run.log.header.options.alpha),
       "", html + "</tbody>");
 }
 
@@ -181,7 +182,7 @@ std::string section(const RegressionRun& run) {
   const std::string norm = norm_text(header.calibration.attack_norm);
   return fmt::format(
       "<h2>{0}</h2>\n<p>{1} images of {2} ({3}); the error is {4:.3g} in the mean and {5:.3g} as "
-      "the root of the mean square. {6}.</p>\n"
+      "the root of the mean square. Shown: {6}.</p>\n"
       "{7}<figure>\n{8}<figcaption><b>Figure 1.</b> The largest error that a change of {9} up to "
       "the radius can cause, as far as each certificate of the same draws can tell, mean over {10} "
       "images. At radius 0 it is the error and what the number of draws leaves open.</figcaption>\n"
