@@ -22,6 +22,7 @@ void check_regression_refusal(const std::string& arguments, const std::filesyste
 
 TEST_CASE("an angle is trained, certified, verified, merged, predicted and reported") {
   const TemporaryFolder folder;
+  std::filesystem::create_directories(folder / "data");
   write_made_mnist(folder / "data");
   std::string config = made_mnist_config(folder / "data", 12);
   const auto put = [&](const std::string& from, const std::string& to) {
