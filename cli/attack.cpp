@@ -214,6 +214,7 @@ void run(const AttackCommand& o) {
   install_interrupt_handler();
   const Device device = Device::parse(o.device);
   RunModel run = load_run(o.run);
+  refuse_regression(run.model, "attacks");
   const BodyPrecision body = body_of(o, run.model);
   o.noise.give_to(run.model, body.precision);
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);

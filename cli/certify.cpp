@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "cli/image_range.hpp"
 #include "cli/noise_arguments.hpp"
+#include "cli/regression.hpp"
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
@@ -26,6 +27,7 @@ struct CertifyOptions {
   std::string scores = "argmax", precision, algorithm, looks, shard;
   CertificateArguments certificate;
   NoiseArguments noise;
+  RegressionArguments regression;
   std::optional<std::uint32_t> draws, selection_draws;
   std::uint32_t extend = 0;
   std::optional<double> radius, tolerance;
@@ -106,6 +108,54 @@ void print_nothing(const CertifyOptions& o, const ArrayTask& shard) {
   if (o.json) fmt::print("{{\"images\": 0}}\n");
 }
 
+/// Throws a usage error for what a regression network does not take.
+void refuse_for_regression(const CertifyOptions& o) {
+  const auto refuse = [](bool given, const char* option) {
+    if (given) fail_usage("{} is for classifiers, and this network is one for regression", option);
+  };
+  refuse(o.scores != "argmax", "--scores");
+  refuse(o.selection_draws.has_value(), "--selection-draws");
+  refuse(o.tolerance.has_value(), "--tolerance");
+  refuse(!o.looks.empty(), "--looks");
+  refuse(o.extend > 0, "--extend");
+  refuse(chosen_shard(o).count > 1, "--shard (share the images out by --images and 'merge')");
+  refuse(join_ranks().size() > 1, "mpirun");
+  refuse(o.noise.noise().has_value(), "--noise");
+}
+
+void certify_regression(const CertifyOptions& o, const RunModel& run) {
+  refuse_for_regression(o);
+  if (!o.radius && !o.regression.move)
+    fail_usage(
+        "a regression network is asked for an interval by --radius R, for a radius by --move T, or "
+        "for both");
+  const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
+  const std::filesystem::path log =
+      o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
+  RegressionTask task{.device = chosen_device(o.device),
+                      .options = o.regression.options(o.certificate),
+                      .precision = chosen_precision(o.precision),
+                      .algorithm = chosen_algorithm(o.algorithm),
+                      .seed = o.seed,
+                      .micro_batch = o.micro_batch,
+                      .images = parse_image_range(o.images, dataset.size()),
+                      .radius = o.radius,
+                      .move = o.regression.move,
+                      .resume = o.resume};
+  task.draws = o.draws.value_or(task.draws);
+  const RegressionSummary summary = certify_outputs(run.model, run.sha256, dataset, task, log);
+  if (o.json) {
+    nlohmann::ordered_json report = regression_json(summary.header, summary.records);
+    report["log"] = log.string();
+    report["new_draws"] = summary.new_draws;
+    report["seconds"] = summary.seconds;
+    fmt::print("{}\n", report.dump());
+    return;
+  }
+  fmt::print("log               {}\n", log.string());
+  print_regression(summary.header, summary.records);
+}
+
 void run(const CertifyOptions& o) {
   install_interrupt_handler();
   CertificationOptions options{.device = chosen_device(o.device),
@@ -115,10 +165,12 @@ void run(const CertifyOptions& o) {
                                .micro_batch = o.micro_batch,
                                .resume = o.resume,
                                .ranks = &join_ranks()};
+  RunModel run = load_run(o.run);
+  if (run.model.spec.output) return certify_regression(o, run);
+  o.regression.refuse_given();
   o.radius || o.tolerance ? plan_stopping(o, options) : plan_fixed_draws(o, options);
   const ArrayTask shard = chosen_shard(o);
   plan_looks(o, options);
-  RunModel run = load_run(o.run);
   o.noise.give_to(run.model, options.precision);
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
   const ImageRange images = parse_image_range(o.images, dataset.size());
@@ -199,8 +251,10 @@ void add_certify(CLI::App& program) {
       "else 0: the same draws choose and certify)");
   CLI::Option* radius =
       command
-          ->add_option("--radius", o->radius,
-                       "Stop an image's draws when this radius is proved or out of reach")
+          ->add_option(
+              "--radius", o->radius,
+              "Stop an image's draws when this radius is proved or out of reach; of a "
+              "regression network: the interval that its prediction cannot leave within it")
           ->type_name("R");
   CLI::Option* tolerance =
       command
@@ -212,6 +266,7 @@ void add_certify(CLI::App& program) {
   add_scores_option(*command, o->scores);
   o->certificate.add_to(*command);
   o->certificate.add_top_to(*command);
+  o->regression.add_to(*command);
   o->noise.add_to(*command, "for a model that was trained without");
   add_seed_option(*command, o->seed);
   command->add_option("--dataset", o->dataset,

@@ -7,6 +7,7 @@
 
 #include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
+#include "cli/regression.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
 
@@ -19,8 +20,35 @@ struct MergeOptions {
   bool json = false;
 };
 
+void merge_regression(const MergeOptions& o) {
+  std::vector<RegressionLogPart> parts;
+  for (const auto& path : o.logs) {
+    if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
+    parts.push_back({path.string(), read_regression_log(path)});
+    if (parts.back().log.cut_short)
+      fmt::print(stderr, "pixeldp: {}: the last line is cut short and was left out\n",
+                 parts.back().source);
+  }
+  std::size_t repeated = 0;
+  const RegressionLog merged = merge_regression_logs(parts, repeated);
+  if (merged.records.empty()) fail("the logs hold no certificate yet: nothing was written");
+  write_regression_log(o.output, merged);
+  if (o.json) {
+    nlohmann::ordered_json report = regression_json(merged.header, merged.records);
+    report["log"] = o.output.string();
+    report["logs"] = parts.size();
+    report["repeated_lines"] = repeated;
+    fmt::print("{}\n", report.dump());
+    return;
+  }
+  fmt::print("log               {}\n", o.output.string());
+  fmt::print("made of           {} logs\n", parts.size());
+  print_regression(merged.header, merged.records);
+}
+
 void run(const MergeOptions& o) {
   install_interrupt_handler();
+  if (is_regression_log(o.logs.front())) return merge_regression(o);
   std::vector<LogPart> parts;
   for (const auto& path : o.logs) {
     if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");

@@ -65,6 +65,7 @@ Plan make_plan(const PlanArguments& a) {
   std::optional<RunModel> run;
   if (!a.run.empty()) {
     run = load_run(a.run);
+    refuse_regression(run->model, "plans");
     plan.classes = run->model.network.classes();
     calibration = run->model.calibration;
   }

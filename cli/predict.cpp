@@ -9,6 +9,7 @@
 #include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
 #include "cli/noise_arguments.hpp"
+#include "cli/regression.hpp"
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
@@ -16,6 +17,7 @@
 #include "engine/io/resize.hpp"
 #include "pixeldp/conditions.hpp"
 #include "pixeldp/network_sensitivity.hpp"
+#include "pixeldp/regression/output_sampler.hpp"
 #include "pixeldp/sampler.hpp"
 
 namespace pixeldp::cli {
@@ -25,6 +27,8 @@ struct PredictOptions {
   std::string run, directory, device = "cpu", scores = "argmax", precision, algorithm;
   CertificateArguments certificate;
   NoiseArguments noise;
+  RegressionArguments regression;
+  std::optional<double> radius;
   std::vector<std::string> images;
   std::uint32_t draws = 300;
   std::uint64_t seed = 1;
@@ -80,11 +84,83 @@ Input load_input(const std::string& text, const Model& model, const PredictOptio
   return input;
 }
 
+/// Each image's interval within a radius, by default that which the noise was made for, and the
+/// radius within which it moves so far at most, by default a tenth of the range.
+void predict_output(const PredictOptions& o, const RunModel& run) {
+  if (o.noise.noise()) fail_usage("--noise is for classifiers: train a regression network with it");
+  const Calibration calibration = check_certifiable(run.model);
+  const kernels::RealOutput& output = *run.model.spec.output;
+  const OutputOptions options = o.regression.options(o.certificate);
+  check_output_options(options, output, calibration);
+  const double radius = o.radius.value_or(calibration.construction.value().bound);
+  const double move = o.regression.move.value_or(output.width() / 10.0);
+  check_positive("--radius", radius);
+  check_positive("--move", move);
+  std::map<std::string, Dataset> sets;
+  std::vector<Input> inputs;
+  for (const std::string& image : o.images) inputs.push_back(load_input(image, run.model, o, sets));
+  OutputSampler sampler(Device::parse(o.device), run.model.spec, run.model.network, 0,
+                        {chosen_precision(o.precision), nullptr, chosen_algorithm(o.algorithm)});
+  RegressionLogHeader header{.output = output,
+                             .calibration = calibration,
+                             .options = options,
+                             .function = sampler.function(),
+                             .draws = o.draws,
+                             .radius = radius,
+                             .move = move};
+  if (!o.json) fmt::print("{}\n", conditions_text(header));
+  nlohmann::ordered_json results = nlohmann::ordered_json::array();
+  std::size_t predicted = 0;
+  sampler.run(
+      std::ssize(inputs),
+      {.seed = o.seed, .tag = StreamTag::estimation, .count = o.draws, .interruptible = true},
+      [&](std::int64_t i, float* pixels) {
+        const Input& input = inputs[static_cast<std::size_t>(i)];
+        std::copy(input.pixels.begin(), input.pixels.end(), pixels);
+        return input.id;
+      },
+      [&](std::int64_t i, const OutputStatistics& statistics) {
+        RegressionRecord record{.image = i, .statistics = statistics};
+        derive(header, record);
+        const std::string& image = inputs[static_cast<std::size_t>(i)].name;
+        ++predicted;
+        if (o.json) {
+          results.push_back({{"image", image},
+                             {"prediction", record.prediction},
+                             {"interval", {record.interval->low, record.interval->high}},
+                             {"radius", *record.radius}});
+          return true;
+        }
+        fmt::print(
+            "{}: {:.4g}; from {} to {} within radius {}; moves at most {} within radius {}\n",
+            image, record.prediction, rounded_signed(record.interval->low, true),
+            rounded_signed(record.interval->high, false), radius, move,
+            rounded(*record.radius, true));
+        return true;
+      });
+  if (predicted < inputs.size())
+    fail_interrupted("interrupted after {} of {} images; start again with the others", predicted,
+                     inputs.size());
+  if (!o.json) return;
+  const nlohmann::ordered_json report = {{"prediction", name(options.prediction)},
+                                         {"certificate", name(options.kind)},
+                                         {"bound", name(options.bound)},
+                                         {"alpha", options.alpha},
+                                         {"draws", o.draws},
+                                         {"radius", radius},
+                                         {"move", move},
+                                         {"predictions", results}};
+  fmt::print("{}\n", report.dump());
+}
+
 void run(const PredictOptions& o) {
   install_interrupt_handler();
+  RunModel run = load_run(o.run);
+  if (run.model.spec.output) return predict_output(o, run);
+  o.regression.refuse_given();
+  if (o.radius) fail_usage("--radius is for regression networks, and this one is a classifier");
   const Stream stream(Device::parse(o.device));
   const CertificateOptions options = o.certificate.options(parse_score_type(o.scores));
-  RunModel run = load_run(o.run);
   const auto precision = chosen_precision(o.precision);
   o.noise.give_to(run.model, precision);
   const bool noisy = run.model.calibration.mechanism != Mechanism::none;
@@ -183,6 +259,12 @@ void add_predict(CLI::App& program) {
   add_scores_option(*command, o->scores);
   o->certificate.add_to(*command);
   o->certificate.add_top_to(*command);
+  o->regression.add_to(*command);
+  command
+      ->add_option("--radius", o->radius,
+                   "Of a regression network: the radius of its interval (default: the one that its "
+                   "noise was made for)")
+      ->type_name("R");
   o->noise.add_to(*command, "for a model that was trained without");
   add_seed_option(*command, o->seed);
   command->add_option("--data", o->directory, "Folder of the data set's files, for test:N");

@@ -23,6 +23,7 @@ struct QuantiseOptions {
 void run(const QuantiseOptions& o) {
   install_interrupt_handler();
   RunModel run = load_run(o.run, Scales::mend);
+  refuse_regression(run.model, "scales for int8");
   const Dataset dataset = load_evaluation_set(run.model, "", "train", o.directory);
   const Quantisation made = quantise(run.model, dataset, o.images, o.seed);
   const bool changed = run.model.quantisation != made;

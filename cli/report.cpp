@@ -12,10 +12,12 @@
 #include "cli/certificate_arguments.hpp"
 #include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
+#include "cli/regression.hpp"
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
 #include "pixeldp/conditions.hpp"
 #include "pixeldp/metrics.hpp"
+#include "pixeldp/regression/report.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -61,12 +63,40 @@ void print_text(const report::Run& run) {
   }
 }
 
+/// Of folders whose logs are of regression networks, which all must be then.
+void report_regression(const ReportOptions& options, const fs::path& csv) {
+  if (options.image) fail_usage("--image is for classifiers");
+  std::vector<report::RegressionRun> runs;
+  for (const fs::path& folder : options.folders) {
+    if (!is_regression_log(folder / "certificates.jsonl"))
+      fail_usage("{}: its log is not of a regression network, as that of {} is: report them apart",
+                 folder.string(), options.folders.front().string());
+    runs.push_back(report::load_regression_run(folder, options.directory));
+  }
+  write_file_atomically(options.output, report::regression_page(runs));
+  write_file_atomically(csv, report::regression_csv(runs));
+  nlohmann::ordered_json summary = {{"page", options.output.string()}, {"csv", csv.string()}};
+  for (const report::RegressionRun& run : runs) {
+    nlohmann::ordered_json figures = {{"run", run.name}};
+    figures.update(regression_json(run.log.header, run.log.records));
+    summary["runs"].push_back(figures);
+  }
+  if (options.json) return fmt::print("{}\n", summary.dump());
+  for (const report::RegressionRun& run : runs) {
+    fmt::print("{}\n", run.name);
+    print_regression(run.log.header, run.log.records);
+  }
+  fmt::print("wrote {} and {}\n", options.output.string(), csv.string());
+}
+
 void run_report(const ReportOptions& options) {
   const fs::path csv = fs::path(options.output).replace_extension(".csv");
   if (csv == options.output) {
     fail_usage("--output {}: the page needs another name, its numbers go there",
                options.output.string());
   }
+  if (is_regression_log(options.folders.front() / "certificates.jsonl"))
+    return report_regression(options, csv);
   std::vector<report::Run> runs = report::load_runs(options.folders);
   for (std::size_t i = 0; i < runs.size(); ++i)
     warn_if_cut_short(runs[i].log, (options.folders[i] / "certificates.jsonl").string());

@@ -46,8 +46,12 @@ void print(const TrainSummary& summary, const std::filesystem::path& output) {
   fmt::print("steps            {} in {:.1f} s ({:.2f} ms each)\n", summary.steps, summary.seconds,
              1e3 * summary.seconds / static_cast<double>(summary.steps));
   if (summary.loss) fmt::print("training loss    {:.4f}\n", *summary.loss);
-  fmt::print("test accuracy    {:.2f} % (first images of the test set, few draws)\n",
-             100.0 * summary.test_accuracy);
+  if (summary.test_error)
+    fmt::print("test error       {:.4g} (root of the mean square; first test images, few draws)\n",
+               *summary.test_error);
+  else
+    fmt::print("test accuracy    {:.2f} % (first images of the test set, few draws)\n",
+               100.0 * summary.test_accuracy);
   if (summary.certified_accuracy) {
     fmt::print("certified        {:.2f} % at the construction bound (the same images and draws)\n",
                100.0 * *summary.certified_accuracy);
@@ -67,6 +71,11 @@ void print_json(const TrainSummary& summary, const std::filesystem::path& output
                            {"sensitivity", summary.sensitivity},
                            {"seconds", summary.seconds},
                            {"standardise", summary.standardised ? "image" : "none"}};
+  if (summary.test_error) {
+    report.erase("test_accuracy");
+    report.erase("certified_accuracy");
+    report["test_error"] = *summary.test_error;
+  }
   if (summary.loss) report["loss"] = *summary.loss;
   if (summary.certified_accuracy) report["certified_accuracy"] = *summary.certified_accuracy;
   fmt::print("{}\n", report.dump());

@@ -13,6 +13,7 @@
 #include "engine/interrupt.hpp"
 #include "pixeldp/conditions.hpp"
 #include "pixeldp/input_noise.hpp"
+#include "pixeldp/regression/regression.hpp"
 #include "pixeldp/verification.hpp"
 
 namespace pixeldp::cli {
@@ -26,57 +27,72 @@ struct VerifyOptions {
   bool json = false;
 };
 
-/// The log's model, with the noise that it was given for the log.
-RunModel model_of(const VerifyOptions& o, const CertificateLogHeader& header) {
+/// The log's model, as its run's folder holds it.
+RunModel model_of(const VerifyOptions& o, const std::string& model_sha256) {
   RunModel run = load_run(!o.run.empty()            ? o.run
                           : o.log.has_parent_path() ? o.log.parent_path().string()
                                                     : ".");
   // Before all else, for another model has other noise, too.
-  if (run.sha256 != header.model_sha256)
+  if (run.sha256 != model_sha256)
     fail("{}: the log is of another model: its model_sha256 is {}, that of {} is {}",
-         o.log.string(), header.model_sha256, (run.folder / "model.safetensors").string(),
-         run.sha256);
-  if (header.noise_at_certification) {
-    give_input_noise(run.model, {.mechanism = header.calibration.mechanism,
-                                 .scale = header.calibration.noise_scale});
-  }
+         o.log.string(), model_sha256, (run.folder / "model.safetensors").string(), run.sha256);
   return run;
+}
+
+VerificationOptions options_of(const VerifyOptions& o) {
+  return {.device = Device::parse(o.device),
+          .fraction = o.fraction,
+          .choice = std::random_device()(),
+          .micro_batch = o.micro_batch};
+}
+
+void print(const VerifyOptions& o, const Verification& verified, std::size_t records) {
+  if (!verified.differences.empty())
+    fail("{}: {} of {} images that were drawn again have other lines:\n{}", o.log.string(),
+         verified.differences.size(), verified.images.size(),
+         fmt::join(verified.differences, "\n"));
+  const double escapes = chance_to_escape(verified.images.size(), records);
+  if (o.json) {
+    const nlohmann::ordered_json report = {
+        {"log", o.log.string()},   {"images", records},           {"drawn_again", verified.images},
+        {"draws", verified.draws}, {"seconds", verified.seconds}, {"chance_to_escape", escapes}};
+    fmt::print("{}\n", report.dump());
+    return;
+  }
+  fmt::print("log               {}, chain and radii as they must be\n", o.log.string());
+  fmt::print("drawn again       {} of {} images, {} draws: every integer is the log's\n",
+             verified.images.size(), records, verified.draws);
+  if (escapes > 0)
+    fmt::print("not excluded      one forged vote escapes this check with probability {}\n",
+               rounded(escapes, false, 4));
+}
+
+void verify_regression(const VerifyOptions& o) {
+  const RegressionLog log = read_regression_log(o.log);
+  if (log.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
+  const RunModel run = model_of(o, log.header.model_sha256);
+  const Dataset dataset =
+      load_evaluation_set(run.model, log.header.dataset, log.header.split, o.directory);
+  print(o, verify_outputs(log, run.model, run.sha256, dataset, options_of(o)), log.records.size());
 }
 
 void run(const VerifyOptions& o) {
   install_interrupt_handler();
+  if (is_regression_log(o.log)) return verify_regression(o);
   const CertificateLog log = read_certificate_log(o.log);
   warn_if_cut_short(log, o.log.string());
   if (log.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
   if (is_foreign(log.header.source))
     fail("{}: its counts are of another program ({}): there is nothing to draw them from",
          o.log.string(), name(log.header.source));
-  const RunModel run = model_of(o, log.header);
+  RunModel run = model_of(o, log.header.model_sha256);
+  if (log.header.noise_at_certification) {
+    give_input_noise(run.model, {.mechanism = log.header.calibration.mechanism,
+                                 .scale = log.header.calibration.noise_scale});
+  }
   const Dataset dataset =
       load_evaluation_set(run.model, log.header.dataset, log.header.split, o.directory);
-  const VerificationOptions options{.device = Device::parse(o.device),
-                                    .fraction = o.fraction,
-                                    .choice = std::random_device()(),
-                                    .micro_batch = o.micro_batch};
-  const Verification verified = verify(log, run.model, run.sha256, dataset, options);
-  if (!verified.differences.empty())
-    fail("{}: {} of {} images that were drawn again have other lines:\n{}", o.log.string(),
-         verified.differences.size(), verified.images.size(),
-         fmt::join(verified.differences, "\n"));
-  const double escapes = chance_to_escape(verified.images.size(), log.records.size());
-  if (o.json) {
-    const nlohmann::ordered_json report = {
-        {"log", o.log.string()},   {"images", log.records.size()}, {"drawn_again", verified.images},
-        {"draws", verified.draws}, {"seconds", verified.seconds},  {"chance_to_escape", escapes}};
-    fmt::print("{}\n", report.dump());
-    return;
-  }
-  fmt::print("log               {}, chain and radii as they must be\n", o.log.string());
-  fmt::print("drawn again       {} of {} images, {} draws: every integer is the log's\n",
-             verified.images.size(), log.records.size(), verified.draws);
-  if (escapes > 0)
-    fmt::print("not excluded      one forged vote escapes this check with probability {}\n",
-               rounded(escapes, false, 4));
+  print(o, verify(log, run.model, run.sha256, dataset, options_of(o)), log.records.size());
 }
 
 }  // namespace

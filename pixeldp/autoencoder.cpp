@@ -51,6 +51,7 @@ layers::NetworkSpec classifier_spec(const ModelFile& classifier) {
   if (!model.spec.classifier.empty())
     fail_usage("{}: this model has an auto-encoder already: name the classifier behind it",
                classifier.path.string());
+  refuse_regression(model, "auto-encoders");
   if (model.calibration.mechanism != Mechanism::none)
     fail_usage(
         "{}: this model has noise of its own ({}), and an auto-encoder brings its own: take one "

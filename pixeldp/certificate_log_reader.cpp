@@ -11,6 +11,7 @@
 #include "pixeldp/certificate_log.hpp"
 #include "pixeldp/certificate_log_check.hpp"
 #include "pixeldp/recertification.hpp"
+#include "pixeldp/regression/regression_log.hpp"
 
 namespace pixeldp {
 namespace {
@@ -343,6 +344,11 @@ CertificateRecord parse_record(const ParsedHeader& of, std::string_view line, co
 }  // namespace
 
 CertificateLog parse_certificate_log(std::string_view text, std::string_view source) {
+  if (is_regression_log_text(text))
+    fail_usage(
+        "{}: this is the log of a regression network, and no labels were certified: verify, merge "
+        "and report read it, alone or with others of its kind",
+        source);
   CertificateLog log;
   ParsedHeader parsed;
   std::unordered_map<std::int64_t, std::size_t> line_of_image;

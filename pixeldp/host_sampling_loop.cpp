@@ -16,13 +16,63 @@
 namespace pixeldp {
 namespace {
 
-class HostSamplingLoop : public SamplingLoop {
+/// What is counted of a classifier's draws, and the counts of a window of images.
+struct ScoreCounter {
+  using Statistics = ScoreStatistics;
+
+  struct Counts {
+    Counts(std::int64_t images, const ScoreCounter& counter)
+        : votes(static_cast<std::size_t>(images * counter.classes)),
+          sums(votes.size()),
+          squares(votes.size()) {}
+    std::vector<std::uint64_t> votes, sums, squares;
+  };
+
+  std::int64_t classes;
+
+  void count(const Stream& stream, std::int64_t rows, std::int64_t width, const float* features,
+             const float* weight, const float* bias, const std::int64_t* slots,
+             Counts& counts) const {
+    kernels::draw_statistics(stream, {rows, width, classes}, features, weight, bias, slots,
+                             counts.votes.data(), counts.sums.data(), counts.squares.data());
+  }
+  ScoreStatistics statistics(const Counts& counts, std::int64_t image, std::uint32_t draws) const {
+    return statistics_of(image, classes, draws, counts.votes, counts.sums, counts.squares);
+  }
+};
+
+/// The same of a regression network's.
+struct OutputCounter {
+  using Statistics = OutputStatistics;
+
+  struct Counts {
+    Counts(std::int64_t images, const OutputCounter&) : totals(static_cast<std::size_t>(images)) {}
+    std::vector<kernels::OutputTotals> totals;
+  };
+
+  kernels::RealOutput output;
+
+  void count(const Stream& stream, std::int64_t rows, std::int64_t width, const float* features,
+             const float* weight, const float* bias, const std::int64_t* slots,
+             Counts& counts) const {
+    kernels::output_statistics(stream, {rows, width, output}, features, weight, bias, slots,
+                               counts.totals.data());
+  }
+  OutputStatistics statistics(const Counts& counts, std::int64_t image, std::uint32_t draws) const {
+    return {draws, counts.totals[static_cast<std::size_t>(image)]};
+  }
+};
+
+template <class Counter>
+class HostSamplingLoop : public SamplingLoopOf<typename Counter::Statistics> {
  public:
-  HostSamplingLoop(const kernels::NetworkPlan& network, std::int64_t micro_batch,
-                   kernels::Precision precision, std::span<const float> scales,
-                   kernels::Algorithm algorithm)
-      : micro_batch_(micro_batch),
-        classes_(network.classes),
+  using Consumer = typename SamplingLoopOf<typename Counter::Statistics>::Consumer;
+
+  HostSamplingLoop(const kernels::NetworkPlan& network, const Counter& counter,
+                   std::int64_t micro_batch, kernels::Precision precision,
+                   std::span<const float> scales, kernels::Algorithm algorithm)
+      : counter_(counter),
+        micro_batch_(micro_batch),
         head_width_(network.features()),
         image_size_(network.image_size()),
         noise_size_(network.noise_size()),
@@ -33,7 +83,7 @@ class HostSamplingLoop : public SamplingLoop {
         head_bias_(network.head_bias) {}
 
   void run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
-           const StatisticsConsumer& consume) override;
+           const Consumer& consume) override;
 
  private:
   struct Window;
@@ -51,7 +101,8 @@ class HostSamplingLoop : public SamplingLoop {
   void give_back(std::unique_ptr<Worker> worker);
 
   Stream stream_;
-  std::int64_t micro_batch_, classes_, head_width_;
+  Counter counter_;
+  std::int64_t micro_batch_, head_width_;
   std::int64_t image_size_, noise_size_;  // elements of an image, and of a row at the noise layer
   kernels::NoiseParams noise_;            // but for seed and tag
   std::unique_ptr<kernels::Inference> prefix_, body_;
@@ -61,28 +112,28 @@ class HostSamplingLoop : public SamplingLoop {
 };
 
 /// The images whose prefixes are in memory, and what has been counted for them.
-struct HostSamplingLoop::Window {
-  Window(std::int64_t first_image, std::int64_t image_count, std::int64_t classes,
+template <class Counter>
+struct HostSamplingLoop<Counter>::Window {
+  Window(std::int64_t first_image, std::int64_t image_count, const Counter& counter,
          std::uint32_t draws)
       : first(first_image),
         count(image_count),
         ids(static_cast<std::size_t>(image_count)),
         rows_left(static_cast<std::size_t>(image_count)),
-        votes(static_cast<std::size_t>(image_count * classes)),
-        sums(votes.size()),
-        squares(votes.size()) {
+        counts(image_count, counter) {
     for (auto& left : rows_left) left = draws;
   }
 
   std::int64_t first, count;
   std::vector<std::uint32_t> ids;
   std::vector<std::atomic<std::int64_t>> rows_left;
-  std::vector<std::uint64_t> votes, sums, squares;
+  typename Counter::Counts counts;
   std::int64_t emitted = 0;  // images of this window already given to the consumer
 };
 
 /// One thread's memory, and the two things a thread does with it.
-class HostSamplingLoop::Worker {
+template <class Counter>
+class HostSamplingLoop<Counter>::Worker {
  public:
   explicit Worker(const HostSamplingLoop& p)
       : p_(p),
@@ -109,9 +160,8 @@ class HostSamplingLoop::Worker {
     kernels::add_noise(p_.stream_, noise_for(p_.noise_, draws), rows.data(), count, p_.noise_size_,
                        prefixes.data(), noisy_.data());
     p_.body_->run(count, noisy_.data(), features_.data(), workspace_.data());
-    kernels::draw_statistics(p_.stream_, {count, p_.head_width_, p_.classes_}, features_.data(),
-                             p_.head_weight_.data(), p_.head_bias_.data(), slots.data(),
-                             window.votes.data(), window.sums.data(), window.squares.data());
+    p_.counter_.count(p_.stream_, count, p_.head_width_, features_.data(), p_.head_weight_.data(),
+                      p_.head_bias_.data(), slots.data(), window.counts);
     for (const std::int64_t slot : slots) {
       if (slot >= 0)
         window.rows_left[static_cast<std::size_t>(slot)].fetch_sub(1, std::memory_order_acq_rel);
@@ -127,7 +177,8 @@ class HostSamplingLoop::Worker {
   Memory workspace_;
 };
 
-std::unique_ptr<HostSamplingLoop::Worker> HostSamplingLoop::take_worker() {
+template <class Counter>
+auto HostSamplingLoop<Counter>::take_worker() -> std::unique_ptr<Worker> {
   const std::lock_guard lock(idle_mutex_);
   if (idle_.empty()) return std::make_unique<Worker>(*this);
   std::unique_ptr<Worker> worker = std::move(idle_.back());
@@ -135,13 +186,15 @@ std::unique_ptr<HostSamplingLoop::Worker> HostSamplingLoop::take_worker() {
   return worker;
 }
 
-void HostSamplingLoop::give_back(std::unique_ptr<Worker> worker) {
+template <class Counter>
+void HostSamplingLoop<Counter>::give_back(std::unique_ptr<Worker> worker) {
   const std::lock_guard lock(idle_mutex_);
   idle_.push_back(std::move(worker));
 }
 
-void HostSamplingLoop::run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
-                           const StatisticsConsumer& consume) {
+template <class Counter>
+void HostSamplingLoop<Counter>::run(std::int64_t images, const DrawRange& draws,
+                                    const ImageSource& source, const Consumer& consume) {
   const std::int64_t per_window =
       std::min(WindowSize(std::max(image_size_, noise_size_), draws.count).first(), images);
 
@@ -170,8 +223,7 @@ void HostSamplingLoop::run(std::int64_t images, const DrawRange& draws, const Im
            window->rows_left[static_cast<std::size_t>(window->emitted)].load(
                std::memory_order_acquire) == 0) {
       const std::int64_t image = window->emitted++;
-      if (!consume(window->first + image, statistics_of(image, classes_, draws.count, window->votes,
-                                                        window->sums, window->squares)))
+      if (!consume(window->first + image, counter_.statistics(window->counts, image, draws.count)))
         stop = true;
     }
   };
@@ -184,7 +236,7 @@ void HostSamplingLoop::run(std::int64_t images, const DrawRange& draws, const Im
 #pragma omp single
       {
         attempt([&] {
-          window = std::make_unique<Window>(first, std::min(per_window, images - first), classes_,
+          window = std::make_unique<Window>(first, std::min(per_window, images - first), counter_,
                                             draws.count);
         });
         proceed = !stop;
@@ -208,11 +260,11 @@ void HostSamplingLoop::run(std::int64_t images, const DrawRange& draws, const Im
   if (failure) std::rethrow_exception(failure);
 }
 
-}  // namespace
-
-std::unique_ptr<SamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
-                                                      std::int64_t micro_batch,
-                                                      const BodyPrecision& precision) {
+template <class Counter>
+std::unique_ptr<HostSamplingLoop<Counter>> make_loop(const kernels::NetworkPlan& network,
+                                                     const Counter& counter,
+                                                     std::int64_t micro_batch,
+                                                     const BodyPrecision& precision) {
   const auto in = precision_on({}, precision.precision);
   const auto algorithm = algorithm_on({}, in, precision.algorithm);
   const auto scales = scales_of(network.body, in, precision.quantisation);
@@ -226,13 +278,29 @@ std::unique_ptr<SamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan
   constexpr double worth_a_word = 128;
   if (larger && mebibytes(algorithm) > worth_a_word) notice("{}", weights);
   try {
-    return std::make_unique<HostSamplingLoop>(network, micro_batch, in, scales, algorithm);
+    return std::make_unique<HostSamplingLoop<Counter>>(network, counter, micro_batch, in, scales,
+                                                       algorithm);
   } catch (const OutOfMemory& error) {
     if (!larger) throw;
     throw OutOfMemory(fmt::format("{}; {}", error.what(), weights));
   } catch (const std::bad_alloc&) {
     throw OutOfMemory("out of memory: " + weights);
   }
+}
+
+}  // namespace
+
+std::unique_ptr<SamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
+                                                      std::int64_t micro_batch,
+                                                      const BodyPrecision& precision) {
+  return make_loop(network, ScoreCounter{network.classes}, micro_batch, precision);
+}
+
+std::unique_ptr<OutputSamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
+                                                            const kernels::RealOutput& output,
+                                                            std::int64_t micro_batch,
+                                                            const BodyPrecision& precision) {
+  return make_loop(network, OutputCounter{output}, micro_batch, precision);
 }
 
 }  // namespace pixeldp

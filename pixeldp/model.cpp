@@ -25,7 +25,8 @@ ImageForm image_form(const Model& model) {
           .width = model.spec.width,
           .channels = model.spec.channels,
           .classes = static_cast<int>(model.spec.classes),
-          .short_side = model.short_side};
+          .short_side = model.short_side,
+          .real_labels = model.spec.output.has_value()};
 }
 
 void check_images_fit(const Model& model, std::string_view dataset, const ImageForm& form) {
@@ -35,6 +36,10 @@ void check_images_fit(const Model& model, std::string_view dataset, const ImageF
          dataset, form.height, form.width, form.channels, form.classes, model.name, spec.height,
          spec.width, spec.channels, spec.classes);
   }
+  if (form.real_labels != spec.output.has_value())
+    fail("data set {} has {} for labels, but model '{}' is a network for {}", dataset,
+         form.real_labels ? "real numbers" : "classes", model.name,
+         spec.output ? "regression" : "classification");
   if (form.classes != spec.classes) {
     fail(
         "data set {} has {} classes, but the weights of model '{}' have {}: name the data set that "
@@ -48,7 +53,8 @@ void check_images_fit(const Model& model, const Dataset& dataset) {
                    {.height = dataset.height,
                     .width = dataset.width,
                     .channels = dataset.channels,
-                    .classes = dataset.classes});
+                    .classes = dataset.classes,
+                    .real_labels = dataset.real_labels()});
   if (model.class_names.empty()) return;
   for (std::size_t label = 0; label < dataset.class_names.size(); ++label)
     if (dataset.class_names[label] != model.class_names[label])
@@ -56,6 +62,14 @@ void check_images_fit(const Model& model, const Dataset& dataset) {
           "label {} of data set {} is '{}', but that of model '{}' is '{}': name a folder with the "
           "classes that it was trained on",
           label, dataset.name, dataset.class_names[label], model.name, model.class_names[label]);
+}
+
+void refuse_regression(const Model& model, std::string_view what) {
+  if (model.spec.output)
+    fail_usage(
+        "model '{}' is a network for regression, and {} are for classifiers: certify, predict, "
+        "verify, merge and report take both",
+        model.name, what);
 }
 
 void apply_calibration(const Calibration& calibration, layers::Network& network) {

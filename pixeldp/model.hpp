@@ -46,6 +46,9 @@ ImageForm image_form(const Model& model);
 void check_images_fit(const Model& model, std::string_view dataset, const ImageForm& form);
 void check_images_fit(const Model& model, const Dataset& dataset);
 
+/// Throws a usage error for a regression network, which `what`, in the plural, are not for.
+void refuse_regression(const Model& model, std::string_view what);
+
 /// The network's noise layer as the calibration demands it.
 void apply_calibration(const Calibration& calibration, layers::Network& network);
 

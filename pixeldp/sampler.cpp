@@ -7,6 +7,14 @@
 
 namespace pixeldp {
 
+void check_draws(const DrawRange& draws) {
+  if (draws.count == 0) fail_usage("the number of draws must be at least 1");
+  if (std::uint64_t{draws.first} + draws.count > (std::uint64_t{1} << 32)) {
+    fail_usage("draws are numbered by 32 bits: {} draws from number {} on do not fit", draws.count,
+               draws.first);
+  }
+}
+
 std::int64_t Sampler::default_micro_batch(const Device& device) {
   return device.kind == DeviceKind::cuda ? 512 : 64;
 }
@@ -38,11 +46,7 @@ Sampler::Sampler(const Stream& stream, const layers::Network& network, std::int6
 
 void Sampler::run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
                   const StatisticsConsumer& consume) {
-  if (draws.count == 0) fail_usage("the number of draws must be at least 1");
-  if (std::uint64_t{draws.first} + draws.count > (std::uint64_t{1} << 32)) {
-    fail_usage("draws are numbered by 32 bits: {} draws from number {} on do not fit", draws.count,
-               draws.first);
-  }
+  check_draws(draws);
   if (images > 0) loop_->run(images, draws, source, consume);
 }
 

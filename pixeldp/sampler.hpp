@@ -8,6 +8,9 @@
 
 namespace pixeldp {
 
+/// Throws a usage error where there is no draw, or more than can be addressed.
+void check_draws(const DrawRange& draws);
+
 /// Evaluates many noise draws of many images: the prefix once per image, then rows (image, draw) in
 /// micro-batches of a fixed shape, of which nothing remains but integers. An image's statistics
 /// depend on its pixels, its id and its draws only: not on the other images, their order, the

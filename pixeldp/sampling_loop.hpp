@@ -8,6 +8,7 @@
 
 #include "kernels/device_plan.hpp"
 #include "pixeldp/precision.hpp"
+#include "pixeldp/regression/output_statistics.hpp"
 #include "pixeldp/score_statistics.hpp"
 
 namespace pixeldp {
@@ -27,26 +28,35 @@ struct DrawRange {
 /// noise. May be called from several threads.
 using ImageSource = std::function<std::uint32_t(std::int64_t index, float* pixels)>;
 
-/// Takes the statistics of image `index`; called in the order of the indices, one at a time, as
-/// soon as an image and all before it are done. Returning false ends the run.
-using StatisticsConsumer =
-    std::function<bool(std::int64_t index, const ScoreStatistics& statistics)>;
-
 /// How one kind of device samples: the loop behind Sampler, which see. Images come in windows; the
 /// rows (image, draw) of a window in micro-batches, row r being draw r % draws.count of image
 /// r / draws.count.
-class SamplingLoop {
+template <class Statistics>
+class SamplingLoopOf {
  public:
-  virtual ~SamplingLoop() = default;
+  /// Takes the statistics of image `index`; called in the order of the indices, one at a time, as
+  /// soon as an image and all before it are done. Returning false ends the run.
+  using Consumer = std::function<bool(std::int64_t index, const Statistics& statistics)>;
+
+  virtual ~SamplingLoopOf() = default;
   virtual void run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
-                   const StatisticsConsumer& consume) = 0;
+                   const Consumer& consume) = 0;
 };
+
+using SamplingLoop = SamplingLoopOf<ScoreStatistics>;
+using StatisticsConsumer = SamplingLoop::Consumer;
+/// Of a regression network, whose outputs are counted instead.
+using OutputSamplingLoop = SamplingLoopOf<OutputStatistics>;
 
 /// On the processor: threads share out the micro-batches, which are smaller where there are too few
 /// rows for all threads. Throws an Error for int8 without its scales.
 std::unique_ptr<SamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
                                                       std::int64_t micro_batch,
                                                       const BodyPrecision& precision);
+std::unique_ptr<OutputSamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
+                                                            const kernels::RealOutput& output,
+                                                            std::int64_t micro_batch,
+                                                            const BodyPrecision& precision);
 
 /// Rows of a window on a device: of the first one, and of the largest, which takes about so many
 /// seconds where that is less.

@@ -30,6 +30,11 @@ void write_spec(const NetworkSpec& spec, const std::string& prefix, SafetensorsF
     add("input_deviation", fmt::format("{}", fmt::join(spec.input_deviation, ",")));
   }
   if (spec.standardise) add("standardise", "image");
+  if (spec.output) {
+    add("output", std::string(name(spec.output->kind)));
+    add("output_low", fmt::format("{}", spec.output->low));
+    add("output_high", fmt::format("{}", spec.output->high));
+  }
   if (!spec.nodes.empty()) add("graph", graph_text(spec.nodes));
   if (spec.encoder.empty()) return;
   std::string encoder;
@@ -80,6 +85,11 @@ NetworkSpec read_spec(const Metadata& metadata, const std::string& prefix) {
   if (spec.standardise && metadata.string(prefix + "standardise") != "image")
     fail("{}: metadata '{}standardise' is '{}'; this program knows 'image' only", metadata.what(),
          prefix, metadata.string(prefix + "standardise"));
+  if (has("output"))
+    spec.output =
+        kernels::RealOutput{kernels::parse_output_kind(metadata.string(prefix + "output")),
+                            metadata.number<double>(prefix + "output_low"),
+                            metadata.number<double>(prefix + "output_high")};
   if (has("graph"))
     spec.nodes = parse_graph(metadata.string(prefix + "graph"),
                              fmt::format("{}: metadata '{}graph'", metadata.what(), prefix));

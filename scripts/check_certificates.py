@@ -207,6 +207,7 @@ def number(fields, key):
 
 def check_header(h):
     """Returns what the ledger says of the radii."""
+    need('regression_log' not in h, 'it is of a regression network, which is not checked here: pixeldp verify does')
     stopped = h.get('stopping', 'fixed') != 'fixed'
     keys = HEADER | (FORMAT_2 | FUNCTION if h['format_version'] == 2 else set()) | (STOPPED if stopped else set())
     optional = {'classifier_sha256'} & set(h) if h['format_version'] == 2 else set()

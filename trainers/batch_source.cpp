@@ -14,11 +14,16 @@ void BatchSource::prepare(std::int64_t step, TrainingBatch& batch) {
   batch.images.resize({rows, dataset_.height, dataset_.width, dataset_.channels});
   batch.rows.clear();
   batch.labels.clear();
+  batch.targets.clear();
   for (std::int64_t row = 0; row < rows; ++row) {
     const std::size_t i = first + static_cast<std::size_t>(row);
     batch.rows.push_back(
         {.source = row, .image = dataset_.image_id(chosen.images[i]), .draw = chosen.epochs[i]});
-    batch.labels.push_back(dataset_.labels[static_cast<std::size_t>(chosen.images[i])]);
+    const auto image = static_cast<std::size_t>(chosen.images[i]);
+    if (dataset_.real_labels())
+      batch.targets.push_back(dataset_.targets[image]);
+    else
+      batch.labels.push_back(dataset_.labels[image]);
   }
   const auto read = [&](std::int64_t row) {
     const auto i = static_cast<std::size_t>(row);

@@ -15,7 +15,8 @@ namespace pixeldp {
 struct TrainingBatch {
   Tensor images;                        ///< [batch, H, W, C]
   std::vector<kernels::NoiseRow> rows;  ///< addresses of the noise
-  std::vector<std::int32_t> labels;
+  std::vector<std::int32_t> labels;     ///< or none, where labels are real numbers:
+  std::vector<float> targets;
 };
 
 /// Makes the batches of a training run, or one of several equal parts of each. A batch depends on

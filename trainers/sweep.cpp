@@ -65,6 +65,9 @@ SweepTraining training_of(const std::filesystem::path& configuration,
     config.set(training.settings.back());
   }
   const TrainingConfig read = read_training_config(config);
+  if (read.network.output)
+    fail_usage("{}: sweeps certify labels, and this is a network for regression",
+               training.configuration.string());
   training.name = read.name + (combination.name.empty() ? "" : "," + combination.name);
   training.directory = read.directory;
   training.resolved = config.to_yaml();

@@ -14,6 +14,7 @@
 #include "pixeldp/model.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 #include "pixeldp/precision.hpp"
+#include "pixeldp/regression/output_sampler.hpp"
 #include "pixeldp/sampler.hpp"
 #include "trainers/batch_source.hpp"
 #include "trainers/checkpoint.hpp"
@@ -46,6 +47,9 @@ class Trainer {
   void log();
   void save();
   void evaluate();
+  void evaluate_classes(const DrawRange& draws, const ImageSource& source, std::int64_t images);
+  void evaluate_output(const DrawRange& draws, const ImageSource& source, std::int64_t images);
+  void check_labels(const Dataset& data) const;
   std::string progress_text() const;
   void compare_with_image(double sensitivity, const char* subject) const;
   bool model_is_there() const;
@@ -81,6 +85,9 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
       config_(read_training_config(configuration)),
       stream_(options.device) {
   check_training_precision(options.device, config_.network.training_precision);
+  if (config_.network.output && options.device.kind != DeviceKind::cpu)
+    fail_usage("device {}: regression networks are for processors; use 'cpu'",
+               options.device.name());
   load_data();
   model_ = Model{.name = config_.name,
                  .dataset = config_.dataset,
@@ -121,6 +128,7 @@ void Trainer::load_data() {
           spec.height, spec.width, spec.channels, spec.classes);
     }
   }
+  for (const Dataset* data : {&train_, &test_}) check_labels(*data);
   if (config_.batch > train_.size()) {
     warn("training.batch: {} is more than the {} training images: {} are taken at a time",
          config_.batch, train_.size(), train_.size());
@@ -130,6 +138,20 @@ void Trainer::load_data() {
   if (config_.batch % ranks_.size() != 0)
     fail_usage("training.batch: {} images cannot be divided equally among {} ranks", config_.batch,
                ranks_.size());
+}
+
+/// Throws an Error unless all labels of a regression lie in the range of its output.
+void Trainer::check_labels(const Dataset& data) const {
+  if (!config_.network.output) return;
+  const auto& [kind, low, high] = *config_.network.output;
+  for (std::size_t image = 0; image < data.targets.size(); ++image) {
+    const double label = data.targets[image];
+    if (!(label >= low && label <= high))
+      fail(
+          "image {} of {} ({}) has the label {}, outside the range of the output from {} to {}: "
+          "set network.output_low and network.output_high so that it holds all labels",
+          image, data.name, data.split, label, low, high);
+  }
 }
 
 /// What an auto-encoder and the classifier behind it start from.
@@ -186,7 +208,8 @@ void Trainer::open_folder() {
                       fmt::format("{}, {}, {}, {}", cpu.avx2, cpu.avx512, cpu.bf16, cpu.vnni)}});
   if (!ranks_.first()) return;
   write_file_atomically(file("config.yaml"), resolved_);
-  log_.emplace(file("training.csv"), resumes ? std::optional(state_.step) : std::nullopt);
+  log_.emplace(file("training.csv"), resumes ? std::optional(state_.step) : std::nullopt,
+               config_.network.output.has_value());
 }
 
 BatchSource Trainer::batch_source() const {
@@ -265,36 +288,58 @@ void Trainer::fail_diverged() const {
                 : "starts anew, for there is no checkpoint yet");
 }
 
-/// Accuracy and certified accuracy on the first test images, and the sensitivity they rest on; by
-/// rank 0.
+/// How good the network is on the first test images, and the sensitivity that rests on; by rank 0.
 void Trainer::evaluate() {
   if (!ranks_.first()) return;
+  if (noisy()) summary_.sensitivity = sensitivity();
+  const DrawRange draws{
+      .seed = config_.seed,
+      .tag = StreamTag::training,
+      .count = static_cast<std::uint32_t>(noisy() ? config_.evaluation_draws : 1)};
+  const auto source = [&](std::int64_t image, float* pixels) {
+    to_float(test_, image, image + 1, pixels, static_cast<float>(config_.pixel_shift));
+    return test_.image_id(image);
+  };
+  const std::int64_t images = std::min(config_.evaluation_images, test_.size());
+  config_.network.output ? evaluate_output(draws, source, images)
+                         : evaluate_classes(draws, source, images);
+  evaluated_ = true;
+}
+
+/// The error of the mean output.
+void Trainer::evaluate_output(const DrawRange& draws, const ImageSource& source,
+                              std::int64_t images) {
+  OutputSampler sampler(stream_.device(), config_.network, model_.network);
+  double squares = 0.0;
+  sampler.run(images, draws, source, [&](std::int64_t image, const OutputStatistics& statistics) {
+    const double error =
+        statistics.mean(*config_.network.output) - test_.targets[static_cast<std::size_t>(image)];
+    squares += error * error;
+    return true;
+  });
+  summary_.test_error = std::sqrt(squares / static_cast<double>(images));
+}
+
+/// Accuracy and certified accuracy of the votes.
+void Trainer::evaluate_classes(const DrawRange& draws, const ImageSource& source,
+                               std::int64_t images) {
   const Calibration& c = config_.calibration;
   Calibration measured = c;
-  if (noisy()) measured.sensitivity = summary_.sensitivity = sensitivity();
-  const std::int64_t images = std::min(config_.evaluation_images, test_.size());
-  const auto draws = static_cast<std::uint32_t>(noisy() ? config_.evaluation_draws : 1);
-  const bool certifies = noisy() && draws_can_certify(draws);
+  measured.sensitivity = summary_.sensitivity;
+  const bool certifies = noisy() && draws_can_certify(draws.count);
   Sampler sampler(stream_, model_.network);
   std::int64_t correct = 0, certified = 0;
-  sampler.run(
-      images, {.seed = config_.seed, .tag = StreamTag::training, .count = draws},
-      [&](std::int64_t image, float* pixels) {
-        to_float(test_, image, image + 1, pixels, static_cast<float>(config_.pixel_shift));
-        return test_.image_id(image);
-      },
-      [&](std::int64_t image, const ScoreStatistics& statistics) {
-        const bool right = statistics.top_label(ScoreType::argmax) ==
-                           test_.labels[static_cast<std::size_t>(image)];
-        correct += right;
-        if (right && certifies)
-          certified += certify(statistics, measured, {}).radius >= c.construction.value().bound;
-        return true;
-      });
+  sampler.run(images, draws, source, [&](std::int64_t image, const ScoreStatistics& statistics) {
+    const bool right =
+        statistics.top_label(ScoreType::argmax) == test_.labels[static_cast<std::size_t>(image)];
+    correct += right;
+    if (right && certifies)
+      certified += certify(statistics, measured, {}).radius >= c.construction.value().bound;
+    return true;
+  });
   const auto share = [&](std::int64_t count) {
     return static_cast<double>(count) / static_cast<double>(images);
   };
-  evaluated_ = true;
   summary_.test_accuracy = share(correct);
   if (certifies) summary_.certified_accuracy = share(certified);
 }
@@ -306,7 +351,9 @@ std::string Trainer::progress_text() const {
           ? state_.interval_loss / static_cast<double>(state_.interval_images)
           : summary_.loss;
   std::string text = loss ? fmt::format("loss {:.4f}", *loss) : "";
-  if (evaluated_) text += fmt::format(", test {:.1f} %", 100.0 * summary_.test_accuracy);
+  if (evaluated_)
+    text += summary_.test_error ? fmt::format(", test error {:.3g}", *summary_.test_error)
+                                : fmt::format(", test {:.1f} %", 100.0 * summary_.test_accuracy);
   if (summary_.certified_accuracy) {
     text += fmt::format(", {:.1f} % certified at {}", 100.0 * *summary_.certified_accuracy,
                         config_.calibration.construction.value().bound);
@@ -352,11 +399,16 @@ void Trainer::log() {
                         .test_accuracy = {},
                         .certified_accuracy = {},
                         .sensitivity = {},
-                        .seconds = state_.seconds};
+                        .seconds = state_.seconds,
+                        .train_error = {},
+                        .test_error = {}};
+  if (config_.network.output)
+    record.train_error = std::sqrt(record.loss) * config_.network.output->width();
   if (due(config_.evaluate_every)) {
     saved_if_failing([&] { evaluate(); });
     record.test_accuracy = summary_.test_accuracy;
     record.certified_accuracy = summary_.certified_accuracy;
+    record.test_error = summary_.test_error;
     if (noisy()) record.sensitivity = summary_.sensitivity;
   }
   summary_.loss = state_.last_loss = record.loss;

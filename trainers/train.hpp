@@ -20,8 +20,12 @@ struct TrainOptions {
 
 struct TrainSummary {
   std::int64_t steps = 0;
-  bool standardised = false;  ///< the images, one by one
-  double test_accuracy = 0.0, sensitivity = 0.0, seconds = 0.0;
+  bool standardised = false;   ///< the images, one by one
+  double test_accuracy = 0.0;  ///< of a classifier
+  /// Of a regression network instead, in the unit of the labels: the root of the mean squared
+  /// error.
+  std::optional<double> test_error;
+  double sensitivity = 0.0, seconds = 0.0;
   /// Of the last line of training.csv; nothing where a run that was finished before does not say.
   std::optional<double> loss;
   /// At the construction bound, on the images and draws of the test accuracy: an early look at what

@@ -104,6 +104,10 @@ void read_network(const Settings& settings, TrainingConfig& config) {
   if (settings.find("network.width")) network.widening = settings.integer("network.width");
   if (settings.find("network.slope")) network.slope = settings.number("network.slope");
   network.standardise = settings.choice("network.standardise") == "image";
+  if (settings.find("network.output"))
+    network.output = kernels::RealOutput{
+        kernels::parse_output_kind(settings.choice("network.output")),
+        settings.number("network.output_low"), settings.number("network.output_high")};
   if (settings.find("network.classifier")) read_autoencoder(settings, config);
 }
 

@@ -8,15 +8,18 @@
 namespace pixeldp {
 namespace {
 
-constexpr const char* columns =
-    "step,learning_rate,noise_factor,loss,train_accuracy,test_accuracy,certified_accuracy,"
-    "sensitivity,seconds\n";
+std::string columns(bool regression) {
+  return fmt::format(
+      "step,learning_rate,noise_factor,loss,{},sensitivity,seconds\n",
+      regression ? "train_error,test_error" : "train_accuracy,test_accuracy,certified_accuracy");
+}
 
 }  // namespace
 
-TrainingLog::TrainingLog(const std::filesystem::path& path, std::optional<std::int64_t> resume_at)
-    : path_(path) {
-  std::string kept = columns;
+TrainingLog::TrainingLog(const std::filesystem::path& path, std::optional<std::int64_t> resume_at,
+                         bool regression)
+    : path_(path), regression_(regression) {
+  std::string kept = columns(regression);
   if (resume_at) {
     std::ifstream old(path);
     std::string line;
@@ -33,9 +36,12 @@ void TrainingLog::append(const TrainingRecord& r) {
   const auto optional = [](const std::optional<double>& value) {
     return value ? fmt::format("{:.6g}", *value) : std::string();
   };
-  file_ << fmt::format("{},{:g},{:.6g},{:.6g},{:.6g},{},{},{},{:.1f}\n", r.step, r.learning_rate,
-                       r.noise_factor, r.loss, r.train_accuracy, optional(r.test_accuracy),
-                       optional(r.certified_accuracy), optional(r.sensitivity), r.seconds)
+  const std::string figures =
+      regression_ ? fmt::format("{:.6g},{}", r.train_error, optional(r.test_error))
+                  : fmt::format("{:.6g},{},{}", r.train_accuracy, optional(r.test_accuracy),
+                                optional(r.certified_accuracy));
+  file_ << fmt::format("{},{:g},{:.6g},{:.6g},{},{},{:.1f}\n", r.step, r.learning_rate,
+                       r.noise_factor, r.loss, figures, optional(r.sensitivity), r.seconds)
         << std::flush;
   if (!file_) {
     fail("cannot write {}: is the disk full? Free space and continue with --resume",

@@ -17,18 +17,25 @@ struct TrainingRecord {
   std::optional<double> certified_accuracy;
   std::optional<double> sensitivity;
   double seconds = 0.0;
+  /// Of a regression network, in the unit of the labels: roots of mean squared errors, since the
+  /// line before and of the mean over a few draws. They take the places of the accuracies.
+  double train_error = 0.0;
+  std::optional<double> test_error;
 };
 
 /// training.csv, appended to line by line.
 class TrainingLog {
  public:
   /// Starts a new file, or with `resume_at` keeps the lines up to and including that step.
-  TrainingLog(const std::filesystem::path& path, std::optional<std::int64_t> resume_at);
+  /// `regression`: which of a record's figures it has.
+  TrainingLog(const std::filesystem::path& path, std::optional<std::int64_t> resume_at,
+              bool regression = false);
   /// Throws an Error when the line could not be written.
   void append(const TrainingRecord& record);
 
  private:
   std::filesystem::path path_;
+  bool regression_;
   std::ofstream file_;
 };
 

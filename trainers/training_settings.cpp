@@ -112,6 +112,18 @@ std::vector<Setting> network() {
        .meaning = "What is trained after training.reconstruction_steps; the other part stays as it "
                   "is.",
        .taken = with(key, {"autoencoder"})},
+      {.key = "network.output",
+       .type = Choice{names_of(kernels::output_kinds, kernels::name), "sigmoid"},
+       .meaning = "What bounds the real output: a sigmoid, a limit (truncated), or nothing.",
+       .taken = with("data.set", {"mnist-angle"})},
+      {.key = "network.output_low",
+       .type = Number{Range::closed(-1e6, 1e6)},
+       .meaning = "The lower end of its range, which holds all labels.",
+       .taken = with("data.set", {"mnist-angle"})},
+      {.key = "network.output_high",
+       .type = Number{Range::closed(-1e6, 1e6)},
+       .meaning = "The upper end of its range.",
+       .taken = with("data.set", {"mnist-angle"})},
       {.key = "network.standardise",
        .type = Choice{{"none", "image"}, "none"},
        .meaning = "image: each image is standardised, (x - mean) / deviation, which multiplies the "

@@ -7,6 +7,7 @@
 
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "kernels/real_output.hpp"
 #include "kernels/sgd.hpp"
 #include "layers/conv2d.hpp"
 #include "layers/networks/autoencoder.hpp"
@@ -73,7 +74,7 @@ kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch
   freeze(step);
   images_.copy_from(stream_, batch.images);
   rows_.upload(stream_, batch.rows);
-  labels_.upload(stream_, batch.labels);
+  if (!config_.network.output) labels_.upload(stream_, batch.labels);
   const layers::NoiseDraws draws{.seed = config_.seed,
                                  .tag = StreamTag::training,
                                  .factor = static_cast<float>(noise_factor_at(config_, step)),
@@ -87,9 +88,14 @@ kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch
   } else {
     const Tensor& logits = pass_.forward(stream_, layers::Mode::training, images_, draws);
     dlogits_.resize(logits.shape(), stream_.device());
-    kernels::softmax_cross_entropy(stream_, rows_of_rank_, network_.classes(), logits.data(),
-                                   labels_.data(), dlogits_.data(), loss_.data());
-    loss_.download(stream_, {&result, 1});
+    if (config_.network.output) {
+      result = kernels::squared_error(stream_, rows_of_rank_, *config_.network.output,
+                                      logits.data(), batch.targets.data(), dlogits_.data());
+    } else {
+      kernels::softmax_cross_entropy(stream_, rows_of_rank_, network_.classes(), logits.data(),
+                                     labels_.data(), dlogits_.data(), loss_.data());
+      loss_.download(stream_, {&result, 1});
+    }
   }
   return ranks_.size() == 1 ? result : over_ranks(result, ranks_);
 }

@@ -7,6 +7,7 @@
 #include "engine/io/class_names.hpp"
 #include "engine/io/dataset_files.hpp"
 #include "engine/io/image_folder.hpp"
+#include "engine/io/rotated_digits.hpp"
 
 namespace pixeldp {
 namespace {
@@ -163,6 +164,13 @@ Dataset load_dataset(std::string_view name, std::string_view split, const fs::pa
     case FileFormat::idx: {
       const std::vector<fs::path> both = files();
       load_idx(dataset, both[0], both[1]);
+      return dataset;
+    }
+    case FileFormat::rotated_idx: {
+      const std::vector<fs::path> both = files();
+      dataset.classes = 10;
+      load_idx(dataset, both[0], both[1]);
+      rotate_digits(dataset);
       return dataset;
     }
     case FileFormat::cifar10:

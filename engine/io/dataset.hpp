@@ -22,6 +22,7 @@ struct ImageForm {
   /// Pictures of other sizes are resized until their shorter side has so many pixels, before the
   /// middle is cut out; 0: the larger of height and width.
   std::int64_t short_side = 0;
+  bool real_labels = false;  ///< labels are real numbers, of a regression; `classes` is 1
 
   /// Whether the pictures have any size, and may be read in a form of one's choice.
   bool of_any_size() const { return height == 0; }
@@ -53,10 +54,12 @@ struct Dataset {
   std::int64_t height = 0, width = 0, channels = 0;
   int classes = 0;
   std::vector<std::string> class_names;  ///< by label; none where labels are their own names
-  Labels labels;                         ///< N; from 0 to classes - 1
+  Labels labels;                         ///< N; from 0 to classes - 1; none where they are real
+  std::vector<float> targets;            ///< N, where labels are real numbers
   std::shared_ptr<const ImageReader> images;
 
-  std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
+  bool real_labels() const { return !targets.empty(); }
+  std::int64_t size() const { return std::max(std::ssize(labels), std::ssize(targets)); }
   std::int64_t image_size() const { return height * width * channels; }
   /// The number that addresses the random numbers of image `index`; no two images of a data set
   /// share it.
@@ -82,7 +85,7 @@ std::shared_ptr<const ImageReader> images_in_memory(Bytes pixels, std::int64_t i
 /// Names that load_dataset takes. Two are parts of data sets and have a test split only:
 /// "cifar-100-first2000", 2,000 of the test images of cifar-100 in an order of its own, and
 /// "svhn-sample", a few crops of house numbers. Under their own names they cannot pass for the
-/// whole.
+/// whole. "mnist-angle" is made of the files of mnist (engine/io/rotated_digits.hpp).
 std::span<const std::string_view> dataset_names();
 
 /// Those of them that can be trained on.

@@ -87,7 +87,13 @@ std::string held_instead(const KnownDataset& known, const std::vector<fs::path>&
 }  // namespace
 
 const std::vector<KnownDataset>& known_datasets() {
-  constexpr ImageForm digits{28, 28, 1, 10, true}, clothes{28, 28, 1, 10};
+  constexpr ImageForm digits{28, 28, 1, 10, true}, clothes{28, 28, 1, 10},
+      angles{.height = 28,
+             .width = 28,
+             .channels = 1,
+             .classes = 1,
+             .digits = true,
+             .real_labels = true};
   constexpr ImageForm ten{32, 32, 3, 10}, hundred{32, 32, 3, 100},
       house_numbers{32, 32, 3, 10, true};
   const std::vector<std::string> idx_train{"train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
@@ -134,7 +140,14 @@ const std::vector<KnownDataset>& known_datasets() {
        FileFormat::cifar10,
        {},
        {"svhn_sample_own_crops.bin"}},
-      {"image-folder", "image-folder", {}, FileFormat::image_folder, {"train"}, {"test", "val"}}};
+      {"image-folder", "image-folder", {}, FileFormat::image_folder, {"train"}, {"test", "val"}},
+      {"mnist-angle",
+       "mnist",
+       angles,
+       FileFormat::rotated_idx,
+       idx_train,
+       idx_test,
+       {"raw", "MNIST/raw"}}};
   return known;
 }
 

@@ -9,7 +9,7 @@
 
 namespace pixeldp {
 
-enum class FileFormat { idx, cifar10, cifar100, svhn_mat, image_folder };
+enum class FileFormat { idx, rotated_idx, cifar10, cifar100, svhn_mat, image_folder };
 
 /// What is known of a data set before any of its files is read.
 struct KnownDataset {

@@ -69,6 +69,16 @@ void check_normalisation(const NetworkSpec& spec) {
   }
 }
 
+void check_output(const NetworkSpec& spec) {
+  constexpr std::string_view regressing[] = {"mnist-cnn", "wide-resnet", "resnet"};
+  if (std::ranges::find(regressing, spec.architecture) == std::end(regressing))
+    fail_usage("{} has no real output: choose one of {}", spec.architecture,
+               fmt::join(regressing, ", "));
+  if (spec.classes != 1)
+    fail_usage("a network with a real output has one value at its end, not {}", spec.classes);
+  if (const std::string text = kernels::fault(*spec.output); !text.empty()) fail_usage("{}", text);
+}
+
 }  // namespace
 
 const std::vector<std::string>& architecture_names() {
@@ -83,6 +93,7 @@ const std::vector<std::string>& architecture_names() {
 void check_network_spec(const NetworkSpec& spec) {
   check_sizes(spec);
   if (spec.normalises()) check_normalisation(spec);
+  if (spec.output) check_output(spec);
   if (spec.normalises() && spec.standardise) {
     fail_usage(
         "images are standardised by their own mean and deviation or normalised by given ones, not "

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/real_output.hpp"
 #include "layers/network.hpp"
 #include "layers/networks/described.hpp"
 
@@ -48,6 +49,8 @@ struct NetworkSpec {
   /// for noise is of no account.
   std::vector<EncoderLayer> encoder = {};
   std::vector<NetworkSpec> classifier = {};
+  /// Of a regression network, whose last layer has one value (`classes` is 1).
+  std::optional<kernels::RealOutput> output = {};
 
   bool normalises() const { return !input_mean.empty() || !input_deviation.empty(); }
   bool operator==(const NetworkSpec&) const = default;

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "cli/certificate_arguments.hpp"
+#include "pixeldp/regression/regression.hpp"
+
+namespace pixeldp::cli {
+
+// What commands do for regression networks.
+
+/// --move and --prediction, which only they take.
+struct RegressionArguments {
+  std::optional<double> move;
+  std::string prediction = "mean";
+  bool prediction_given = false;
+
+  void add_to(CLI::App& command);
+  OutputOptions options(const CertificateArguments& certificate) const;
+  /// Throws a usage error where an option was given that a classifier does not take.
+  void refuse_given() const;
+};
+
+/// Of a certification: error, and what is proved within some radii.
+void print_regression(const RegressionLogHeader& header, std::span<const RegressionRecord> records);
+nlohmann::ordered_json regression_json(const RegressionLogHeader& header,
+                                       std::span<const RegressionRecord> records);
+
+/// A number from either side of 0, rounded outwards or inwards to 5 digits: "-12.346".
+std::string rounded_signed(double value, bool down);
+
+}  // namespace pixeldp::cli

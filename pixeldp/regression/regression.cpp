@@ -1,0 +1,217 @@
+#include "pixeldp/regression/regression.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <random>
+
+#include "engine/error.hpp"
+#include "engine/interrupt.hpp"
+#include "engine/progress.hpp"
+#include "pixeldp/model.hpp"
+#include "pixeldp/regression/output_sampler.hpp"
+
+namespace pixeldp {
+namespace {
+
+/// Draws images and gives each to `take`, in their order; ends early when the process is
+/// interrupted.
+void sample_outputs(OutputSampler& sampler, const Model& model, const Dataset& dataset,
+                    std::span<const std::int64_t> images, const RegressionLogHeader& header,
+                    const std::function<void(RegressionRecord)>& take) {
+  const auto image_at = [&](std::int64_t index) { return images[static_cast<std::size_t>(index)]; };
+  sampler.run(
+      std::ssize(images),
+      {.seed = header.seed,
+       .tag = StreamTag::estimation,
+       .count = static_cast<std::uint32_t>(header.draws),
+       .interruptible = true},
+      [&](std::int64_t index, float* pixels) {
+        const std::int64_t image = image_at(index);
+        to_float(dataset, image, image + 1, pixels, static_cast<float>(model.pixel_shift));
+        return dataset.image_id(image);
+      },
+      [&](std::int64_t index, const OutputStatistics& statistics) {
+        const std::int64_t image = image_at(index);
+        take({.image = image,
+              .label = dataset.targets[static_cast<std::size_t>(image)],
+              .statistics = statistics});
+        return true;
+      });
+}
+
+void check_question(const char* what, const std::optional<double>& value) {
+  if (value && !(std::isfinite(*value) && *value > 0.0))
+    fail_usage("{} {}: it must be a finite number above 0", what, *value);
+}
+
+}  // namespace
+
+RegressionLogHeader regression_header(const Model& model, const std::string& model_sha256,
+                                      const Dataset& dataset, const RegressionTask& task) {
+  if (!model.spec.output)
+    fail_usage("model '{}' is a classifier: it predicts no number", model.name);
+  const Calibration calibration = check_certifiable(model);
+  check_images_fit(model, dataset);
+  check_output_options(task.options, *model.spec.output, calibration);
+  if (task.draws == 0) fail_usage("the number of draws must be at least 1");
+  check_question("--radius", task.radius);
+  check_question("--move", task.move);
+  if (task.move && model.spec.output->bounded() && *task.move >= model.spec.output->width())
+    fail_usage("--move {}: no output ever moves farther than its range, from {} to {}", *task.move,
+               model.spec.output->low, model.spec.output->high);
+  return {.model_sha256 = model_sha256,
+          .dataset = dataset.name,
+          .dataset_sha256 = dataset.sha256(),
+          .split = dataset.split,
+          .output = *model.spec.output,
+          .calibration = calibration,
+          .options = task.options,
+          .function = body_function(task.device, {task.precision, nullptr, task.algorithm},
+                                    lower(Stream(), model.network).body),
+          .seed = task.seed,
+          .draws = task.draws,
+          .radius = task.radius,
+          .move = task.move};
+}
+
+RegressionSummary certify_outputs(const Model& model, const std::string& model_sha256,
+                                  const Dataset& dataset, const RegressionTask& task,
+                                  const std::filesystem::path& path) {
+  check_images(dataset, task.images);
+  RegressionSummary summary{.header = regression_header(model, model_sha256, dataset, task)};
+  // Before the log is touched: the device may be another.
+  OutputSampler sampler(task.device, model.spec, model.network, task.micro_batch,
+                        {task.precision, nullptr, task.algorithm});
+  RegressionLogWriter log(path, summary.header, task.resume);
+  std::vector<std::int64_t> images, todo;
+  for (std::int64_t place = 0; place < task.images.count(); ++place)
+    images.push_back(task.images[place]);
+  std::ranges::copy_if(images, std::back_inserter(todo),
+                       [&](std::int64_t image) { return !log.records().contains(image); });
+  std::int64_t done = std::ssize(images) - std::ssize(todo);
+  ProgressBar progress("certify " + model.name, std::ssize(images), "images", done);
+  const auto start = std::chrono::steady_clock::now();
+  sample_outputs(sampler, model, dataset, todo, summary.header, [&](RegressionRecord record) {
+    derive(summary.header, record);
+    summary.new_draws += record.statistics.draws;
+    log.append(std::move(record));
+    progress.update(++done);
+  });
+  summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  progress.finish();
+  if (done < std::ssize(images))
+    fail_interrupted("interrupted; all certificates so far are in {}, continue with --resume",
+                     path.string());
+  log.sort();
+  for (const std::int64_t image : images) summary.records.push_back(log.records().at(image));
+  return summary;
+}
+
+Verification verify_outputs(const RegressionLog& log, const Model& model,
+                            const std::string& model_sha256, const Dataset& dataset,
+                            const VerificationOptions& o) {
+  const RegressionLogHeader& header = log.header;
+  if (!(o.fraction > 0.0 && o.fraction <= 1.0))
+    fail_usage("--fraction {}: it must be above 0 and at most 1", o.fraction);
+  const auto precision = parse_precision(header.function.precision);
+  const bool winograd = header.function.algorithm == name(kernels::Algorithm::winograd);
+  const std::optional<kernels::Algorithm> algorithm =
+      precision != kernels::Precision::fp32 ? std::nullopt
+      : winograd                            ? std::optional(kernels::Algorithm::winograd)
+                                            : std::optional(kernels::Algorithm::direct);
+  const RegressionLogHeader mine =
+      regression_header(model, model_sha256, dataset,
+                        {.device = o.device,
+                         .options = header.options,
+                         .precision = precision,
+                         .algorithm = algorithm,
+                         .draws = static_cast<std::uint32_t>(header.draws),
+                         .seed = header.seed,
+                         .radius = header.radius,
+                         .move = header.move});
+  if (const std::string other = header.difference(mine); !other.empty())
+    fail("the log cannot be drawn again here: it is of other conditions (the log's first):{}",
+         other);
+  std::vector<const RegressionRecord*> all, chosen;
+  for (const RegressionRecord& record : log.records) all.push_back(&record);
+  const auto wanted = std::ceil(o.fraction * static_cast<double>(all.size()));
+  std::mt19937_64 random(o.choice);
+  std::ranges::sample(all, std::back_inserter(chosen), static_cast<std::ptrdiff_t>(wanted), random);
+  std::ranges::sort(chosen, {}, [](const RegressionRecord* record) { return record->image; });
+
+  Verification verification;
+  for (const RegressionRecord* record : chosen) {
+    if (record->image >= dataset.size())
+      fail("image {} of the log is not among the {} of {}", record->image, dataset.size(),
+           dataset.name);
+    verification.images.push_back(record->image);
+  }
+  OutputSampler sampler(o.device, model.spec, model.network, o.micro_batch,
+                        {precision, nullptr, algorithm});
+  ProgressBar progress("verify", std::ssize(chosen), "images", 0);
+  const auto start = std::chrono::steady_clock::now();
+  std::size_t done = 0;
+  sample_outputs(sampler, model, dataset, verification.images, header,
+                 [&](const RegressionRecord& drawn) {
+                   const RegressionRecord& of_log = *chosen[done];
+                   if (of_log.label != drawn.label)
+                     verification.differences.push_back(
+                         fmt::format("image {}: label {} in the log, {} in the data set",
+                                     drawn.image, of_log.label, drawn.label));
+                   if (of_log.statistics != drawn.statistics)
+                     verification.differences.push_back(
+                         fmt::format("image {}: other sums or counts than the log's", drawn.image));
+                   verification.draws += drawn.statistics.draws;
+                   progress.update(static_cast<std::int64_t>(++done));
+                 });
+  progress.finish();
+  if (done < chosen.size())
+    fail_interrupted("interrupted after {} of {} images; start again", done, chosen.size());
+  verification.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return verification;
+}
+
+std::string conditions_text(const RegressionLogHeader& header) {
+  return fmt::format(
+      "{} certificate of the {} of {} outputs from {} to {}, {} bounds, alpha {} per image, {} "
+      "draws, {} after the noise",
+      name(header.options.kind), name(header.options.prediction), name(header.output.kind),
+      header.output.low, header.output.high, name(header.options.bound), header.options.alpha,
+      header.draws, function_text(header.function));
+}
+
+RegressionMetrics regression_metrics(std::span<const RegressionRecord> records) {
+  RegressionMetrics metrics;
+  for (const RegressionRecord& record : records) {
+    const double error = record.prediction - record.label;
+    metrics.root_mean_square += error * error;
+    metrics.mean_error += std::abs(error);
+  }
+  const auto count = static_cast<double>(records.size());
+  metrics.root_mean_square = std::sqrt(metrics.root_mean_square / count);
+  metrics.mean_error /= count;
+  return metrics;
+}
+
+ReachSummary reach_summary(const RegressionLogHeader& header,
+                           std::span<const RegressionRecord> records, double radius) {
+  ReachSummary summary;
+  for (const RegressionRecord& record : records) {
+    const OutputCertificate certificate = certificate_of(header, record);
+    const OutputInterval interval = certificate.interval(radius);
+    summary.mean_width += interval.width();
+    summary.mean_error += std::max(interval.high - record.label, record.label - interval.low);
+    summary.mean_move += certificate.move(radius);
+    summary.within_label += interval.contains(record.label);
+  }
+  const auto count = static_cast<double>(records.size());
+  summary.mean_width /= count;
+  summary.mean_error /= count;
+  summary.mean_move /= count;
+  summary.within_label /= count;
+  return summary;
+}
+
+}  // namespace pixeldp

@@ -1,0 +1,376 @@
+#include "pixeldp/regression/regression_log.hpp"
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <numeric>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/error.hpp"
+#include "engine/io/file.hpp"
+
+namespace pixeldp {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int format_version = 1;
+constexpr double infinite = std::numeric_limits<double>::infinity();
+
+template <class Value>
+Json or_null(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json();
+}
+
+template <class Value>
+std::optional<Value> optional_of(const Json& json) {
+  return json.is_null() ? std::nullopt : std::optional(json.get<Value>());
+}
+
+Json to_json(const RegressionLogHeader& h) {
+  const Calibration& c = h.calibration;
+  const auto of_construction = [&](double Construction::*value) {
+    return c.construction ? Json((*c.construction).*value) : Json();
+  };
+  return {{"regression_log", format_version},
+          {"model_sha256", h.model_sha256},
+          {"dataset", h.dataset},
+          {"dataset_sha256", h.dataset_sha256},
+          {"split", h.split},
+          {"output", name(h.output.kind)},
+          {"low", h.output.low},
+          {"high", h.output.high},
+          {"mechanism", name(c.mechanism)},
+          {"noise_scale", c.noise_scale},
+          {"epsilon", of_construction(&Construction::epsilon)},
+          {"delta", of_construction(&Construction::delta)},
+          {"construction_bound", of_construction(&Construction::bound)},
+          {"attack_norm", name(c.attack_norm)},
+          {"sensitivity", c.sensitivity},
+          {"prediction", name(h.options.prediction)},
+          {"certificate", name(h.options.kind)},
+          {"bound", name(h.options.bound)},
+          {"alpha", h.options.alpha},
+          {"precision", h.function.precision},
+          {"residual_precision", h.function.residual_precision},
+          {"algorithm", h.function.algorithm},
+          {"seed", h.seed},
+          {"draws", h.draws},
+          {"radius", or_null(h.radius)},
+          {"move", or_null(h.move)}};
+}
+
+RegressionLogHeader header_of(const Json& json) {
+  RegressionLogHeader h;
+  if (const int version = json.at("regression_log"); version != format_version)
+    fail("it is of format {}, this program knows {}", version, format_version);
+  json.at("model_sha256").get_to(h.model_sha256);
+  json.at("dataset").get_to(h.dataset);
+  json.at("dataset_sha256").get_to(h.dataset_sha256);
+  json.at("split").get_to(h.split);
+  const auto text = [&](const char* key) { return json.at(key).get<std::string>(); };
+  h.output = {kernels::parse_output_kind(text("output")), json.at("low"), json.at("high")};
+  if (const std::string wrong = kernels::fault(h.output); !wrong.empty()) fail("{}", wrong);
+  Calibration& c = h.calibration;
+  c.mechanism = parse_mechanism(text("mechanism"));
+  c.attack_norm = parse_attack_norm(text("attack_norm"));
+  c.noise_scale = json.at("noise_scale");
+  c.sensitivity = json.at("sensitivity");
+  if (!json.at("construction_bound").is_null())
+    c.construction = {json.at("construction_bound"), json.at("epsilon"), json.at("delta")};
+  c.check();
+  h.options = {parse_prediction(text("prediction")), parse_certificate_kind(text("certificate")),
+               parse_bound(text("bound")), json.at("alpha")};
+  check_output_options(h.options, h.output, c);
+  h.function = {text("precision"), text("residual_precision"), text("algorithm")};
+  h.seed = json.at("seed");
+  h.draws = json.at("draws");
+  if (h.draws == 0 || h.draws > 0xFFFFFFFF) fail("draws is {}", h.draws);
+  h.radius = optional_of<double>(json.at("radius"));
+  h.move = optional_of<double>(json.at("move"));
+  return h;
+}
+
+/// An end that is infinite is null.
+Json end_of(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+/// A record's line, without its chain and end.
+std::string line_text(const RegressionRecord& record) {
+  const kernels::OutputTotals& totals = record.statistics.totals;
+  Json json = {{"image", record.image},
+               {"label", record.label},
+               {"prediction", record.prediction},
+               {"draws", record.statistics.draws},
+               {"positive", {totals.positive, totals.positive_squares}},
+               {"negative", {totals.negative, totals.negative_squares}},
+               {"counts", totals.counts}};
+  if (record.interval)
+    json["interval"] = {end_of(record.interval->low), end_of(record.interval->high)};
+  if (record.radius) json["radius"] = *record.radius;
+  std::string text = json.dump();
+  text.pop_back();
+  return text;
+}
+
+RegressionRecord record_of(const Json& json) {
+  RegressionRecord record{.image = json.at("image"), .label = json.at("label")};
+  record.prediction = json.at("prediction");
+  record.statistics.draws = json.at("draws");
+  kernels::OutputTotals& totals = record.statistics.totals;
+  totals.positive = json.at("positive").at(0);
+  totals.positive_squares = json.at("positive").at(1);
+  totals.negative = json.at("negative").at(0);
+  totals.negative_squares = json.at("negative").at(1);
+  if (json.at("counts").size() != totals.counts.size())
+    fail("{} counts, not {}", json.at("counts").size(), totals.counts.size());
+  json.at("counts").get_to(totals.counts);
+  if (json.contains("interval")) {
+    const Json& ends = json["interval"];
+    record.interval = {optional_of<double>(ends.at(0)).value_or(-infinite),
+                       optional_of<double>(ends.at(1)).value_or(infinite)};
+  }
+  if (json.contains("radius")) record.radius = json["radius"].get<double>();
+  return record;
+}
+
+/// What is wrong with a record's integers, or empty.
+std::string fault(const RegressionLogHeader& header, const RegressionRecord& record) {
+  const OutputStatistics& s = record.statistics;
+  if (record.image < 0) return fmt::format("image is {}", record.image);
+  if (s.draws != header.draws)
+    return fmt::format("{} draws, but the header says {}", s.draws, header.draws);
+  const auto counted =
+      std::accumulate(s.totals.counts.begin(), s.totals.counts.end(), std::uint64_t{0});
+  if (counted != s.draws) return fmt::format("the counts are {} in all, not {}", counted, s.draws);
+  const auto possible = [&](std::uint64_t sum, std::uint64_t squares, double most) {
+    // A square is at most its score, but for the rounding of each.
+    return sum <= (s.draws << 32) && squares <= sum + s.draws && (most > 0.0 || sum == 0);
+  };
+  if (!possible(s.totals.positive, s.totals.positive_squares, header.output.high) ||
+      !possible(s.totals.negative, s.totals.negative_squares, -header.output.low))
+    return "no draws have these sums and squares";
+  return {};
+}
+
+/// Whether two processors may have derived both.
+bool same_but_for_rounding(double a, double b) {
+  return a == b || std::abs(a - b) <= 1e-9 * (1.0 + std::abs(a));
+}
+
+/// Throws an Error unless what the record says beside its integers follows from these.
+void check_derived(const RegressionLogHeader& header, const RegressionRecord& said) {
+  RegressionRecord record = said;
+  derive(header, record);
+  bool same = same_but_for_rounding(said.prediction, record.prediction) &&
+              said.interval.has_value() == record.interval.has_value() &&
+              said.radius.has_value() == record.radius.has_value();
+  if (same && said.interval)
+    same = same_but_for_rounding(said.interval->low, record.interval->low) &&
+           same_but_for_rounding(said.interval->high, record.interval->high);
+  if (same && said.radius) same = same_but_for_rounding(*said.radius, *record.radius);
+  if (!same)
+    fail("image {}: its prediction, interval or radius does not follow from its integers",
+         record.image);
+}
+
+/// A line as JSON; calls `take`, whose errors get the line's place.
+template <class Take>
+void read_line(std::string_view source, std::size_t number, std::string_view text, Take take) {
+  try {
+    take(Json::parse(text));
+  } catch (const std::exception& error) {
+    fail("{}:{}: not a line of the log of a regression network: {}", source, number, error.what());
+  }
+}
+
+}  // namespace
+
+std::string RegressionLogHeader::difference(const RegressionLogHeader& other) const {
+  Json mine = to_json(*this), theirs = to_json(other);
+  std::string text;
+  for (const auto& [key, value] : mine.items())
+    if (value != theirs[key])
+      text += fmt::format("\n{}: {} and {}", key, value.dump(), theirs[key].dump());
+  return text;
+}
+
+OutputCertificate certificate_of(const RegressionLogHeader& header,
+                                 const RegressionRecord& record) {
+  return {record.statistics, header.output, header.calibration, header.options};
+}
+
+void derive(const RegressionLogHeader& header, RegressionRecord& record) {
+  const OutputStatistics& statistics = record.statistics;
+  switch (header.options.prediction) {
+    case Prediction::mean:
+      record.prediction = statistics.mean(header.output);
+      break;
+    case Prediction::median:
+      record.prediction = statistics.median(header.output);
+      break;
+  }
+  record.interval.reset();
+  record.radius.reset();
+  if (!header.radius && !header.move) return;
+  const OutputCertificate certificate = certificate_of(header, record);
+  if (header.radius) record.interval = certificate.interval(*header.radius);
+  if (header.move) record.radius = certificate.radius_of(*header.move);
+}
+
+bool is_regression_log(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string start(20, '\0');
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  return file && is_regression_log_text(start);
+}
+
+RegressionLog parse_regression_log(std::string_view text, std::string_view source) {
+  RegressionLog log;
+  LogChain chain;
+  std::map<std::int64_t, std::size_t> line_of_image;
+  std::size_t number = 0;
+  for (std::size_t end; (end = text.find('\n')) != std::string_view::npos;
+       text.remove_prefix(end + 1)) {
+    const std::string_view line = text.substr(0, end);
+    if (++number == 1) {
+      read_line(source, number, line, [&](const Json& json) {
+        log.header = header_of(json);
+        if (to_json(log.header).dump() != line)
+          fail("this program would write it otherwise: keys are missing, or are too many");
+      });
+      chain = LogChain(line);
+      continue;
+    }
+    const std::string_view own = LogChain::text_of(line);
+    RegressionRecord record;
+    read_line(source, number, std::string(own) + '}', [&](const Json& json) {
+      record = record_of(json);
+      if (const std::string wrong = fault(log.header, record); !wrong.empty()) fail("{}", wrong);
+      if (line_text(record) != own)
+        fail("this program would write it otherwise: keys are missing, or are too many");
+      if (chain.line(own) != line)
+        fail("the chain breaks here: this line, or something before it, is not as it was written");
+      check_derived(log.header, record);
+      const auto [first, is_new] = line_of_image.emplace(record.image, number);
+      if (!is_new) fail("image {} is on line {} already", record.image, first->second);
+    });
+    log.records.push_back(std::move(record));
+  }
+  if (number == 0) fail("{}: the log's first line, the header, is missing", source);
+  log.cut_short = !text.empty();
+  return log;
+}
+
+RegressionLog read_regression_log(const std::filesystem::path& path) {
+  return parse_regression_log(as_text(read_file(path)), path.string());
+}
+
+namespace {
+
+std::string text_of(const RegressionLog& log, LogChain& chain) {
+  std::string text = to_json(log.header).dump();
+  chain = LogChain(text);
+  text += '\n';
+  for (const RegressionRecord& record : log.records) text += chain.line(line_text(record)) + '\n';
+  return text;
+}
+
+}  // namespace
+
+void write_regression_log(const std::filesystem::path& path, const RegressionLog& log) {
+  if (std::filesystem::exists(path))
+    fail("{}: the file exists already; choose another name, or move it away", path.string());
+  LogChain chain;
+  write_file_atomically(path, text_of(log, chain));
+}
+
+RegressionLog merge_regression_logs(std::span<const RegressionLogPart> parts,
+                                    std::size_t& repeated) {
+  if (parts.empty()) fail("there are no logs to merge");
+  const RegressionLogPart& first = parts.front();
+  std::map<std::int64_t, const RegressionRecord*> by_image;
+  repeated = 0;
+  for (const RegressionLogPart& part : parts) {
+    if (const std::string other = first.log.header.difference(part.log.header); !other.empty())
+      fail("{} and {} cannot be merged, they were made under other conditions (in this order):{}",
+           first.source, part.source, other);
+    for (const RegressionRecord& record : part.log.records) {
+      const auto [at, is_new] = by_image.emplace(record.image, &record);
+      if (is_new) continue;
+      if (line_text(*at->second) != line_text(record))
+        fail("{}: image {} has another line than in a log before it: one of them was changed",
+             part.source, record.image);
+      ++repeated;
+    }
+  }
+  RegressionLog merged{.header = first.log.header};
+  for (const auto& [image, record] : by_image) merged.records.push_back(*record);
+  return merged;
+}
+
+RegressionLogWriter::RegressionLogWriter(std::filesystem::path path,
+                                         const RegressionLogHeader& header, bool resume)
+    : path_(std::move(path)), header_(header), file_(path_) {
+  if (file_.size() > 0 && !resume)
+    fail("{}: there is a certificate log already; continue it with --resume, or move it away",
+         path_.string());
+  const Bytes bytes = read_file(path_);
+  const std::string_view text = as_text(bytes);
+  const std::size_t complete = text.rfind('\n') + 1;  // 0 where there is none
+  file_.truncate(complete);
+  if (complete == 0) {
+    write_line(to_json(header_).dump());
+    chain_ = LogChain(to_json(header_).dump());
+    return;
+  }
+  const RegressionLog log = parse_regression_log(text.substr(0, complete), path_.string());
+  if (const std::string other = log.header.difference(header); !other.empty())
+    fail(
+        "{}: the log cannot be continued, it was made under other conditions (the log's first, "
+        "yours second):{}",
+        path_.string(), other);
+  start(log);
+}
+
+/// What the file holds is that log.
+void RegressionLogWriter::start(const RegressionLog& log) {
+  text_of(log, chain_);
+  records_.clear();
+  last_ = -1;
+  in_order_ = true;
+  for (const RegressionRecord& record : log.records) {
+    in_order_ = in_order_ && record.image > last_;
+    last_ = record.image;
+    records_.emplace(record.image, record);
+  }
+}
+
+void RegressionLogWriter::write_line(const std::string& line) {
+  if (file_.write(line + '\n')) return;
+  fail("{}: cannot write to the certificate log; is the disk full? What it holds is kept",
+       path_.string());
+}
+
+void RegressionLogWriter::append(RegressionRecord record) {
+  if (const std::string wrong = fault(header_, record); !wrong.empty())
+    fail("image {}: {}", record.image, wrong);
+  if (records_.contains(record.image))
+    fail("{}: image {} is in the certificate log already", path_.string(), record.image);
+  write_line(chain_.line(line_text(record)));
+  in_order_ = in_order_ && record.image > last_;
+  last_ = record.image;
+  records_.emplace(last_, std::move(record));
+}
+
+void RegressionLogWriter::sort() {
+  if (in_order_) return;
+  RegressionLog log{.header = header_};
+  for (const auto& [image, record] : records_) log.records.push_back(record);
+  const std::string text = text_of(log, chain_);
+  write_file_atomically(path_, text);
+  file_ = AppendFile(path_);
+  start(log);
+}
+
+}  // namespace pixeldp

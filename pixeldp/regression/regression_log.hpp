@@ -1,0 +1,110 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/io/append_file.hpp"
+#include "pixeldp/log_chain.hpp"
+#include "pixeldp/precision.hpp"
+#include "pixeldp/regression/output_certificate.hpp"
+
+namespace pixeldp {
+
+// docs/regression.md specifies the file.
+
+/// First line of the log of a regression network: all that the lines after it depend on.
+struct RegressionLogHeader {
+  std::string model_sha256 = {}, dataset = {}, dataset_sha256 = {}, split = {};
+  kernels::RealOutput output = {};
+  Calibration calibration = {};
+  OutputOptions options = {};
+  BodyFunction function = {};
+  std::uint64_t seed = 0, draws = 0;
+  std::optional<double> radius = {};  ///< lines say the interval within it
+  std::optional<double> move = {};    ///< lines say the radius within which predictions move so far
+
+  /// Names and both values of what differs, one per line; empty when equal.
+  std::string difference(const RegressionLogHeader& other) const;
+};
+
+struct RegressionRecord {
+  std::int64_t image = 0;
+  double label = 0.0;
+  OutputStatistics statistics = {};
+  // What follows from the statistics (derive).
+  double prediction = 0.0;
+  std::optional<OutputInterval> interval = {};  ///< where the header has a radius
+  std::optional<double> radius = {};            ///< where it has a move
+};
+
+/// Fills in what follows from a record's statistics.
+void derive(const RegressionLogHeader& header, RegressionRecord& record);
+
+/// The certificate that a record is evidence for.
+OutputCertificate certificate_of(const RegressionLogHeader& header, const RegressionRecord& record);
+
+struct RegressionLog {
+  RegressionLogHeader header = {};
+  std::vector<RegressionRecord> records = {};
+  bool cut_short = false;  ///< whether an incomplete last line was left out
+};
+
+/// Whether a text or a file begins as such a log does; false where there is no file.
+inline bool is_regression_log_text(std::string_view text) {
+  return text.starts_with("{\"regression_log\":");
+}
+bool is_regression_log(const std::filesystem::path& path);
+
+/// Reads a whole log. Its chain is checked, every line must be the very text that this program
+/// writes for its numbers, and what is derived must follow from the integers. A last line that was
+/// cut short by a kill is left out; any other damage is an Error that names file and line.
+RegressionLog read_regression_log(const std::filesystem::path& path);
+RegressionLog parse_regression_log(std::string_view text, std::string_view source);
+
+/// Writes a whole log, or nothing. Throws an Error where there is such a file already.
+void write_regression_log(const std::filesystem::path& path, const RegressionLog& log);
+
+/// One log of several under the same header, in the order of the images: what one job would have
+/// written. `repeated` counts lines that two have alike. Throws an Error for headers that differ
+/// and for images with different lines. There is at least one, each with the file that errors name.
+struct RegressionLogPart {
+  std::string source;
+  RegressionLog log;
+};
+RegressionLog merge_regression_logs(std::span<const RegressionLogPart> parts,
+                                    std::size_t& repeated);
+
+/// A log that grows: one flushed line for each image, so that a kill loses at most the line being
+/// written.
+class RegressionLogWriter {
+ public:
+  /// Starts a log, or goes on with one. Throws an Error where another process writes to it, where
+  /// there is one already and `resume` is false, and where it is of other conditions or damaged.
+  RegressionLogWriter(std::filesystem::path path, const RegressionLogHeader& header, bool resume);
+
+  const std::map<std::int64_t, RegressionRecord>& records() const {
+    return records_;
+  }  ///< by image
+  void append(RegressionRecord record);
+  /// Puts the lines into the order of the images, where they are in another one.
+  void sort();
+
+ private:
+  void start(const RegressionLog& log);
+  void write_line(const std::string& line);
+
+  std::filesystem::path path_;
+  RegressionLogHeader header_;
+  AppendFile file_;
+  LogChain chain_;
+  std::map<std::int64_t, RegressionRecord> records_;
+  std::int64_t last_ = -1;
+  bool in_order_ = true;
+};
+
+}  // namespace pixeldp

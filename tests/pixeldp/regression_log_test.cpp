@@ -1,0 +1,140 @@
+#include "pixeldp/regression/regression_log.hpp"
+
+#include "engine/io/file.hpp"
+#include "pixeldp/certificate_log.hpp"
+#include "tests/temporary_folder.hpp"
+#include "tests/text_of.hpp"
+#include "tests/throws_error.hpp"
+
+using namespace pixeldp;
+using namespace pixeldp::tests;
+
+namespace {
+
+RegressionLogHeader made_regression_header() {
+  RegressionLogHeader header{.model_sha256 = std::string(64, 'a'),
+                             .dataset = "mnist-angle",
+                             .dataset_sha256 = std::string(64, 'b'),
+                             .split = "test",
+                             .output = {kernels::OutputKind::sigmoid, -50.0, 50.0}};
+  header.calibration = {.mechanism = Mechanism::gaussian,
+                        .construction = Construction{.bound = 0.1},
+                        .noise_scale = 0.25,
+                        .sensitivity = 1.0};
+  header.seed = 1;
+  header.draws = 100;
+  header.radius = 0.1;
+  header.move = 10.0;
+  return header;
+}
+
+RegressionRecord made_regression_record(const RegressionLogHeader& header, std::int64_t image) {
+  RegressionRecord record{.image = image, .label = 1.5};
+  record.statistics.draws = 100;
+  kernels::OutputTotals& totals = record.statistics.totals;
+  totals.positive = (60 + static_cast<std::uint64_t>(image)) << 30;
+  totals.positive_squares = totals.positive / 4;
+  totals.negative = std::uint64_t{3} << 30;
+  totals.negative_squares = totals.negative / 4;
+  totals.counts[40] = 90;
+  totals.counts[28] = 10;
+  derive(header, record);
+  return record;
+}
+
+}  // namespace
+
+TEST_CASE("the log of a regression network comes back as it was written, and goes on") {
+  const TemporaryFolder folder;
+  const RegressionLogHeader header = made_regression_header();
+  const auto path = folder / "certificates.jsonl";
+  {
+    RegressionLogWriter writer(path, header, false);
+    for (const std::int64_t image : {4, 2}) writer.append(made_regression_record(header, image));
+    CHECK_FAILS(writer.append(made_regression_record(header, 2)), "in the certificate log already");
+  }
+  CHECK(is_regression_log(path));
+  CHECK_FAILS(RegressionLogWriter(path, header, false), "--resume");
+  // A kill in the middle of a line.
+  write_file_atomically(path, text_of(path) + "{\"image\":7,");
+  CHECK(read_regression_log(path).cut_short);
+  {
+    RegressionLogWriter writer(path, header, true);
+    CHECK(writer.records().size() == 2);
+    writer.append(made_regression_record(header, 3));
+    writer.sort();
+  }
+  const RegressionLog log = read_regression_log(path);
+  CHECK_FALSE(log.cut_short);
+  CHECK(log.header.difference(header).empty());
+  REQUIRE(log.records.size() == 3);
+  CHECK(log.records[0].image == 2);
+  CHECK(log.records[2].image == 4);
+  CHECK(log.records[1].statistics == made_regression_record(header, 3).statistics);
+  CHECK(log.records[1].interval->contains(log.records[1].prediction));
+  // The very text that one job would have written.
+  write_regression_log(folder / "again", log);
+  CHECK(text_of(folder / "again") == text_of(path));
+  RegressionLogHeader other = header;
+  other.options.alpha = 0.01;
+  CHECK_FAILS(RegressionLogWriter(path, other, true), "alpha: 0.05 and 0.01");
+  CHECK_FAILS(read_certificate_log(path), "the log of a regression network");
+}
+
+TEST_CASE("a changed log of a regression network is refused with the place") {
+  const TemporaryFolder folder;
+  const RegressionLogHeader header = made_regression_header();
+  const auto path = folder / "certificates.jsonl";
+  {
+    RegressionLogWriter writer(path, header, false);
+    for (const std::int64_t image : {0, 1}) writer.append(made_regression_record(header, image));
+  }
+  const std::string text = text_of(path);
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string other = text;
+    const auto at = other.find(from);
+    REQUIRE(at != std::string::npos);
+    other.replace(at, from.size(), to);
+    return other;
+  };
+  CHECK_NOTHROW(parse_regression_log(text, "log"));
+  CHECK_FAILS(parse_regression_log(changed("\"label\":1.5", "\"label\":2.5"), "log"),
+              "log:2: not a line of the log of a regression network: the chain breaks here");
+  CHECK_FAILS(parse_regression_log(
+                  changed("\"draws\":100,\"positive\"", "\"draws\":99,\"positive\""), "log"),
+              "99 draws, but the header says 100");
+  CHECK_FAILS(parse_regression_log(changed("\"label\"", "\"lable\""), "log"), "log:2:");
+  CHECK_FAILS(parse_regression_log(changed("{\"image\":0", "{\"image\":0,\"more\":1"), "log"),
+              "too many");
+  CHECK_FAILS(parse_regression_log(changed("\"alpha\":0.05", "\"alpha\":1.5"), "log"), "log:1:");
+  CHECK_FAILS(parse_regression_log("", "log"), "the header, is missing");
+  // A line with a right chain, but a narrower interval than its counts give.
+  RegressionLog log = parse_regression_log(text, "log");
+  log.records[1].interval->high -= 1.0;
+  write_regression_log(folder / "narrow", log);
+  CHECK_FAILS(read_regression_log(folder / "narrow"), "does not follow from its integers");
+  log.records[1] = log.records[0];
+  write_regression_log(folder / "twice", log);
+  CHECK_FAILS(read_regression_log(folder / "twice"), "image 0 is on line 2 already");
+}
+
+TEST_CASE("parts of the log of a regression network become one, and contradictions are refused") {
+  const RegressionLogHeader header = made_regression_header();
+  std::vector<RegressionLogPart> parts(2);
+  parts[0] = {"a", {.header = header}};
+  parts[1] = {"b", {.header = header}};
+  for (const std::int64_t image : {0, 2, 3})
+    parts[0].log.records.push_back(made_regression_record(header, image));
+  for (const std::int64_t image : {1, 2})
+    parts[1].log.records.push_back(made_regression_record(header, image));
+  std::size_t repeated = 0;
+  const RegressionLog merged = merge_regression_logs(parts, repeated);
+  CHECK(repeated == 1);
+  REQUIRE(merged.records.size() == 4);
+  for (std::int64_t image = 0; image < 4; ++image)
+    CHECK(merged.records[static_cast<std::size_t>(image)].image == image);
+  parts[1].log.records[1].label = 7.0;
+  CHECK_FAILS(merge_regression_logs(parts, repeated), "b: image 2 has another line");
+  parts[1].log.header.seed = 2;
+  CHECK_FAILS(merge_regression_logs(parts, repeated), "seed: 1 and 2");
+}
