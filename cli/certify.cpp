@@ -31,7 +31,7 @@ struct CertifyOptions {
   std::optional<double> radius, tolerance;
   std::uint64_t seed = 1;
   std::int64_t micro_batch = 0;
-  bool resume = false, json = false;
+  bool histogram = false, resume = false, json = false;
 };
 
 /// Draws that stop by their counts: anytime bounds, and other draws for the label.
@@ -117,6 +117,7 @@ void run(const CertifyOptions& o) {
                                .ranks = &join_ranks()};
   o.radius || o.tolerance ? plan_stopping(o, options) : plan_fixed_draws(o, options);
   const ArrayTask shard = chosen_shard(o);
+  options.histogram = o.histogram || options.certificate.kind == CertificateKind::cdf;
   plan_looks(o, options);
   RunModel run = load_run(o.run);
   o.noise.give_to(run.model, options.precision);
@@ -212,6 +213,9 @@ void add_certify(CLI::App& program) {
   add_scores_option(*command, o->scores);
   o->certificate.add_to(*command);
   o->certificate.add_top_to(*command);
+  command->add_flag("--histogram", o->histogram,
+                    "Count each class's softmax scores against 32 thresholds as well, which "
+                    "--certificate cdf is made of, now or by recertify");
   o->noise.add_to(*command, "for a model that was trained without");
   add_seed_option(*command, o->seed);
   command->add_option("--dataset", o->dataset,
@@ -241,7 +245,7 @@ void add_certify(CLI::App& program) {
           ->type_name("N");
   for (const char* of_log :
        {"--images", "--draws", "--selection-draws", "--scores", "--alpha", "--bound",
-        "--certificate", "--top", "--seed", "--looks", "--radius", "--tolerance"})
+        "--certificate", "--top", "--histogram", "--seed", "--looks", "--radius", "--tolerance"})
     extend->excludes(command->get_option(of_log));
   for (CLI::Option* stopping : {radius, tolerance})
     stopping->excludes(command->get_option("--looks"));

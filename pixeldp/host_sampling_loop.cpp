@@ -63,21 +63,34 @@ class HostSamplingLoop : public SamplingLoop {
 /// The images whose prefixes are in memory, and what has been counted for them.
 struct HostSamplingLoop::Window {
   Window(std::int64_t first_image, std::int64_t image_count, std::int64_t classes,
-         std::uint32_t draws)
+         const DrawRange& draws)
       : first(first_image),
         count(image_count),
         ids(static_cast<std::size_t>(image_count)),
         rows_left(static_cast<std::size_t>(image_count)),
         votes(static_cast<std::size_t>(image_count * classes)),
         sums(votes.size()),
-        squares(votes.size()) {
-    for (auto& left : rows_left) left = draws;
+        squares(votes.size()),
+        reached(draws.histogram ? votes.size() * score_thresholds : 0) {
+    for (auto& left : rows_left) left = draws.count;
+  }
+  /// All that was counted for an image.
+  ScoreStatistics statistics(std::int64_t image, std::int64_t classes, std::uint32_t draws) const {
+    ScoreStatistics all = statistics_of(image, classes, draws, votes, sums, squares);
+    if (reached.empty()) return all;
+    const auto size = static_cast<std::ptrdiff_t>(all.sums.size() * score_thresholds);
+    all.histogram.assign(reached.begin() + image * size, reached.begin() + (image + 1) * size);
+    for (std::size_t i = all.histogram.size() - 1; i-- > 0;)
+      if (i % score_thresholds != score_thresholds - 1) all.histogram[i] += all.histogram[i + 1];
+    return all;
   }
 
   std::int64_t first, count;
   std::vector<std::uint32_t> ids;
   std::vector<std::atomic<std::int64_t>> rows_left;
   std::vector<std::uint64_t> votes, sums, squares;
+  /// [images, classes, score_thresholds]: draws whose score reaches this threshold and none above.
+  std::vector<std::uint64_t> reached;
   std::int64_t emitted = 0;  // images of this window already given to the consumer
 };
 
@@ -109,9 +122,11 @@ class HostSamplingLoop::Worker {
     kernels::add_noise(p_.stream_, noise_for(p_.noise_, draws), rows.data(), count, p_.noise_size_,
                        prefixes.data(), noisy_.data());
     p_.body_->run(count, noisy_.data(), features_.data(), workspace_.data());
-    kernels::draw_statistics(p_.stream_, {count, p_.head_width_, p_.classes_}, features_.data(),
-                             p_.head_weight_.data(), p_.head_bias_.data(), slots.data(),
-                             window.votes.data(), window.sums.data(), window.squares.data());
+    if (draws.histogram) {
+      count_scores(slots, window);
+    } else {
+      add_statistics(slots, window.votes.data(), window.sums.data(), window.squares.data());
+    }
     for (const std::int64_t slot : slots) {
       if (slot >= 0)
         window.rows_left[static_cast<std::size_t>(slot)].fetch_sub(1, std::memory_order_acq_rel);
@@ -119,9 +134,45 @@ class HostSamplingLoop::Worker {
   }
 
  private:
+  void add_statistics(std::span<const std::int64_t> slots, std::uint64_t* votes,
+                      std::uint64_t* sums, std::uint64_t* squares) {
+    kernels::draw_statistics(p_.stream_, {std::ssize(slots), p_.head_width_, p_.classes_},
+                             features_.data(), p_.head_weight_.data(), p_.head_bias_.data(),
+                             slots.data(), votes, sums, squares);
+  }
+
+  /// The same and the histogram, from the sums of each row by itself, which are its scores.
+  void count_scores(std::span<const std::int64_t> slots, Window& window) {
+    const auto classes = static_cast<std::size_t>(p_.classes_);
+    const std::size_t all = slots.size() * classes;
+    of_rows_.assign(3 * all, 0);
+    places_.assign(slots.begin(), slots.end());
+    for (std::size_t row = 0; row < slots.size(); ++row)
+      if (slots[row] >= 0) places_[row] = static_cast<std::int64_t>(row);
+    std::uint64_t* const votes = of_rows_.data();
+    std::uint64_t *const sums = votes + all, *const squares = sums + all;
+    add_statistics(places_, votes, sums, squares);
+    const auto add = [](std::uint64_t& total, std::uint64_t value) {
+      if (value != 0) std::atomic_ref(total).fetch_add(value, std::memory_order_relaxed);
+    };
+    for (std::size_t row = 0; row < slots.size(); ++row) {
+      if (slots[row] < 0) continue;
+      for (std::size_t c = 0; c < classes; ++c) {
+        const std::size_t from = row * classes + c;
+        const std::size_t to = static_cast<std::size_t>(slots[row]) * classes + c;
+        add(window.votes[to], votes[from]);
+        add(window.sums[to], sums[from]);
+        add(window.squares[to], squares[from]);
+        if (const std::uint64_t reached = thresholds_reached(sums[from]); reached > 0)
+          add(window.reached[to * score_thresholds + reached - 1], 1);
+      }
+    }
+  }
+
   const HostSamplingLoop& p_;
   std::vector<kernels::NoiseRow> rows_;
-  std::vector<std::int64_t> slots_;
+  std::vector<std::int64_t> slots_, places_;
+  std::vector<std::uint64_t> of_rows_;
   Tensor image_;
   Tensor noisy_, features_;
   Memory workspace_;
@@ -170,8 +221,7 @@ void HostSamplingLoop::run(std::int64_t images, const DrawRange& draws, const Im
            window->rows_left[static_cast<std::size_t>(window->emitted)].load(
                std::memory_order_acquire) == 0) {
       const std::int64_t image = window->emitted++;
-      if (!consume(window->first + image, statistics_of(image, classes_, draws.count, window->votes,
-                                                        window->sums, window->squares)))
+      if (!consume(window->first + image, window->statistics(image, classes_, draws.count)))
         stop = true;
     }
   };
@@ -185,7 +235,7 @@ void HostSamplingLoop::run(std::int64_t images, const DrawRange& draws, const Im
       {
         attempt([&] {
           window = std::make_unique<Window>(first, std::min(per_window, images - first), classes_,
-                                            draws.count);
+                                            draws);
         });
         proceed = !stop;
       }
