@@ -23,7 +23,8 @@ void CertificateArguments::add_to(CLI::App& command, bool from_log) {
   command
       .add_option("--bound", bound_,
                   "Confidence bound of the expected scores" +
-                      fallback("pairwise for argmax, empirical-bernstein for softmax"))
+                      fallback("pairwise for argmax, clopper-pearson for cdf, "
+                               "empirical-bernstein for softmax"))
       ->check(CLI::IsMember(names_of(all_bounds, name)));
   command
       .add_option("--certificate", certificate_,
@@ -50,9 +51,15 @@ CertificateOptions CertificateArguments::options_over(CertificateOptions options
   if (alpha_) options.alpha = *alpha_;
   if (!(options.alpha > 0.0 && options.alpha < 1.0))
     fail_usage("--alpha {}: it must lie between 0 and 1", options.alpha);
-  if (!bound_.empty()) options.bound = parse_bound(bound_);
   if (top_) options.top = *top_;
+  const bool was_cdf = options.kind == CertificateKind::cdf;
   if (!certificate_.empty()) options.kind = parse_certificate_kind(certificate_);
+  // The one certificate that has bounds of its own.
+  if (options.kind == CertificateKind::cdf)
+    options.bound = Bound::clopper_pearson;
+  else if (was_cdf)
+    options.bound = usual_bound(options.scores);
+  if (!bound_.empty()) options.bound = parse_bound(bound_);
   return options;
 }
 

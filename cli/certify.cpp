@@ -33,7 +33,7 @@ struct CertifyOptions {
   std::optional<double> radius, tolerance;
   std::uint64_t seed = 1;
   std::int64_t micro_batch = 0;
-  bool resume = false, json = false;
+  bool histogram = false, resume = false, json = false;
 };
 
 /// Draws that stop by their counts: anytime bounds, and other draws for the label.
@@ -170,6 +170,7 @@ void run(const CertifyOptions& o) {
   o.regression.refuse_given();
   o.radius || o.tolerance ? plan_stopping(o, options) : plan_fixed_draws(o, options);
   const ArrayTask shard = chosen_shard(o);
+  options.histogram = o.histogram || options.certificate.kind == CertificateKind::cdf;
   plan_looks(o, options);
   o.noise.give_to(run.model, options.precision);
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
@@ -267,6 +268,9 @@ void add_certify(CLI::App& program) {
   o->certificate.add_to(*command);
   o->certificate.add_top_to(*command);
   o->regression.add_to(*command);
+  command->add_flag("--histogram", o->histogram,
+                    "Count each class's softmax scores against 32 thresholds as well, which "
+                    "--certificate cdf is made of, now or by recertify");
   o->noise.add_to(*command, "for a model that was trained without");
   add_seed_option(*command, o->seed);
   command->add_option("--dataset", o->dataset,
@@ -296,7 +300,7 @@ void add_certify(CLI::App& program) {
           ->type_name("N");
   for (const char* of_log :
        {"--images", "--draws", "--selection-draws", "--scores", "--alpha", "--bound",
-        "--certificate", "--top", "--seed", "--looks", "--radius", "--tolerance"})
+        "--certificate", "--top", "--histogram", "--seed", "--looks", "--radius", "--tolerance"})
     extend->excludes(command->get_option(of_log));
   for (CLI::Option* stopping : {radius, tolerance})
     stopping->excludes(command->get_option("--looks"));

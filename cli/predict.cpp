@@ -187,7 +187,8 @@ void run(const PredictOptions& o) {
       {.seed = o.seed,
        .tag = StreamTag::estimation,
        .count = static_cast<std::uint32_t>(conditions.draws),
-       .interruptible = true},
+       .interruptible = true,
+       .histogram = options.kind == CertificateKind::cdf},
       [&](std::int64_t i, float* pixels) {
         const Input& input = inputs[static_cast<std::size_t>(i)];
         std::copy(input.pixels.begin(), input.pixels.end(), pixels);

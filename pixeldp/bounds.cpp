@@ -129,7 +129,8 @@ double empirical_bernstein_half_width(std::uint64_t draws, double variance, doub
 }
 
 bool suits(Bound bound, ScoreType scores) {
-  return scores == ScoreType::argmax || !kernels::is_of_votes(bound);
+  return scores == ScoreType::argmax || !kernels::is_of_votes(bound) ||
+         bound == Bound::clopper_pearson;
 }
 
 void check_bound(Bound bound, ScoreType type, Selection selection) {
@@ -151,6 +152,9 @@ ScoreBounds score_bounds(const ScoreStatistics& statistics, ScoreType type, Boun
   if (!(alpha > 0.0 && alpha < 1.0))
     fail_usage("alpha {} is out of range: it must lie between 0 and 1", alpha);
   check_bound(bound, type, selection);
+  if (type == ScoreType::softmax && kernels::is_of_votes(bound))
+    fail_usage("{} bounds of softmax scores are of their distribution, not of their means",
+               name(bound));
   check_statistics(statistics, type);
 
   const auto classes = static_cast<std::size_t>(statistics.classes());

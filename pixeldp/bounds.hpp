@@ -46,7 +46,8 @@ enum class Selection {
   separate_draws  ///< chosen on other draws
 };
 
-/// Whether there is such a bound of such scores.
+/// Whether there is such a bound of such scores. Clopper-Pearson bounds of softmax scores are those
+/// of their distribution (cdf_certificate.hpp).
 bool suits(Bound bound, ScoreType scores);
 /// Throws a usage error for a bound of votes where the scores are none, and for one-sided bounds of
 /// the draws that choose the label.
@@ -78,7 +79,7 @@ struct ScoreBounds {
 ///
 /// argmax scores are the vote frequencies, softmax scores the mean softmax outputs. The rounding of
 /// the fixed-point sums is added to the half-widths. Throws a usage error for alpha outside (0, 1),
-/// no draws, or what check_bound refuses.
+/// no draws, what check_bound refuses, and bounds of the distribution of softmax scores.
 ScoreBounds score_bounds(const ScoreStatistics& statistics, ScoreType type, Bound bound,
                          double alpha, Selection selection, int top = 1);
 

@@ -1,6 +1,7 @@
 #include "pixeldp/cdf_certificate.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 
 #include "engine/error.hpp"
@@ -60,6 +61,22 @@ class Shifted {
   bool upper_;
 };
 
+/// The histograms of other labels, without those that another one is above at every threshold.
+std::vector<const ScoreHistogram*> strongest(const std::vector<ScoreHistogram>& scores,
+                                             std::size_t label) {
+  std::vector<const ScoreHistogram*> kept;
+  const auto above = [](const ScoreHistogram& a, const ScoreHistogram& b) {
+    return std::ranges::equal(a.at_least, b.at_least, std::greater_equal());
+  };
+  for (std::size_t c = 0; c < scores.size(); ++c) {
+    const ScoreHistogram& rival = scores[c];
+    if (c == label || std::ranges::any_of(kept, [&](auto k) { return above(*k, rival); })) continue;
+    std::erase_if(kept, [&](auto k) { return above(rival, *k); });
+    kept.push_back(&rival);
+  }
+  return kept;
+}
+
 }  // namespace
 
 TailBounds tail_bounds(const ScoreHistogram& histogram, double failure) {
@@ -103,12 +120,55 @@ double cdf_attack_size(const std::vector<ScoreHistogram>& scores, int label, dou
   const double excess = kernels::upper_beside(1.0, 1.0, classes, true);
   const TailBounds own = tail_bounds(scores[static_cast<std::size_t>(label)], failure);
   double size = 64.0;
-  for (std::size_t c = 0; c < scores.size(); ++c) {
-    if (c == static_cast<std::size_t>(label)) continue;
-    const TailBounds rival = tail_bounds(scores[c], failure);
-    size = std::min(size, cdf_attack_size(own, &rival, excess));
+  for (const ScoreHistogram* rival : strongest(scores, static_cast<std::size_t>(label))) {
+    const TailBounds bounds = tail_bounds(*rival, failure);
+    size = std::min(size, cdf_attack_size(own, &bounds, excess));
   }
   return size;
+}
+
+ScoreHistogram histogram_of(const ScoreStatistics& statistics, int label) {
+  ScoreHistogram histogram{.thresholds = {}, .at_least = {}, .draws = statistics.draws};
+  const auto first = static_cast<std::size_t>(label) * score_thresholds;
+  for (std::size_t i = 0; i < score_thresholds; ++i) {
+    histogram.thresholds.push_back(static_cast<double>(i + 1) / score_thresholds -
+                                   kernels::fixed_point_error);
+    histogram.at_least.push_back(statistics.histogram[first + i]);
+  }
+  return histogram;
+}
+
+Certificate certify_by_distribution(const ScoreStatistics& statistics,
+                                    const Calibration& calibration, double alpha,
+                                    std::optional<int> selected) {
+  if (calibration.mechanism != Mechanism::gaussian)
+    fail_usage("the certificate cdf is for gaussian noise, not for {}",
+               name(calibration.mechanism));
+  calibration.check();
+  if (!(alpha > 0.0 && alpha < 1.0))
+    fail_usage("alpha {} is out of range: it must lie between 0 and 1", alpha);
+  const int classes = statistics.classes();
+  if (classes < 2) fail_usage("softmax scores of {} classes: at least 2 needed", classes);
+  if (statistics.histogram.size() != static_cast<std::size_t>(classes) * score_thresholds)
+    fail(
+        "the draws' scores were not counted against thresholds, which the certificate cdf is made "
+        "of: certify with --histogram");
+  if (selected && (*selected < 0 || *selected >= classes))
+    fail_usage("the selected label {} is not one of the {} classes", *selected, classes);
+  std::vector<ScoreHistogram> scores;
+  for (int c = 0; c < classes; ++c) scores.push_back(histogram_of(statistics, c));
+  Certificate certificate;
+  certificate.prediction = selected ? *selected : statistics.top_label(ScoreType::softmax);
+  const auto label = static_cast<std::size_t>(certificate.prediction);
+  const double failure = kernels::one_sided_failure(alpha, classes, !selected, true);
+  certificate.lower = std::max(0.0, Shifted(tail_bounds(scores[label], failure), false).score(0.0));
+  double upper = 0.0;
+  for (const ScoreHistogram* rival : strongest(scores, label))
+    upper = std::max(upper, Shifted(tail_bounds(*rival, failure), true).score(0.0));
+  certificate.upper = kernels::upper_beside(certificate.lower, std::min(upper, 1.0), classes, true);
+  certificate.size = cdf_attack_size(scores, certificate.prediction, alpha, !selected);
+  certificate.radius = radius_of(certificate.size, calibration);
+  return certificate;
 }
 
 }  // namespace pixeldp

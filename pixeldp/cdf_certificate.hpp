@@ -1,7 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
+
+#include "pixeldp/certificate.hpp"
 
 namespace pixeldp {
 
@@ -42,5 +45,15 @@ double cdf_attack_size(const TailBounds& label, const TailBounds* rival, double 
 /// shared out to all labels.
 double cdf_attack_size(const std::vector<ScoreHistogram>& scores, int label, double alpha,
                        bool same_draws);
+
+/// The histogram of a label's scores. Each was rounded to a multiple of 2^-32 before it was held
+/// against j / 32: it is at least that less half a unit if it reached it, and at most that if not.
+ScoreHistogram histogram_of(const ScoreStatistics& statistics, int label);
+
+/// pixeldp::certify for CertificateKind::cdf: of softmax scores and Gaussian noise. Throws an Error
+/// for statistics without a histogram, and for other noise.
+Certificate certify_by_distribution(const ScoreStatistics& statistics,
+                                    const Calibration& calibration, double alpha,
+                                    std::optional<int> selected);
 
 }  // namespace pixeldp

@@ -6,6 +6,7 @@
 #include "engine/error.hpp"
 #include "engine/named.hpp"
 #include "kernels/formulas/bounds.hpp"
+#include "pixeldp/cdf_certificate.hpp"
 #include "pixeldp/top_k.hpp"
 
 namespace pixeldp {
@@ -25,6 +26,8 @@ kernels::RadiusRule radius_rule(CertificateKind kind, Mechanism mechanism) {
           return RadiusRule::gaussian;
         case CertificateKind::pixeldp_grid:
           return RadiusRule::gaussian_grid;
+        case CertificateKind::cdf:
+          break;
       }
       break;
     case Mechanism::laplace:
@@ -34,11 +37,13 @@ kernels::RadiusRule radius_rule(CertificateKind kind, Mechanism mechanism) {
         case CertificateKind::pixeldp:
         case CertificateKind::pixeldp_grid:  // the original's Laplace form has no grid
           return RadiusRule::laplace;
+        case CertificateKind::cdf:
+          break;
       }
       break;
   }
-  fail("no radius follows from the certificate {} and the mechanism {}", static_cast<int>(kind),
-       static_cast<int>(mechanism));
+  fail("no radius follows from two bounds by the certificate {} and the mechanism {}", name(kind),
+       name(mechanism));
 }
 
 void check_noise(const Calibration& calibration) {
@@ -62,6 +67,8 @@ std::string_view name(CertificateKind kind) {
       return "pixeldp-grid";
     case CertificateKind::exact:
       return "exact";
+    case CertificateKind::cdf:
+      return "cdf";
   }
   fail("not a certificate: {}", static_cast<int>(kind));
 }
@@ -72,6 +79,19 @@ CertificateKind parse_certificate_kind(std::string_view text) {
 
 std::optional<std::string> fault(const CertificateOptions& options, int classes) {
   const int top = options.top;
+  const bool of_distribution =
+      options.scores == ScoreType::softmax && options.bound == Bound::clopper_pearson;
+  if (of_distribution && options.kind != CertificateKind::cdf)
+    return fmt::format(
+        "the bound {} is for votes: use argmax scores, or hoeffding, empirical-bernstein or "
+        "betting "
+        "for softmax scores, or the certificate cdf, which is of their distribution",
+        name(options.bound));
+  if (!of_distribution && options.kind == CertificateKind::cdf)
+    return fmt::format(
+        "the certificate cdf is of the distribution of softmax scores: it takes --scores softmax "
+        "and the bound clopper-pearson, not {} bounds of {} scores",
+        name(options.bound), name(options.scores));
   if (top < 1) return fmt::format("top {}: a label can be among the 1 first, or among more", top);
   if (top == 1) return std::nullopt;
   if (top >= classes)
@@ -83,6 +103,9 @@ std::optional<std::string> fault(const CertificateOptions& options, int classes)
     case CertificateKind::exact:
     case CertificateKind::pixeldp:
       return std::nullopt;
+    case CertificateKind::cdf:
+      return fmt::format("top {}: there is no such certificate by the distribution of scores (cdf)",
+                         top);
     case CertificateKind::pixeldp_grid:
       return fmt::format("top {}: the original program has no such certificate as {}", top,
                          name(options.kind));
@@ -121,6 +144,8 @@ kernels::BoundsParams bounds_params(const Calibration& calibration,
 Certificate certify(const ScoreStatistics& statistics, const Calibration& calibration,
                     const CertificateOptions& options, std::optional<int> selected) {
   if (const auto text = fault(options, statistics.classes())) fail_usage("{}", *text);
+  if (options.kind == CertificateKind::cdf)
+    return certify_by_distribution(statistics, calibration, options.alpha, selected);
   const ScoreBounds bounds =
       score_bounds(statistics, options.scores, options.bound, options.alpha,
                    selected ? Selection::separate_draws : Selection::same_draws, options.top);
@@ -161,6 +186,8 @@ Certificate best_certificate(std::uint64_t draws, int classes, const Calibration
     case ScoreType::softmax:
       scores[0] = draws << 32;
       agreeing.sums = agreeing.squares = scores;
+      agreeing.histogram.assign(scores.size() * score_thresholds, 0);
+      std::fill_n(agreeing.histogram.begin(), score_thresholds, draws);
       break;
   }
   return certify(agreeing, calibration, options,

@@ -10,11 +10,12 @@
 
 namespace pixeldp {
 
-enum class CertificateKind { exact, pixeldp, pixeldp_grid };
+enum class CertificateKind { exact, pixeldp, pixeldp_grid, cdf };
 inline constexpr CertificateKind certificate_kinds[] = {
-    CertificateKind::exact, CertificateKind::pixeldp, CertificateKind::pixeldp_grid};
+    CertificateKind::exact, CertificateKind::pixeldp, CertificateKind::pixeldp_grid,
+    CertificateKind::cdf};
 
-/// "exact", "pixeldp", "pixeldp-grid".
+/// "exact", "pixeldp", "pixeldp-grid", "cdf".
 std::string_view name(CertificateKind kind);
 CertificateKind parse_certificate_kind(std::string_view text);
 
@@ -27,7 +28,8 @@ CertificateKind parse_certificate_kind(std::string_view text);
 ///                 al. 2019); for Laplace b / (2 Delta) times ln(lower / upper) if lower < 1/2,
 ///                 ln(1 / (4 upper (1 - lower))) if upper <= 1/2 <= lower, and
 ///                 ln((1 - upper) / (1 - lower)) if upper > 1/2
-/// Throws an Error when the calibration lacks what a certificate needs. For a label that is to stay
+/// Throws an Error when the calibration lacks what a certificate needs, and for cdf, which follows
+/// from more than two bounds (cdf_certificate.hpp). For a label that is to stay
 /// among the K first, top_k.hpp has the forms of pixeldp and exact.
 double certified_radius(CertificateKind kind, const Calibration& calibration, double lower,
                         double upper);

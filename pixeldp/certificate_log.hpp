@@ -34,6 +34,7 @@ bool is_foreign(CountSource source);
 struct KeptStatistics {
   bool votes = true;
   bool sums = true;  ///< with the squares
+  bool histogram = false;
 
   bool hold(ScoreType scores) const;
   bool operator==(const KeptStatistics&) const = default;

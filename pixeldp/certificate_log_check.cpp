@@ -122,6 +122,27 @@ std::optional<std::string> fault_of_sums(const ScoreStatistics& statistics, std:
   return std::nullopt;
 }
 
+/// A score in units of 2^-32 is as many times 2^27 as thresholds that it reaches, and less than one
+/// more.
+std::optional<std::string> fault_of_histogram(const ScoreStatistics& statistics) {
+  const auto& counts = statistics.histogram;
+  if (counts.size() != statistics.sums.size() * score_thresholds)
+    return fmt::format("{} counts of a histogram, but {} classes", counts.size(),
+                       statistics.sums.size());
+  for (std::size_t c = 0; c < statistics.sums.size(); ++c) {
+    Wide reached = 0;
+    std::uint64_t before = statistics.draws;
+    for (std::size_t i = c * score_thresholds; i < (c + 1) * score_thresholds; ++i) {
+      if (counts[i] > before) return fmt::format("the histogram of class {} rises", c);
+      reached += before = counts[i];
+    }
+    const Wide least = reached << 27, sum = statistics.sums[c];
+    if (sum < least || sum - least > Wide{statistics.draws} << 27)
+      return fmt::format("the histogram of class {} does not match its sum", c);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string_view name(CountSource source) {
@@ -164,6 +185,7 @@ std::vector<std::string> names_of(const KeptStatistics& kept) {
   std::vector<std::string> names;
   if (kept.votes) names = {"votes"};
   if (kept.sums) names.insert(names.end(), {"sums", "squares"});
+  if (kept.histogram) names.emplace_back("histogram");
   return names;
 }
 
@@ -202,11 +224,19 @@ std::optional<std::string> fault(const CertificateLogHeader& header) {
   if (header.draws == 0) return "draws is 0";
   if (header.selected_by.has_value() != (header.selection_draws > 0))
     return "selected_by belongs to selection_draws, and only to them";
-  if (!header.statistics.hold(header.options.scores))
-    return fmt::format("{} scores, but the lines hold none", name(header.options.scores));
+  if (auto text = fault(header.statistics, header.options)) return text;
   if (auto text = fault_of_top(header)) return text;
   if (auto text = fault_of_stopping(header)) return text;
   return fault_of_ledger(header);
+}
+
+std::optional<std::string> fault(const KeptStatistics& kept, const CertificateOptions& options) {
+  if (!kept.hold(options.scores))
+    return fmt::format("{} scores, but the lines hold none", name(options.scores));
+  if (options.kind == CertificateKind::cdf && !kept.histogram)
+    return "the certificate cdf, but the lines hold no histogram of scores: certify --histogram "
+           "makes it";
+  return std::nullopt;
 }
 
 std::optional<std::string> fault_of_top(const CertificateLogHeader& header) {
@@ -240,6 +270,8 @@ std::optional<std::string> fault(const CertificateLogHeader& header,
     if (auto text = fault_of_votes(statistics, classes)) return text;
   if (kept.sums)
     if (auto text = fault_of_sums(statistics, classes_of_sums)) return text;
+  if (kept.histogram)
+    if (auto text = fault_of_histogram(statistics)) return text;
   if (kept.votes && kept.sums && classes != classes_of_sums)
     return fmt::format("votes of {} classes, but sums of {}", classes, classes_of_sums);
   classes = std::max(classes, classes_of_sums);

@@ -196,7 +196,7 @@ KeptStatistics parse_statistics(Fields& fields, const Place& place) {
   const std::vector<std::string> names = fields.texts("statistics");
   for (const KeptStatistics kept : all_kept_statistics)
     if (names == names_of(kept)) return kept;
-  place.fail("statistics must be votes, or sums and squares, or all three");
+  place.fail("statistics must be votes, or sums and squares, or all three, with histogram or not");
 }
 
 AlphaLedger parse_ledger(Fields& fields, const Place& place) {
@@ -334,6 +334,7 @@ CertificateRecord parse_record(const ParsedHeader& of, std::string_view line, co
     record.statistics.sums = fields.counts("sums");
     record.statistics.squares = fields.counts("squares");
   }
+  if (header.statistics.histogram) record.statistics.histogram = fields.counts("histogram");
   record.radius = fields.number("radius");
   if (!of.format_1) fields.text("chain");  // compared with the line itself
   fields.finish();

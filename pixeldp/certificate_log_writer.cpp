@@ -264,6 +264,7 @@ std::string certificate_line(const CertificateLogHeader& header, const Certifica
     add("sums", statistics.sums);
     add("squares", statistics.squares);
   }
+  if (header.statistics.histogram) add("histogram", statistics.histogram);
   return line + fmt::format(", \"radius\": {}", format_radius_down(record.radius));
 }
 

@@ -12,6 +12,7 @@
 #include "engine/interrupt.hpp"
 #include "engine/notice.hpp"
 #include "engine/progress.hpp"
+#include "pixeldp/certificate_log_check.hpp"
 #include "pixeldp/certifying.hpp"
 #include "pixeldp/log_parts.hpp"
 #include "pixeldp/sampling.hpp"
@@ -206,6 +207,7 @@ CertificateLog log_to_extend(const Model& model, const std::string& model_sha256
         path.string(), name(log.header.stopping.rule));
   }
   o.certificate = log.header.options;
+  o.histogram = log.header.statistics.histogram;
   o.ledger = log.header.ledger;
   o.draws = static_cast<std::uint32_t>(log.header.draws);
   o.selection_draws = static_cast<std::uint32_t>(log.header.selection_draws);
@@ -267,7 +269,9 @@ CertificateLogHeader certification_header(const Model& model, const std::string&
       .draws = noisy ? o.draws : 1,
       .selection_draws = noisy ? o.selection_draws : 0,
       .seed = o.seed,
+      .statistics = {.histogram = o.histogram},
       .stopping = o.stopping};
+  if (const auto text = fault(header.statistics, o.certificate)) fail_usage("{}", *text);
   check_stopping(o.stopping, calibration, model.network.classes(), header.draws);
   if (header.selection_draws > 0) header.selected_by = o.certificate.scores;
   if (noisy) header.ledger = o.ledger.empty() ? only_look(o.certificate, o.draws) : o.ledger;
@@ -283,7 +287,8 @@ CertificationSummary certify_dataset(const Model& model, const std::string& mode
                    .draws = static_cast<std::uint32_t>(task.header.draws),
                    .selection_draws = static_cast<std::uint32_t>(task.header.selection_draws),
                    .scores = o.certificate.scores,
-                   .pixel_shift = static_cast<float>(model.pixel_shift)};
+                   .pixel_shift = static_cast<float>(model.pixel_shift),
+                   .histogram = o.histogram};
   for (std::int64_t place = 0; place < o.images.count(); ++place)
     task.images.push_back(o.images[place]);
   return carry_out(model, dataset, task, o, path);
@@ -304,7 +309,8 @@ CertificationSummary extend_certification(const Model& model, const std::string&
                          .first = static_cast<std::uint32_t>(log.header.draws),
                          .draws = more_draws,
                          .scores = log.header.options.scores,
-                         .pixel_shift = static_cast<float>(model.pixel_shift)}};
+                         .pixel_shift = static_cast<float>(model.pixel_shift),
+                         .histogram = log.header.statistics.histogram}};
   task.header.draws += more_draws;
   CertificateOptions& options = task.header.options;
   const Look* look =

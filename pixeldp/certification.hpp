@@ -30,6 +30,7 @@ void check_images(const Dataset& dataset, const ImageRange& images);
 struct CertificationOptions {
   Device device{};
   CertificateOptions certificate = {};  ///< with the alpha of its look
+  bool histogram = false;               ///< whether the log holds the scores' histograms as well
   /// What alpha is reserved for, the certificate's own look among it; empty: for that alone.
   AlphaLedger ledger = {};
   /// Of the layers between the noise and the last; none: the device's own (precision_on).

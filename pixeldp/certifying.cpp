@@ -40,7 +40,8 @@ void sample_until_stopped(const CertificateLogHeader& header, Sampler& sampler,
 Certifier::Certifier(const CertificateLogHeader& header, const Device& device)
     : calibration_(header.calibration), options_(header.options) {
   const bool noisy = calibration_.mechanism != Mechanism::none;
-  if (noisy && device.kind != DeviceKind::cpu && options_.top == 1)
+  if (noisy && device.kind != DeviceKind::cpu && options_.top == 1 &&
+      options_.kind != CertificateKind::cdf)
     device_ = std::make_unique<DeviceBounds>(device, calibration_, options_);
 }
 

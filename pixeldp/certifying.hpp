@@ -39,7 +39,7 @@ void sample_until_stopped(const CertificateLogHeader& header, Sampler& sampler,
                           const std::function<void(SampledImage)>& take);
 
 /// Makes the records of a log: a pure function of what was measured and the log's header. Where the
-/// device is no processor, the device makes every certificate of the first label as well, and must
+/// device is no processor, the device makes every certificate of two bounds as well, and must
 /// agree: that is part of the proof that it computes right. The processor's is the one recorded,
 /// for it is the same on every machine.
 class Certifier {

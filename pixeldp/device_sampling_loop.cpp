@@ -135,6 +135,7 @@ class DeviceSamplingLoop::Window {
 
 void DeviceSamplingLoop::run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
                              const StatisticsConsumer& consume) {
+  if (draws.histogram) return run_draw_by_draw(*this, images, draws, source, consume);
   if (draws.count > rows_.most) return run_in_parts(images, draws, source, consume);
   const WindowSize sizes(std::max(network_.image_size, network_.noise_size), draws.count, rows_);
   std::int64_t size = std::min(sizes.first(), images), next = 0;

@@ -21,11 +21,15 @@ struct ScoreCounter {
   using Statistics = ScoreStatistics;
 
   struct Counts {
-    Counts(std::int64_t images, const ScoreCounter& counter)
+    Counts(std::int64_t images, const ScoreCounter& counter, const DrawRange& draws)
         : votes(static_cast<std::size_t>(images * counter.classes)),
           sums(votes.size()),
-          squares(votes.size()) {}
+          squares(votes.size()),
+          reached(draws.histogram ? votes.size() * score_thresholds : 0) {}
     std::vector<std::uint64_t> votes, sums, squares;
+    /// [images, classes, score_thresholds]: draws whose score reaches this threshold and none
+    /// above; empty where nobody asks for them.
+    std::vector<std::uint64_t> reached;
   };
 
   std::int64_t classes;
@@ -33,11 +37,48 @@ struct ScoreCounter {
   void count(const Stream& stream, std::int64_t rows, std::int64_t width, const float* features,
              const float* weight, const float* bias, const std::int64_t* slots,
              Counts& counts) const {
-    kernels::draw_statistics(stream, {rows, width, classes}, features, weight, bias, slots,
-                             counts.votes.data(), counts.sums.data(), counts.squares.data());
+    const auto add_to = [&](const std::int64_t* places, std::uint64_t* votes, std::uint64_t* sums,
+                            std::uint64_t* squares) {
+      kernels::draw_statistics(stream, {rows, width, classes}, features, weight, bias, places,
+                               votes, sums, squares);
+    };
+    if (counts.reached.empty())
+      return add_to(slots, counts.votes.data(), counts.sums.data(), counts.squares.data());
+
+    // From the sums of each row by itself, which are its scores.
+    const auto all = static_cast<std::size_t>(rows * classes);
+    std::vector<std::uint64_t> of_rows(3 * all, 0);
+    std::vector<std::int64_t> places(slots, slots + rows);
+    for (std::int64_t row = 0; row < rows; ++row)
+      if (slots[row] >= 0) places[static_cast<std::size_t>(row)] = row;
+    const std::uint64_t *votes = of_rows.data(), *sums = votes + all, *squares = sums + all;
+    add_to(places.data(), of_rows.data(), of_rows.data() + all, of_rows.data() + 2 * all);
+    const auto add = [](std::uint64_t& total, std::uint64_t value) {
+      if (value != 0) std::atomic_ref(total).fetch_add(value, std::memory_order_relaxed);
+    };
+    for (std::int64_t row = 0; row < rows; ++row) {
+      if (slots[row] < 0) continue;
+      for (std::int64_t c = 0; c < classes; ++c) {
+        const auto from = static_cast<std::size_t>(row * classes + c);
+        const auto to = static_cast<std::size_t>(slots[row] * classes + c);
+        add(counts.votes[to], votes[from]);
+        add(counts.sums[to], sums[from]);
+        add(counts.squares[to], squares[from]);
+        if (const std::uint64_t reached = thresholds_reached(sums[from]); reached > 0)
+          add(counts.reached[to * score_thresholds + reached - 1], 1);
+      }
+    }
   }
   ScoreStatistics statistics(const Counts& counts, std::int64_t image, std::uint32_t draws) const {
-    return statistics_of(image, classes, draws, counts.votes, counts.sums, counts.squares);
+    ScoreStatistics all =
+        statistics_of(image, classes, draws, counts.votes, counts.sums, counts.squares);
+    if (counts.reached.empty()) return all;
+    const auto size = static_cast<std::ptrdiff_t>(all.sums.size() * score_thresholds);
+    const auto first = counts.reached.begin() + image * size;
+    all.histogram.assign(first, first + size);
+    for (std::size_t i = all.histogram.size() - 1; i-- > 0;)
+      if (i % score_thresholds != score_thresholds - 1) all.histogram[i] += all.histogram[i + 1];
+    return all;
   }
 };
 
@@ -46,7 +87,8 @@ struct OutputCounter {
   using Statistics = OutputStatistics;
 
   struct Counts {
-    Counts(std::int64_t images, const OutputCounter&) : totals(static_cast<std::size_t>(images)) {}
+    Counts(std::int64_t images, const OutputCounter&, const DrawRange&)
+        : totals(static_cast<std::size_t>(images)) {}
     std::vector<kernels::OutputTotals> totals;
   };
 
@@ -115,13 +157,13 @@ class HostSamplingLoop : public SamplingLoopOf<typename Counter::Statistics> {
 template <class Counter>
 struct HostSamplingLoop<Counter>::Window {
   Window(std::int64_t first_image, std::int64_t image_count, const Counter& counter,
-         std::uint32_t draws)
+         const DrawRange& draws)
       : first(first_image),
         count(image_count),
         ids(static_cast<std::size_t>(image_count)),
         rows_left(static_cast<std::size_t>(image_count)),
-        counts(image_count, counter) {
-    for (auto& left : rows_left) left = draws;
+        counts(image_count, counter, draws) {
+    for (auto& left : rows_left) left = draws.count;
   }
 
   std::int64_t first, count;
@@ -237,7 +279,7 @@ void HostSamplingLoop<Counter>::run(std::int64_t images, const DrawRange& draws,
       {
         attempt([&] {
           window = std::make_unique<Window>(first, std::min(per_window, images - first), counter_,
-                                            draws.count);
+                                            draws);
         });
         proceed = !stop;
       }

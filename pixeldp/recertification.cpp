@@ -21,6 +21,7 @@ CertificateLog recertified(CertificateLog log, const CertificateOptions& options
   if (!log.header.statistics.hold(options.scores))
     fail("the log holds no {} scores, so there can be no certificates of them",
          name(options.scores));
+  if (const auto text = fault(log.header.statistics, options)) fail("{}", *text);
   if (const auto text = fault(log.header.stopping, options)) fail("{}", *text);
   log.header.options = options;
   if (const auto text = fault_of_top(log.header)) fail("{}", *text);
@@ -53,9 +54,9 @@ CertificateLog with_sensitivity(CertificateLog log, double sensitivity) {
 
 double largest_possible_radius(const CertificateLogHeader& header, int classes) {
   if (header.calibration.mechanism == Mechanism::none) return 0.0;
-  return best_certificate(
-             header.draws, classes, header.calibration, header.options,
-             header.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws)
+  const bool fixed = header.selection_draws > 0 || header.options.top > 1;
+  return best_certificate(header.draws, classes, header.calibration, header.options,
+                          fixed ? Selection::separate_draws : Selection::same_draws)
       .radius;
 }
 

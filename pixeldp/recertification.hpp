@@ -29,7 +29,8 @@ std::vector<CertificateRecord> records_of_labels(const CertificateLogHeader& hea
 CertificateLog with_sensitivity(CertificateLog log, double sensitivity);
 
 /// The most that the header's draws can prove by its rules, whatever the network: the radius of an
-/// image on whose label all draws agree. 0 without noise.
+/// image on whose label all draws agree, by the bounds that records_of_labels takes for the K first
+/// labels. 0 without noise.
 double largest_possible_radius(const CertificateLogHeader& header, int classes);
 
 /// Puts the radius that the counts prove into every record: radii in a file are only what somebody

@@ -47,7 +47,8 @@ void sample(Sampler& sampler, const Dataset& dataset, std::span<const std::int64
                  .tag = StreamTag::estimation,
                  .first = o.first,
                  .count = o.draws,
-                 .interruptible = true},
+                 .interruptible = true,
+                 .histogram = o.histogram},
                 source, [&](std::int64_t index, const ScoreStatistics& statistics) {
                   const std::int64_t image = image_at(index);
                   SampledImage sampled{.image = image,

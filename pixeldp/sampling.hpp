@@ -27,6 +27,7 @@ struct SamplingOptions {
   std::uint32_t selection_draws = 0;
   ScoreType scores = ScoreType::argmax;  ///< by which separate draws choose
   float pixel_shift = 0.0f;              ///< of the model
+  bool histogram = false;                ///< of the estimation draws' scores
 };
 
 /// Samples images of a data set, and gives each to `take` in their order as soon as it is done.

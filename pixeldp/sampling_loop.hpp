@@ -22,6 +22,7 @@ struct DrawRange {
   /// Ends the run soon after interrupted() turns true. The consumer is not told; who asks for it
   /// looks at interrupted() afterwards.
   bool interruptible = false;
+  bool histogram = false;  ///< whether scores are counted against thresholds, too
 };
 
 /// Writes the pixels [H, W, C] of image `index` of this run and returns the id that addresses its

@@ -22,7 +22,8 @@ std::vector<DrawRange> stages_of(const SamplingOptions& o, std::span<const std::
                       .tag = StreamTag::estimation,
                       .first = first,
                       .count = last - first,
-                      .interruptible = true});
+                      .interruptible = true,
+                      .histogram = o.histogram});
     first = last;
   }
   return stages;

@@ -39,6 +39,32 @@ kernels::NoiseParams noise_for(kernels::NoiseParams noise, const DrawRange& draw
   return noise;
 }
 
+void run_draw_by_draw(SamplingLoop& loop, std::int64_t images, const DrawRange& draws,
+                      const ImageSource& source, const StatisticsConsumer& consume) {
+  constexpr std::int64_t at_once = 256;
+  for (std::int64_t first = 0; first < images; first += at_once) {
+    std::vector<ScoreStatistics> all(static_cast<std::size_t>(std::min(at_once, images - first)));
+    DrawRange one = draws;
+    one.count = 1, one.histogram = false;
+    for (std::uint32_t draw = 0; draw < draws.count; ++draw) {
+      one.first = draws.first + draw;
+      std::int64_t done = 0;
+      loop.run(
+          std::ssize(all), one,
+          [&](std::int64_t index, float* pixels) { return source(first + index, pixels); },
+          [&](std::int64_t index, ScoreStatistics statistics) {
+            statistics.histogram = histogram_of_draw(statistics.sums);
+            all[static_cast<std::size_t>(index)] += statistics;
+            ++done;
+            return true;
+          });
+      if (done < std::ssize(all)) return;  // interrupted
+    }
+    for (std::int64_t i = 0; i < std::ssize(all); ++i)
+      if (!consume(first + i, all[static_cast<std::size_t>(i)])) return;
+  }
+}
+
 ScoreStatistics statistics_of(std::int64_t image, std::int64_t classes, std::uint32_t draws,
                               std::span<const std::uint64_t> votes,
                               std::span<const std::uint64_t> sums,

@@ -43,6 +43,11 @@ void describe_rows(const DrawRange& draws, std::span<const std::uint32_t> ids, s
 /// A network's noise, which knows no draws, for these.
 kernels::NoiseParams noise_for(kernels::NoiseParams noise, const DrawRange& draws);
 
+/// The statistics of draws with their histograms, from a loop that makes none: one draw of some
+/// images at a time, whose sums are its scores.
+void run_draw_by_draw(SamplingLoop& loop, std::int64_t images, const DrawRange& draws,
+                      const ImageSource& source, const StatisticsConsumer& consume);
+
 /// What has been counted for image `image` of arrays [images, classes].
 ScoreStatistics statistics_of(std::int64_t image, std::int64_t classes, std::uint32_t draws,
                               std::span<const std::uint64_t> votes,

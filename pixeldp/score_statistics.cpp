@@ -56,8 +56,21 @@ ScoreStatistics& ScoreStatistics::operator+=(const ScoreStatistics& others) {
   add(votes, others.votes);
   add(sums, others.sums);
   add(squares, others.squares);
+  add(histogram, others.histogram);
   draws += others.draws;
   return *this;
+}
+
+std::uint64_t thresholds_reached(std::uint64_t score) {
+  return std::min(score >> 27, score_thresholds);
+}
+
+std::vector<std::uint64_t> histogram_of_draw(const std::vector<std::uint64_t>& scores) {
+  std::vector<std::uint64_t> histogram(scores.size() * score_thresholds, 0);
+  for (std::size_t c = 0; c < scores.size(); ++c)
+    std::fill_n(histogram.begin() + static_cast<std::ptrdiff_t>(c * score_thresholds),
+                thresholds_reached(scores[c]), 1);
+  return histogram;
 }
 
 ScoreStatistics statistics_of_votes(std::vector<std::uint64_t> votes) {

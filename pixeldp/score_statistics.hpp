@@ -14,6 +14,11 @@ inline constexpr ScoreType score_types[] = {ScoreType::argmax, ScoreType::softma
 std::string_view name(ScoreType type);
 ScoreType parse_score_type(std::string_view text);
 
+/// Softmax scores are counted against the thresholds 1/32, 2/32, ... 1.
+inline constexpr std::uint64_t score_thresholds = 32;
+/// How many of them a draw's score in units of 2^-32 reaches.
+std::uint64_t thresholds_reached(std::uint64_t score);
+
 /// What is kept of the draws of one image: integers, one entry per class, that merge exactly by
 /// addition.
 struct ScoreStatistics {
@@ -22,6 +27,9 @@ struct ScoreStatistics {
   std::vector<std::uint64_t>
       sums;  ///< sum of softmax scores in units of 2^-32 (kernels::score_unit)
   std::vector<std::uint64_t> squares;  ///< sum of squared softmax scores in units of 2^-32
+  /// [classes, score_thresholds], where it was asked for: draws whose softmax score, in units of
+  /// 2^-32, is at least 1, 2, ... 32 times 2^27.
+  std::vector<std::uint64_t> histogram = {};
 
   int classes() const { return static_cast<int>(votes.empty() ? sums.size() : votes.size()); }
   /// Votes (argmax) or sums (softmax).
@@ -34,6 +42,9 @@ struct ScoreStatistics {
   /// Adds those of other draws of the same image; to statistics of no draws, any.
   ScoreStatistics& operator+=(const ScoreStatistics& others);
 };
+
+/// The histogram of one draw, from its scores in units of 2^-32.
+std::vector<std::uint64_t> histogram_of_draw(const std::vector<std::uint64_t>& scores);
 
 /// What draws with these votes leave, of which nothing else is known.
 ScoreStatistics statistics_of_votes(std::vector<std::uint64_t> votes);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine/error.hpp"
 #include "pixeldp/conditions.hpp"
@@ -59,6 +60,7 @@ std::optional<std::string> fault(const Stopping& stopping, std::uint64_t most_dr
     return fmt::format("futility must lie between 0 and 1, but is {}", stopping.futility);
   if (!(stopping.alpha > 0.0 && stopping.alpha < 1.0))
     return fmt::format("the alpha to stop by must lie between 0 and 1, but is {}", stopping.alpha);
+  if (auto text = fault(stopping.options(), std::numeric_limits<int>::max())) return text;
   const std::vector<std::uint64_t>& looks = stopping.looks;
   if (looks.empty() || looks.front() == 0 || looks.back() != most_draws ||
       std::ranges::adjacent_find(looks, std::greater_equal()) != looks.end())

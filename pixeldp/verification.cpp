@@ -55,6 +55,7 @@ void check_conditions(const CertificateLogHeader& header, const Model& model,
       certification_header(model, model_sha256, dataset,
                            {.device = device,
                             .certificate = header.options,
+                            .histogram = header.statistics.histogram,
                             .precision = precision_of(header),
                             .algorithm = algorithm_of(header, device),
                             .draws = static_cast<std::uint32_t>(header.draws),
@@ -84,6 +85,8 @@ std::string difference(const CertificateLogHeader& header, const CertificateReco
     compare("sums", record.statistics.sums, sampled.statistics.sums);
     compare("squares", record.statistics.squares, sampled.statistics.squares);
   }
+  if (header.statistics.histogram)
+    compare("histogram", record.statistics.histogram, sampled.statistics.histogram);
   if (sampled.selected) compare("prediction", record.prediction, *sampled.selected);
   return text.empty() ? text : fmt::format("image {}: {}", record.image, text);
 }
@@ -113,7 +116,8 @@ Verification verify(const CertificateLog& log, const Model& model, const std::st
                         .draws = static_cast<std::uint32_t>(header.draws),
                         .selection_draws = static_cast<std::uint32_t>(header.selection_draws),
                         .scores = header.selected_by.value_or(header.options.scores),
-                        .pixel_shift = static_cast<float>(model.pixel_shift)},
+                        .pixel_shift = static_cast<float>(model.pixel_shift),
+                        .histogram = header.statistics.histogram},
                        [&](const SampledImage& sampled) {
                          std::string text = difference(header, *chosen.at(sampled.image), sampled);
                          if (!text.empty()) verification.differences.push_back(std::move(text));

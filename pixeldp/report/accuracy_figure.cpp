@@ -122,6 +122,8 @@ std::string_view dashes(CertificateKind kind) {
       return "paper";
     case CertificateKind::pixeldp_grid:
       return "grid-search";
+    case CertificateKind::cdf:
+      return "distribution";
   }
   fail("not a certificate: {}", static_cast<int>(kind));
 }

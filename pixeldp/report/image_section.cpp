@@ -60,8 +60,10 @@ std::string reach_text(const CertificateLogHeader& header, const Stability& stab
                         "= {:.3f} and δ = {:.4f}, so a score p stays between e<sup>−ε</sup>(p − δ) "
                         "and e<sup>ε</sup>p + δ.",
                         stability.epsilon, stability.delta);
+    case CertificateKind::cdf:
+      break;
   }
-  fail("not a certificate: {}", static_cast<int>(header.options.kind));
+  fail("no figure of the certificate {}", name(header.options.kind));
 }
 
 std::string stability_table(const Stability& stability, std::string_view dataset,
@@ -110,8 +112,9 @@ std::string image_section(const std::vector<Run>& runs, std::optional<std::int64
     const CertificateRecord* record = chosen_record(runs[i], image);
     found = found || record != nullptr;
     const CertificateLogHeader& header = runs[i].log.header;
-    // What keeps a label among several is a matter of sums of scores, which this figure has not.
-    if (record == nullptr || !has_noise(runs[i]) || header.options.top != 1) continue;
+    // Sums of scores, and their distribution, are not in this figure.
+    const bool of_means = header.options.top == 1 && header.options.kind != CertificateKind::cdf;
+    if (record == nullptr || !has_noise(runs[i]) || !of_means) continue;
     const Stability stable = stability(header, *record);
     const std::size_t rows = std::min(stable.labels.size(), most_labels);
     html += fmt::format(

@@ -41,8 +41,8 @@ std::string certificate_legend(const std::vector<Run>& runs) {
   }
   if (kinds.empty()) return {};
   std::string html = "<ul class=\"legend\">";
-  for (const CertificateKind kind :
-       {CertificateKind::exact, CertificateKind::pixeldp, CertificateKind::pixeldp_grid}) {
+  for (const CertificateKind kind : {CertificateKind::exact, CertificateKind::pixeldp,
+                                     CertificateKind::pixeldp_grid, CertificateKind::cdf}) {
     if (!kinds.contains(kind)) continue;
     html += fmt::format(
         "<li><svg viewBox=\"0 0 26 12\" aria-hidden=\"true\"><path class=\"line rest {}\" "
@@ -88,6 +88,7 @@ std::string accuracy_caption(const std::vector<Run>& runs) {
       "<b>Figure 1.</b> Share of images that are right and certified at T or beyond. The mark at "
       "T = 0 is the accuracy without any attack.";
   std::string limits;
+  bool cdf = false;
   std::vector<std::string> conditions;  // said once where runs share them
   for (const Run& run : runs) {
     if (!has_noise(run)) continue;
@@ -99,6 +100,7 @@ std::string accuracy_caption(const std::vector<Run>& runs) {
                     header.options.alpha, function_text(header.function)));
     std::string most;
     for (const CertificateLog* log : all_certificates(run)) {
+      cdf = cdf || log->header.options.kind == CertificateKind::cdf;
       most += fmt::format(
           "{}{} by {}", most.empty() ? "" : ", ",
           rounded(largest_possible_radius(log->header, log->records.front().statistics.classes()),
@@ -119,12 +121,15 @@ std::string accuracy_caption(const std::vector<Run>& runs) {
   }
   return text +
          fmt::format(
-             " Both certificates are of the same counts: <b>exact</b> is the most that they prove "
-             "for this noise, <b>pixeldp</b> the condition of the paper (Lecuyer et al. 2019). No "
+             " {} certificates are of the same counts: <b>exact</b> is the most that they prove "
+             "for this noise, <b>pixeldp</b> the condition of the paper (Lecuyer et al. 2019). "
+             "{}No "
              "curve reaches beyond what so many draws prove at this alpha when all of them agree, "
              "the short marks on the axis ({}); images that are as robust as that or more end "
              "there "
              "together, which makes a cliff. More draws move it to the right.",
+             cdf ? "All three" : "Both",
+             cdf ? "<b>cdf</b> is of the distribution of the scores instead of their mean. " : "",
              limits);
 }
 
@@ -186,11 +191,16 @@ std::string notes(const std::vector<Run>& runs) {
         escape(run.name), top);
   }
   for (const Run& run : runs) {
-    if (run.log.header.standing() != Standing::exploration) continue;
+    const bool all = run.log.header.standing() == Standing::exploration;
+    std::string which;
+    for (const CertificateLog& other : run.others)
+      if (!all && other.header.standing() == Standing::exploration)
+        which += fmt::format("{} {}", which.empty() ? "" : " and", name(other.header.options.kind));
+    if (!all && which.empty()) continue;
     text += fmt::format(
-        "The certificates of {} are an exploration: their rule was chosen when the counts were "
+        "The certificates{} of {} are an exploration: their rule was chosen when the counts were "
         "known, so that alpha is not the probability that one fails. ",
-        escape(run.name));
+        which, escape(run.name));
   }
   return text.empty() ? text : fmt::format("<p class=\"note\">{}</p>\n", text);
 }

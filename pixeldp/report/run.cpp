@@ -36,6 +36,12 @@ std::optional<std::string> read_optional(const fs::path& path) {
   return std::string(as_text(read_file(path)));
 }
 
+/// Whether the certificate cdf can be made of the log's predictions.
+bool has_distribution(const CertificateLogHeader& header) {
+  return header.statistics.histogram && header.options.scores == ScoreType::softmax &&
+         header.options.top == 1 && header.calibration.mechanism == Mechanism::gaussian;
+}
+
 std::string last_part(const fs::path& folder) {
   return fs::weakly_canonical(folder).filename().string();
 }
@@ -122,9 +128,16 @@ Run load_run(const fs::path& folder) {
 std::vector<CertificateLog> other_certificates(const CertificateLog& log) {
   std::vector<CertificateLog> others;
   if (log.header.calibration.mechanism == Mechanism::none) return others;
-  for (const CertificateKind kind : {CertificateKind::exact, CertificateKind::pixeldp}) {
+  for (const CertificateKind kind :
+       {CertificateKind::exact, CertificateKind::pixeldp, CertificateKind::cdf}) {
     CertificateOptions options = log.header.options;
     if (options.kind == kind) continue;
+    if (kind == CertificateKind::cdf) {
+      if (!has_distribution(log.header)) continue;
+      options.bound = Bound::clopper_pearson;
+    } else if (options.kind == CertificateKind::cdf) {
+      options.bound = usual_bound(options.scores);
+    }
     options.kind = kind;
     others.push_back(recertified(log, options));
   }

@@ -33,8 +33,8 @@ struct Run {
   std::optional<std::string> config;  ///< config.yaml, word for word
   /// Of the folder's model.safetensors, where there is one: the log may be of an earlier one.
   std::string model_sha256 = {};
-  /// The same counts under those of the certificates `exact` and `pixeldp` that are not the log's
-  /// own; none without noise.
+  /// The same counts under those of the certificates `exact`, `pixeldp` and, where it can be made,
+  /// `cdf` that are not the log's own; none without noise.
   std::vector<CertificateLog> others = {};
   std::shared_ptr<const Dataset> images = {};  ///< the split that was certified, where it was found
 };

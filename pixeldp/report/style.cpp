@@ -70,6 +70,7 @@ svg .line.rule { stroke-width: 1; stroke-dasharray: 3 3; }
 svg .d1 { stroke-dasharray: 7 3; } svg .d2 { stroke-dasharray: 2 3; }
 svg .d3 { stroke-dasharray: 9 3 2 3; }
 svg .line.paper { stroke-width: 1.5; stroke-dasharray: 5 3; }
+svg .line.distribution { stroke-width: 1.5; stroke-dasharray: 8 2 1.5 2; }
 svg .line.grid-search { stroke-width: 1.5; stroke-dasharray: 1.5 2.5; }
 svg .line.most { stroke-width: 2; }
 svg .dot { fill: var(--c); stroke: var(--page); stroke-width: 1; }

@@ -36,7 +36,9 @@ TEST_CASE("looks are read from a line, and share alpha so that it is not exceede
   CHECK(reserve_alpha({first}, 0.05).front().alpha == 0.05);
   all.push_back(first);
   CHECK_FAILS(reserve_alpha(all, 0.05), "the look at 300 draws, clopper-pearson bounds of argmax");
-  CHECK_FAILS(reserve_alpha({{.draws = 3, .scores = ScoreType::softmax}}, 0.05), "there are none");
+  CHECK_FAILS(
+      reserve_alpha({{.draws = 3, .scores = ScoreType::softmax, .bound = Bound::pairwise}}, 0.05),
+      "there are none");
 }
 
 TEST_CASE("a rule stands as it was reserved, and any other is an exploration") {

@@ -10,6 +10,7 @@
 #include "kernels/formulas/bounds.hpp"
 #include "pixeldp/bounds.hpp"
 #include "pixeldp/special_functions.hpp"
+#include "tests/throws_error.hpp"
 
 namespace pixeldp {
 namespace {
@@ -42,18 +43,45 @@ TEST_CASE("scores of 0 and 1 have the exact certificate of their probability, wh
   CHECK(cdf_attack_size(sure, nullptr, 0.0) > 60.0);
 }
 
+/// The largest mean that a gambler refutes who stakes before each draw by those before it.
+double bet_in_order(const std::vector<double>& draws, double failure) {
+  const double goal = -std::log(failure), n = static_cast<double>(draws.size());
+  const auto log_fortune = [&](double mean) {
+    double fortune = 0.0, sum = 0.5, squares = 0.25;  // a score of 1/2, of variance 1/4, before all
+    for (std::size_t i = 0; i < draws.size(); ++i) {
+      const double before = static_cast<double>(i + 1);
+      const double stake = std::sqrt(2.0 * goal / (n * squares / before));
+      fortune += std::log1p(std::min(stake, 0.75 / mean) * (draws[i] - mean));
+      sum += draws[i];
+      const double off = draws[i] - sum / (before + 1.0);
+      squares += off * off;
+    }
+    return fortune;
+  };
+  double low = 1e-9, high = 1.0;
+  for (int halving = 0; halving < 50; ++halving) {
+    const double middle = 0.5 * (low + high);
+    (log_fortune(middle) >= goal ? low : high) = middle;
+  }
+  return low;
+}
+
 TEST_CASE(
     "300 scores of the law Beta(8, 2): the distribution proves most, betting more than their "
     "variance") {
-  // One-sided, at 0.05; the mean of the law itself would prove 0.842.
+  // One-sided, at 0.05; the mean of the law itself would prove 0.842. Betting knows the sums of
+  // scores and squares alone; gamblers who see the draws one by one, and stake by the variance so
+  // far (Waudby-Smith and Ramdas 2024, section 4.2), would prove 0.78. What they lose by the sums
+  // is the bound of a fortune by two moments, of which no better one proves more than 0.001 more.
   constexpr std::uint64_t n = 300;
   constexpr double failure = 0.05;
-  double by_variance = 0.0, by_betting = 0.0, by_distribution = 0.0;
+  double by_variance = 0.0, by_betting = 0.0, by_order = 0.0, by_distribution = 0.0;
   constexpr int samples = 20;
   std::mt19937_64 random(3);
   for (int sample = 0; sample < samples; ++sample) {
     ScoreHistogram histogram{equal_steps(32), std::vector<std::uint64_t>(32, 0), n};
     std::uint64_t sum = 0, squares = 0;
+    std::vector<double> draws;
     for (std::uint64_t i = 0; i < n; ++i) {
       // Beta(8, 2) is the second largest of nine uniform numbers.
       double largest = 0.0, second = 0.0;
@@ -62,6 +90,7 @@ TEST_CASE(
         second = std::max(second, std::min(largest, u));
         largest = std::max(largest, u);
       }
+      draws.push_back(second);
       sum += static_cast<std::uint64_t>(std::llround(second * 0x1p32));
       squares += static_cast<std::uint64_t>(std::llround(second * second * 0x1p32));
       for (std::size_t t = 0; t < 32; ++t)
@@ -73,11 +102,75 @@ TEST_CASE(
     };
     by_variance += size(Bound::empirical_bernstein);
     by_betting += size(Bound::betting);
+    by_order += normal_quantile_lower(bet_in_order(draws, failure)) / samples;
     by_distribution += cdf_attack_size(tail_bounds(histogram, failure), nullptr, 0.0) / samples;
   }
   CHECK(by_variance == doctest::Approx(0.68).epsilon(0.02));
   CHECK(by_betting > by_variance + 0.05);
+  CHECK(by_order == doctest::Approx(0.78).epsilon(0.02));
+  CHECK(by_betting > by_order - 0.04);
   CHECK(by_distribution == doctest::Approx(1.17).epsilon(0.02));
+}
+
+/// Draws of two classes whose first score is one of 17/32, 24/32 and 31/32, a third each.
+ScoreStatistics counted_statistics(std::uint64_t draws) {
+  ScoreStatistics all;
+  for (std::uint64_t draw = 0; draw < draws; ++draw) {
+    const std::uint64_t score = (17 + 7 * (draw % 3)) << 27,
+                        rest = (std::uint64_t{1} << 32) - score;
+    ScoreStatistics one{.draws = 1, .votes = {1, 0}, .sums = {score, rest}, .squares = {0, 0}};
+    one.histogram = histogram_of_draw(one.sums);
+    all += one;
+  }
+  return all;
+}
+
+TEST_CASE("the certificate cdf is that of the counted scores, and of these alone") {
+  const Calibration noise = {
+      .mechanism = Mechanism::gaussian, .noise_scale = 0.5, .sensitivity = 2.0};
+  const CertificateOptions options = {.scores = ScoreType::softmax,
+                                      .bound = Bound::clopper_pearson,
+                                      .kind = CertificateKind::cdf,
+                                      .alpha = 0.05};
+  const ScoreStatistics statistics = counted_statistics(300);
+  CHECK(statistics.histogram[15] == 300);
+  CHECK(statistics.histogram[16] == 300);  // 17/32 is reached
+  CHECK(statistics.histogram[17] == 200);
+  CHECK(statistics.histogram[32 + 14] == 100);
+  const std::vector<ScoreHistogram> scores = {histogram_of(statistics, 0),
+                                              histogram_of(statistics, 1)};
+  for (const bool same_draws : {true, false}) {
+    const Certificate c =
+        certify(statistics, noise, options, same_draws ? std::nullopt : std::optional(0));
+    CHECK(c.prediction == 0);
+    CHECK(c.size == cdf_attack_size(scores, 0, 0.05, same_draws));
+    CHECK(c.radius == doctest::Approx(c.size / 4));
+    CHECK(c.size > 0.0);
+    CHECK(c.lower < 0.75);
+    CHECK(c.lower > 0.65);
+    CHECK(c.upper > 0.25);
+    CHECK(c.upper <= 1.0 - c.lower + 1e-5);
+  }
+  CHECK(certify(statistics, noise, options).size <
+        best_certificate(300, 2, noise, options, Selection::same_draws).size);
+  CHECK(certify(statistics, noise, options, 1).radius == 0.0);
+
+  ScoreStatistics uncounted = statistics;
+  uncounted.histogram.clear();
+  CHECK_FAILS(certify(uncounted, noise, options), "--histogram");
+  Calibration laplace = noise;
+  laplace.mechanism = Mechanism::laplace;
+  CHECK_FAILS(certify(statistics, laplace, options), "not for laplace");
+  CertificateOptions other = options;
+  other.bound = Bound::hoeffding;
+  CHECK_FAILS(certify(statistics, noise, other), "not hoeffding bounds of softmax scores");
+  other = options;
+  other.scores = ScoreType::argmax;
+  CHECK_FAILS(certify(statistics, noise, other), "--scores softmax");
+  other = options;
+  other.kind = CertificateKind::exact;
+  CHECK_FAILS(certify(statistics, noise, other), "or the certificate cdf");
+  CHECK_FAILS(certified_radius(CertificateKind::cdf, noise, 0.9, 0.1), "certificate cdf");
 }
 
 TEST_CASE("tail bounds share their failure probability out, and refuse what cannot be") {

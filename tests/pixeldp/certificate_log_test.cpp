@@ -96,6 +96,41 @@ std::string with(std::string text, std::string_view from, std::string_view to) {
 
 }  // namespace
 
+TEST_CASE("A log of histograms reads back, and takes none that its sums contradict") {
+  TemporaryFolder folder;
+  CertificateLogHeader header = argmax_header();
+  header.statistics.histogram = true;
+  CertificateRecord record = argmax_record(7);
+  // Scores of 0 and 1, but for one of 1/2 and two of 1/4.
+  const std::uint64_t one = std::uint64_t{1} << 32;
+  record.statistics.sums = {40 * one - one / 2, 250 * one, 10 * one + one / 2};
+  std::vector<std::uint64_t>& histogram = record.statistics.histogram;
+  for (const std::uint64_t whole : {39, 250, 10})
+    for (int j = 1; j <= 32; ++j)
+      histogram.push_back(whole + (whole == 39 && j <= 16) + (whole == 10 && j <= 8 ? 2 : 0));
+  {
+    CertificateLogWriter writer = CertificateLogWriter::create(folder / "log", header);
+    writer.append(record);
+  }
+  const std::string text = read(folder / "log");
+  CHECK(contains(text, "\"statistics\":[\"votes\",\"sums\",\"squares\",\"histogram\"]"));
+  const CertificateLog log = parse_certificate_log(text, "log");
+  CHECK(log.header.difference(header) == "");
+  CHECK(log.records[0].statistics.histogram == histogram);
+  const auto refused = [&](std::ptrdiff_t place, int places, std::uint64_t count) {
+    CertificateRecord changed = record;
+    std::fill_n(changed.statistics.histogram.begin() + place, places, count);
+    return message_of([&] { certificate_line(header, changed); });
+  };
+  CHECK(contains(refused(5, 1, 41), "the histogram of class 0 rises"));
+  CHECK(contains(refused(0, 1, 301), "the histogram of class 0 rises"));
+  CHECK(contains(refused(32, 32, 251), "the histogram of class 1 does not match its sum"));
+  CHECK(contains(refused(33, 31, 3), "the histogram of class 1 does not match its sum"));
+  histogram.pop_back();
+  CHECK(contains(message_of([&] { certificate_line(header, record); }),
+                 "95 counts of a histogram, but 3 classes"));
+}
+
 TEST_CASE("A log reads back as it was written") {
   TemporaryFolder folder;
   const fs::path path = folder / "log.jsonl";

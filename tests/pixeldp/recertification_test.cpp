@@ -121,6 +121,8 @@ TEST_CASE("metrics of the K first labels are of the labels, not of the predictio
   CHECK(accuracy(records) == 0.5);
   CHECK(certified_accuracy(records, records[0].radius) == 0.5);
   CHECK(certified_accuracy(records, records[0].radius + 0.01) == 0.0);
+  record.statistics = statistics_of_votes({0, 300, 0, 0, 0});
+  CHECK(records_of_labels(header, {record})[0].radius == largest_possible_radius(header, 5));
   // A tie goes to the lower label, as for predictions.
   const ScoreStatistics tie = statistics_of_votes({3, 5, 3, 3});
   CHECK(tie.rank(ScoreType::argmax, 1) == 1);

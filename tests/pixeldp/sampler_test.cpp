@@ -115,6 +115,41 @@ TEST_CASE("draws add up: any split of the draws merges to the same statistics") 
   check_equal(merged, whole);
 }
 
+TEST_CASE("a histogram counts the scores of each draw, whatever the work around them") {
+  const layers::Network net = noisy_network();
+  const std::vector<std::uint32_t> images = {4, 9};
+  const int threads = omp_get_max_threads();
+  for (const std::string device : {"cpu", "emulated"}) {
+    CAPTURE(device);
+    const Stream stream(Device::parse(device));
+    DrawRange draws{.seed = 3, .first = 5, .count = 6};
+    Sampler sampler(stream, net);
+    const Results plain = run(sampler, images, draws);
+    CHECK(plain.at(4).histogram.empty());
+    std::map<std::uint32_t, std::vector<std::uint64_t>> expected;
+    for (const std::uint32_t image : images) expected[image].assign(10 * 32, 0);
+    // A draw by itself has its scores for sums.
+    for (std::uint32_t draw = 5; draw < 11; ++draw)
+      for (const auto& [image, one] : run(sampler, images, {.seed = 3, .first = draw, .count = 1}))
+        for (std::size_t i = 0; i < 10 * 32; ++i)
+          expected[image][i] += one.sums[i / 32] >= (i % 32 + 1) * (std::uint64_t{1} << 27);
+    draws.histogram = true;
+    for (const std::int64_t micro_batch : {1, 5, 64})
+      for (const int team : {1, 3}) {
+        CAPTURE(micro_batch);
+        CAPTURE(team);
+        omp_set_num_threads(team);
+        const Results counted = run(Sampler(stream, net, micro_batch), images, draws);
+        omp_set_num_threads(threads);
+        for (const std::uint32_t image : images) {
+          check_equal(counted.at(image), plain.at(image));
+          CHECK(counted.at(image).histogram == expected[image]);
+        }
+        if (device != "cpu") break;
+      }
+  }
+}
+
 TEST_CASE("seed, stream tag and image id change the noise") {
   const layers::Network net = noisy_network();
   Sampler sampler(Stream(), net);
