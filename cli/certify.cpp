@@ -30,7 +30,7 @@ struct CertifyOptions {
   std::optional<double> radius, tolerance;
   std::uint64_t seed = 1;
   std::int64_t micro_batch = 0;
-  bool resume = false, json = false;
+  bool resume = false, sound = false, json = false;
 };
 
 /// Draws that stop by their counts: anytime bounds, and other draws for the label.
@@ -108,6 +108,7 @@ void run(const CertifyOptions& o) {
                                .seed = o.seed,
                                .micro_batch = o.micro_batch,
                                .resume = o.resume,
+                               .sound = o.sound,
                                .ranks = &join_ranks()};
   o.radius || o.tolerance ? plan_stopping(o, options) : plan_fixed_draws(o, options);
   const ArrayTask shard = chosen_shard(o);
@@ -246,6 +247,12 @@ void add_certify(CLI::App& program) {
               "task in a Slurm array; else all)")
           ->type_name("I/N");
   shard->excludes(extend);
+  command
+      ->add_flag("--sound", o->sound,
+                 "Noise whose law is known to the last bit, on a lattice, after layers in whole "
+                 "numbers: certificates hold for what the processor does, not for real numbers "
+                 "alone")
+      ->excludes(extend);
   command->add_flag("--resume", o->resume,
                     "Continue the log of an interrupted run, with all that its parts hold");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");

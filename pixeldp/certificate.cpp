@@ -5,6 +5,7 @@
 #include "engine/error.hpp"
 #include "engine/named.hpp"
 #include "kernels/formulas/bounds.hpp"
+#include "pixeldp/variation.hpp"
 
 namespace pixeldp {
 
@@ -69,8 +70,8 @@ double certified_radius(CertificateKind kind, const Calibration& calibration, do
   calibration.check();
   if (!(lower >= 0.0 && lower <= 1.0 && upper >= 0.0 && upper <= 1.0))
     fail("bounds of expected scores must lie in [0, 1], not {} and {}", lower, upper);
-  const double size = kernels::attack_size(radius_rule(kind, calibration.mechanism), lower, upper,
-                                           kernels::InTurn());
+  const double size = attack_size_under(calibration.variation,
+                                        radius_rule(kind, calibration.mechanism), lower, upper);
   return kernels::radius_of(size, scale_per_sensitivity(calibration));
 }
 

@@ -42,11 +42,14 @@ class SamplingLoop {
                    const StatisticsConsumer& consume) = 0;
 };
 
+class LatticePrefix;
+
 /// On the processor: threads share out the micro-batches, which are smaller where there are too few
-/// rows for all threads. Throws an Error for int8 without its scales.
-std::unique_ptr<SamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
-                                                      std::int64_t micro_batch,
-                                                      const BodyPrecision& precision);
+/// rows for all threads. With a lattice, what lies before the noise and the noise itself are whole
+/// numbers. Throws an Error for int8 without its scales.
+std::unique_ptr<SamplingLoop> make_host_sampling_loop(
+    const kernels::NetworkPlan& network, std::int64_t micro_batch, const BodyPrecision& precision,
+    std::shared_ptr<const LatticePrefix> lattice = nullptr);
 
 /// Rows of a window on a device: of the first one, and of the largest, which takes about so many
 /// seconds where that is less.
