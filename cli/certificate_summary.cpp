@@ -79,7 +79,9 @@ Json conditions_json(const CertificateLogHeader& header) {
                        {"top", header.options.top},
                        {"attack_norm", name(header.calibration.attack_norm)},
                        {"noise_scale", header.calibration.noise_scale},
-                       {"sensitivity", header.calibration.sensitivity}});
+                       {"sensitivity", header.calibration.sensitivity},
+                       {"lattice_step", header.calibration.lattice_step},
+                       {"variation", header.calibration.variation}});
   }
   return conditions;
 }

@@ -33,7 +33,7 @@ struct CertifyOptions {
   std::optional<double> radius, tolerance;
   std::uint64_t seed = 1;
   std::int64_t micro_batch = 0;
-  bool histogram = false, resume = false, json = false;
+  bool histogram = false, resume = false, sound = false, json = false;
 };
 
 /// Draws that stop by their counts: anytime bounds, and other draws for the label.
@@ -118,6 +118,8 @@ void refuse_for_regression(const CertifyOptions& o) {
   refuse(o.tolerance.has_value(), "--tolerance");
   refuse(!o.looks.empty(), "--looks");
   refuse(o.extend > 0, "--extend");
+  refuse(o.histogram, "--histogram");
+  refuse(o.sound, "--sound");
   refuse(chosen_shard(o).count > 1, "--shard (share the images out by --images and 'merge')");
   refuse(join_ranks().size() > 1, "mpirun");
   refuse(o.noise.noise().has_value(), "--noise");
@@ -164,6 +166,7 @@ void run(const CertifyOptions& o) {
                                .seed = o.seed,
                                .micro_batch = o.micro_batch,
                                .resume = o.resume,
+                               .sound = o.sound,
                                .ranks = &join_ranks()};
   RunModel run = load_run(o.run);
   if (run.model.spec.output) return certify_regression(o, run);
@@ -313,6 +316,12 @@ void add_certify(CLI::App& program) {
               "task in a Slurm array; else all)")
           ->type_name("I/N");
   shard->excludes(extend);
+  command
+      ->add_flag("--sound", o->sound,
+                 "Noise whose law is known to the last bit, on a lattice, after layers in whole "
+                 "numbers: certificates hold for what the processor does, not for real numbers "
+                 "alone")
+      ->excludes(extend);
   command->add_flag("--resume", o->resume,
                     "Continue the log of an interrupted run, with all that its parts hold");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");

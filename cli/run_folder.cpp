@@ -7,6 +7,7 @@
 #include "cli/certificate_arguments.hpp"
 #include "engine/error.hpp"
 #include "pixeldp/conditions.hpp"
+#include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 
 namespace pixeldp::cli {
@@ -36,7 +37,9 @@ void warn_of_too_few_draws(std::uint64_t draws, const Model& model,
 
 std::string other_norms(const Model& model, const Calibration& calibration) {
   std::string text;
-  for (const Calibration& c : in_all_norms(calibration, network_norms(model.network, model.form))) {
+  const NormTable norms = calibration.lattice_step > 0.0 ? on_lattice(model).norms
+                                                         : network_norms(model.network, model.form);
+  for (const Calibration& c : in_all_norms(calibration, norms)) {
     if (c.attack_norm == calibration.attack_norm) continue;
     // The quotient is rounded to either side by less than the factor takes away.
     const double factor = calibration.sensitivity / c.sensitivity * (1.0 - 1e-12);

@@ -108,6 +108,9 @@ void Calibration::check() const {
   require(positive(noise_scale), "noise scale", noise_scale, "finite and above 0");
   require(positive(sensitivity), "sensitivity", sensitivity,
           "finite and above 0: without a recorded sensitivity nothing can be certified");
+  require(std::isfinite(lattice_step) && lattice_step >= 0.0, "lattice step", lattice_step,
+          "finite and not negative");
+  require(variation >= 0.0 && variation < 1.0, "variation", variation, "at least 0 and below 1");
 }
 
 bool same_but_for_rounding(double sensitivity, double other) {

@@ -54,6 +54,11 @@ struct Calibration {
   /// Gaussian, 1 for Laplace) per unit of the attack norm; rounded up. 0: not known, and then
   /// nothing may be certified.
   double sensitivity = 0.0;
+  /// Of noise on a lattice (kernels/lattice_noise.hpp): its step. 0: the noise is added in floats.
+  double lattice_step = 0.0;
+  /// Bounds the total variation, per draw, between the noise that is added and the theorem's, which
+  /// radii are charged (variation.hpp).
+  double variation = 0.0;
 
   /// Throws an Error unless the mechanism is none or every field is finite and in its range.
   void check() const;

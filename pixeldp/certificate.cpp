@@ -8,6 +8,7 @@
 #include "kernels/formulas/bounds.hpp"
 #include "pixeldp/cdf_certificate.hpp"
 #include "pixeldp/top_k.hpp"
+#include "pixeldp/variation.hpp"
 
 namespace pixeldp {
 
@@ -122,8 +123,8 @@ double certified_radius(CertificateKind kind, const Calibration& calibration, do
   check_noise(calibration);
   if (!(lower >= 0.0 && lower <= 1.0 && upper >= 0.0 && upper <= 1.0))
     fail("bounds of expected scores must lie in [0, 1], not {} and {}", lower, upper);
-  return radius_of(kernels::attack_size(radius_rule(kind, calibration.mechanism), lower, upper,
-                                        kernels::InTurn()),
+  return radius_of(attack_size_under(calibration.variation,
+                                     radius_rule(kind, calibration.mechanism), lower, upper),
                    calibration);
 }
 
@@ -144,6 +145,12 @@ kernels::BoundsParams bounds_params(const Calibration& calibration,
 Certificate certify(const ScoreStatistics& statistics, const Calibration& calibration,
                     const CertificateOptions& options, std::optional<int> selected) {
   if (const auto text = fault(options, statistics.classes())) fail_usage("{}", *text);
+  if (calibration.variation > 0.0 && (options.top != 1 || options.kind == CertificateKind::cdf))
+    fail_usage(
+        "noise on a lattice (--sound) has certificates of the first label by exact or pixeldp: "
+        "none "
+        "of the {} first, and none by {}, has been derived for it",
+        options.top, name(options.kind));
   if (options.kind == CertificateKind::cdf)
     return certify_by_distribution(statistics, calibration, options.alpha, selected);
   const ScoreBounds bounds =
@@ -166,7 +173,7 @@ Certificate certify(const ScoreStatistics& statistics, const Calibration& calibr
   const kernels::RadiusRule rule = radius_rule(options.kind, calibration.mechanism);
   certificate.size =
       options.top == 1
-          ? kernels::attack_size(rule, certificate.lower, certificate.upper, kernels::InTurn())
+          ? attack_size_under(calibration.variation, rule, certificate.lower, certificate.upper)
           : top_k_attack_size(rule, certificate.lower, {others.begin(), last + 1}, classes,
                               softmax);
   certificate.radius = radius_of(certificate.size, calibration);

@@ -279,6 +279,10 @@ ParsedHeader parse_header(std::string_view line, const Place& place) {
   header.calibration.construction = parse_construction(fields, header.calibration.mechanism, place);
   header.calibration.attack_norm = fields.named("attack_norm", parse_attack_norm);
   header.calibration.sensitivity = fields.number("sensitivity");
+  if (!format_1 && fields.holds("lattice_step"))
+    header.calibration.lattice_step = fields.number("lattice_step");
+  if (!format_1 && fields.holds("variation"))
+    header.calibration.variation = fields.number("variation");
   header.options.scores = fields.named("score_type", parse_score_type);
   header.options.bound = fields.named("bound", parse_bound);
   header.options.kind = fields.named("certificate", parse_certificate_kind);

@@ -50,6 +50,8 @@ Json first_keys(const CertificateLogHeader& header) {
                {"construction_bound", of_construction(&Construction::bound)},
                {"attack_norm", name(calibration.attack_norm)},
                {"sensitivity", calibration.sensitivity},
+               {"lattice_step", calibration.lattice_step},
+               {"variation", calibration.variation},
                {"score_type", name(header.options.scores)},
                {"bound", name(header.options.bound)},
                {"certificate", name(header.options.kind)},
@@ -66,6 +68,8 @@ Json first_keys(const CertificateLogHeader& header) {
                {"stopping", name(header.stopping.rule)}};
   if (header.classifier_sha256.empty()) json.erase("classifier_sha256");
   if (header.options.top == 1) json.erase("top");
+  if (calibration.lattice_step == 0.0) json.erase("lattice_step");
+  if (calibration.variation == 0.0) json.erase("variation");
   return json;
 }
 

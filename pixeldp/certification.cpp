@@ -14,6 +14,7 @@
 #include "engine/progress.hpp"
 #include "pixeldp/certificate_log_check.hpp"
 #include "pixeldp/certifying.hpp"
+#include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/log_parts.hpp"
 #include "pixeldp/sampling.hpp"
 
@@ -140,7 +141,8 @@ CertificationSummary carry_out(const Model& model, const Dataset& dataset, const
   }
   // Before the log is touched: the device may be missing, or too small.
   Sampler sampler(Stream(o.device), model.network, useful_micro_batch(model.network, o, task),
-                  {o.precision, quantisation(model), o.algorithm});
+                  {o.precision, quantisation(model), o.algorithm},
+                  lattice_of(task.header.calibration, model));
   std::optional<CertificateLogWriter> log, part;
   Records records;
   std::vector<std::int64_t> todo;
@@ -212,6 +214,7 @@ CertificateLog log_to_extend(const Model& model, const std::string& model_sha256
   o.draws = static_cast<std::uint32_t>(log.header.draws);
   o.selection_draws = static_cast<std::uint32_t>(log.header.selection_draws);
   o.seed = log.header.seed;
+  o.sound = log.header.calibration.lattice_step > 0.0;
   const CertificateLogHeader mine = certification_header(model, model_sha256, dataset, o);
   if (const std::string difference = log.header.difference(mine); !difference.empty()) {
     fail(
@@ -249,7 +252,9 @@ ImageRange ImageRange::shard(int index, int count) const {
 CertificateLogHeader certification_header(const Model& model, const std::string& model_sha256,
                                           const Dataset& dataset, const CertificationOptions& o) {
   const bool noisy = model.calibration.mechanism != Mechanism::none;
-  const Calibration calibration = noisy ? check_certifiable(model) : model.calibration;
+  const Calibration calibration = o.sound ? on_lattice(model).calibration
+                                  : noisy ? check_certifiable(model)
+                                          : model.calibration;
   check_images_fit(model, dataset);
   if (o.draws == 0) fail_usage("the number of draws must be at least 1");
   if (const auto text = fault(o.certificate, model.network.classes())) fail_usage("{}", *text);

@@ -48,6 +48,8 @@ struct CertificationOptions {
   std::int64_t micro_batch = 0;
   ImageRange images = {};  ///< of the split
   bool resume = false;     ///< continue the log if there is one
+  /// Noise on a lattice, after whole numbers (lattice_prefix.hpp). Processors only.
+  bool sound = false;
   /// Of this process and others like it, which share the images out.
   Communicator* ranks = &Communicator::alone();
 };

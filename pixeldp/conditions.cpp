@@ -47,9 +47,12 @@ std::string conditions_text(const CertificateLogHeader& header) {
                        function_text(header.function));
   const CertificateOptions& options = header.options;
   return fmt::format(
-      "{} certificate{}, {} bounds of {} scores, alpha {} per prediction{}, {}, {} after the noise",
+      "{} certificate{}, {} bounds of {} scores, alpha {} per prediction{}, {}, {}{} after the "
+      "noise",
       name(options.kind), top_text(options), name(options.bound), name(options.scores),
-      options.alpha, looks_text(header), draws_text(header), function_text(header.function));
+      options.alpha, looks_text(header), draws_text(header),
+      header.calibration.lattice_step > 0.0 ? "sound noise on a lattice, " : "",
+      function_text(header.function));
 }
 
 std::string top_text(const CertificateOptions& options) {

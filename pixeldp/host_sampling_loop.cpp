@@ -10,6 +10,8 @@
 #include "engine/interrupt.hpp"
 #include "engine/notice.hpp"
 #include "kernels/draw_statistics.hpp"
+#include "kernels/lattice_noise.hpp"
+#include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/quantisation.hpp"
 #include "pixeldp/sampling_window.hpp"
 
@@ -112,8 +114,10 @@ class HostSamplingLoop : public SamplingLoopOf<typename Counter::Statistics> {
 
   HostSamplingLoop(const kernels::NetworkPlan& network, const Counter& counter,
                    std::int64_t micro_batch, kernels::Precision precision,
-                   std::span<const float> scales, kernels::Algorithm algorithm)
+                   std::span<const float> scales, kernels::Algorithm algorithm,
+                   std::shared_ptr<const LatticePrefix> lattice)
       : counter_(counter),
+        lattice_(std::move(lattice)),
         micro_batch_(micro_batch),
         head_width_(network.features()),
         image_size_(network.image_size()),
@@ -144,6 +148,7 @@ class HostSamplingLoop : public SamplingLoopOf<typename Counter::Statistics> {
 
   Stream stream_;
   Counter counter_;
+  std::shared_ptr<const LatticePrefix> lattice_;  // null: the noise is added in floats
   std::int64_t micro_batch_, head_width_;
   std::int64_t image_size_, noise_size_;  // elements of an image, and of a row at the noise layer
   kernels::NoiseParams noise_;            // but for seed and tag
@@ -173,6 +178,16 @@ struct HostSamplingLoop<Counter>::Window {
   std::int64_t emitted = 0;  // images of this window already given to the consumer
 };
 
+/// What the images of a window are before the noise, in floats or in steps of a lattice.
+struct Prefixes {
+  Prefixes(std::int64_t images, std::int64_t elements, bool on_lattice)
+      : floats(Shape{on_lattice ? 0 : images, elements}),
+        steps(static_cast<std::size_t>(on_lattice ? images * elements : 0)) {}
+
+  Tensor floats;
+  std::vector<std::int32_t> steps;
+};
+
 /// One thread's memory, and the two things a thread does with it.
 template <class Counter>
 class HostSamplingLoop<Counter>::Worker {
@@ -188,19 +203,27 @@ class HostSamplingLoop<Counter>::Worker {
                            std::max(p.prefix_->workspace_size(), p.body_->workspace_size()))) {}
 
   /// Everything before the noise, for one image.
-  void prefix(const ImageSource& source, Window& window, std::int64_t image, float* result) {
+  void prefix(const ImageSource& source, Window& window, std::int64_t image, Prefixes& prefixes) {
     window.ids[static_cast<std::size_t>(image)] = source(window.first + image, image_.data());
-    p_.prefix_->run(1, image_.data(), result, workspace_.data());
+    if (p_.lattice_)
+      p_.lattice_->run(image_.data(), prefixes.steps.data() + image * p_.noise_size_);
+    else
+      p_.prefix_->run(1, image_.data(), prefixes.floats.row(image), workspace_.data());
   }
 
   /// Rows first ... first + count - 1 of the window.
-  void micro_batch(const DrawRange& draws, Window& window, const Tensor& prefixes,
+  void micro_batch(const DrawRange& draws, Window& window, const Prefixes& prefixes,
                    std::int64_t first, std::int64_t count) {
     const std::span rows(rows_.data(), static_cast<std::size_t>(count));
     const std::span slots(slots_.data(), rows.size());
     describe_rows(draws, window.ids, window.count, first, rows, slots);
-    kernels::add_noise(p_.stream_, noise_for(p_.noise_, draws), rows.data(), count, p_.noise_size_,
-                       prefixes.data(), noisy_.data());
+    const kernels::NoiseParams noise = noise_for(p_.noise_, draws);
+    if (p_.lattice_)
+      kernels::add_lattice_noise(noise, rows.data(), count, p_.noise_size_, prefixes.steps.data(),
+                                 noisy_.data());
+    else
+      kernels::add_noise(p_.stream_, noise, rows.data(), count, p_.noise_size_,
+                         prefixes.floats.data(), noisy_.data());
     p_.body_->run(count, noisy_.data(), features_.data(), workspace_.data());
     p_.counter_.count(p_.stream_, count, p_.head_width_, features_.data(), p_.head_weight_.data(),
                       p_.head_bias_.data(), slots.data(), window.counts);
@@ -240,7 +263,7 @@ void HostSamplingLoop<Counter>::run(std::int64_t images, const DrawRange& draws,
   const std::int64_t per_window =
       std::min(WindowSize(std::max(image_size_, noise_size_), draws.count).first(), images);
 
-  Tensor prefixes(Shape{per_window, noise_size_});
+  Prefixes prefixes(per_window, noise_size_, lattice_ != nullptr);
   std::unique_ptr<Window> window;
   std::atomic<bool> stop = false;
   bool proceed = true;
@@ -286,7 +309,7 @@ void HostSamplingLoop<Counter>::run(std::int64_t images, const DrawRange& draws,
       if (!proceed) break;  // one thread decided for all: a team must not part ways at a barrier
 #pragma omp for schedule(dynamic)
       for (std::int64_t image = 0; image < window->count; ++image) {
-        attempt([&] { worker->prefix(source, *window, image, prefixes.row(image)); });
+        attempt([&] { worker->prefix(source, *window, image, prefixes); });
       }
       const std::int64_t rows = window->count * draws.count, batch = batch_of(rows);
 #pragma omp for schedule(dynamic)
@@ -306,7 +329,8 @@ template <class Counter>
 std::unique_ptr<HostSamplingLoop<Counter>> make_loop(const kernels::NetworkPlan& network,
                                                      const Counter& counter,
                                                      std::int64_t micro_batch,
-                                                     const BodyPrecision& precision) {
+                                                     const BodyPrecision& precision,
+                                                     std::shared_ptr<const LatticePrefix> lattice) {
   const auto in = precision_on({}, precision.precision);
   const auto algorithm = algorithm_on({}, in, precision.algorithm);
   const auto scales = scales_of(network.body, in, precision.quantisation);
@@ -321,7 +345,7 @@ std::unique_ptr<HostSamplingLoop<Counter>> make_loop(const kernels::NetworkPlan&
   if (larger && mebibytes(algorithm) > worth_a_word) notice("{}", weights);
   try {
     return std::make_unique<HostSamplingLoop<Counter>>(network, counter, micro_batch, in, scales,
-                                                       algorithm);
+                                                       algorithm, std::move(lattice));
   } catch (const OutOfMemory& error) {
     if (!larger) throw;
     throw OutOfMemory(fmt::format("{}; {}", error.what(), weights));
@@ -332,17 +356,18 @@ std::unique_ptr<HostSamplingLoop<Counter>> make_loop(const kernels::NetworkPlan&
 
 }  // namespace
 
-std::unique_ptr<SamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
-                                                      std::int64_t micro_batch,
-                                                      const BodyPrecision& precision) {
-  return make_loop(network, ScoreCounter{network.classes}, micro_batch, precision);
+std::unique_ptr<SamplingLoop> make_host_sampling_loop(
+    const kernels::NetworkPlan& network, std::int64_t micro_batch, const BodyPrecision& precision,
+    std::shared_ptr<const LatticePrefix> lattice) {
+  return make_loop(network, ScoreCounter{network.classes}, micro_batch, precision,
+                   std::move(lattice));
 }
 
 std::unique_ptr<OutputSamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
                                                             const kernels::RealOutput& output,
                                                             std::int64_t micro_batch,
                                                             const BodyPrecision& precision) {
-  return make_loop(network, OutputCounter{output}, micro_batch, precision);
+  return make_loop(network, OutputCounter{output}, micro_batch, precision, nullptr);
 }
 
 }  // namespace pixeldp

@@ -27,10 +27,11 @@ class Sampler {
 
   /// Prepares the network's weights, which lie in host memory or on the stream's device; later
   /// changes to the network are not seen. micro_batch 0: the default. Throws an Error for a
-  /// precision or an algorithm that the device has not (precision_on, algorithm_on), and for int8
-  /// without its scales.
+  /// precision or an algorithm that the device has not (precision_on, algorithm_on), for int8
+  /// without its scales, and for a lattice (lattice_prefix.hpp) on a device that is no processor.
   Sampler(const Stream& stream, const layers::Network& network, std::int64_t micro_batch = 0,
-          const BodyPrecision& precision = {});
+          const BodyPrecision& precision = {},
+          std::shared_ptr<const LatticePrefix> lattice = nullptr);
 
   /// Samples images 0 ... images-1. Memory does not grow with the number of images or draws.
   /// Exceptions of the source and the consumer pass through.

@@ -44,16 +44,19 @@ class SamplingLoopOf {
                    const Consumer& consume) = 0;
 };
 
+class LatticePrefix;
+
 using SamplingLoop = SamplingLoopOf<ScoreStatistics>;
 using StatisticsConsumer = SamplingLoop::Consumer;
 /// Of a regression network, whose outputs are counted instead.
 using OutputSamplingLoop = SamplingLoopOf<OutputStatistics>;
 
 /// On the processor: threads share out the micro-batches, which are smaller where there are too few
-/// rows for all threads. Throws an Error for int8 without its scales.
-std::unique_ptr<SamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
-                                                      std::int64_t micro_batch,
-                                                      const BodyPrecision& precision);
+/// rows for all threads. With a lattice, what lies before the noise and the noise itself are whole
+/// numbers. Throws an Error for int8 without its scales.
+std::unique_ptr<SamplingLoop> make_host_sampling_loop(
+    const kernels::NetworkPlan& network, std::int64_t micro_batch, const BodyPrecision& precision,
+    std::shared_ptr<const LatticePrefix> lattice = nullptr);
 std::unique_ptr<OutputSamplingLoop> make_host_sampling_loop(const kernels::NetworkPlan& network,
                                                             const kernels::RealOutput& output,
                                                             std::int64_t micro_batch,

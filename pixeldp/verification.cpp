@@ -14,6 +14,7 @@
 #include "pixeldp/certificate_log_check.hpp"
 #include "pixeldp/certification.hpp"
 #include "pixeldp/certifying.hpp"
+#include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/recertification.hpp"
 
 namespace pixeldp {
@@ -61,7 +62,8 @@ void check_conditions(const CertificateLogHeader& header, const Model& model,
                             .draws = static_cast<std::uint32_t>(header.draws),
                             .stopping = header.stopping,
                             .selection_draws = static_cast<std::uint32_t>(header.selection_draws),
-                            .seed = header.seed});
+                            .seed = header.seed,
+                            .sound = header.calibration.lattice_step > 0.0});
   mine.source = header.source, mine.statistics = header.statistics;
   mine.ledger = header.ledger, mine.selected_by = header.selected_by;
   if (const std::string difference = header.difference(mine); !difference.empty())
@@ -107,7 +109,8 @@ Verification verify(const CertificateLog& log, const Model& model, const std::st
     verification.images.push_back(image);
   }
   Sampler sampler(Stream(o.device), model.network, o.micro_batch,
-                  {precision_of(header), quantisation(model), algorithm_of(header, o.device)});
+                  {precision_of(header), quantisation(model), algorithm_of(header, o.device)},
+                  lattice_of(header.calibration, model));
   ProgressBar progress("verify", std::ssize(verification.images), "images", 0);
   const auto start = std::chrono::steady_clock::now();
   std::int64_t done = 0;

@@ -156,6 +156,36 @@ def attack_size(certificate, mechanism, lower, upper):
         a = Interval(Fraction(1, 4)) / (Interval(1) - a)
     return ((a / b).ln() * HALF).low
 
+def density(x): return (Interval(0) - x * x * HALF).exp() / TWO_PI.sqrt()
+
+def deduction(mechanism, certificate, v, lower, upper, size):
+    """What a total variation v takes off the size besides v at either bound (pixeldp/variation.hpp), bounded from above."""
+    v = Interval(v)
+    if mechanism == 'gaussian':
+        z = (normal_quantile(lower) + normal_quantile(upper)) * HALF
+        c = max(abs(z.low), abs(z.high))
+        enough = (v / density(Interval(c + 1))).high
+        return enough if enough > 1 else (v / density(Interval(c) + Interval(enough))).high
+    a, b, e = Interval(lower), Interval(upper), Interval(size).exp()
+    if certificate == 'pixeldp': return (v / (a * b).sqrt()).high
+    above = Interval(1) - e * (Interval(1) - a)
+    met = (a / e).low if 2 * lower <= 1 else above.low if 2 * above.low > 1 else (Interval(1) / (e * (Interval(1) - a) * Interval(4))).low
+    met = min(met, 1 - met)
+    t = (v / Interval(met)).high
+    return t if t <= 1 and 2 * met * t.exp(UP) <= 1 else 4 * t
+
+def size_under(v, certificate, mechanism, lower, upper):
+    """attack_size where the law drawn from is within v of the theorem's."""
+    if v == 0: return attack_size(certificate, mechanism, lower, upper)
+    v = Interval(v).high
+    lower, upper = DOWN.subtract(lower, v), UP.add(upper, v)
+    if lower <= upper: return D(0)
+    if mechanism == 'gaussian' and certificate == 'pixeldp':
+        return attack_size(certificate, mechanism, DOWN.subtract(lower, UP.multiply(v, D('5.44'))), upper)
+    size = attack_size(certificate, mechanism, lower, upper)
+    less = deduction(mechanism, certificate, v, lower, upper, size)
+    return D(0) if less > 1 else max(D(0), DOWN.subtract(size, less))
+
 def shares(bound, alpha, classes, selected):
     """Failure probabilities: of the lower bound, of each upper one, of a side of the pairwise test."""
     if bound == 'clopper-pearson' or bound == 'anytime' and not selected:
@@ -167,13 +197,13 @@ def shares(bound, alpha, classes, selected):
     return alpha * lower / 10, alpha * upper / 10, alpha / 20
 
 @functools.cache
-def proved_size(certificate, mechanism, bound, alpha, classes, selected, votes, beside, draws):
+def proved_size(certificate, mechanism, bound, alpha, classes, selected, votes, beside, draws, variation):
     lower_share, upper_share, test = shares(bound, alpha, classes, selected)
     if test is not None and (votes <= beside or tail(votes, votes + beside, D('0.5'))[0] > Interval(test).ln().low): return D(0)
     lower = lower_bound(votes, draws, lower_share, bound == 'anytime')
     upper = UP.subtract(1, lower)
     if upper_share is not None: upper = min(upper, UP.subtract(1, lower_bound(draws - beside, draws, upper_share, bound == 'anytime')))
-    return attack_size(certificate, mechanism, lower, upper)
+    return size_under(variation, certificate, mechanism, lower, upper)
 
 HEADER = set('format_version model_sha256 dataset dataset_sha256 split mechanism noise_scale epsilon delta construction_bound '
              'attack_norm sensitivity score_type bound certificate alpha seed draws selection_draws'.split())
@@ -210,16 +240,18 @@ def check_header(h):
     need('regression_log' not in h, 'it is of a regression network, which is not checked here: pixeldp verify does')
     stopped = h.get('stopping', 'fixed') != 'fixed'
     keys = HEADER | (FORMAT_2 | FUNCTION if h['format_version'] == 2 else set()) | (STOPPED if stopped else set())
-    optional = {'classifier_sha256'} & set(h) if h['format_version'] == 2 else set()
+    optional = {'classifier_sha256', 'lattice_step', 'variation'} & set(h) if h['format_version'] == 2 else set()
     need(keys <= set(h) <= keys | FUNCTION | optional, f'the header lacks a key or has another: {sorted(keys ^ set(h))}')
     for key in KNOWN.keys() & h.keys():
         need(h[key] in KNOWN[key] and type(h[key]) is not bool,
              f'{key} {h[key]} is not checked here, but {", ".join(map(str, KNOWN[key]))}')
     foreign = h.get('source') in ('eval-data', 'smoothing-log')
-    need(foreign or all(re.fullmatch('[0-9a-f]{64}', h[key]) for key in ('model_sha256', 'dataset_sha256', *optional)), 'no SHA-256')
+    need(foreign or all(re.fullmatch('[0-9a-f]{64}', h[key]) for key in ('model_sha256', 'dataset_sha256', *optional) if key.endswith('sha256')), 'no SHA-256')
     need(foreign or (h['split'] in ('train', 'test') and is_count(h['seed'])), 'split or seed is out of range')
     need(h['mechanism'] == 'none' or (number(h, 'noise_scale') > 0 and number(h, 'sensitivity') > 0),
          'noise without scale or sensitivity')
+    need('variation' not in h or 0 < number(h, 'variation') < 1, 'variation must lie between 0 and 1')
+    need('lattice_step' not in h or (number(h, 'lattice_step') > 0 and 'variation' in h), 'a lattice without its variation')
     need(0 < number(h, 'alpha') < 1, 'alpha must lie between 0 and 1')
     need(is_count(h['draws'], 1 << 32) and h['draws'] > 0 and is_count(h['selection_draws']), 'draws are out of range')
     need(h['format_version'] == 1 or h['selected_by'] in (['argmax', 'softmax'] if h['selection_draws'] else [None]), 'selected_by is wrong')
@@ -256,7 +288,7 @@ def check_line(h, r):
     need(h['mechanism'] != 'none', 'a radius without noise')
     beside = max(v for i, v in enumerate(votes) if i != r['prediction'])
     size = proved_size(h['certificate'], h['mechanism'], h['bound'], number(h, 'alpha'), len(votes), selected,
-                       votes[r['prediction']], beside, r['draws'])
+                       votes[r['prediction']], beside, r['draws'], number(h, 'variation') if 'variation' in h else Fraction(0))
     proved = (Interval(size) * Interval(number(h, 'noise_scale')) / Interval(number(h, 'sensitivity'))).low
     need(radius <= proved, f'the radius is {radius}, but the votes prove only {float(proved)}')
 

@@ -26,6 +26,11 @@ InstructionSet best_instruction_set();
 void add_noise(InstructionSet set, const NoiseParams& params, const NoiseRow* rows,
                std::int64_t row_count, std::int64_t elements, const float* prefix, float* y);
 
+/// kernels::add_lattice_noise likewise.
+void add_lattice_noise(InstructionSet set, const NoiseParams& params, const NoiseRow* rows,
+                       std::int64_t row_count, std::int64_t elements, const std::int32_t* prefix,
+                       float* y);
+
 /// draw_statistics likewise.
 void draw_statistics(InstructionSet set, const DrawStatisticsParams& params, const float* features,
                      const float* weight, const float* bias, const std::int64_t* row_image,

@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/simd_inference.hpp"
+#include "kernels/cpu/simd_lattice.hpp"
 #include "kernels/cpu/simd_noise.hpp"
 #include "kernels/cpu/simd_product.hpp"
 #include "kernels/cpu/simd_rows.hpp"
@@ -97,6 +98,7 @@ struct Avx2 {
 }  // namespace
 
 const SimdKernels avx2_kernels = {add_noise<Avx2>,
+                                  add_lattice_noise<Avx2>,
                                   Avx2::tile_rows,
                                   logits<Avx2>,
                                   add_scores<Avx2>,

@@ -5,6 +5,7 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
 #include "kernels/cpu/simd_inference.hpp"
+#include "kernels/cpu/simd_lattice.hpp"
 #include "kernels/cpu/simd_noise.hpp"
 #include "kernels/cpu/simd_product.hpp"
 #include "kernels/cpu/simd_rows.hpp"
@@ -92,6 +93,7 @@ struct Avx512 {
 }  // namespace
 
 const SimdKernels avx512_kernels = {add_noise<Avx512>,
+                                    add_lattice_noise<Avx512>,
                                     Avx512::tile_rows,
                                     logits<Avx512>,
                                     add_scores<Avx512>,

@@ -21,12 +21,21 @@
 namespace pixeldp::kernels::cpu {
 
 /// Consecutive elements of one row: y[i] = activation(prefix[i] + scale * z(4 * first_block + i)).
-struct NoiseSpan {
+template <class T>
+struct SpanOf {
+  using Value = T;
   NoiseRow row;
   std::uint32_t first_block = 0;
   std::int64_t elements = 0;
-  const float* prefix = nullptr;
+  const T* prefix = nullptr;
   float* y = nullptr;
+};
+using NoiseSpan = SpanOf<float>;
+
+/// The same of steps of a lattice, and what finds an element's cell exactly.
+struct LatticeSpan : SpanOf<std::int32_t> {
+  std::int32_t (*cell)(const NoiseParams& params, const LatticeSpan& span, std::int64_t element,
+                       std::int32_t steps, std::uint32_t word) = nullptr;
 };
 
 /// Most rows that share one pass over the weights.
@@ -54,6 +63,7 @@ struct LocalStatistics {
 struct SimdKernels {
   /// Gaussian or Laplace only.
   void (*add_noise)(const NoiseParams& params, const NoiseSpan& span);
+  void (*add_lattice_noise)(const NoiseParams& params, const LatticeSpan& span);
   int tile_rows;
   void (*logits)(const LogitsTile& tile);
   /// Adds one row's vote and scores; overwrites its logits. False, and nothing added, when a logit

@@ -83,58 +83,49 @@ class RowCounters {
   std::uint64_t first_c2_, second_c0_, second_c2_, second_c3_, last_key_;
 };
 
-template <class V, class Transform, class Activate>
+/// Goes through a span group by group; what becomes of a group's words and prefix, `finish` knows.
+template <class V, class Span, class Finish>
 struct NoiseLoop {
   static constexpr int lanes = V::lanes, group = 2 * lanes;
-  using Floats = typename V::Floats;
+  using Value = typename Span::Value;
   using Wides = typename V::Wides;
 
   RowCounters<V> counters;
-  float scale;
-  Activate activate;
+  Finish finish;
 
   template <int groups>
-  [[gnu::always_inline]] void step(Wides block, const float* prefix, float* y) const {
+  [[gnu::always_inline]] void step(Wides block, std::int64_t first, const Value* prefix,
+                                   float* y) const {
     Wides blocks[groups];
     WordPairs<V> words[groups];
 #pragma GCC unroll 8
     for (int g = 0; g < groups; ++g) blocks[g] = block + static_cast<std::uint64_t>(g * lanes / 2);
     counters.template generate<groups>(blocks, words);
 #pragma GCC unroll 8
-    for (int g = 0; g < groups; ++g) {
-      Floats z0, z1, first, second;
-      Transform::template apply<V>(words[g], z0, z1);
-      V::interleave(z0, z1, first, second);
-      add(first, prefix + g * group, y + g * group);
-      add(second, prefix + g * group + lanes, y + g * group + lanes);
-    }
+    for (int g = 0; g < groups; ++g)
+      finish(words[g], first + g * group, prefix + g * group, y + g * group);
   }
 
-  [[gnu::always_inline]] void add(Floats z, const float* prefix, float* y) const {
-    store<V>(y, activate.template apply<V>(V::fma(z, all<V>(scale), load<V>(prefix))));
-  }
-
-  static void run(const NoiseParams& params, const NoiseSpan& span) {
-    const NoiseLoop loop{{params.seed, params.tag, span.row.image, span.row.draw},
-                         params.scale,
-                         Activate(params.activation.slope)};
+  static void run(const NoiseParams& params, const Span& span) {
+    const NoiseLoop loop{{params.seed, params.tag, span.row.image, span.row.draw}, {params, span}};
     constexpr int unroll = V::interleaved_groups;
     Wides block = Wides{} + span.first_block;
     for (int i = 0; i < lanes / 2; ++i)
       block[i] += static_cast<std::uint64_t>(i % 2 * (lanes / 4) + i / 2);
     std::int64_t i = 0;
     for (; i + unroll * group <= span.elements; i += unroll * group) {
-      loop.template step<unroll>(block, span.prefix + i, span.y + i);
+      loop.template step<unroll>(block, i, span.prefix + i, span.y + i);
       block += static_cast<std::uint64_t>(unroll * lanes / 2);
     }
     for (; i < span.elements; i += group) {
       const std::int64_t count = span.elements - i;
       if (count >= group) {
-        loop.template step<1>(block, span.prefix + i, span.y + i);
+        loop.template step<1>(block, i, span.prefix + i, span.y + i);
       } else {
-        float in[group] = {}, out[group];
+        Value in[group] = {};
+        float out[group];
         for (std::int64_t j = 0; j < count; ++j) in[j] = span.prefix[i + j];
-        loop.template step<1>(block, in, out);
+        loop.template step<1>(block, i, in, out);
         for (std::int64_t j = 0; j < count; ++j) span.y[i + j] = out[j];
       }
       block += static_cast<std::uint64_t>(lanes / 2);
@@ -142,24 +133,56 @@ struct NoiseLoop {
   }
 };
 
-template <class V, class Transform>
-void add_noise_of(const NoiseParams& params, const NoiseSpan& span) {
+/// Loop<Activate>::run of the activation that the noise is followed by.
+template <template <class> class Loop, class Span>
+void run_with_activation(const NoiseParams& params, const Span& span) {
   if (params.activation.is_identity())
-    NoiseLoop<V, Transform, Identity>::run(params, span);
+    Loop<Identity>::run(params, span);
   else if (params.activation == Activation::relu())
-    NoiseLoop<V, Transform, Relu>::run(params, span);
+    Loop<Relu>::run(params, span);
   else
-    NoiseLoop<V, Transform, LeakyRelu>::run(params, span);
+    Loop<LeakyRelu>::run(params, span);
 }
+
+/// activation(scale * z + prefix), the noise z made by `Transform`.
+template <class V, class Transform, class Activate>
+struct FloatNoise {
+  using Floats = typename V::Floats;
+
+  FloatNoise(const NoiseParams& params, const NoiseSpan&)
+      : scale(params.scale), activate(params.activation.slope) {}
+
+  float scale;
+  Activate activate;
+
+  [[gnu::always_inline]] void operator()(WordPairs<V> words, std::int64_t, const float* prefix,
+                                         float* y) const {
+    Floats z0, z1, first, second;
+    Transform::template apply<V>(words, z0, z1);
+    V::interleave(z0, z1, first, second);
+    add(first, prefix, y);
+    add(second, prefix + V::lanes, y + V::lanes);
+  }
+  [[gnu::always_inline]] void add(Floats z, const float* prefix, float* y) const {
+    store<V>(y, activate.template apply<V>(V::fma(z, all<V>(scale), load<V>(prefix))));
+  }
+};
+
+template <class V, class Transform>
+struct FloatNoiseLoops {
+  template <class Activate>
+  using Loop = NoiseLoop<V, NoiseSpan, FloatNoise<V, Transform, Activate>>;
+};
 
 template <class V>
 void add_noise(const NoiseParams& params, const NoiseSpan& span) {
   switch (params.distribution) {
     case NoiseDistribution::none:  // which never comes here
     case NoiseDistribution::gaussian:
-      return add_noise_of<V, GaussianTransform>(params, span);
+      return run_with_activation<FloatNoiseLoops<V, GaussianTransform>::template Loop>(params,
+                                                                                       span);
     case NoiseDistribution::laplace:
-      return add_noise_of<V, LaplaceTransform>(params, span);
+      return run_with_activation<FloatNoiseLoops<V, LaplaceTransform>::template Loop>(params, span);
   }
 }
 

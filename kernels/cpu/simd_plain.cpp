@@ -1,5 +1,6 @@
 #include "kernels/cpu/plain.hpp"
 #include "kernels/cpu/simd_inference.hpp"
+#include "kernels/cpu/simd_lattice.hpp"
 #include "kernels/cpu/simd_noise.hpp"
 #include "kernels/cpu/simd_product.hpp"
 #include "kernels/cpu/simd_rows.hpp"
@@ -9,6 +10,7 @@
 namespace pixeldp::kernels::cpu {
 
 const SimdKernels plain_kernels = {add_noise<Plain>,
+                                   add_lattice_noise<Plain>,
                                    Plain::tile_rows,
                                    logits<Plain>,
                                    add_scores<Plain>,
