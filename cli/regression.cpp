@@ -55,6 +55,8 @@ OutputOptions RegressionArguments::options(const CertificateArguments& certifica
   const Prediction predicted = parse_prediction(prediction);
   const CertificateOptions chosen =
       certificate.options_over({.bound = OutputOptions::usual_bound(predicted)});
+  if (chosen.top != 1)
+    fail_usage("--top is for classifiers, and this network is one for regression");
   return {predicted, chosen.kind, chosen.bound, chosen.alpha};
 }
 

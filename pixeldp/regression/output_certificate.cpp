@@ -82,7 +82,8 @@ void check_output_options(const OutputOptions& o, const kernels::RealOutput& out
     fail_usage("a regression network without noise certifies nothing: train it with noise");
   switch (o.kind) {
     case CertificateKind::pixeldp_grid:
-      fail_usage("certificate pixeldp-grid is for classifiers: take exact or pixeldp");
+    case CertificateKind::cdf:
+      fail_usage("certificate {} is for classifiers: take exact or pixeldp", name(o.kind));
     case CertificateKind::pixeldp:
       if (o.prediction == Prediction::median)
         fail_usage(
