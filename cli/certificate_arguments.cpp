@@ -23,7 +23,7 @@ void CertificateArguments::add_to(CLI::App& command, bool from_log) {
   command
       .add_option("--bound", bound_,
                   "Confidence bound of the expected scores" +
-                      fallback("pairwise for argmax, clopper-pearson for cdf, "
+                      fallback("pairwise for argmax, clopper-pearson for cdf and --top, "
                                "empirical-bernstein for softmax"))
       ->check(CLI::IsMember(names_of(all_bounds, name)));
   command
@@ -43,7 +43,9 @@ void CertificateArguments::add_top_to(CLI::App& command, bool from_log) {
 CertificateOptions CertificateArguments::options(ScoreType scores) const {
   CertificateOptions standard;
   standard.scores = scores;
-  standard.bound = usual_bound(scores);
+  // A label that shares the first place does not pass the test of pairwise bounds.
+  const bool several = top_.value_or(1) > 1 && scores == ScoreType::argmax;
+  standard.bound = several ? Bound::clopper_pearson : usual_bound(scores);
   return options_over(standard);
 }
 

@@ -24,7 +24,7 @@ TEST_CASE("plan: draws for a radius, and the most that a budget can prove") {
       report("--radius .5 --sigma .5 --sensitivity 2 --alpha .01 --draws 200 --classes 5");
   const Calibration calibration = {
       .mechanism = Mechanism::gaussian, .noise_scale = 0.5, .sensitivity = 2.0};
-  const CertificateOptions options = {.alpha = 0.01};
+  const CertificateOptions options = {.bound = Bound::pairwise, .alpha = 0.01};
   CHECK(plan["largest_radius"].get<double>() ==
         best_certificate(200, 5, calibration, options, Selection::same_draws).radius);
   CHECK(plan["least_draws"].get<std::uint64_t>() ==

@@ -102,7 +102,7 @@ TEST_CASE("train, certify, predict and report, as a user does it") {
   std::filesystem::create_directory(place.folder / "run2");
   for (const char* file : {"model.safetensors", "config.yaml"})
     std::filesystem::copy(place.folder / "run" / file, place.folder / "run2" / file);
-  REQUIRE(place.run("certify run2 --top 2 --draws 50" + place.data()).status == 0);
+  REQUIRE(place.run("certify run2 --top 2 --bound pairwise --draws 50" + place.data()).status == 0);
   CHECK(text_of(place.folder / "run2" / "certificates.jsonl") == text_of(place.folder / "two"));
   CHECK(place.run("verify run2/certificates.jsonl --fraction 1" + place.data()).status == 0);
   const Outcome reported = place.run("report run run2 --output page.html --json");

@@ -157,7 +157,8 @@ TEST_CASE("every declared setting with a default is read somewhere") {
     if (!setting.default_text().empty() && !elsewhere(setting)) missing.insert(setting.key);
   CHECK(missing.size() > 20);
   for (const char* other : {"network.architecture=mnist-cnn", "network.architecture=wide-resnet",
-                            "data={set: image-folder, height: 28, width: 28, classes: 10}"}) {
+                            "data={set: image-folder, height: 28, width: 28, classes: 10}",
+                            "data={set: mnist-angle}"}) {
     ConfigNode node = ConfigNode::parse(base, "test.yaml");
     node.set(other);
     read_training_config(node);
