@@ -156,11 +156,14 @@ TEST_CASE("every declared setting with a default is read somewhere") {
   for (const Setting& setting : training_settings())
     if (!setting.default_text().empty() && !elsewhere(setting)) missing.insert(setting.key);
   CHECK(missing.size() > 20);
-  for (const char* other : {"network.architecture=mnist-cnn", "network.architecture=wide-resnet",
-                            "data={set: image-folder, height: 28, width: 28, classes: 10}",
-                            "data={set: mnist-angle}"}) {
+  const std::vector<std::vector<std::string>> others = {
+      {"network.architecture=mnist-cnn"},
+      {"network.architecture=wide-resnet"},
+      {"data={set: image-folder, height: 28, width: 28, classes: 10}"},
+      {"data={set: mnist-angle}", "network.output_low=-45", "network.output_high=45"}};
+  for (const std::vector<std::string>& settings : others) {
     ConfigNode node = ConfigNode::parse(base, "test.yaml");
-    node.set(other);
+    for (const std::string& setting : settings) node.set(setting);
     read_training_config(node);
     std::erase_if(missing, [&](const std::string& key) { return node.text_of(key).has_value(); });
   }
