@@ -117,6 +117,8 @@ class Build:
         self.link = {}
         for line in self.ninja("-t", "commands", *self.programs).splitlines():
             words = shlex.split(line)
+            if any(word.endswith("nvcc") for word in words):
+                continue  # the same source for a GPU
             if "-c" in words and "-o" in words:
                 source = pathlib.Path(words[words.index("-c") + 1])
                 if ROOT in source.parents:
