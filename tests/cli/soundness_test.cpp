@@ -67,7 +67,7 @@ TEST_CASE("sound logs are merged, continued, verified and recertified as others 
   place.refused("certify run --data . --draws 40 --output floats --resume --sound", "lattice_step",
                 1);
   place.refused("merge whole floats --output mixed", "lattice_step", 1);
-  place.done(place.certify + "--radius 0.05 --draws 100 --output stopped");
+  place.done("certify run --data . --sound --radius 0.05 --draws 100 --output stopped");
   write_file_atomically(place.folder / "run/stopped.jsonl", text_of(place.folder / "stopped"));
   place.done("verify run/stopped.jsonl --fraction 1" + place.data());
 }
@@ -88,9 +88,9 @@ TEST_CASE("noise in the image and Laplace noise are sound, too; what is not is r
   place.done(other + "2 --output second");
   place.refused("certify second --data . --draws 20 --sound", "layer conv2 before the noise", 2);
   place.refused(place.certify + "--device emulated --output gpu", "on processors only", 2);
-  place.done("train made.yaml --set training.steps=2 --set noise.mechanism=none --output plain");
-  place.refused("certify plain --data . --draws 20 --sound", "has no noise", 1);
+  place.done("train made.yaml --set training.steps=2 --set noise.mechanism=none --output quiet");
+  place.refused("certify quiet --data . --draws 20 --sound", "has no noise", 1);
   place.done(
       "train made.yaml --set training.steps=2 --set noise.construction_bound=1e-5 --output little");
-  place.refused("certify little --data . --draws 20 --sound", "the lattice ends at 1024", 2);
+  place.refused("certify little --data . --draws 20 --sound", "is more than 1024 noise scales", 2);
 }
