@@ -113,12 +113,11 @@ Json summary_json(const CertificateLogHeader& header, std::span<const Certificat
   return summary;
 }
 
-void warn_if_cut_short(const CertificateLog& log, const std::string& source) {
-  if (!log.cut_short) return;
+void warn_of_cut_line(std::size_t line, const std::string& source) {
   fmt::print(stderr,
              "pixeldp: {}:{}: the last line is cut short and was left out; 'pixeldp certify "
              "--resume' makes its image anew\n",
-             source, log.records.size() + 2);
+             source, line);
 }
 
 }  // namespace pixeldp::cli

@@ -22,7 +22,12 @@ nlohmann::ordered_json summary_json(const CertificateLogHeader& header,
 /// Alpha, draws, bound, certificate, scores and precision, and the noise that they are about.
 nlohmann::ordered_json conditions_json(const CertificateLogHeader& header);
 
-/// Says on standard error that the last line of a log was left out, where it was.
-void warn_if_cut_short(const CertificateLog& log, const std::string& source);
+/// Says on standard error that this line, the last one, was left out.
+void warn_of_cut_line(std::size_t line, const std::string& source);
+/// The same of a log of either kind, where it was.
+template <class Log>
+void warn_if_cut_short(const Log& log, const std::string& source) {
+  if (log.cut_short) warn_of_cut_line(log.records.size() + 2, source);
+}
 
 }  // namespace pixeldp::cli

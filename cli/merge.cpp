@@ -25,9 +25,7 @@ void merge_regression(const MergeOptions& o) {
   for (const auto& path : o.logs) {
     if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
     parts.push_back({path.string(), read_regression_log(path)});
-    if (parts.back().log.cut_short)
-      fmt::print(stderr, "pixeldp: {}: the last line is cut short and was left out\n",
-                 parts.back().source);
+    warn_if_cut_short(parts.back().log, parts.back().source);
   }
   std::size_t repeated = 0;
   const RegressionLog merged = merge_regression_logs(parts, repeated);

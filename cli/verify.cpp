@@ -69,6 +69,7 @@ void print(const VerifyOptions& o, const Verification& verified, std::size_t rec
 
 void verify_regression(const VerifyOptions& o) {
   const RegressionLog log = read_regression_log(o.log);
+  warn_if_cut_short(log, o.log.string());
   if (log.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
   const RunModel run = model_of(o, log.header.model_sha256);
   const Dataset dataset =

@@ -85,8 +85,7 @@ std::optional<std::string> fault(const CertificateOptions& options, int classes)
   if (of_distribution && options.kind != CertificateKind::cdf)
     return fmt::format(
         "the bound {} is for votes: use argmax scores, or hoeffding, empirical-bernstein or "
-        "betting "
-        "for softmax scores, or the certificate cdf, which is of their distribution",
+        "betting for softmax scores, or the certificate cdf, which is of their distribution",
         name(options.bound));
   if (!of_distribution && options.kind == CertificateKind::cdf)
     return fmt::format(
@@ -148,8 +147,7 @@ Certificate certify(const ScoreStatistics& statistics, const Calibration& calibr
   if (calibration.variation > 0.0 && (options.top != 1 || options.kind == CertificateKind::cdf))
     fail_usage(
         "noise on a lattice (--sound) has certificates of the first label by exact or pixeldp: "
-        "none "
-        "of the {} first, and none by {}, has been derived for it",
+        "none of the {} first, and none by {}, has been derived for it",
         options.top, name(options.kind));
   if (options.kind == CertificateKind::cdf)
     return certify_by_distribution(statistics, calibration, options.alpha, selected);

@@ -26,7 +26,8 @@ std::int32_t whole(double steps) {
   return static_cast<std::int32_t>(std::lround(steps));
 }
 
-/// The same axis by axis, so that a tap (y, x) of output (oy, ox) reads pixel (oy s - before + y).
+/// visit(tap, pixel) for each tap (y, x) of output (oy, ox) whose pixel, (oy s - before + y, ...),
+/// lies in the image.
 template <typename Visit>
 void for_taps(const kernels::Conv2dShape& s, std::int64_t oy, std::int64_t ox, const Visit& visit) {
   for (std::int64_t y = 0; y < s.kernel_h; ++y)
@@ -125,8 +126,7 @@ void LatticePrefix::check_range() const {
   if (most > kernels::most_lattice_steps)
     fail_usage(
         "--sound: values before the noise may be {:.0f} noise scales, and the lattice ends at "
-        "1024: "
-        "take more noise, {:.3g} at least, or certify without --sound",
+        "1024: take more noise, {:.3g} at least, or certify without --sound",
         std::ldexp(static_cast<double>(most), -kernels::lattice_bits),
         std::ldexp(step_ * static_cast<double>(most), -10));
 }

@@ -1,10 +1,6 @@
 #include "pixeldp/verification.hpp"
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <map>
-#include <random>
 
 #include <fmt/ranges.h>
 
@@ -20,31 +16,9 @@
 namespace pixeldp {
 namespace {
 
-using Chosen = std::map<std::int64_t, const CertificateRecord*>;  // by image
-
-Chosen choose(const CertificateLog& log, double fraction, std::uint64_t seed) {
-  std::vector<const CertificateRecord*> all, chosen;
-  for (const CertificateRecord& record : log.records) all.push_back(&record);
-  const auto wanted = std::ceil(fraction * static_cast<double>(all.size()));
-  std::mt19937_64 random(seed);
-  std::ranges::sample(all, std::back_inserter(chosen), static_cast<std::ptrdiff_t>(wanted), random);
-  Chosen by_image;
-  for (const CertificateRecord* record : chosen) by_image.emplace(record->image, record);
-  return by_image;
-}
-
 std::optional<kernels::Precision> precision_of(const CertificateLogHeader& header) {
   if (header.function.precision == unrecorded) return std::nullopt;
   return parse_precision(header.function.precision);
-}
-
-/// Only in fp32 on processors does the algorithm change the function.
-std::optional<kernels::Algorithm> algorithm_of(const CertificateLogHeader& header,
-                                               const Device& device) {
-  if (device.kind != DeviceKind::cpu || header.function.precision != "fp32") return std::nullopt;
-  return header.function.algorithm == name(kernels::Algorithm::winograd)
-             ? kernels::Algorithm::winograd
-             : kernels::Algorithm::direct;
 }
 
 /// Throws an Error unless such a certification of these would write the log's header, but for the
@@ -58,7 +32,7 @@ void check_conditions(const CertificateLogHeader& header, const Model& model,
                             .certificate = header.options,
                             .histogram = header.statistics.histogram,
                             .precision = precision_of(header),
-                            .algorithm = algorithm_of(header, device),
+                            .algorithm = algorithm_of(header.function, device),
                             .draws = static_cast<std::uint32_t>(header.draws),
                             .stopping = header.stopping,
                             .selection_draws = static_cast<std::uint32_t>(header.selection_draws),
@@ -95,22 +69,29 @@ std::string difference(const CertificateLogHeader& header, const CertificateReco
 
 }  // namespace
 
+void check_share(const VerificationOptions& options) {
+  if (!(options.fraction > 0 && options.fraction <= 1))
+    fail_usage("--fraction {}: it must be above 0, and at most 1", options.fraction);
+}
+
+std::optional<kernels::Algorithm> algorithm_of(const BodyFunction& function, const Device& device) {
+  if (device.kind != DeviceKind::cpu || function.precision != "fp32") return std::nullopt;
+  return function.algorithm == name(kernels::Algorithm::winograd) ? kernels::Algorithm::winograd
+                                                                  : kernels::Algorithm::direct;
+}
+
 Verification verify(const CertificateLog& log, const Model& model, const std::string& model_sha256,
                     const Dataset& dataset, const VerificationOptions& o) {
   const CertificateLogHeader& header = log.header;
-  if (!(o.fraction > 0 && o.fraction <= 1))
-    fail_usage("--fraction {}: it must be above 0, and at most 1", o.fraction);
+  check_share(o);
   check_conditions(header, model, model_sha256, dataset, o.device);
-  const Chosen chosen = choose(log, o.fraction, o.choice);
+  const auto chosen = chosen_records(log.records, dataset, o);
   Verification verification;
-  for (const auto& [image, record] : chosen) {
-    if (image >= dataset.size())
-      fail("image {} of the log is not among the {} of {}", image, dataset.size(), dataset.name);
-    verification.images.push_back(image);
-  }
-  Sampler sampler(Stream(o.device), model.network, o.micro_batch,
-                  {precision_of(header), quantisation(model), algorithm_of(header, o.device)},
-                  lattice_of(header.calibration, model));
+  for (const auto& [image, record] : chosen) verification.images.push_back(image);
+  Sampler sampler(
+      Stream(o.device), model.network, o.micro_batch,
+      {precision_of(header), quantisation(model), algorithm_of(header.function, o.device)},
+      lattice_of(header.calibration, model));
   ProgressBar progress("verify", std::ssize(verification.images), "images", 0);
   const auto start = std::chrono::steady_clock::now();
   std::int64_t done = 0;

@@ -1,10 +1,16 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <map>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "engine/device.hpp"
+#include "engine/error.hpp"
 #include "engine/io/dataset.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "pixeldp/model.hpp"
@@ -26,6 +32,34 @@ struct Verification {
   std::uint64_t draws = 0;  ///< evaluated
   double seconds = 0.0;     ///< spent on them
 };
+
+/// Throws a usage error for a share that is none.
+void check_share(const VerificationOptions& options);
+
+/// The share of a log's records that is drawn again, by image. Throws an Error where the data set
+/// has no such image.
+template <class Record>
+std::map<std::int64_t, const Record*> chosen_records(const std::vector<Record>& records,
+                                                     const Dataset& dataset,
+                                                     const VerificationOptions& options) {
+  std::vector<const Record*> all, chosen;
+  for (const Record& record : records) all.push_back(&record);
+  const auto wanted = std::ceil(options.fraction * static_cast<double>(all.size()));
+  std::mt19937_64 random(options.choice);
+  std::ranges::sample(all, std::back_inserter(chosen), static_cast<std::ptrdiff_t>(wanted), random);
+  std::map<std::int64_t, const Record*> by_image;
+  for (const Record* record : chosen) {
+    if (record->image >= dataset.size())
+      fail("image {} of the log is not among the {} of {}", record->image, dataset.size(),
+           dataset.name);
+    by_image.emplace(record->image, record);
+  }
+  return by_image;
+}
+
+/// The algorithm that a log's function takes on a device: only in fp32 on processors does it change
+/// the function.
+std::optional<kernels::Algorithm> algorithm_of(const BodyFunction& function, const Device& device);
 
 /// Draws a random share of a log's images again: its predictions and every integer must come out.
 /// Throws an Error with the names of all that differs where model, data or the device's function

@@ -151,8 +151,7 @@ CertificatesUnderAttack certificates_under_attack(const std::filesystem::path& p
   if (h.options.top != 1)
     fail(
         "{}: these certificates say that a label stays among the {} first; attacks look for "
-        "another "
-        "first label, which contradicts none of them: take certificates of the first label "
+        "another first label, which contradicts none of them: take certificates of the first label "
         "('pixeldp recertify LOG --top 1')",
         path.string(), h.options.top);
   CertificatesUnderAttack all{.sha256 = sha256_file(path), .header = h, .records = {}};

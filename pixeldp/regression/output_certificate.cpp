@@ -63,8 +63,7 @@ bool bounds_means(Bound bound) {
   if (options.kind == CertificateKind::pixeldp)
     fail_usage(
         "certificate pixeldp of an unbounded output: the lemma holds, for Laplace noise has delta "
-        "= "
-        "0, but no number of draws bounds the expectation of an unbounded output; {}",
+        "= 0, but no number of draws bounds the expectation of an unbounded output; {}",
         instead);
   fail_usage(
       "certificate {} of the mean of an unbounded output: a rare draw may be as large as it "

@@ -91,11 +91,8 @@ double probability_after(Mechanism mechanism, double p, double size) {
   switch (mechanism) {
     case Mechanism::gaussian:
       return kernels::normal_cdf(kernels::normal_quantile(p) + size);
-    case Mechanism::laplace: {
-      const double shrink = std::exp(-size);
-      if (p >= 0.5) return 1.0 - shrink * (1.0 - p);
-      return p >= 0.5 * shrink ? 1.0 - shrink / (4.0 * p) : p / shrink;
-    }
+    case Mechanism::laplace:
+      return kernels::laplace_most(size, p);
     case Mechanism::none:
       break;
   }

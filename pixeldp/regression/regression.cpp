@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <random>
 
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
@@ -112,14 +111,9 @@ Verification verify_outputs(const RegressionLog& log, const Model& model,
                             const std::string& model_sha256, const Dataset& dataset,
                             const VerificationOptions& o) {
   const RegressionLogHeader& header = log.header;
-  if (!(o.fraction > 0.0 && o.fraction <= 1.0))
-    fail_usage("--fraction {}: it must be above 0 and at most 1", o.fraction);
+  check_share(o);
   const auto precision = parse_precision(header.function.precision);
-  const bool winograd = header.function.algorithm == name(kernels::Algorithm::winograd);
-  const std::optional<kernels::Algorithm> algorithm =
-      precision != kernels::Precision::fp32 ? std::nullopt
-      : winograd                            ? std::optional(kernels::Algorithm::winograd)
-                                            : std::optional(kernels::Algorithm::direct);
+  const auto algorithm = algorithm_of(header.function, o.device);
   const RegressionLogHeader mine =
       regression_header(model, model_sha256, dataset,
                         {.device = o.device,
@@ -133,20 +127,9 @@ Verification verify_outputs(const RegressionLog& log, const Model& model,
   if (const std::string other = header.difference(mine); !other.empty())
     fail("the log cannot be drawn again here: it is of other conditions (the log's first):{}",
          other);
-  std::vector<const RegressionRecord*> all, chosen;
-  for (const RegressionRecord& record : log.records) all.push_back(&record);
-  const auto wanted = std::ceil(o.fraction * static_cast<double>(all.size()));
-  std::mt19937_64 random(o.choice);
-  std::ranges::sample(all, std::back_inserter(chosen), static_cast<std::ptrdiff_t>(wanted), random);
-  std::ranges::sort(chosen, {}, [](const RegressionRecord* record) { return record->image; });
-
+  const auto chosen = chosen_records(log.records, dataset, o);
   Verification verification;
-  for (const RegressionRecord* record : chosen) {
-    if (record->image >= dataset.size())
-      fail("image {} of the log is not among the {} of {}", record->image, dataset.size(),
-           dataset.name);
-    verification.images.push_back(record->image);
-  }
+  for (const auto& [image, record] : chosen) verification.images.push_back(image);
   OutputSampler sampler(o.device, model.spec, model.network, o.micro_batch,
                         {precision, nullptr, algorithm});
   ProgressBar progress("verify", std::ssize(chosen), "images", 0);
@@ -154,7 +137,7 @@ Verification verify_outputs(const RegressionLog& log, const Model& model,
   std::size_t done = 0;
   sample_outputs(sampler, model, dataset, verification.images, header,
                  [&](const RegressionRecord& drawn) {
-                   const RegressionRecord& of_log = *chosen[done];
+                   const RegressionRecord& of_log = *chosen.at(drawn.image);
                    if (of_log.label != drawn.label)
                      verification.differences.push_back(
                          fmt::format("image {}: label {} in the log, {} in the data set",
