@@ -46,6 +46,9 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
       labels_(stream.device(), rows_of_rank_),
       loss_(stream.device(), 1),
       bad_loops_(stream.device(), std::ssize(network.prefix())) {
+  if (config.adversarial)
+    adversary_.emplace(stream, *config.adversarial, config.seed,
+                       static_cast<float>(config.pixel_shift), network, pass_);
   bad_loops_.upload(stream_, std::vector(network.prefix_size(), kernels::no_bad_loop));
 }
 
@@ -73,11 +76,13 @@ void TrainingStep::freeze(std::int64_t step) {
 kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch& batch) {
   freeze(step);
   images_.copy_from(stream_, batch.images);
+  const auto noise_factor = static_cast<float>(noise_factor_at(config_, step));
+  if (adversary_ && !reconstructs(step)) adversary_->perturb(batch, noise_factor, images_);
   rows_.upload(stream_, batch.rows);
   if (!config_.network.output) labels_.upload(stream_, batch.labels);
   const layers::NoiseDraws draws{.seed = config_.seed,
                                  .tag = StreamTag::training,
-                                 .factor = static_cast<float>(noise_factor_at(config_, step)),
+                                 .factor = noise_factor,
                                  .rows = {rows_.data(), batch.rows.size()}};
   kernels::LossResult result;
   if (reconstructs(step)) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "kernels/parseval.hpp"
 #include "layers/training_pass.hpp"
 #include "pixeldp/sensitivity.hpp"
+#include "trainers/adversary.hpp"
 #include "trainers/batch_source.hpp"
 #include "trainers/training_config.hpp"
 
@@ -62,6 +64,7 @@ class TrainingStep {
   Communicator& ranks_;
   std::int64_t rows_of_rank_;
   layers::TrainingPass pass_;
+  std::optional<Adversary> adversary_;
   // In the memory of the device.
   Tensor images_;
   Tensor dlogits_;  // or the gradient in what an auto-encoder makes
