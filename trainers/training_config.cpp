@@ -174,6 +174,20 @@ std::optional<AdversarialTraining> read_adversarial(const Settings& settings,
   return attack;
 }
 
+std::optional<DualTraining> read_dual(const Settings& settings, const TrainingConfig& config) {
+  const auto key = "training.dual_bound.size";
+  const DualTraining dual = {settings.number(key), settings.integer("training.dual_bound.ramp")};
+  if (dual.size == 0.0) return std::nullopt;
+  if (config.calibration.mechanism != Mechanism::none)
+    settings.fail_at(key, "the dual bound is of networks without noise: set noise.mechanism: none");
+  if (config.network.output)
+    settings.fail_at(key,
+                     "the dual bound is of labels, which a network with a real output has not");
+  if (config.adversarial)
+    settings.fail_at(key, "training on attacks and on the dual bound exclude each other");
+  return dual;
+}
+
 /// What the products after the noise may be rounded to in training: fp32 not at all, so that a
 /// configuration means the same on every device; tf32 to 11 significant bits and bf16 to 8, which
 /// tensor cores multiply many times faster. Processors round to bf16 where that is faster, and for
@@ -202,6 +216,7 @@ void read_training(const Settings& settings, TrainingConfig& config) {
   config.weight_decay = settings.number("training.weight_decay");
   config.augmentation = read_augmentation(settings, config);
   config.adversarial = read_adversarial(settings, config);
+  config.dual = read_dual(settings, config);
   config.network.training_precision = read_precision(settings);
   config.seed = static_cast<std::uint64_t>(settings.integer("training.seed"));
   config.log_every = settings.integer("training.log_every");

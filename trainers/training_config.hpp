@@ -26,6 +26,17 @@ struct AdversarialTraining {
   std::int64_t steps = 0;
 };
 
+/// Training on what the dual bound proves of a box around each image (pixeldp/dual_bound.hpp),
+/// whose size grows from 0 in the first steps.
+struct DualTraining {
+  double size = 0.0;
+  std::int64_t ramp = 0;  ///< steps
+
+  double size_at(std::int64_t step) const {
+    return step >= ramp ? size : size * static_cast<double>(step) / static_cast<double>(ramp);
+  }
+};
+
 /// From step `step` on the learning rate is `rate`.
 struct LearningRateChange {
   std::int64_t step = 0;
@@ -68,6 +79,7 @@ struct TrainingConfig {
   // training (its `precision` is network.training_precision)
   Augmentation augmentation;
   std::optional<AdversarialTraining> adversarial;
+  std::optional<DualTraining> dual;
   std::int64_t steps = 0, batch = 128;
   std::vector<LearningRateChange> learning_rate;  ///< the first entry is for step 0
   double momentum = 0.9, weight_decay = 0.0002;

@@ -254,6 +254,13 @@ std::vector<Setting> training() {
            .type = Integer{1, 1000},
            .meaning = "How many steps they take.",
            .taken = attacked},
+          {.key = "training.dual_bound.size",
+           .type = Number{Range::closed(0.0, 1.0), 0.0},
+           .meaning = "Trains on what is proved of all pictures whose pixels are so far from the "
+                      "image's (Wong and Kolter 2018); 0: on the image."},
+          {.key = "training.dual_bound.ramp",
+           .type = Integer{0, most_steps, 0},
+           .meaning = "Steps in which that size grows from 0."},
           {.key = "training.precision",
            .type = Choice{{"fp32", "tf32", "bf16"}, "fp32"},
            .meaning = "To what the operands of products after the noise are rounded."},

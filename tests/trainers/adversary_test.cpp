@@ -5,6 +5,7 @@
 
 #include "layers/networks/network_spec.hpp"
 #include "pixeldp/attacks/attacks.hpp"
+#include "pixeldp/dual_bound.hpp"
 #include "pixeldp/model.hpp"
 #include "tests/text_of.hpp"
 #include "tests/trainers/fixture.hpp"
@@ -106,4 +107,34 @@ TEST_CASE_FIXTURE(Fixture, "training on attacks withstands them, and gives the s
     return digits.loss(digits.perturbed({AttackNorm::linf, 0.15, 0.02, 20}));
   };
   CHECK(loss_under_attack("attacked") < 0.8 * loss_under_attack("plain"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "training on the dual bound proves what no attack takes back") {
+  constexpr double size = 0.1;
+  ConfigNode proving = config(120);
+  for (const char* setting : {"noise.mechanism=none", "sensitivity.control=none",
+                              "training.dual_bound.size=0.1", "training.dual_bound.ramp=60"})
+    proving.set(setting);
+  train(proving, {.output = folder / "proved"});
+  Digits digits(*this);
+  digits.network = std::move(load_model(folder / "proved" / "model.safetensors").network);
+  DualBound bound(digits.network);
+  const Tensor& margins =
+      bound.margins(digits.batch.images, digits.batch.labels, size, PixelRange{-0.5f});
+  // Some images are proved, and pictures of an attack are not below what is proved of theirs.
+  const Tensor pictures = digits.perturbed({AttackNorm::linf, size, 0.02, 20});
+  const Tensor& logits = digits.pass.forward(Stream(), layers::Mode::inference, pictures,
+                                             {.seed = 1, .rows = digits.batch.rows});
+  int proved = 0;
+  for (std::int64_t row = 0; row < margins.rows(); ++row) {
+    const auto label = digits.batch.labels[static_cast<std::size_t>(row)];
+    bool all = true;
+    for (std::int64_t c = 0; c < 10; ++c) {
+      if (c == label) continue;
+      all = all && margins.row(row)[c] > 0.0f;
+      CHECK(logits.row(row)[label] - logits.row(row)[c] >= margins.row(row)[c] - 1e-4f);
+    }
+    proved += all;
+  }
+  CHECK(proved >= 4);
 }
