@@ -67,35 +67,47 @@ struct Block {
   alignas(64) std::int32_t sums[4][tile_positions * group_outputs];
   std::int64_t result[4];              ///< of each tile: its first position's number
   std::int64_t groups = 0, first = 0;  ///< the first group's first output
-  std::int64_t left = 0;               ///< groups of outputs to write, of all positions
-  std::int64_t tile = 0, row = 0, group = 0;
+  std::int64_t tile = 0, row = 0;
+  std::int64_t left = 0;  ///< positions
 };
 
-/// The next `count` of them.
+/// The next `count` positions.
 template <class V, bool real, bool bytes>
-[[gnu::always_inline]] inline void write_groups(const TileSweep& s, Block<V>& b,
-                                                std::int64_t count) {
+[[gnu::always_inline]] inline void write_positions(const TileSweep& s, Block<V>& b,
+                                                   std::int64_t count) {
   const ProductEpilogue f = s.epilogue;  // of which no store may change anything
+  const std::int64_t step = s.result_step * f.outputs, left = f.outputs - b.first;
   count = count < b.left ? count : b.left;
   b.left -= count;
   while (count > 0) {
-    const std::int64_t first = b.first + b.group * group_outputs, outputs = f.outputs - first;
     const std::int64_t in_tile = s.tile_rows - b.row, rows = count < in_tile ? count : in_tile;
-    const std::int64_t step = s.result_step * f.outputs;
-    std::int64_t at = (b.result[b.tile] + b.row * s.result_step) * f.outputs + first;
-    const std::int32_t* sums = b.sums[b.tile * b.groups + b.group] + b.row * group_outputs;
-    if (outputs >= group_outputs) {
+    std::int64_t at = (b.result[b.tile] + b.row * s.result_step) * f.outputs + b.first;
+    const std::int32_t* sums = b.sums[b.tile * b.groups] + b.row * group_outputs;
+    const auto write = [&](std::int64_t group, std::int64_t outputs)
+        __attribute__((always_inline)) {
+      const std::int64_t first = group * group_outputs;
+      write_outputs<V, real, bytes, float>(f, b.first + first, at + first, outputs,
+                                           sums + first * tile_positions);
+    };
+    // Of whole groups the compiler is told, for speed.
+    if (b.groups == 2 && left >= 2 * group_outputs) {
+      for (std::int64_t r = 0; r < rows; ++r, at += step, sums += group_outputs) {
+        write(0, group_outputs);
+        write(1, group_outputs);
+      }
+    } else if (b.groups == 1 && left >= group_outputs) {
       for (std::int64_t r = 0; r < rows; ++r, at += step, sums += group_outputs)
-        write_outputs<V, real, bytes, float>(f, first, at, group_outputs, sums);
+        write(0, group_outputs);
     } else {
       for (std::int64_t r = 0; r < rows; ++r, at += step, sums += group_outputs)
-        write_outputs<V, real, bytes, float>(f, first, at, outputs, sums);
+        for (std::int64_t g = 0; g < b.groups; ++g) {
+          const std::int64_t outputs = left - g * group_outputs;
+          write(g, outputs < group_outputs ? outputs : group_outputs);
+        }
     }
     count -= rows;
     b.row += rows;
-    if (b.row < s.tile_rows) continue;
-    b.row = 0;
-    if (++b.group == b.groups) b.group = 0, ++b.tile;
+    if (b.row == s.tile_rows) b.row = 0, ++b.tile;
   }
 }
 
@@ -125,7 +137,7 @@ void multiply_block(const TileSweep& s, std::int64_t tile, std::int64_t group, B
   (all_groups);
 
   const std::int64_t x_stride = 4 * s.x_step, steps = (to - from) * chunks;
-  constexpr std::int64_t fewest = 6;  // at once: fewer are not worth the interruption
+  constexpr std::int64_t fewest = 2;  // at once
   const std::int64_t share = steps > 0 ? (b.left + steps - 1) / steps : 0;
   const std::int64_t in_step = share > fewest ? share : fewest;
   const std::uint32_t* w = s.weight + group * group_words + from * row_words;
@@ -149,10 +161,10 @@ void multiply_block(const TileSweep& s, std::int64_t tile, std::int64_t group, B
         (multiply(Numbers<t>{}, all_groups), ...);
       }
       (all_tiles);
-      write_groups<V, real, bytes>(s, b, in_step);
+      write_positions<V, real, bytes>(s, b, in_step);
     }
   }
-  write_groups<V, real, bytes>(s, b, b.left);  // some only where windows are all padding
+  write_positions<V, real, bytes>(s, b, b.left);  // some only where windows are all padding
 
   const auto store = [&]<int t, int... g>(Numbers<t>, Numbers<g...>)
       __attribute__((always_inline)) {
@@ -165,8 +177,8 @@ void multiply_block(const TileSweep& s, std::int64_t tile, std::int64_t group, B
   (all_tiles);
   b.groups = groups;
   b.first = group * group_outputs;
-  b.left = tiles * s.tile_rows * groups;
-  b.tile = b.row = b.group = 0;
+  b.left = tiles * s.tile_rows;
+  b.tile = b.row = 0;
 }
 
 template <class V, bool real, bool bytes>
@@ -192,7 +204,7 @@ void multiply_all(const TileSweep& s) {
     }
     group += pair ? 2 : 1;
   }
-  write_groups<V, real, bytes>(s, b, b.left);
+  write_positions<V, real, bytes>(s, b, b.left);
 }
 
 template <class V>
