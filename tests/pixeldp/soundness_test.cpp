@@ -7,6 +7,7 @@
 
 #include "kernels/lattice_noise.hpp"
 #include "pixeldp/certificate.hpp"
+#include "pixeldp/float_noise.hpp"
 #include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/sampling_loop.hpp"
 #include "pixeldp/special_functions.hpp"
@@ -181,6 +182,9 @@ TEST_CASE("a network whose prefix rounds breaks floats, and whole numbers do not
     last = y, before = n;
   }
   CHECK(worst > 1.2);
+  // Which is what prefix_error is charged for.
+  CHECK(worst / 255 <=
+        sensitivity / 255 + 2.0 * prefix_error(smaller.prefix, 0.0, Mechanism::gaussian));
   CHECK(worst_whole <= sensitivity);
   CHECK(worst_whole > 0.99 * sensitivity);
 }
