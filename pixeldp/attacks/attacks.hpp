@@ -39,7 +39,7 @@ std::vector<ImageUnderAttack*> not_reached(std::span<ImageUnderAttack> images);
 
 /// Lets the judge look at a picture of each image, and keeps those that reach the aim.
 void judge_and_keep(AttackedModel& model, std::span<ImageUnderAttack* const> images,
-                    const Tensor& pictures, std::int64_t restart);
+                    Tensor& pictures, std::int64_t restart);
 
 /// Moves pictures down the gradients, step by step, within the balls around their images. `number`
 /// is that of the first gradient; a step has the given length, or a share of the image's size.
