@@ -1,15 +1,14 @@
 #include "kernels/inference.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "engine/error.hpp"
 #include "kernels/cpu/operations.hpp"
 #include "kernels/cpu/plan_products.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
 #include "kernels/cpu/winograd.hpp"
+#include "kernels/int8.hpp"
 #include "kernels/placement.hpp"
 #include "kernels/pooling.hpp"
 
@@ -74,7 +73,6 @@ class HostInference : public Inference {
         plan_(plan),
         kernels_(best()),
         values_(plan.sizes.size()) {
-    if (precision_ == Precision::int8) check(scales);
     choose_representations(scales);
     choose_segments();
     steps_.resize(plan_.steps.size());
@@ -124,24 +122,12 @@ class HostInference : public Inference {
   std::int64_t size(int value) const { return plan_.sizes[static_cast<std::size_t>(value)]; }
   const Value& value(int number) const { return values_[static_cast<std::size_t>(number)]; }
 
-  void check(std::span<const float> scales) const {
-    if (scales.size() != plan_.steps.size())
-      fail("{} scales for a plan of {} steps", scales.size(), plan_.steps.size());
-    for (std::size_t i = 0; i < scales.size(); ++i) {
-      const InferenceStep& step = plan_.steps[i];
-      if (!step.multiplies()) continue;
-      if (!std::isfinite(scales[i]) || !std::isnormal(scales[i]) ||
-          !std::isfinite(1.0f / scales[i]) || scales[i] < 0)
-        fail("layer {}: {} is no scale for what it reads", step.name, scales[i]);
-      // What the processor sums is 128 more than our bytes.
-      const auto terms = static_cast<std::int64_t>(step.weight.size()) / step.outputs;
-      if (terms > std::numeric_limits<std::int32_t>::max() / (255 * 127))
-        fail("layer {}: sums of {} products of 8 bits may exceed 32 bits", step.name, terms);
-    }
-  }
-
   void choose_representations(std::span<const float> scales) {
     for (Value& v : values_) v.kind = real_kind();
+    if (precision_ == Precision::int8) {
+      const std::vector<float> inverse = inverse_scales(plan_, scales);
+      for (std::size_t v = 0; v < inverse.size(); ++v) values_[v].inverse_scale = inverse[v];
+    }
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
       const InferenceStep& step = plan_.steps[i];
       if (step.kind == Kind::noise) fail("layer {}: noise is drawn between two plans", step.name);
@@ -152,15 +138,10 @@ class HostInference : public Inference {
         if (input != step.input()) values_[static_cast<std::size_t>(input)].is_real = true;
       if (step.kind == Kind::shortcut) values_[i + 1].kind = read.kind;
       if (writes_reals(step)) values_[i + 1].is_real = true;
-      if (precision_ != Precision::int8 || !step.multiplies()) {
+      if (precision_ == Precision::int8 && step.multiplies())
+        read.is_bytes = true;
+      else
         read.is_real = true;
-        continue;
-      }
-      const float inverse = 1.0f / scales[i];
-      if (read.is_bytes && read.inverse_scale != inverse)
-        fail("layer {} reads what another layer reads, on another scale", step.name);
-      read.is_bytes = true;
-      read.inverse_scale = inverse;
     }
     values_.back().is_real = true;
     // A shortcut keeps the kind of what it reads; what is added has that of the sum.
