@@ -32,6 +32,9 @@ const std::vector<Part> parts = {
      bench::draws},
     {"wide-resnet", "a wide residual network against oneDNN's convolutions alone",
      bench::wide_resnet},
+    {"products",
+     "products of bytes of each layer of four networks by instruction set and algorithm",
+     bench::products},
     {"curve", "draws per second by the number of draws and of images", bench::curve},
     {"training", "a training step with and without noise layer and projection", bench::training}};
 

@@ -29,7 +29,7 @@ struct AttackCommand {
   AttackArguments attack;
   NoiseArguments noise;
   std::int64_t batch = 0;
-  bool resume = false, json = false, sanity = false;
+  bool resume = false, json = false, sanity = false, sound = false;
 };
 
 /// How votes are computed after the noise.
@@ -147,7 +147,8 @@ void print(const Json& json, const AttackOptions& o, const Dataset& dataset) {
 }
 
 void run_sanity(const AttackCommand& o, RunModel& run, const Dataset& dataset,
-                const AttackOptions& options, const std::vector<std::int64_t>& images) {
+                const Calibration& calibration, const AttackOptions& options,
+                const std::vector<std::int64_t>& images) {
   if (options.kind != AttackKind::pgd || options.targeted || options.certified ||
       !o.certificates.empty() || !o.save.empty() || !o.output.empty() || o.resume)
     fail_usage(
@@ -156,7 +157,7 @@ void run_sanity(const AttackCommand& o, RunModel& run, const Dataset& dataset,
   const Device device = Device::parse(o.device);
   const bool noisy = run.model.calibration.mechanism != Mechanism::none;
   const auto attacked = [&](const AttackOptions& of_attack) {
-    AttackedModel model(run.model, run.model.calibration, of_attack, device, body_of(o, run.model));
+    AttackedModel model(run.model, calibration, of_attack, device, body_of(o, run.model));
     ProgressBar progress(fmt::format("{}, size {:.4g}", name(of_attack.kind), *of_attack.size),
                          std::ssize(images), "images");
     std::vector<AttackRecord> records;
@@ -213,6 +214,7 @@ void run_sanity(const AttackCommand& o, RunModel& run, const Dataset& dataset,
 void attack_outputs_of(const AttackCommand& o, RunModel& run, const Device& device,
                        const BodyPrecision& body) {
   refuse_of_classifiers(o.sanity, "--sanity");
+  refuse_of_classifiers(o.sound, "--sound");
   refuse_of_classifiers(!o.save.empty(), "--save");
   refuse_of_classifiers(o.noise.noise().has_value(), "--noise");
   if (o.batch < 0) fail_usage("--batch {}: at least one image is attacked at a time", o.batch);
@@ -240,9 +242,11 @@ void run(const AttackCommand& o) {
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
   const AttackOptions options = o.attack.options(run.model.calibration, o.sanity);
   if (o.batch < 0) fail_usage("--batch {}: at least one image is attacked at a time", o.batch);
-  AttackLogHeader header =
-      attack_header(run.model, run.sha256, dataset, options, device, body, !o.certificates.empty());
-  if (o.sanity) return run_sanity(o, run, dataset, options, images_to_attack(o, dataset, nullptr));
+  AttackLogHeader header = attack_header(run.model, run.sha256, dataset, options, device, body,
+                                         !o.certificates.empty(), o.sound);
+  if (o.sanity)
+    return run_sanity(o, run, dataset, header.calibration, options,
+                      images_to_attack(o, dataset, nullptr));
 
   AttackRunOptions how{.device = device,
                        .images = {},
@@ -329,6 +333,9 @@ void add_attack(CLI::App& program) {
   command->add_option("--batch", o->batch,
                       "Images attacked at a time; the process's end loses no more; 0: what suits "
                       "the device");
+  command->add_flag("--sound", o->sound,
+                    "Judge by noise whose law is known to the last bit, as of certify --sound, and "
+                    "pictures of 8 bits");
   command->add_flag("--resume", o->resume, "Continue the log of an interrupted attack");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });

@@ -7,6 +7,7 @@
 
 #include "cli/certificate_arguments.hpp"
 #include "pixeldp/conditions.hpp"
+#include "pixeldp/float_noise.hpp"
 #include "pixeldp/metrics.hpp"
 #include "pixeldp/recertification.hpp"
 
@@ -36,6 +37,11 @@ void print_summary(const CertificateLogHeader& header, std::span<const Certifica
     fmt::print("The model has no noise: nothing is certified, every radius is 0.\n");
     return;
   }
+  if (const Calibration& c = header.calibration; is_charged(c) && c.lattice_step == 0.0)
+    fmt::print(
+        "charged           {:.3g} of total variation, where the noise ends, and {:.3g} of rounding "
+        "before it; {}\n",
+        c.variation, c.prefix_error, sound_advice);
   fmt::print("not certified     {:.2f} %\n", 100.0 * abstention(records));
   const std::string largest =
       rounded(largest_possible_radius(header, records.front().statistics.classes()), true);
@@ -81,7 +87,8 @@ Json conditions_json(const CertificateLogHeader& header) {
                        {"noise_scale", header.calibration.noise_scale},
                        {"sensitivity", header.calibration.sensitivity},
                        {"lattice_step", header.calibration.lattice_step},
-                       {"variation", header.calibration.variation}});
+                       {"variation", header.calibration.variation},
+                       {"prefix_error", header.calibration.prefix_error}});
   }
   return conditions;
 }

@@ -6,9 +6,11 @@
 
 #include "engine/consumer_thread.hpp"
 #include "engine/error.hpp"
+#include "engine/io/file.hpp"
 #include "engine/notice.hpp"
 #include "pixeldp/certificate_log_check.hpp"
 #include "pixeldp/certifying.hpp"
+#include "pixeldp/float_noise.hpp"
 #include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/sampling.hpp"
 #include "pixeldp/shared_certification.hpp"
@@ -88,6 +90,26 @@ CertificationSummary carry_out(const Model& model, const Dataset& dataset, const
           .seconds = result.seconds};
 }
 
+/// What the certificates rest on.
+Calibration certifying_calibration(const Model& model, const CertificationOptions& o) {
+  if (o.sound) return on_lattice(model).calibration;
+  if (model.calibration.mechanism == Mechanism::none) return model.calibration;
+  const Calibration calibration = check_certifiable(model);
+  return o.charged ? charged(calibration, model) : calibration;
+}
+
+/// Whether a log is to be continued that says nothing of what radii are charged: it stays so.
+bool was_begun_uncharged(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return false;
+  const Bytes bytes = read_file(path);
+  const std::string_view text = as_text(bytes);
+  const std::size_t line = text.find('\n');
+  if (line == std::string_view::npos) return false;
+  const CertificateLogHeader header =
+      parse_certificate_log(text.substr(0, line + 1), path.string()).header;
+  return !is_charged(header.calibration);
+}
+
 /// The finished log that gets more draws, which the model must have made.
 CertificateLog log_to_extend(const Model& model, const std::string& model_sha256,
                              const Dataset& dataset, CertificationOptions o,
@@ -108,6 +130,7 @@ CertificateLog log_to_extend(const Model& model, const std::string& model_sha256
   o.selection_draws = static_cast<std::uint32_t>(log.header.selection_draws);
   o.seed = log.header.seed;
   o.sound = log.header.calibration.lattice_step > 0.0;
+  o.charged = is_charged(log.header.calibration);
   const CertificateLogHeader mine = certification_header(model, model_sha256, dataset, o);
   if (const std::string difference = log.header.difference(mine); !difference.empty()) {
     fail(
@@ -145,9 +168,7 @@ ImageRange ImageRange::shard(int index, int count) const {
 CertificateLogHeader certification_header(const Model& model, const std::string& model_sha256,
                                           const Dataset& dataset, const CertificationOptions& o) {
   const bool noisy = model.calibration.mechanism != Mechanism::none;
-  const Calibration calibration = o.sound ? on_lattice(model).calibration
-                                  : noisy ? check_certifiable(model)
-                                          : model.calibration;
+  const Calibration calibration = certifying_calibration(model, o);
   check_images_fit(model, dataset);
   if (o.draws == 0) fail_usage("the number of draws must be at least 1");
   if (const auto text = fault(o.certificate, model.network.classes())) fail_usage("{}", *text);
@@ -177,8 +198,10 @@ CertificateLogHeader certification_header(const Model& model, const std::string&
 }
 
 CertificationSummary certify_dataset(const Model& model, const std::string& model_sha256,
-                                     const Dataset& dataset, const CertificationOptions& o,
+                                     const Dataset& dataset, const CertificationOptions& given,
                                      const std::filesystem::path& path) {
+  CertificationOptions o = given;
+  if (o.resume && was_begun_uncharged(path)) o.charged = false;
   check_images(dataset, o.images);
   Task task{.header = certification_header(model, model_sha256, dataset, o), .sampling = {}};
   task.sampling = {.seed = o.seed,

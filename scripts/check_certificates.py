@@ -181,7 +181,7 @@ def size_under(v, certificate, mechanism, lower, upper):
     lower, upper = DOWN.subtract(lower, v), UP.add(upper, v)
     if lower <= upper: return D(0)
     if mechanism == 'gaussian' and certificate == 'pixeldp':
-        return attack_size(certificate, mechanism, DOWN.subtract(lower, UP.multiply(v, D('5.44'))), upper)
+        return attack_size(certificate, mechanism, DOWN.subtract(lower, UP.multiply(v, D('5.43656365691810'))), upper)
     size = attack_size(certificate, mechanism, lower, upper)
     less = deduction(mechanism, certificate, v, lower, upper, size)
     return D(0) if less > 1 else max(D(0), DOWN.subtract(size, less))
@@ -239,7 +239,7 @@ def check_header(h):
     """Returns what the ledger says of the radii."""
     stopped = h.get('stopping', 'fixed') != 'fixed'
     keys = HEADER | (FORMAT_2 | FUNCTION if h['format_version'] == 2 else set()) | (STOPPED if stopped else set())
-    optional = {'classifier_sha256', 'lattice_step', 'variation'} & set(h) if h['format_version'] == 2 else set()
+    optional = {'classifier_sha256', 'lattice_step', 'variation', 'prefix_error'} & set(h) if h['format_version'] == 2 else set()
     need(keys <= set(h) <= keys | FUNCTION | optional, f'the header lacks a key or has another: {sorted(keys ^ set(h))}')
     for key in KNOWN.keys() & h.keys():
         need(h[key] in KNOWN[key] and type(h[key]) is not bool,
@@ -250,6 +250,7 @@ def check_header(h):
     need(h['mechanism'] == 'none' or (number(h, 'noise_scale') > 0 and number(h, 'sensitivity') > 0),
          'noise without scale or sensitivity')
     need('variation' not in h or 0 < number(h, 'variation') < 1, 'variation must lie between 0 and 1')
+    need('prefix_error' not in h or number(h, 'prefix_error') > 0, 'prefix_error must be above 0')
     need('lattice_step' not in h or (number(h, 'lattice_step') > 0 and 'variation' in h), 'a lattice without its variation')
     need(0 < number(h, 'alpha') < 1, 'alpha must lie between 0 and 1')
     need(is_count(h['draws'], 1 << 32) and h['draws'] > 0 and is_count(h['selection_draws']), 'draws are out of range')
@@ -288,7 +289,8 @@ def check_line(h, r):
     beside = max(v for i, v in enumerate(votes) if i != r['prediction'])
     size = proved_size(h['certificate'], h['mechanism'], h['bound'], number(h, 'alpha'), len(votes), selected,
                        votes[r['prediction']], beside, r['draws'], number(h, 'variation') if 'variation' in h else Fraction(0))
-    proved = (Interval(size) * Interval(number(h, 'noise_scale')) / Interval(number(h, 'sensitivity'))).low
+    rounding = Interval(2 * number(h, 'prefix_error') if 'prefix_error' in h else 0)  # at the image and at the attack
+    proved = ((Interval(size) * Interval(number(h, 'noise_scale')) - rounding) / Interval(number(h, 'sensitivity'))).low
     need(radius <= proved, f'the radius is {radius}, but the votes prove only {float(proved)}')
 
 def of_outputs():

@@ -89,6 +89,17 @@ def stopped_log(program, folder, rng, certificate, rule):
     return late.text()
 
 
+def charged_log(program, folder, rng, rule):
+    """A log whose radii the program charged for a variation and for rounding."""
+    log = Log(made_log(program, folder, rng, rule, 12, 300, 10))
+    log.header.update(variation=10 ** -rng.uniform(3, 6), prefix_error=0.01 * rng.random())
+    for record in log.records: record['radius'] = 0
+    (folder / 'uncharged.jsonl').write_bytes(log.text())
+    (folder / 'charged.jsonl').unlink(missing_ok=True)
+    subprocess.run([program, 'recertify', folder / 'uncharged.jsonl', '--output', folder / 'charged.jsonl'], check=True, stdout=subprocess.DEVNULL)
+    return (folder / 'charged.jsonl').read_bytes()
+
+
 # Each changes a log so that it is wrong, and says whether it could.
 
 def larger_radius(log, rng):
@@ -128,6 +139,14 @@ def one_vote_more(log, rng):
 def smaller_claim(key, factor):
     def change(log, rng):
         log.header[key] *= factor(rng)
+        return log.certified(rng)
+    return change
+
+
+def larger_charge(key):
+    def change(log, rng):
+        if key not in log.header: return False
+        log.header[key] *= 1 + 10 ** -rng.uniform(0, 3)
         return log.certified(rng)
     return change
 
@@ -175,7 +194,7 @@ def without_class(log, rng):
 
 def without_key(log, rng):
     fields = rng.choice([log.header, rng.choice(log.records)])
-    older = {'noise_at_certification', 'precision', 'residual_precision', 'algorithm'}
+    older = {'noise_at_certification', 'precision', 'residual_precision', 'algorithm', 'variation', 'prefix_error'}
     del fields[rng.choice([key for key in fields if key not in older])]
     return True
 
@@ -189,6 +208,7 @@ MUTATIONS = [larger_radius, larger_radius, larger_radius, invented_radius, moved
              smaller_claim('alpha', lambda rng: rng.uniform(0.01, 0.999)),
              smaller_claim('sensitivity', lambda rng: 1 + 10 ** -rng.uniform(0, 9)),
              smaller_claim('noise_scale', lambda rng: 1 - 10 ** -rng.uniform(0.1, 9)),
+             larger_charge('variation'), larger_charge('prefix_error'),
              other_header('draws', [0, -1, 299, 301, 1 << 32, 2.5, None]),
              other_header('selection_draws', [1, 77, -1, True]),
              other_header('alpha', [0, 1, -0.1, '0.05']),
@@ -349,6 +369,7 @@ def main(program, count):
         logs = [made_log(program, pathlib.Path(name), rng, rule, 12) for rule in RULES for _ in range(max(1, count // 5000))]
         logs += [stopped_log(program, pathlib.Path(name), rng, certificate, rule)
                  for certificate in ('exact', 'pixeldp') for rule in ('radius', 'tolerance')]
+        logs += [charged_log(program, pathlib.Path(name), rng, rule) for rule in RULES]
     certified = sum(record['radius'] > 0 for log in logs for record in map(json.loads, log.splitlines()[1:]))
     assert certified > 2 * len(logs), f'only {certified} radii'
     for log in logs:

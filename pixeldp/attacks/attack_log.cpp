@@ -48,8 +48,11 @@ Json to_json(const AttackLogHeader& header) {
     json.update({{"bound", name(o.certificate.bound)},
                  {"certificate", name(o.certificate.kind)},
                  {"alpha", o.certificate.alpha},
-                 {"sensitivity", header.calibration.sensitivity}});
+                 {"sensitivity", header.calibration.sensitivity},
+                 {"variation", header.calibration.variation},
+                 {"prefix_error", header.calibration.prefix_error}});
   }
+  if (header.calibration.lattice_step > 0.0) json["lattice_step"] = header.calibration.lattice_step;
   return json;
 }
 

@@ -5,6 +5,7 @@
 
 #include "engine/interrupt.hpp"
 #include "engine/notice.hpp"
+#include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/quantisation.hpp"
 
 namespace pixeldp {
@@ -51,7 +52,7 @@ AttackedModel::AttackedModel(Model& model, const Calibration& calibration,
       calibration_(calibration),
       options_(options),
       stream_(device),
-      sampler_(stream_, model.network, 0, body),
+      sampler_(stream_, model.network, 0, body, lattice_of(calibration, model)),
       gradients_(stream_, moved(model.network, stream_)) {}
 
 Tensor AttackedModel::pictures(std::size_t count) const {
@@ -78,9 +79,13 @@ void say_if_interrupted(bool& said) {
   notice("finishing the images in hand; another signal ends the program at once");
 }
 
-std::vector<ScoreStatistics> AttackedModel::votes(const Tensor& pictures,
+std::vector<ScoreStatistics> AttackedModel::votes(Tensor& pictures,
                                                   std::span<const ImageUnderAttack* const> images,
                                                   const DrawRange& draws) {
+  const auto values = static_cast<std::size_t>(pictures.shape().row_size());
+  for (std::size_t i = 0; calibration_.lattice_step > 0.0 && i < images.size(); ++i)
+    round_to_8_bits(images[i]->pixels, pixels(),
+                    {pictures.row(static_cast<std::int64_t>(i)), values});
   std::vector<ScoreStatistics> all;
   sampler_.run(
       std::ssize(images), draws,
@@ -96,7 +101,7 @@ std::vector<ScoreStatistics> AttackedModel::votes(const Tensor& pictures,
   return all;
 }
 
-std::vector<ScoreStatistics> AttackedModel::check(const Tensor& pictures,
+std::vector<ScoreStatistics> AttackedModel::check(Tensor& pictures,
                                                   std::span<const ImageUnderAttack* const> images) {
   return votes(pictures, images,
                {.seed = options_.seed,
@@ -105,7 +110,7 @@ std::vector<ScoreStatistics> AttackedModel::check(const Tensor& pictures,
                 .count = options_.check_draws});
 }
 
-std::vector<ScoreStatistics> AttackedModel::judge(const Tensor& pictures,
+std::vector<ScoreStatistics> AttackedModel::judge(Tensor& pictures,
                                                   std::span<const ImageUnderAttack* const> images) {
   return votes(pictures, images,
                {.seed = options_.seed, .tag = StreamTag::judgement, .count = options_.judge_draws});

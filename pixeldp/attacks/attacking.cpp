@@ -9,6 +9,8 @@
 #include "engine/progress.hpp"
 #include "pixeldp/attacks/attacks.hpp"
 #include "pixeldp/attacks/evidence.hpp"
+#include "pixeldp/float_noise.hpp"
+#include "pixeldp/lattice_prefix.hpp"
 
 namespace pixeldp {
 namespace {
@@ -142,6 +144,13 @@ CertificatesUnderAttack certificates_under_attack(const std::filesystem::path& p
                 subject_of(attack, attack.options.norm));
   check_subject(path, {{"score type", std::string(name(h.options.scores))}},
                 {{"score type", std::string(name(ScoreType::argmax))}});
+  const bool lattice = h.calibration.lattice_step > 0.0;
+  if (lattice != (attack.calibration.lattice_step > 0.0))
+    fail(
+        "{}: these certificates are about noise {}, and the attack would be judged by noise {}: "
+        "attack {} --sound",
+        path.string(), lattice ? "on a lattice" : "in floats",
+        lattice ? "in floats" : "on a lattice", lattice ? "with" : "without");
   if (h.calibration.mechanism == Mechanism::none)
     fail("{}: a model without noise has no certificates to attack", path.string());
   if (h.options.top != 1)
@@ -160,10 +169,13 @@ CertificatesUnderAttack certificates_under_attack(const std::filesystem::path& p
 
 AttackLogHeader attack_header(const Model& model, const std::string& model_sha256,
                               const Dataset& dataset, const AttackOptions& options,
-                              const Device& device, const BodyPrecision& body, bool radii) {
+                              const Device& device, const BodyPrecision& body, bool radii,
+                              bool sound) {
   check_images_fit(model, dataset);
   // Only what is certified needs a sensitivity that bounds the model.
-  const Calibration calibration = options.certified ? check_certifiable(model) : model.calibration;
+  const Calibration calibration = sound               ? on_lattice(model).calibration
+                                  : options.certified ? charged(check_certifiable(model), model)
+                                                      : model.calibration;
   check_attack(options, dataset.image_size(), model.network.classes(), calibration, radii);
   return {.model_sha256 = model_sha256,
           .dataset = dataset.name,

@@ -68,10 +68,11 @@ struct AttackSummary {
 
 /// The header of attacks on this model and data set, which must fit each other. Throws an Error
 /// where they do not, and for attacks that make no sense (check_attack). `radii`: certified
-/// radii stand in for sizes.
+/// radii stand in for sizes. `sound`: votes are of noise on a lattice (on_lattice).
 AttackLogHeader attack_header(const Model& model, const std::string& model_sha256,
                               const Dataset& dataset, const AttackOptions& options,
-                              const Device& device, const BodyPrecision& body, bool radii);
+                              const Device& device, const BodyPrecision& body, bool radii,
+                              bool sound = false);
 
 /// Attacks images, some at a time, and appends a line for each to the log at `path`. The image
 /// itself is judged first: one that the model gets wrong is not attacked, but for an attack on

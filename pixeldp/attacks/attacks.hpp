@@ -40,7 +40,7 @@ std::vector<ImageUnderAttack*> not_reached(std::span<ImageUnderAttack> images);
 
 /// Lets the judge look at a picture of each image, and keeps those that reach the aim.
 void judge_and_keep(AttackedModel& model, std::span<ImageUnderAttack* const> images,
-                    const Tensor& pictures, std::int64_t restart);
+                    Tensor& pictures, std::int64_t restart);
 
 /// An image, the number that addresses its random numbers, and how far a picture may be from it.
 struct Ball {

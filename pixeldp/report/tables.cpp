@@ -225,6 +225,22 @@ std::string conditions_section(const std::vector<Run>& runs) {
       "Noise scale", [&](const Run& run) { return number(calibration(run).noise_scale); }, true);
   row(
       "Sensitivity", [&](const Run& run) { return number(calibration(run).sensitivity); }, true);
+  row(
+      "Noise is added",
+      [&](const Run& run) {
+        const double step = calibration(run).lattice_step;
+        return step > 0.0 ? fmt::format("on a lattice of {:.4g}", step) : "in floats";
+      },
+      true);
+  row(
+      "Charged: total variation per draw; rounding before the noise",
+      [&](const Run& run) {
+        const Calibration& c = calibration(run);
+        if (!is_charged(c)) return std::string("nothing");
+        return fmt::format("{:.4g}; {}", c.variation,
+                           c.prefix_error > 0.0 ? fmt::format("{:.4g}", c.prefix_error) : "none");
+      },
+      true);
   row("ε, δ of the construction", [&](const Run& run) {
     return of_construction(run, [&](const Construction& c) {
       const bool has_delta = calibration(run).mechanism == Mechanism::gaussian;

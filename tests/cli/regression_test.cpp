@@ -203,8 +203,7 @@ TEST_CASE("the log of a regression network is certified anew, and says what that
     place.refused("recertify log --output x " + arguments, part, 2);
 }
 
-TEST_CASE(
-    "attacks on a regression network lie within its certificates, and show half a sensitivity") {
+TEST_CASE("attacks on a regression network lie within its certificates") {
   const AngleWorkplace place(
       "--set noise.after_layers=0 --set noise.construction_bound=0.4 --set noise.ramp_up=false "
       "--set sensitivity=");
@@ -227,6 +226,7 @@ TEST_CASE(
            {"--size 1 --against certified:0.1", "--against is for classifiers"},
            {"--size 1 --alpha 0.1", "--alpha, --bound or --certificate is for classifiers"},
            {"--size 1 --sanity", "--sanity is for classifiers"},
+           {"--size 1 --sound", "--sound is for classifiers"},
            {"--size 1 --save x", "--save is for classifiers"},
            {"--attack cw", "a regression network has no labels"},
            {"", "--size is missing"}})
