@@ -102,6 +102,9 @@ Json summary_json(const CertificateLogHeader& header, std::span<const Certificat
                      {"certified_accuracy", certified_accuracy(records, threshold)},
                      {"certified_fraction", certified_fraction(records, threshold)},
                      {"precision", precision ? Json(*precision) : Json()}});
+    // The same by the name that it has in the field.
+    if (header.options.top > 1)
+      curve.back()["certified_top_k_accuracy"] = certified_accuracy(records, threshold);
   }
   const auto [low, high] = interval_over_images(accuracy(records), records.size());
   Json summary = conditions_json(header);
@@ -117,6 +120,7 @@ Json summary_json(const CertificateLogHeader& header, std::span<const Certificat
                   {"largest_possible_radius",
                    largest_possible_radius(header, records.front().statistics.classes())},
                   {"certified", curve}});
+  if (header.options.top > 1) summary["top_k_accuracy"] = accuracy(records);
   return summary;
 }
 

@@ -110,7 +110,8 @@ void predict_output(const PredictOptions& o, const RunModel& run) {
                              .function = sampler.function(),
                              .draws = o.draws,
                              .radius = radius,
-                             .move = move};
+                             .move = move,
+                             .ledger = {options}};
   if (!o.json) fmt::print("{}\n", conditions_text(header));
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   std::size_t predicted = 0;

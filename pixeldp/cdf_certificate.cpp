@@ -99,6 +99,13 @@ TailBounds tail_bounds(const ScoreHistogram& histogram, double failure) {
   return bounds;
 }
 
+double least_score(const TailBounds& bounds, double size) {
+  return std::max(0.0, Shifted(bounds, false).score(size));
+}
+double most_score(const TailBounds& bounds, double size) {
+  return std::min(1.0, Shifted(bounds, true).score(size));
+}
+
 double cdf_attack_size(const TailBounds& label, const TailBounds* rival, double excess,
                        double variation) {
   const double v = charged_variation(variation);
@@ -171,11 +178,11 @@ Certificate certify_by_distribution(const ScoreStatistics& statistics,
   certificate.prediction = selected ? *selected : statistics.top_label(ScoreType::softmax);
   const auto label = static_cast<std::size_t>(certificate.prediction);
   const double failure = kernels::one_sided_failure(alpha, classes, !selected, true);
-  certificate.lower = std::max(0.0, Shifted(tail_bounds(scores[label], failure), false).score(0.0));
+  certificate.lower = least_score(tail_bounds(scores[label], failure), 0.0);
   double upper = 0.0;
   for (const ScoreHistogram* rival : strongest(scores, label))
-    upper = std::max(upper, Shifted(tail_bounds(*rival, failure), true).score(0.0));
-  certificate.upper = kernels::upper_beside(certificate.lower, std::min(upper, 1.0), classes, true);
+    upper = std::max(upper, most_score(tail_bounds(*rival, failure), 0.0));
+  certificate.upper = kernels::upper_beside(certificate.lower, upper, classes, true);
   certificate.size = less_rounding(
       cdf_attack_size(scores, certificate.prediction, alpha, !selected, calibration.variation),
       calibration);

@@ -24,6 +24,11 @@ struct TailBounds {
 };
 TailBounds tail_bounds(const ScoreHistogram& histogram, double failure);
 
+/// What an attack of a size in units of sigma / Delta leaves of the expected score at least, and
+/// makes of it at most, by these bounds and Gaussian noise (below).
+double least_score(const TailBounds& bounds, double size);
+double most_score(const TailBounds& bounds, double size);
+
 /// The certificate by the distribution of the scores (Kumar et al. 2020, "Certifying confidence via
 /// randomized smoothing"): the attack size, in units of sigma / Delta and rounded down, within
 /// which the expected score of the label stays above that of the rival. Gaussian noise.

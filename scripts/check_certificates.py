@@ -6,8 +6,8 @@
 Reads formats 1 and 2 (docs/certificate_log.md). Refuses a log whose lines contradict the header, each
 other or the chain, and any radius larger than the votes prove. Everything is computed in intervals of
 decimals of 60 digits with directed rounding, so that what is accepted is true. Checked are the
-certificates exact and pixeldp of votes under clopper-pearson, pairwise, one-sided and anytime bounds; others
-are refused by name. Exit status 0: all is well, 1: something is wrong, 2: wrong usage.
+certificates exact and pixeldp of votes under clopper-pearson, pairwise, one-sided and anytime bounds, and logs of
+regression networks (check_outputs.py); others are refused by name. Exit status 0: all is well, 1: something is wrong, 2: wrong usage.
 """
 import decimal, functools, hashlib, json, math, re, statistics, sys
 from decimal import Decimal as D
@@ -237,7 +237,6 @@ def number(fields, key):
 
 def check_header(h):
     """Returns what the ledger says of the radii."""
-    need('regression_log' not in h, 'it is of a regression network, which is not checked here: pixeldp verify does')
     stopped = h.get('stopping', 'fixed') != 'fixed'
     keys = HEADER | (FORMAT_2 | FUNCTION if h['format_version'] == 2 else set()) | (STOPPED if stopped else set())
     optional = {'classifier_sha256', 'lattice_step', 'variation', 'prefix_error'} & set(h) if h['format_version'] == 2 else set()
@@ -294,6 +293,12 @@ def check_line(h, r):
     proved = ((Interval(size) * Interval(number(h, 'noise_scale')) - rounding) / Interval(number(h, 'sensitivity'))).low
     need(radius <= proved, f'the radius is {radius}, but the votes prove only {float(proved)}')
 
+def of_outputs():
+    """check_outputs.py beside this file, which takes its arithmetic from here."""
+    sys.modules.setdefault('check_certificates', sys.modules[__name__])
+    import check_outputs
+    return check_outputs
+
 def check(data):
     """What the log says of itself. Raises Refused for what is wrong, with the line."""
     *lines, rest = data.split(b'\n')
@@ -301,23 +306,24 @@ def check(data):
     try:
         need(lines, 'there is no header')
         header = parse(lines[0])
-        standing = check_header(header)
+        outputs = of_outputs() if 'regression_log' in header else None
+        standing = outputs.check_header(header) if outputs else check_header(header)
         chain = hashlib.sha256(lines[0]).hexdigest().encode()
         for place, line in enumerate(lines[1:], 2):
             record = parse(line)
-            if header['format_version'] == 2:
+            if outputs or header['format_version'] == 2:
                 body = line.rpartition(b', "chain": "')[0]
                 chain = hashlib.sha256(chain + body).hexdigest().encode()
                 need(line == body + b', "chain": "' + chain + b'"}',
                      'the chain is broken: this line, its place or what is above it was changed')
-            check_line(header, record)
+            outputs.check_line(header, record) if outputs else check_line(header, record)
             need(images.setdefault(record['image'], place) == place, f'image {record["image"]} is on a line above already')
             classes.add(len(record.get('votes', record.get('counts'))))
             need(len(classes) == 1, 'another number of classes than above')
     except (Refused, ValueError, ArithmeticError, KeyError, TypeError, RecursionError) as error:
         raise Refused(f'{place}: {type(error).__name__}: {error}') from None
-    return (f'{len(images)} radii follow from their votes ({header["certificate"]}, {header["bound"]}, alpha {header["alpha"]}: '
-            f'{standing})' + ('; an incomplete last line was left out' if rest else ''))
+    what = outputs.text(header) if outputs else f'radii follow from their votes ({header["certificate"]}, {header["bound"]}'
+    return (f'{len(images)} {what}, alpha {header["alpha"]}: {standing})' + ('; an incomplete last line was left out' if rest else ''))
 
 def main(paths):
     if not paths or paths[0].startswith('-'):

@@ -11,9 +11,6 @@
 namespace pixeldp {
 namespace {
 
-/// Where the draws of checks begin, which no gradient reaches (check_attack).
-constexpr std::uint32_t first_check = std::uint32_t{1} << 31;
-
 layers::Network& moved(layers::Network& network, const Stream& stream) {
   network.move_to(stream, stream.device());
   return network;
@@ -65,7 +62,7 @@ Tensor AttackedModel::pictures(std::size_t count) const {
 std::vector<DrawsLossValue> AttackedModel::gradients(
     const Tensor& pictures, std::span<const ImageUnderAttack* const> images, std::int64_t number,
     Tensor& gradients) {
-  say_if_interrupted();
+  say_if_interrupted(said_);
   std::vector<AimedImage> aimed;
   for (const ImageUnderAttack* image : images) aimed.push_back(image->aimed);
   gradient_rows_ += images.size() * options_.draws;
@@ -77,8 +74,8 @@ std::vector<DrawsLossValue> AttackedModel::gradients(
                         gradients);
 }
 
-void AttackedModel::say_if_interrupted() {
-  if (!interrupted() || std::exchange(said_, true)) return;
+void say_if_interrupted(bool& said) {
+  if (!interrupted() || std::exchange(said, true)) return;
   notice("finishing the images in hand; another signal ends the program at once");
 }
 
@@ -109,7 +106,7 @@ std::vector<ScoreStatistics> AttackedModel::check(Tensor& pictures,
   return votes(pictures, images,
                {.seed = options_.seed,
                 .tag = StreamTag::attack,
-                .first = first_check,
+                .first = first_check_draw,
                 .count = options_.check_draws});
 }
 
@@ -149,6 +146,13 @@ bool shows_another(const ScoreStatistics& votes, int label, double failure) {
 
 bool more_than_chance(std::uint64_t failures, std::uint64_t certificates, double alpha) {
   return failures > 0 && clopper_pearson_lower(failures, certificates, 0.01) > alpha;
+}
+
+std::uint64_t explained_by_chance(std::uint64_t certificates, double alpha) {
+  std::uint64_t explained = 0;
+  while (explained < certificates && !more_than_chance(explained + 1, certificates, alpha))
+    ++explained;
+  return explained;
 }
 
 }  // namespace pixeldp

@@ -80,9 +80,6 @@ class AttackedModel {
   std::vector<ScoreStatistics> votes(Tensor& pictures,
                                      std::span<const ImageUnderAttack* const> images,
                                      const DrawRange& draws);
-  /// Says, once, why a signal does not end the attack at once.
-  void say_if_interrupted();
-
   Model& model_;
   Calibration calibration_;
   AttackOptions options_;
@@ -100,5 +97,11 @@ bool shows_another(const ScoreStatistics& votes, int label, double failure);
 /// Whether so many failures of certificates that each fail with probability alpha at most are more
 /// than chance has in one of a hundred such tests.
 bool more_than_chance(std::uint64_t failures, std::uint64_t certificates, double alpha);
+
+/// The most failures of so many certificates that are not.
+std::uint64_t explained_by_chance(std::uint64_t certificates, double alpha);
+
+/// Says why a signal does not end the attack at once, unless that was `said`, which it is then.
+void say_if_interrupted(bool& said);
 
 }  // namespace pixeldp

@@ -106,7 +106,9 @@ TEST_CASE("a label of two is certified among the two first") {
   CHECK(radius("--top 1") == 0.0);
   CHECK(radius("--top 3") > radius("--top 2"));
   CHECK(radius("--top 2 --certificate pixeldp") > 0.0);
-  CHECK(run_radius("--counts 9,1 --top 2").status == 2);
+  const tests::Outcome all = run_radius("--counts 9,1 --top 2");
+  CHECK(all.status == 2);
+  CHECK(all.errors.find("K must be below the number of classes") != std::string::npos);
   CHECK(run_radius("--counts 9,1,1 --top 2 --certificate pixeldp-grid").status == 2);
 }
 
