@@ -28,6 +28,9 @@ void draws(const Options& options, Report& report);
 /// What follows the noise in a wide residual network, against oneDNN's convolutions alone.
 void wide_resnet(const Options& options, Report& report);
 
+/// Products of bytes of each layer of four networks by instruction set and algorithm.
+void products(const Options& options, Report& report);
+
 /// Draws per second of the MNIST CNN by the number of draws and of images.
 void curve(const Options& options, Report& report);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <doctest/doctest.h>
+
 #include "layers/networks/network_spec.hpp"
 #include "pixeldp/attacks/attacks.hpp"
 #include "pixeldp/dual_bound.hpp"
