@@ -3,6 +3,7 @@
 #include "engine/buffer.hpp"
 #include "engine/interrupt.hpp"
 #include "kernels/device_plan.hpp"
+#include "pixeldp/quantisation.hpp"
 #include "pixeldp/sampling_window.hpp"
 
 namespace pixeldp {
@@ -13,7 +14,8 @@ namespace {
 class DeviceOutputLoop : public OutputSamplingLoop {
  public:
   DeviceOutputLoop(const Stream& stream, const kernels::NetworkPlan& network,
-                   const kernels::RealOutput& output, std::int64_t micro_batch)
+                   const kernels::RealOutput& output, std::int64_t micro_batch,
+                   const BodyPrecision& chosen)
       : stream_(stream),
         output_(output),
         micro_batch_(micro_batch),
@@ -31,9 +33,11 @@ class DeviceOutputLoop : public OutputSamplingLoop {
     if (!network.prefix.steps.empty())
       prefix_ = prepare_device_plan(stream, network.prefix,
                                     DeviceSchedule::make(network.prefix, at_once, Precision::fp32));
+    const Precision precision = precision_on(stream.device(), chosen.precision);
+    const std::vector<float> scales = scales_of(network.body, precision, chosen.quantisation);
     body_ = prepare_device_plan(stream, network.body,
-                                DeviceSchedule::make(network.body, micro_batch, Precision::bf16,
-                                                     true, kernels::Fusion::allowed));
+                                DeviceSchedule::make(network.body, micro_batch, precision, true,
+                                                     kernels::Fusion::allowed, scales));
   }
 
   void run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
@@ -95,8 +99,9 @@ class DeviceOutputLoop : public OutputSamplingLoop {
 std::unique_ptr<OutputSamplingLoop> make_device_sampling_loop(const Stream& stream,
                                                               const kernels::NetworkPlan& network,
                                                               const kernels::RealOutput& output,
-                                                              std::int64_t micro_batch) {
-  return std::make_unique<DeviceOutputLoop>(stream, network, output, micro_batch);
+                                                              std::int64_t micro_batch,
+                                                              const BodyPrecision& precision) {
+  return std::make_unique<DeviceOutputLoop>(stream, network, output, micro_batch, precision);
 }
 
 }  // namespace pixeldp
