@@ -83,7 +83,7 @@ TESTS = {
     "convolution_operands": ["convolution_gemm"], "special_functions": ["bounds", "printed", "perturbed", "radii", "score_bounds"],
     "statistics": ["draw_statistics"], "elementary": ["noise", "draw_statistics"], "lane": ["noise", "draw_statistics"],
     "stream_scratch": ["device_runtime", "convolution_devices"], "packed_convolution": ["convolution_devices"],
-    "device_plan": ["network_plan", "convolution_devices"],
+    "device_plan": ["network_plan", "convolution_devices"], "multi_draw_layers": ["multi_draw_emulated"],
 }
 EVERY_KERNEL = ["alignment", "far_offsets", "sum_order", "plan_limits", "arch_test"]
 
