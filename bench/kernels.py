@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """The table of the CUDA kernels: python3 bench/kernels.py build > bench/kernels.md
 
-What they take (from the cubins), what representative shapes cost at the least, and, where PTXRUN names
-the build folder of a PTX interpreter, what of that the compiled PTX does. No figure is a measurement
-of time.
+What they take (from the cubins), what representative shapes cost at the least, and what of that the compiled PTX
+does, as the interpreter of PTX counts it (tests/ptx/interpreter). No figure is a measurement of time.
 """
 
 import argparse
@@ -158,10 +157,10 @@ def size(extent):
 def main():
     parser = argparse.ArgumentParser(description="The table of the CUDA kernels")
     parser.add_argument("build", help="a build folder with bench and bench_kernel_cases")
-    parser.add_argument("--ptxrun", default=os.environ.get("PTXRUN"), help="build folder of a PTX interpreter")
+    parser.add_argument("--no-counts", action="store_true", help="without what the interpreter of PTX counts")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    report = table(options.build, options.ptxrun)
+    report = table(options.build, None if options.no_counts else pathlib.Path(options.build) / "ptxrun")
     print(json.dumps({"cases": report}) if options.json else "\n".join(markdown(report)))
 
 

@@ -44,14 +44,14 @@ KernelCase forward(const Conv2dShape& s) {
           static_cast<double>(size.x + size.weight) * sizeof(Element) +
               static_cast<double>(size.y) * sizeof(Output),
           [=](Inputs& in) -> Work {
-            const ConvTile tile = choose_conv_tile(s.batch * s.out_h() * s.out_w(), s.out_c,
-                                                   arch_of(in.stream().device()));
+            const ConvPass pass = ConvPass::forward(s, chunk_of<Element>);
+            const ConvTile tile =
+                choose_conv_tile(pass, chunk_of<Element>, arch_of(in.stream().device()));
             const auto* x = in.random<Element>(size.x);
             const auto* weight = in.random<Element>(size.weight);
             auto* y = in.zeros<Output>(size.y);
             return [=, stream = in.stream().native()] {
-              on::conv2d_gemm(stream, ConvPass::forward(s, chunk_of<Element>), tile, x, weight, {},
-                              y);
+              on::conv2d_gemm(stream, pass, tile, x, weight, {}, y);
             };
           }};
 }
@@ -63,8 +63,9 @@ KernelCase end_of_unit(const Conv2dShape& s) {
   using Element = std::uint16_t;
   return {"end of a residual unit, " + name(s), "bf16", operations(s),
           2.0 * static_cast<double>(size.x + size.weight + 3 * size.y), [=](Inputs& in) -> Work {
-            const ConvTile tile = choose_conv_tile(s.batch * s.out_h() * s.out_w(), s.out_c,
-                                                   arch_of(in.stream().device()));
+            const ConvPass pass = ConvPass::forward(s, chunk_of<Element>);
+            const ConvTile tile =
+                choose_conv_tile(pass, chunk_of<Element>, arch_of(in.stream().device()));
             const auto* x = in.random<Element>(size.x);
             const auto* weight = in.random<Element>(size.weight);
             auto* y = in.zeros<Element>(size.y);
@@ -74,8 +75,7 @@ KernelCase end_of_unit(const Conv2dShape& s) {
                                         .next_activation = Activation::leaky_relu(0.1f),
                                         .next = in.zeros<Element>(size.y)};
             return [=, stream = in.stream().native()] {
-              on::conv2d_gemm(stream, ConvPass::forward(s, chunk_of<Element>), tile, x, weight,
-                              epilogue, y);
+              on::conv2d_gemm(stream, pass, tile, x, weight, epilogue, y);
             };
           }};
 }
@@ -90,8 +90,7 @@ KernelCase data_gradient(const Conv2dShape& s) {
             auto* dx = in.zeros<Element>(size.x);
             return [=, arch = arch_of(in.stream().device()), stream = in.stream().native()] {
               for (const ConvPass& pass : ConvPass::backward_data(s, chunk_of<Element>)) {
-                const ConvTile tile =
-                    choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c, arch);
+                const ConvTile tile = choose_conv_tile(pass, chunk_of<Element>, arch);
                 on::conv2d_gemm(stream, pass, tile, dy, weight, {}, dx);
               }
             };

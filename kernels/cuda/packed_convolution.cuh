@@ -72,8 +72,7 @@ class PackedConvolution {
     else
       operand = filled_.of(x);
     for (const ConvPass& pass : passes_) {
-      const ConvTile tile =
-          choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c, current_arch());
+      const ConvTile tile = choose_conv_tile(pass, chunk_of<Element>, current_arch());
       conv2d_gemm(stream_, pass, tile, operand, weight_.data(), epilogue, y);
     }
   }
