@@ -17,7 +17,8 @@ SIZED = 4  # the format of attributes of more than two bytes
 REGISTERS, FRAME, STACK, MAX_THREADS = 0x2F, 0x11, 0x12, 0x05
 # From sm_90 on, static shared memory begins with what the system keeps for itself in every block.
 SYSTEM_SHARED = 1024
-INSTRUCTION, BRANCH, HMMA = 16, 0x947, 0x23C
+INSTRUCTION, BRANCH = 16, 0x947
+MMA = 0x23C, 0x237  # of floating point and of integers
 
 
 class Kernel:
@@ -95,7 +96,7 @@ def instructions_per_mma(code, arch):
             merged[-1][1] = max(merged[-1][1], end)
         else:
             merged.append([first, end])
-    mma = lambda loop: sum(word & 0xFFF == HMMA for word in words[loop[0]:loop[1]])
+    mma = lambda loop: sum(word & 0xFFF in MMA for word in words[loop[0]:loop[1]])
     main = max(merged, key=mma, default=[0, 0])
     return (main[1] - main[0]) / mma(main) if mma(main) else None
 

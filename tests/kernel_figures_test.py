@@ -88,8 +88,8 @@ class MachineCode(unittest.TestCase):
             self.assertEqual(cubin.branch(word, arch), skipped)
 
     def test_loops(self):
-        add, mma = 0x210, cubin.HMMA | 5 << 12
-        for arch in 80, 90:
+        add = 0x210
+        for arch, mma in [(arch, kind | 5 << 12) for arch in (80, 90) for kind in cubin.MMA]:
             per_mma = lambda *instructions: cubin.instructions_per_mma(self.code(arch, *instructions), arch)
             self.assertIsNone(per_mma(add, add, (-3,), (-1,)))
             self.assertIsNone(per_mma(add, mma, add, (-2,)))
