@@ -25,7 +25,8 @@ Arch arch_of(const Device& device) {
             .shared_per_multiprocessor = p.shared_per_multiprocessor,
             .registers_per_multiprocessor = p.registers_per_multiprocessor,
             .threads_per_multiprocessor = p.threads_per_multiprocessor,
-            .l2_bytes = p.l2_bytes};
+            .l2_bytes = p.l2_bytes,
+            .warpgroup_products = p.architecture == sm_90.capability};
   if (arch.multiprocessors < 1 || arch.shared_per_block == 0)
     fail("device {} ({}) does not say what multiprocessors it has: kernels are for GPUs",
          device.name(), p.name);
@@ -38,8 +39,9 @@ Arch arch_of(const Device& device) {
   return other != nullptr && device.kind == DeviceKind::cuda ? imitated(arch, other) : arch;
 }
 
-const Arch& imitated(const Arch& device, std::string_view capability) {
-  const Arch& arch = known_arch("PIXELDP_ARCHITECTURE", capability);
+Arch imitated(const Arch& device, std::string_view capability) {
+  Arch arch = known_arch("PIXELDP_ARCHITECTURE", capability);
+  arch.warpgroup_products &= device.warpgroup_products;
   if (arch.shared_per_block > device.shared_per_block)
     fail_usage(
         "PIXELDP_ARCHITECTURE: a block of {} may take {} bytes of shared memory, and {} has {}",

@@ -20,7 +20,8 @@ struct Arch {
   int registers_per_multiprocessor = 0;       ///< of 32 bits
   int threads_per_multiprocessor = 0;
   std::size_t l2_bytes = 0;
-  int tensor_products = 0;  ///< of bf16, dense, for each clock of a multiprocessor
+  int tensor_products = 0;          ///< of bf16, dense, for each clock of a multiprocessor
+  bool warpgroup_products = false;  ///< kernels for sm_90a run, which no later GPU takes
 
   std::string name() const { return "sm_" + std::to_string(capability); }
   bool operator==(const Arch&) const = default;
@@ -64,7 +65,8 @@ inline constexpr Arch sm_90{.capability = 90,
                             .registers_per_multiprocessor = 65536,
                             .threads_per_multiprocessor = 2048,
                             .l2_bytes = std::size_t{50} << 20,
-                            .tensor_products = 2048};
+                            .tensor_products = 2048,
+                            .warpgroup_products = true};
 
 /// In the order of their capabilities.
 inline constexpr Arch known_archs[] = {sm_80, sm_86, sm_89, sm_90};
@@ -85,9 +87,10 @@ const Arch& known_arch(std::string_view where, std::string_view capability);
 /// instead, for a look at what those choose: see imitated().
 Arch arch_of(const Device& device);
 
-/// The known architecture of this capability, to make plans by on `device`. Throws a usage error
-/// where there is none, or where its blocks may take more shared memory than the device has.
-const Arch& imitated(const Arch& device, std::string_view capability);
+/// The known architecture of this capability, to make plans by on `device`, but without kernels
+/// that the device cannot run. Throws a usage error where there is none, or where its blocks may
+/// take more shared memory than the device has.
+Arch imitated(const Arch& device, std::string_view capability);
 
 /// Throws the Error of a kernel, called by what it is to do, whose blocks take more shared memory
 /// than there is.
