@@ -94,6 +94,11 @@ struct ConvPass {
   auto operator<=>(const ConvPass&) const = default;
 };
 
+/// Whether four channels of y (y_bytes each), and of what its epilogue reads and writes, always lie
+/// aligned together.
+bool is_vectorised(const ConvPass& pass, const ConvEpilogue& epilogue, const void* y,
+                   std::size_t y_bytes);
+
 /// What the threads of kernels/cuda/convolution_gemm.cu calculate with.
 struct ConvPlan {
   std::int64_t pixels = 0;                ///< of y, all images
