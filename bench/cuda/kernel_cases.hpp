@@ -40,8 +40,8 @@ kernels::Conv2dShape square_convolution(std::int64_t batch, std::int64_t side, s
                                         std::int64_t stride);
 
 // kernel_cases: every kernel, though not every instance of its template, is launched by one of
-// these; the caller leaves out what the device has not. convolution_case: one convolution with operands in bf16 on tensor cores; y and dx are
-// rounded to bf16, dweight is in fp32.
+// these; the caller leaves out what the device has not. convolution_case: one convolution with
+// operands in bf16 on tensor cores; y and dx are rounded to bf16, dweight is in fp32.
 
 namespace cuda {
 std::vector<KernelCase> kernel_cases(CaseSize size);
