@@ -63,7 +63,7 @@ def work(case, stats):
              "bytes": total("global", "read_bytes") + total("global", "write_bytes"),
              "extra_sectors": total("global", "sectors") - total("global", "ideal_sectors"),
              "bank_conflicts": wavefronts - total("shared", "ideal_wavefronts"), "wavefronts": wavefronts}
-    if case["unit"] in ("bf16", "tf32"):
+    if case["unit"] in ("bf16", "tf32", "int8"):
         found["operations"] = total("classes", "mma", "flop")
     return found
 

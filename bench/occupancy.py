@@ -30,8 +30,10 @@ class Gpu:
 WARP, MOST_WARPS, MOST_BLOCKS, REGISTERS, SCHEDULERS = 32, 64, 32, 65536, 4
 REGISTER_UNIT, SHARED_UNIT, SYSTEM_SHARED = 256, 128, 1024
 GPUS = [
-    Gpu("A100-SXM 80GB", 80, 164 * 1024, 108, 1.41e9, {"bf16": 312e12, "tf32": 156e12, "fp32": 19.5e12}, 2039e9),
-    Gpu("H100-SXM", 90, 228 * 1024, 132, 1.83e9, {"bf16": 989e12, "tf32": 494e12, "fp32": 67e12}, 3352e9),
+    Gpu("A100-SXM 80GB", 80, 164 * 1024, 108, 1.41e9,
+        {"int8": 624e12, "bf16": 312e12, "tf32": 156e12, "fp32": 19.5e12}, 2039e9),
+    Gpu("H100-SXM", 90, 228 * 1024, 132, 1.83e9,
+        {"int8": 1979e12, "bf16": 989e12, "tf32": 494e12, "fp32": 67e12}, 3352e9),
 ]
 
 

@@ -1,6 +1,8 @@
 #include "kernels/device_plan.hpp"
 
 #include "engine/buffer.hpp"
+#include "kernels/cuda/convolution_int8.hpp"
+#include "kernels/int8.hpp"
 #include "kernels/operations.hpp"
 
 namespace pixeldp::kernels {
@@ -9,16 +11,17 @@ namespace {
 using Kind = InferenceStep::Kind;
 
 /// Host values in device memory; null where there are none.
+template <class T>
 class OnDevice {
  public:
-  OnDevice(const Stream& stream, const std::vector<float>& values)
+  OnDevice(const Stream& stream, const std::vector<T>& values)
       : buffer_(stream.device(), std::ssize(values)) {
     buffer_.upload(stream, values);
   }
-  const float* data() const { return buffer_.size() > 0 ? buffer_.data() : nullptr; }
+  const T* data() const { return buffer_.size() > 0 ? buffer_.data() : nullptr; }
 
  private:
-  Buffer<float> buffer_;
+  Buffer<T> buffer_;
 };
 
 }  // namespace
@@ -31,13 +34,23 @@ std::unique_ptr<DevicePlan> pack_device_plan(const Stream& stream, const Inferen
 
 std::unique_ptr<DevicePlan> prepare_device_plan(const Stream& stream, const InferencePlan& plan,
                                                 DeviceSchedule schedule) {
-  std::vector<OnDevice> memory;
+  std::vector<OnDevice<float>> memory;
+  std::vector<OnDevice<std::int8_t>> bytes;
   std::vector<StepWeights> weights;
+  const auto upload = [&](const std::vector<float>& values) {
+    return memory.emplace_back(stream, values).data();
+  };
   for (const InferenceStep& step : plan.steps) {
-    const auto upload = [&](const std::vector<float>& values) {
-      return memory.emplace_back(stream, values).data();
-    };
-    weights.push_back({upload(step.weight), upload(step.scale), upload(step.shift)});
+    if (schedule.precision == Precision::int8 && step.multiplies()) {
+      const auto input = static_cast<std::size_t>(step.input());
+      const RoundedWeight rounded(step, schedule.values[input].inverse_scale);
+      const auto packed = pack_int8_weight(step.product_shape(), rounded.weight);
+      weights.push_back({.scale = upload(rounded.scale),
+                         .shift = upload(step.shift),
+                         .weight_int8 = bytes.emplace_back(stream, packed).data()});
+    } else {
+      weights.push_back({upload(step.weight), upload(step.scale), upload(step.shift)});
+    }
   }
   auto prepared = pack_device_plan(stream, plan, weights, std::move(schedule));
   stream.synchronize();  // the weights are packed: what was uploaded may go
@@ -55,7 +68,7 @@ std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const Networ
   const MultiDrawNetwork shape{
       .conv = conv.convolution, .hidden = dense.outputs, .classes = network.classes};
   if (!multi_draw_supported(stream.device(), shape)) return nullptr;
-  const OnDevice conv_weight(stream, conv.weight), dense_weight(stream, dense.weight),
+  const OnDevice<float> conv_weight(stream, conv.weight), dense_weight(stream, dense.weight),
       dense_bias(stream, dense.shift), head(stream, network.head_weight),
       head_bias(stream, network.head_bias);
   return pack_multi_draw(stream, shape,

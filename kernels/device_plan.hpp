@@ -33,6 +33,9 @@ struct StepWeights {
   const float* weight = nullptr;
   const float* scale = nullptr;
   const float* shift = nullptr;
+  /// With Precision::int8, of a product: its weight as whole numbers, packed (pack_int8_weight),
+  /// aligned to 16 bytes, in the place of `weight`; `scale` is that of their sums then.
+  const std::int8_t* weight_int8 = nullptr;
 };
 
 /// Packs the weights of the steps, as work of the stream, which outlives what was packed. Throws an

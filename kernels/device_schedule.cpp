@@ -3,8 +3,11 @@
 #include <algorithm>
 
 #include "engine/error.hpp"
+#include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/convolution_gemm.hpp"
+#include "kernels/cuda/int8_values.hpp"
 #include "kernels/cuda/noisy_convolution.hpp"
+#include "kernels/int8.hpp"
 #include "kernels/placement.hpp"
 
 namespace pixeldp::kernels {
@@ -14,9 +17,14 @@ using Kind = InferenceStep::Kind;
 
 class Scheduler {
  public:
-  Scheduler(const InferencePlan& plan, DeviceSchedule& schedule, Fusion fusion)
+  Scheduler(const InferencePlan& plan, DeviceSchedule& schedule, Fusion fusion,
+            std::span<const float> scales)
       : plan_(plan), s_(schedule), done_(plan.steps.size(), false) {
     for (const std::int64_t size : plan.sizes) s_.values.push_back({.size = size});
+    if (in_int8()) {
+      const std::vector<float> inverse = inverse_scales(plan, scales);
+      for (std::size_t v = 0; v < inverse.size(); ++v) s_.values[v].inverse_scale = inverse[v];
+    }
     if (s_.noisy) noise(fusion);
     for (std::size_t i = 0; i < plan.steps.size(); ++i) {
       if (done_[i]) continue;
@@ -30,11 +38,13 @@ class Scheduler {
       launch({.step = i});
     }
     choose_precisions();
+    choose_bytes();
     place();
   }
 
  private:
   bool in_bf16() const { return s_.precision == Precision::bf16; }
+  bool in_int8() const { return s_.precision == Precision::int8; }
   std::int64_t result() const { return std::ssize(plan_.steps); }
 
   /// One kernel for the noise, perhaps a scaling that alone reads it, and a convolution; or the
@@ -70,13 +80,15 @@ class Scheduler {
     const std::size_t i = *launch.step;
     const int made = static_cast<int>(i) + 1;
     done_[i] = true;
-    if (in_bf16() && plan_.steps[i].multiplies()) {
+    if ((in_bf16() || in_int8()) && plan_.steps[i].multiplies()) {
       // The first scaling that reads what is made; others read it from memory.
       for (std::size_t k = i + 1; k < plan_.steps.size(); ++k) {
         const InferenceStep& step = plan_.steps[k];
-        if (step.kind != Kind::scaling || step.input() != made || made_last(k) ||
-            step.outputs != plan_.steps[i].outputs || !fills_chunks(step.outputs))
+        if (step.kind != Kind::scaling || step.input() != made ||
+            step.outputs != plan_.steps[i].outputs)
           continue;
+        // Epilogues in bf16 write what follows in bf16, those in int8 as it is read.
+        if (in_bf16() && (made_last(k) || !fills_chunks(step.outputs))) continue;
         launch.epilogue = k;
         done_[k] = true;
         write(static_cast<int>(k) + 1);
@@ -130,6 +142,43 @@ class Scheduler {
     s_.values.back().bf16 = false;
   }
 
+  /// In int8: which values are written in fp32, as bytes, or both.
+  void choose_bytes() {
+    if (!in_int8()) return;
+    for (std::size_t v = 0; v < s_.values.size(); ++v) {
+      DeviceSchedule::Value& value = s_.values[v];
+      value.in_int8 = value.inverse_scale > 0.0f && has_whole_vectors(v);
+      if (v == 0 && !s_.noisy) continue;  // which is there
+      value.written = std::cmp_equal(v, result()) || (value.in_int8 && made_in_fp32(v)) ||
+                      std::ranges::any_of(s_.launches, [&](const DeviceSchedule::Launch& launch) {
+                        return launch.step && reads_fp32(plan_.steps[*launch.step], v);
+                      });
+    }
+    if (!s_.noisy && s_.values.front().in_int8)
+      s_.launches.insert(s_.launches.begin(), DeviceSchedule::Launch());
+  }
+  /// Whether all products that read a value take it as bytes as its maker writes them.
+  bool has_whole_vectors(std::size_t value) const {
+    if (value > 0 && plan_.steps[value - 1].outputs % 4 != 0) return false;
+    return std::ranges::all_of(plan_.steps, [&](const InferenceStep& step) {
+      if (!step.multiplies() || !std::cmp_equal(step.input(), value)) return true;
+      const std::int64_t channels = step.product_shape().in_c;
+      return channels == int8_channels(channels);
+    });
+  }
+  /// Whether what makes a value writes it in fp32, from which it is rounded then.
+  bool made_in_fp32(std::size_t value) const {
+    if (value == 0) return false;
+    const Kind kind = plan_.steps[value - 1].kind;
+    return kind == Kind::shortcut || kind == Kind::pool;
+  }
+  bool reads_fp32(const InferenceStep& step, std::size_t value) const {
+    const auto reads = [&](int input) { return std::cmp_equal(input, value); };
+    if (!step.multiplies()) return std::ranges::any_of(step.inputs, reads);
+    return (reads(step.input()) && !s_.values[value].in_int8) ||
+           (step.has_residual() && reads(step.residual()));
+  }
+
   /// Of each value from the launch that writes it to the last that reads it.
   void place() {
     Placement placement;
@@ -143,14 +192,16 @@ class Scheduler {
     for (std::size_t v = 0; v < s_.values.size(); ++v) {
       DeviceSchedule::Value& value = s_.values[v];
       const bool elsewhere = std::cmp_equal(v, result()) || (v == 0 && !s_.noisy);
-      if (!value.written || elsewhere) continue;
+      const bool has_place = value.written && !elsewhere;
+      if (!has_place && !value.in_int8) continue;
       const std::size_t first = v == 0 ? 0 : launch_of(v - 1);
       std::size_t last = first;
       for (std::size_t i = 0; i < plan_.steps.size(); ++i)
         if (std::ranges::find(plan_.steps[i].inputs, static_cast<int>(v)) !=
             plan_.steps[i].inputs.end())
           last = std::max(last, launch_of(i));
-      value.at = placement.take(s_.rows * value.bytes(), first, last);
+      if (has_place) value.at = placement.take(s_.rows * value.bytes(), first, last);
+      if (value.in_int8) value.int8_at = placement.take(s_.rows * value.size, first, last);
     }
     s_.workspace = placement.size();
   }
@@ -163,12 +214,13 @@ class Scheduler {
 }  // namespace
 
 DeviceSchedule DeviceSchedule::make(const InferencePlan& plan, std::int64_t rows,
-                                    Precision precision, bool noisy, Fusion fusion) {
-  if (precision != Precision::fp32 && precision != Precision::bf16)
-    fail("devices calculate plans in fp32 or bf16");
+                                    Precision precision, bool noisy, Fusion fusion,
+                                    std::span<const float> scales) {
+  if (precision != Precision::fp32 && precision != Precision::bf16 && precision != Precision::int8)
+    fail("devices calculate plans in fp32, bf16 or int8");
   if (plan.steps.empty() && !noisy) fail("a plan without steps and without noise makes nothing");
   DeviceSchedule schedule{.rows = rows, .precision = precision, .noisy = noisy};
-  Scheduler(plan, schedule, fusion);
+  Scheduler(plan, schedule, fusion, scales);
   return schedule;
 }
 
@@ -180,22 +232,45 @@ void DeviceSchedule::check_run(bool with_draws) const {
 
 std::int64_t DeviceSchedule::bytes_per_row(const InferencePlan& plan) const {
   std::int64_t bytes = 0;
-  const auto touch = [&](int value) { bytes += values[static_cast<std::size_t>(value)].bytes(); };
-  const auto write = [&](std::size_t step) {
-    if (values[step + 1].written) touch(static_cast<int>(step) + 1);
+  const auto write = [&](std::size_t made) {
+    const Value& value = values[made];
+    bytes += (value.written ? value.bytes() : 0) + (value.in_int8 ? value.size : 0);
   };
   for (const Launch& launch : launches) {
     if (!launch.step) {
-      touch(0);
+      write(0);
+      if (!launch.noise) bytes += values[0].bytes();
       continue;
     }
-    if (!launch.noise)
-      for (const int input : plan.steps[*launch.step].inputs) touch(input);
-    if (launch.prologue) write(*launch.prologue);
-    write(*launch.step);
-    if (launch.epilogue) write(*launch.epilogue);
+    const InferenceStep& step = plan.steps[*launch.step];
+    if (!launch.noise) {
+      for (const int input : step.inputs) {
+        const Value& value = values[static_cast<std::size_t>(input)];
+        const bool multiplied = step.multiplies() && input == step.input();
+        bytes += multiplied && value.in_int8 ? value.size : value.bytes();
+      }
+    }
+    if (launch.prologue) write(*launch.prologue + 1);
+    write(*launch.step + 1);
+    if (launch.epilogue) write(*launch.epilogue + 1);
   }
   return bytes;
+}
+
+std::string fp32_difference(const InferencePlan& plan) {
+  for (const InferenceStep& step : plan.steps) {
+    if (!step.multiplies()) continue;
+    const Conv2dShape& s = step.convolution;
+    if (step.kind == Kind::dense)
+      return fmt::format("layer {} is a dense one, whose sums have another order there", step.name);
+    if (!step.scale.empty())
+      return fmt::format("layer {} has scales, which a processor multiplies with the weight",
+                         step.name);
+    if (DirectConvPlan::make(s, nullptr, sm_90).chunk_c != s.in_c)
+      return fmt::format("the sums of layer {} have another order there, {} channels being many",
+                         step.name, s.in_c);
+  }
+  return {};
 }
 
 }  // namespace pixeldp::kernels

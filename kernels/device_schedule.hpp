@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "kernels/inference.hpp"
@@ -18,6 +20,10 @@ enum class Fusion { allowed, none };
 /// sums of residual units included, where its channels come by eights; sums within a launch are in
 /// fp32. What a plan reads, means over pixels, and the result are in fp32. With Precision::fp32
 /// everything is.
+///
+/// With Precision::int8 values have the very bits that they have on processors
+/// (kernels/inference.hpp): they are in fp32, in bytes where products read them whose channels fill
+/// vectors of 16, or in both. Products of other channels round what they read themselves.
 struct DeviceSchedule {
   struct Value {
     std::int64_t size = 0;  ///< elements of a row
@@ -25,10 +31,14 @@ struct DeviceSchedule {
     std::int64_t at = 0;  ///< in bytes, in the workspace; the input and the result are elsewhere
     bool written = false;
     std::int64_t bytes() const { return size * (bf16 ? 2 : 4); }  ///< of a row
+    /// int8: 1 / the scale of the products that read it; 0 where none does.
+    float inverse_scale = 0.0f;
+    bool in_int8 = false;      ///< written as bytes, too, or instead
+    std::int64_t int8_at = 0;  ///< where these lie
   };
 
   struct Launch {
-    /// Of the plan; none: the noise by itself.
+    /// Of the plan; none: the noise by itself or, without noise, the input rounded to bytes.
     std::optional<std::size_t> step = {};
     /// The noise by itself, or made inside a convolution, perhaps with a scaling of it.
     bool noise = false;
@@ -44,10 +54,12 @@ struct DeviceSchedule {
   std::vector<Launch> launches = {};
   std::int64_t workspace = 0;  ///< bytes
 
-  /// For so many rows. `noisy`: the plan follows the noise. Throws an Error for
-  /// precisions that devices have not.
+  /// For so many rows. `noisy`: the plan follows the noise. `scales`: for int8, as of
+  /// prepare_inference. Throws an Error for precisions and steps that devices have not, and the
+  /// Errors of inverse_scales.
   static DeviceSchedule make(const InferencePlan& plan, std::int64_t rows, Precision precision,
-                             bool noisy = false, Fusion fusion = Fusion::allowed);
+                             bool noisy = false, Fusion fusion = Fusion::allowed,
+                             std::span<const float> scales = {});
 
   /// Throws an Error for a run with draws of a plan that takes none, or without of one that does.
   void check_run(bool with_draws) const;
@@ -56,5 +68,9 @@ struct DeviceSchedule {
   /// the weights, and not the prefix, which rows share.
   std::int64_t bytes_per_row(const InferencePlan& plan) const;
 };
+
+/// Why devices give a plan in fp32, such as a prefix, other bits than processors do (those of
+/// Algorithm::direct); empty: they give the same ones, but for the sign of a 0.
+std::string fp32_difference(const InferencePlan& plan);
 
 }  // namespace pixeldp::kernels

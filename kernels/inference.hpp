@@ -47,6 +47,8 @@ struct InferenceStep {
   std::shared_ptr<const RowOperation> operation = {};
 
   bool multiplies() const { return kind == Kind::convolution || kind == Kind::dense; }
+  /// The convolution of one row that a step which multiplies is: a dense layer, of one pixel.
+  Conv2dShape product_shape() const;
   int input() const { return inputs.front(); }
   bool has_residual() const { return inputs.size() > 1 && kind != Kind::operation; }
   int residual() const { return inputs.at(1); }
@@ -122,7 +124,7 @@ using InferenceObserver = std::function<void(std::size_t step, std::span<const f
 ///       127)), s that of the step in `scales`. Sums are exact, in 32 bits, by either algorithm.
 ///       All else is a fixed sequence of operations of IEEE 754 that round once each, on values in
 ///       fp32 (kernels/cpu/simd_inference.hpp), so that results have the same bits on every
-///       processor.
+///       processor, and on other devices (kernels/device_schedule.hpp).
 ///
 /// A row's result does not depend on the other rows, on how many there are, or on threads, to the
 /// last bit: each sum has one order (kernels/cpu/product_kernels.hpp, winograd_kernels.hpp).

@@ -3,11 +3,18 @@
 #include <fmt/ranges.h>
 
 #include "engine/error.hpp"
+#include "kernels/dense.hpp"
 #include "kernels/divide_up.hpp"
 #include "kernels/inference.hpp"
 #include "kernels/pooling.hpp"
 
 namespace pixeldp::kernels {
+
+Conv2dShape InferenceStep::product_shape() const {
+  if (kind == Kind::convolution) return convolution;
+  return as_convolution(
+      {.rows = 1, .in = static_cast<std::int64_t>(weight.size()) / outputs, .out = outputs});
+}
 
 int InferencePlan::add(InferenceStep step) {
   using Kind = InferenceStep::Kind;

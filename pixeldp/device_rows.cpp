@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "engine/error.hpp"
 #include "kernels/draw_statistics.hpp"
 #include "kernels/noise.hpp"
+#include "pixeldp/quantisation.hpp"
 #include "pixeldp/sampling_window.hpp"
 
 namespace pixeldp {
@@ -144,7 +146,8 @@ Buffer<float> on_device(const Stream& stream, const std::vector<float>& values) 
 }  // namespace
 
 DeviceNetwork::DeviceNetwork(const Stream& stream_, const kernels::NetworkPlan& network,
-                             std::int64_t micro_batch_, kernels::Fusion fusion)
+                             std::int64_t micro_batch_, const BodyPrecision& chosen,
+                             kernels::Fusion fusion)
     : stream(stream_),
       micro_batch(micro_batch_),
       classes(network.classes),
@@ -155,15 +158,25 @@ DeviceNetwork::DeviceNetwork(const Stream& stream_, const kernels::NetworkPlan& 
       head_weight(on_device(stream_, network.head_weight)),
       head_bias(on_device(stream_, network.head_bias)) {
   using kernels::DeviceSchedule, kernels::Precision;
+  const Precision precision = precision_on(stream.device(), chosen.precision);
+  const std::vector<float> scales = scales_of(network.body, precision, chosen.quantisation);
+  // Counts in int8 are a processor's, to the last one, where the prefixes are.
+  if (precision == Precision::int8)
+    if (const std::string why = fp32_difference(network.prefix); !why.empty())
+      fail_usage(
+          "precision int8 on the device {}: what lies before the noise would not have a "
+          "processor's bits, and so the counts: {}. Take --device cpu or --precision bf16",
+          stream.device().name(), why);
   if (!network.prefix.steps.empty())
     prefix =
         prepare_device_plan(stream, network.prefix,
                             DeviceSchedule::make(network.prefix, prefix_batch, Precision::fp32));
-  if (fusion == kernels::Fusion::allowed) multi_draw = prepare_multi_draw(stream, network);
+  if (fusion == kernels::Fusion::allowed && precision == Precision::bf16)
+    multi_draw = prepare_multi_draw(stream, network);
   if (!multi_draw)
     body = prepare_device_plan(
         stream, network.body,
-        DeviceSchedule::make(network.body, micro_batch, Precision::bf16, true, fusion));
+        DeviceSchedule::make(network.body, micro_batch, precision, true, fusion, scales));
 }
 
 std::unique_ptr<DeviceRows> make_device_rows(const DeviceNetwork& network, const DrawRange& draws,

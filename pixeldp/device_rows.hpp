@@ -12,8 +12,10 @@ namespace pixeldp {
 struct DeviceNetwork {
   static constexpr std::int64_t prefix_batch = 16;  ///< images whose prefixes are made together
 
+  /// Throws an Error for a precision that the device has not, for int8 without its scales, and for
+  /// int8 where what lies before the noise would differ from a processor's.
   DeviceNetwork(const Stream& stream, const kernels::NetworkPlan& network, std::int64_t micro_batch,
-                kernels::Fusion fusion);
+                const BodyPrecision& precision, kernels::Fusion fusion);
 
   Stream stream;
   std::int64_t micro_batch, classes, features;

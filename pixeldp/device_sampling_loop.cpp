@@ -14,8 +14,11 @@ namespace {
 class DeviceSamplingLoop : public SamplingLoop {
  public:
   DeviceSamplingLoop(const Stream& stream, const kernels::NetworkPlan& network,
-                     std::int64_t micro_batch, kernels::Fusion fusion, WindowRows rows)
-      : network_(stream, network, micro_batch, fusion), copies_(stream.device()), rows_(rows) {}
+                     std::int64_t micro_batch, const BodyPrecision& precision,
+                     kernels::Fusion fusion, WindowRows rows)
+      : network_(stream, network, micro_batch, precision, fusion),
+        copies_(stream.device()),
+        rows_(rows) {}
 
   void run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
            const StatisticsConsumer& consume) override;
@@ -199,8 +202,10 @@ void DeviceSamplingLoop::run_in_parts(std::int64_t images, const DrawRange& draw
 std::unique_ptr<SamplingLoop> make_device_sampling_loop(const Stream& stream,
                                                         const kernels::NetworkPlan& network,
                                                         std::int64_t micro_batch,
+                                                        const BodyPrecision& precision,
                                                         kernels::Fusion fusion, WindowRows rows) {
-  return std::make_unique<DeviceSamplingLoop>(stream, network, micro_batch, fusion, rows);
+  return std::make_unique<DeviceSamplingLoop>(stream, network, micro_batch, precision, fusion,
+                                              rows);
 }
 
 }  // namespace pixeldp

@@ -34,8 +34,8 @@ Precision precision_on(const Device& device, std::optional<Precision> chosen) {
     return precision;
   }
   const Precision precision = chosen.value_or(Precision::bf16);
-  if (precision != Precision::bf16)
-    fail_usage("the device {} evaluates draws in bf16 only, not in {}", device.name(),
+  if (precision != Precision::bf16 && precision != Precision::int8)
+    fail_usage("the device {} evaluates draws in bf16 or int8, not in {}", device.name(),
                name(precision));
   return precision;
 }
@@ -76,13 +76,13 @@ BodyFunction body_function(const Device& device, const BodyPrecision& chosen,
   const Precision precision = precision_on(device, chosen.precision);
   const Algorithm algorithm = algorithm_on(device, precision, chosen.algorithm);
   const bool half = precision == Precision::bf16;
-  // Sums of int8 are exact by either algorithm.
+  // Sums of int8 are exact by any algorithm, and on any device.
   const bool shows = precision == Precision::fp32 && takes_winograd(body);
+  const bool tensor_core = device.kind != DeviceKind::cpu && precision != Precision::int8;
   return {.precision = std::string(name(precision)),
           .residual_precision = std::string(name(half ? Precision::bf16 : Precision::fp32)),
-          .algorithm = device.kind != DeviceKind::cpu
-                           ? "tensor-core"
-                           : std::string(name(shows ? algorithm : Algorithm::direct))};
+          .algorithm = tensor_core ? "tensor-core"
+                                   : std::string(name(shows ? algorithm : Algorithm::direct))};
 }
 
 void check_training_precision(const Device& device, Precision precision,

@@ -38,7 +38,7 @@ struct BodyFunction {
   std::string residual_precision = "fp32";  ///< of values between layers
   /// How sums of products are rounded. "direct": each sum has one order, and each operation rounds
   /// once (kernels/inference.hpp). "winograd": likewise, but some convolutions are Winograd's.
-  /// "tensor-core": as tensor cores do (mma.sync).
+  /// "tensor-core": as tensor cores do (mma.sync) in bf16.
   std::string algorithm = "direct";
   bool operator==(const BodyFunction&) const = default;
 };
@@ -57,7 +57,7 @@ std::string_view name(kernels::Precision precision);
 kernels::Precision parse_precision(std::string_view text);
 
 /// The one that was chosen, or the device's own: fp32 on processors, bf16 on all else. Throws an
-/// Error where the device does not have it: few processors have bf16, other devices have bf16 only.
+/// Error where the device does not have it: few processors have bf16, other devices no fp32.
 kernels::Precision precision_on(const Device& device,
                                 std::optional<kernels::Precision> chosen = {});
 

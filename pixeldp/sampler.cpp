@@ -46,7 +46,7 @@ Sampler::Sampler(const Stream& stream, const layers::Network& network, std::int6
   rows_at_once_ = stream.device().kind == DeviceKind::cpu ? window : 16 * window;
   loop_ = stream.device().kind == DeviceKind::cpu
               ? make_host_sampling_loop(plan, micro_batch, precision, std::move(lattice))
-              : make_device_sampling_loop(stream, plan, micro_batch);
+              : make_device_sampling_loop(stream, plan, micro_batch, precision);
 }
 
 void Sampler::run(std::int64_t images, const DrawRange& draws, const ImageSource& source,

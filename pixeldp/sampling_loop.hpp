@@ -70,9 +70,15 @@ struct WindowRows {
 };
 
 /// On the stream's device: one graph for each window, and two windows at a time, so that the device
-/// goes on while the host reads images and takes statistics.
+/// goes on while the host reads images and takes statistics. Throws the Errors of DeviceNetwork.
 std::unique_ptr<SamplingLoop> make_device_sampling_loop(
     const Stream& stream, const kernels::NetworkPlan& network, std::int64_t micro_batch,
-    kernels::Fusion fusion = kernels::Fusion::allowed, WindowRows rows = {});
+    const BodyPrecision& precision = {}, kernels::Fusion fusion = kernels::Fusion::allowed,
+    WindowRows rows = {});
+/// Of a regression network, whose last layer and counts are made on the processor.
+std::unique_ptr<OutputSamplingLoop> make_device_sampling_loop(const Stream& stream,
+                                                              const kernels::NetworkPlan& network,
+                                                              const kernels::RealOutput& output,
+                                                              std::int64_t micro_batch);
 
 }  // namespace pixeldp

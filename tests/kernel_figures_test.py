@@ -48,6 +48,7 @@ class Occupancy(unittest.TestCase):
 
     def test_roofline(self):
         self.assertEqual(occupancy.roofline(A100, "bf16", 312e12, 1e9), (1.0, "bf16"))
+        self.assertEqual(occupancy.roofline(H100, "int8", 1979e12, 1e9), (1.0, "int8"))
         self.assertEqual(occupancy.roofline(H100, "fp32", 1.0, 3352e9), (1.0, "memory"))
         self.assertEqual(occupancy.roofline(A100, "mixed", 0.0, 2039e9), (1.0, "memory"))
 

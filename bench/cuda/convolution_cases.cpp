@@ -5,6 +5,7 @@
 #include "kernels/cuda/bf16_layouts.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/convolution_gemm.hpp"
+#include "kernels/cuda/convolution_int8.hpp"
 #include "kernels/cuda/convolution_weight.hpp"
 #include "kernels/cuda/convolution_wgmma.hpp"
 #include "kernels/cuda/operations.hpp"
@@ -142,6 +143,56 @@ KernelCase weight_gradient(const Conv2dShape& s) {
           }};
 }
 
+/// In int8: a convolution whose result and what follows it are written as in a residual network.
+KernelCase forward_int8(const Conv2dShape& s) {
+  const Sizes size(s);
+  return {"convolution " + name(s) + ", int8", "int8", operations(s),
+          static_cast<double>(size.x + size.weight) + 9.0 * static_cast<double>(size.y),
+          [=](Inputs& in) -> Work {
+            const Int8ConvTile tile = choose_int8_tile(s.batch * s.out_h() * s.out_w(), s.out_c,
+                                                       arch_of(in.stream().device()));
+            const auto* x = in.zeros<std::int8_t>(size.x);
+            const auto* weight = in.zeros<std::int8_t>(size.weight);
+            const Int8Epilogue epilogue{
+                .scale = in.random<float>(s.out_c),
+                .shift = in.random<float>(s.out_c),
+                .residual = in.random<float>(size.y),
+                .activation = Activation::identity(),
+                .y = {.real = in.zeros<float>(size.y)},
+                .next_scale = in.random<float>(s.out_c),
+                .next_shift = in.random<float>(s.out_c),
+                .next_activation = Activation::leaky_relu(0.1f),
+                .next = {.bytes = in.zeros<std::int8_t>(size.y), .inverse_scale = 50.0f}};
+            return [=, stream = in.stream().native()] {
+              on::conv2d_int8(stream, s, tile, x, weight, epilogue);
+            };
+          }};
+}
+
+/// Noise as a product in int8 reads it, and a normalisation behind noise.
+KernelCase values_int8(std::int64_t rows, std::int64_t elements) {
+  return {fmt::format("noise in int8, and {} rows of {} rounded", rows, elements), "mixed", 0.0,
+          product({rows, elements, 6}) + 4.0 * static_cast<double>(elements),
+          [=](Inputs& in) -> Work {
+            NoiseParams params;
+            params.distribution = NoiseDistribution::gaussian;
+            params.scale = 0.5f, params.activation = Activation::relu();
+            std::vector<NoiseRow> described(static_cast<std::size_t>(rows));
+            for (std::size_t i = 0; i < described.size(); ++i)
+              described[i].draw = static_cast<std::uint32_t>(i);
+            const auto* of_rows = in.copy<NoiseRow>(described);
+            const auto* prefix = in.random<float>(elements);
+            const auto* x = in.random<float>(rows * elements);
+            const Int8Target target{.bytes = in.zeros<std::int8_t>(rows * elements),
+                                    .inverse_scale = 50.0f};
+            return [=, stream = in.stream().native()] {
+              on::add_noise_bytes(stream, params, of_rows, rows, elements, prefix, target);
+              on::round_values(stream, {.pixels = rows, .channels = elements}, elements, x, nullptr,
+                               target);
+            };
+          }};
+}
+
 KernelCase direct(const Conv2dShape& s) {
   const Sizes size(s);
   return {"direct convolution " + name(s), "fp32", operations(s),
@@ -226,6 +277,9 @@ std::vector<KernelCase> convolution_cases(CaseSize size) {
           forward<float, float>(narrow),
           end_of_unit(narrow),
           by_warpgroups(full ? narrow : square_convolution(1, 8, 64, 128, 1, 1)),
+          forward_int8(mnist),
+          forward_int8(narrow),
+          values_int8(full ? 512 : 4, full ? 6272 : 64),
           data_gradient(narrow),
           weight_gradient<Bf16>(narrow),
           weight_gradient<float>(narrow),

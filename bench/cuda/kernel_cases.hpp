@@ -16,8 +16,9 @@ using Work = std::function<void()>;
 /// The work of kernels on one shape, on random data.
 struct KernelCase {
   std::string name;
-  /// What limits the operations. On tensor cores: bf16, tf32; else fp32, and `mixed` where most of
-  /// the work is no arithmetic in floating point, so that counting operations tells nothing.
+  /// What limits the operations. On tensor cores: bf16, tf32, int8; else fp32, and `mixed` where
+  /// most of the work is no arithmetic in floating point, so that counting operations tells
+  /// nothing.
   std::string unit;
   double operations = 0.0;  ///< a multiply-addition is two
   double bytes = 0.0;       ///< the least that must go from or to memory

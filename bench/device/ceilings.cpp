@@ -1,6 +1,8 @@
 #include "bench/device/ceilings.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -20,14 +22,22 @@ Runtime::Properties properties_of(const Device& device) {
 }  // namespace
 
 Share share_of(const KernelCase& work, double seconds, const CeilingRates& rates) {
-  const bool bf16 = work.unit == "bf16", tf32 = work.unit == "tf32";
+  struct Unit {
+    std::string_view name;
+    double time;  ///< of an operation, in those of the bf16 product
+    const char* ceiling;
+  };
+  constexpr Unit units[] = {{"bf16", 1.0, "bf16 product"},
+                            {"tf32", 2.0, "half of the bf16 product"},
+                            {"int8", 0.5, "twice the bf16 product"}};
   if (!rates.copied_bytes) return {{}, "the copy was not measured"};
   const double moving = work.bytes / *rates.copied_bytes;
-  if (!bf16 && !tf32) return {moving / seconds, "copy bandwidth"};
+  const Unit* const unit = std::ranges::find(units, work.unit, &Unit::name);
+  if (unit == std::end(units)) return {moving / seconds, "copy bandwidth"};
   if (!rates.bf16_operations) return {{}, "cuBLASLt's product was not measured"};
-  const double calculating = (tf32 ? 2.0 : 1.0) * work.operations / *rates.bf16_operations;
+  const double calculating = unit->time * work.operations / *rates.bf16_operations;
   if (moving > calculating) return {moving / seconds, "copy bandwidth"};
-  return {calculating / seconds, tf32 ? "half of the bf16 product" : "bf16 product"};
+  return {calculating / seconds, unit->ceiling};
 }
 
 Ceilings::Ceilings(const Stream& stream, Stopwatch& watch, CaseSize size)

@@ -22,7 +22,7 @@ struct CeilingRates {
 
 /// What `seconds` for this work are of the least that the ceilings allow: the longer of bytes by
 /// the copy's bandwidth and, on tensor cores, operations by the bf16 product's rate, of which tf32
-/// has half.
+/// has half and int8 twice as much.
 Share share_of(const KernelCase& work, double seconds, const CeilingRates& rates);
 
 /// Measured when first asked for.

@@ -1,15 +1,14 @@
 #include "kernels/inference.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "engine/error.hpp"
 #include "kernels/cpu/operations.hpp"
 #include "kernels/cpu/plan_products.hpp"
 #include "kernels/cpu/simd_kernels.hpp"
 #include "kernels/cpu/winograd.hpp"
+#include "kernels/int8.hpp"
 #include "kernels/placement.hpp"
 #include "kernels/pooling.hpp"
 
@@ -30,7 +29,7 @@ constexpr std::int64_t pass_rows = 64;
 
 /// Rows that go through a product and its neighbours together: as many as stay in the cache, but
 /// enough that reading the weights costs little.
-std::int64_t tile_of(const InferencePlan& plan, std::size_t i, bool winograd) {
+std::int64_t tile_of(const InferencePlan& plan, std::size_t i, bool winograd, bool amx) {
   constexpr std::int64_t cached = 512 << 10;  // bytes
   const InferenceStep& step = plan.steps[i];
   const std::int64_t row =
@@ -41,7 +40,10 @@ std::int64_t tile_of(const InferencePlan& plan, std::size_t i, bool winograd) {
     return std::clamp(cached / row / whole * whole, whole, pass_rows);
   }
   const auto weights = static_cast<std::int64_t>(2 * step.weight.size());
-  return std::clamp<std::int64_t>(std::max(cached, weights / 2) / row, 1, pass_rows);
+  const std::int64_t rows =
+      std::clamp<std::int64_t>(std::max(cached, weights / 2) / row, 1, pass_rows);
+  return amx && rows > cpu::tile_positions ? rows / cpu::tile_positions * cpu::tile_positions
+                                           : rows;
 }
 
 /// Whether a step never writes bytes for a product in int8.
@@ -71,7 +73,6 @@ class HostInference : public Inference {
         plan_(plan),
         kernels_(best()),
         values_(plan.sizes.size()) {
-    if (precision_ == Precision::int8) check(scales);
     choose_representations(scales);
     choose_segments();
     steps_.resize(plan_.steps.size());
@@ -115,29 +116,18 @@ class HostInference : public Inference {
   bool by_winograd(std::size_t step) const {
     return cpu::by_winograd(plan_.steps[step], precision_, algorithm_);
   }
+  bool by_amx() const { return precision_ == Precision::int8 && cpu_features().amx; }
   Real real_kind() const { return precision_ == Precision::bf16 ? Real::bf16 : Real::fp32; }
   static std::int64_t bytes(Real kind) { return kind == Real::bf16 ? 2 : 4; }
   std::int64_t size(int value) const { return plan_.sizes[static_cast<std::size_t>(value)]; }
   const Value& value(int number) const { return values_[static_cast<std::size_t>(number)]; }
 
-  void check(std::span<const float> scales) const {
-    if (scales.size() != plan_.steps.size())
-      fail("{} scales for a plan of {} steps", scales.size(), plan_.steps.size());
-    for (std::size_t i = 0; i < scales.size(); ++i) {
-      const InferenceStep& step = plan_.steps[i];
-      if (!step.multiplies()) continue;
-      if (!std::isfinite(scales[i]) || !std::isnormal(scales[i]) ||
-          !std::isfinite(1.0f / scales[i]) || scales[i] < 0)
-        fail("layer {}: {} is no scale for what it reads", step.name, scales[i]);
-      // What the processor sums is 128 more than our bytes.
-      const auto terms = static_cast<std::int64_t>(step.weight.size()) / step.outputs;
-      if (terms > std::numeric_limits<std::int32_t>::max() / (255 * 127))
-        fail("layer {}: sums of {} products of 8 bits may exceed 32 bits", step.name, terms);
-    }
-  }
-
   void choose_representations(std::span<const float> scales) {
     for (Value& v : values_) v.kind = real_kind();
+    if (precision_ == Precision::int8) {
+      const std::vector<float> inverse = inverse_scales(plan_, scales);
+      for (std::size_t v = 0; v < inverse.size(); ++v) values_[v].inverse_scale = inverse[v];
+    }
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
       const InferenceStep& step = plan_.steps[i];
       if (step.kind == Kind::noise) fail("layer {}: noise is drawn between two plans", step.name);
@@ -148,15 +138,10 @@ class HostInference : public Inference {
         if (input != step.input()) values_[static_cast<std::size_t>(input)].is_real = true;
       if (step.kind == Kind::shortcut) values_[i + 1].kind = read.kind;
       if (writes_reals(step)) values_[i + 1].is_real = true;
-      if (precision_ != Precision::int8 || !step.multiplies()) {
+      if (precision_ == Precision::int8 && step.multiplies())
+        read.is_bytes = true;
+      else
         read.is_real = true;
-        continue;
-      }
-      const float inverse = 1.0f / scales[i];
-      if (read.is_bytes && read.inverse_scale != inverse)
-        fail("layer {} reads what another layer reads, on another scale", step.name);
-      read.is_bytes = true;
-      read.inverse_scale = inverse;
     }
     values_.back().is_real = true;
     // A shortcut keeps the kind of what it reads; what is added has that of the sum.
@@ -168,7 +153,7 @@ class HostInference : public Inference {
   void choose_segments() {
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
       const bool multiplies = plan_.steps[i].multiplies();
-      const std::int64_t wanted = multiplies ? tile_of(plan_, i, by_winograd(i)) : 1;
+      const std::int64_t wanted = multiplies ? tile_of(plan_, i, by_winograd(i), by_amx()) : 1;
       // What leads to the first product goes with it; tiles only grow.
       if (segments_.empty() || (multiplies && wanted > segments_.back().tile)) {
         if (!segments_.empty() && segments_.size() == 1 && !has_product(segments_.back())) {

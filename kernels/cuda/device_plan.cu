@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/cuda/convolution_direct.hpp"
+#include "kernels/cuda/convolution_int8.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/noisy_convolution.hpp"
 #include "kernels/cuda/operations.hpp"
@@ -69,24 +70,21 @@ class ScheduledPlan : public DevicePlan {
 
   Work prepare(const InferencePlan& plan, const std::vector<StepWeights>& weights,
                const DeviceSchedule::Launch& launch) {
-    if (!launch.step) return noise();
+    if (!launch.step) return launch.noise ? noise() : rounding(0);
     const InferenceStep& step = plan.steps[*launch.step];
     const int made = static_cast<int>(*launch.step) + 1;
     if (launch.noise) return noisy_convolution(plan, weights, launch);
     switch (step.kind) {
       case Kind::convolution:
-        return product(step.convolution, plan, weights, launch);
       case Kind::dense:
-        return product(
-            as_convolution({.rows = 1, .in = value(step.input()).size, .out = step.outputs}), plan,
-            weights, launch);
+        return product(step.product_shape(), plan, weights, launch);
       case Kind::scaling:
       case Kind::addition:
         return scaling(step, weights[*launch.step], made);
       case Kind::shortcut:
-        return shortcut(step, made);
+        return rounded(shortcut(step, made), made);
       case Kind::pool:
-        return pool(step, made);
+        return rounded(pool(step, made), made);
       case Kind::standardise:
         return [this, input = step.input(), made, rows = schedule_.rows](const Run& run) {
           PIXELDP_DEVICE::standardise(stream_, rows, value(input).size, at<float>(input, run),
@@ -100,10 +98,89 @@ class ScheduledPlan : public DevicePlan {
   }
 
   Work noise() {
-    return [this](const Run& run) {
+    const bool in_bytes_alone = value(0).in_int8 && !value(0).written;
+    Work work = [this, in_bytes_alone](const Run& run) {
       check_noise_arguments(run.draws->noise, schedule_.rows, value(0).size);
-      PIXELDP_DEVICE::add_noise(stream_, run.draws->noise, run.draws->rows, schedule_.rows,
-                                value(0).size, run.x, at<float>(0, run));
+      if (in_bytes_alone)
+        add_noise_bytes(stream_.native(), run.draws->noise, run.draws->rows, schedule_.rows,
+                        value(0).size, run.x, target(0, run));
+      else
+        PIXELDP_DEVICE::add_noise(stream_, run.draws->noise, run.draws->rows, schedule_.rows,
+                                  value(0).size, run.x, at<float>(0, run));
+    };
+    return in_bytes_alone ? work : rounded(std::move(work), 0);
+  }
+
+  /// Where a value goes in int8: as what the schedule says.
+  Int8Target target(int number, const Run& run) const {
+    const DeviceSchedule::Value& v = value(number);
+    return {.real = v.written ? at<float>(number, run) : nullptr,
+            .bytes = bytes(number),
+            .inverse_scale = v.inverse_scale};
+  }
+  std::int8_t* bytes(int number) const {
+    const DeviceSchedule::Value& v = value(number);
+    return v.in_int8 ? reinterpret_cast<std::int8_t*>(workspace_.data() + v.int8_at) : nullptr;
+  }
+
+  /// A value in fp32, rounded to bytes.
+  Work rounding(int number) {
+    const ScalingParams params{.pixels = schedule_.rows, .channels = value(number).size};
+    return [this, params, number](const Run& run) {
+      round_values(stream_.native(), params, params.channels, at<float>(number, run), nullptr,
+                   {nullptr, bytes(number), value(number).inverse_scale});
+    };
+  }
+  /// Work that writes fp32, and what products read of that.
+  Work rounded(Work work, int made) {
+    if (!value(made).in_int8) return work;
+    return [first = std::move(work), second = rounding(made)](const Run& run) {
+      first(run);
+      second(run);
+    };
+  }
+
+  /// A product in int8, which rounds what it reads where that does not lie there as bytes.
+  Work product_int8(const Conv2dShape& shape, const InferencePlan& plan,
+                    const std::vector<StepWeights>& weights, const DeviceSchedule::Launch& launch) {
+    const InferenceStep& step = plan.steps[*launch.step];
+    const StepWeights& own = weights[*launch.step];
+    const int input = step.input(), residual = step.has_residual() ? step.residual() : -1;
+    const int made = static_cast<int>(*launch.step) + 1,
+              next = launch.epilogue ? static_cast<int>(*launch.epilogue) + 1 : -1;
+    const ScalingParams read{.pixels = shape.batch * shape.in_h * shape.in_w,
+                             .channels = shape.in_c};
+    const auto operand = std::make_shared<StreamScratch<std::int8_t>>(
+        native(stream_), value(input).in_int8 ? 0 : read.pixels * int8_channels(read.channels));
+    const auto weight = std::make_shared<StreamCopyOf<std::int8_t>>(
+        stream_.native(), own.weight_int8, packed_int8_size(shape));
+    const auto channels = std::make_shared<Channels>(
+        stream_.native(), own, launch.epilogue ? weights[*launch.epilogue] : StepWeights(),
+        shape.out_c);
+    const auto next_activation =
+        next > 0 ? plan.steps[*launch.epilogue].activation : Activation::identity();
+    const Int8ConvTile tile =
+        choose_int8_tile(shape.batch * shape.out_h() * shape.out_w(), shape.out_c, current_arch());
+    return [this, shape, tile, read, operand, weight, channels, activation = step.activation,
+            next_activation, input, residual, made, next](const Run& run) {
+      const std::int8_t* x = bytes(input);
+      if (operand->data() != nullptr) {
+        round_values(stream_.native(), read, int8_channels(read.channels), at<float>(input, run),
+                     nullptr, {nullptr, operand->data(), value(input).inverse_scale});
+        x = operand->data();
+      }
+      Int8Epilogue epilogue{.scale = channels->scale.data(),
+                            .shift = channels->shift.data(),
+                            .residual = residual >= 0 ? at<float>(residual, run) : nullptr,
+                            .activation = activation,
+                            .y = target(made, run)};
+      if (next > 0) {
+        epilogue.next_scale = channels->next_scale.data();
+        epilogue.next_shift = channels->next_shift.data();
+        epilogue.next_activation = next_activation;
+        epilogue.next = target(next, run);
+      }
+      conv2d_int8(stream_.native(), shape, tile, x, weight->data(), epilogue);
     };
   }
 
@@ -146,6 +223,7 @@ class ScheduledPlan : public DevicePlan {
     shape.batch = schedule_.rows;
     const int input = step.input(), residual = step.has_residual() ? step.residual() : -1;
     if (schedule_.precision == Precision::fp32) return direct(shape, step, own, made);
+    if (schedule_.precision == Precision::int8) return product_int8(shape, plan, weights, launch);
     const auto packed = std::make_shared<PackedConvolution<Bf16>>(
         native(stream_), std::vector{ConvPass::forward(shape, chunk_of<Bf16>)}, own.weight,
         !value(input).bf16);
@@ -216,6 +294,9 @@ class ScheduledPlan : public DevicePlan {
     return [this, params, scale, shift, input, residual, made](const Run& run) {
       ScalingParams p = params;
       p.scale = scale->data(), p.shift = shift->data();
+      if (value(made).in_int8)
+        return round_values(stream_.native(), p, p.channels, at<float>(input, run),
+                            residual >= 0 ? at<float>(residual, run) : nullptr, target(made, run));
       const auto from = [&](auto* x) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(x)>>;
         const T* const added = residual >= 0 ? at<T>(residual, run) : nullptr;

@@ -31,20 +31,23 @@ class StreamScratch {
 };
 
 /// Values in device memory, copied in the stream from others; null for null.
-class StreamCopy {
+template <class T>
+class StreamCopyOf {
  public:
-  StreamCopy(void* stream, const float* values, std::int64_t count)
+  StreamCopyOf(void* stream, const T* values, std::int64_t count)
       : memory_(static_cast<cudaStream_t>(stream), values == nullptr ? 0 : count) {
     if (memory_.data() == nullptr) return;
-    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(float);
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
     check_call(cudaMemcpyAsync(memory_.data(), values, bytes, cudaMemcpyDeviceToDevice,
                                static_cast<cudaStream_t>(stream)),
                "copying " + std::to_string(bytes) + " bytes");
   }
-  const float* data() const { return memory_.data(); }
+  const T* data() const { return memory_.data(); }
 
  private:
-  StreamScratch<float> memory_;
+  StreamScratch<T> memory_;
 };
+
+using StreamCopy = StreamCopyOf<float>;
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -10,6 +10,7 @@
 #include "kernels/draw_statistics.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "tests/cli/made_workplace.hpp"
+#include "tests/text_of.hpp"
 
 namespace pixeldp::tests {
 namespace {
@@ -140,6 +141,61 @@ TEST_CASE("every device trains and certifies a wide residual network on standard
       CHECK(b.statistics.votes == a.statistics.votes);
       CHECK(b.prediction == a.prediction);
       CHECK(b.radius == a.radius);
+    }
+  }
+}
+
+/// A trained network with scales for int8, and what certify writes of it.
+struct Int8Workplace : Workplace {
+  const std::string data = " --data " + (folder / "").string();
+
+  explicit Int8Workplace(const std::string& network) {
+    run("train made.yaml --output run --set training.steps=1 --set training.batch=2 --set "
+        "training.evaluation_images=1 --set training.evaluation_draws=1 --set "
+        "'network={architecture: " +
+        network + "}'");
+    run("quantise run --images 4" + data);
+  }
+  std::string certify(const std::string& options, const std::string& log) const {
+    run("certify run --precision int8 --scores softmax " + options + " --output " + log + data);
+    return text_of(folder / log);
+  }
+};
+
+TEST_CASE("every device writes the processor's log in int8, byte for byte") {
+  const Int8Workplace place("mnist-cnn");
+  const std::string options = "--images 0:3 --draws 12 ";
+  const std::string expected = place.certify(options, "cpu");
+  CHECK(expected.find("\"precision\":\"int8\"") != std::string::npos);
+  const auto predict = [&](const std::string& on) {
+    const Outcome outcome =
+        run_program("predict run test:5 --draws 7 --precision int8 --json" + on + place.data,
+                    place.folder / "");
+    REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
+    return nlohmann::json::parse(outcome.output).at("predictions");
+  };
+  for (const std::string& device : other_devices()) {
+    CAPTURE(device);
+    const std::string on = " --device " + device;
+    CHECK(place.certify(options + on, device) == expected);
+    CHECK(place.certify(options + on + " --micro-batch 5", device + "-by-fives") == expected);
+    // What one began the other goes on with, and draws again; they predict the same.
+    place.certify("--images 0:1 --draws 12", device + "-after-cpu");
+    CHECK(place.certify(options + on + " --resume", device + "-after-cpu") == expected);
+    place.run("verify cpu --run run --fraction 1" + on + place.data);
+    CHECK(predict(on) == predict(""));
+  }
+}
+
+TEST_CASE("every device writes that of residual networks, too") {
+  for (const std::string network : {"wide-resnet, depth: 10, width: 1", "resnet, depth: 8"}) {
+    CAPTURE(network);
+    const Int8Workplace place(network);
+    const std::string options = "--images 0:1 --draws 3 ";
+    const std::string expected = place.certify(options, "cpu");
+    for (const std::string& device : other_devices()) {
+      CAPTURE(device);
+      CHECK(place.certify(options + "--device " + device + " --micro-batch 2", device) == expected);
     }
   }
 }

@@ -369,4 +369,7 @@ TEST_CASE("a plan refuses operations that do not fit, and devices those that the
   for (const Precision precision : {Precision::fp32, Precision::bf16})
     CHECK_FAILS(DeviceSchedule::make(plan, 4, precision),
                 "layer join: devices have no kernel for multiplication yet");
+  CHECK_FAILS(
+      DeviceSchedule::make(plan, 4, Precision::int8, true, Fusion::allowed, std::vector{0.0f}),
+      "layer join: devices have no kernel for multiplication yet");
 }

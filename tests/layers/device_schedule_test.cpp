@@ -42,6 +42,11 @@ std::vector<std::string> launches(const DeviceSchedule& schedule, const Inferenc
   return all;
 }
 
+/// For int8; empty for the others.
+std::vector<float> scales_for(const InferencePlan& plan, Precision precision) {
+  return std::vector<float>(precision == Precision::int8 ? plan.steps.size() : 0, 0.1f);
+}
+
 }  // namespace
 
 TEST_CASE("behind the noise every normalisation of a wide residual network is in a convolution") {
@@ -74,16 +79,86 @@ TEST_CASE("a draw of WRN-28-10 moves 15 MB, less than half of what values in fp3
   CHECK(bytes(Precision::fp32) > 2.2 * bytes(Precision::bf16));
 }
 
+TEST_CASE("in int8 products write the bytes that products read, and real values beside them") {
+  const InferencePlan body = plan_of(wide_resnet(10, 1)).body;
+  const auto scales = scales_for(body, Precision::int8);
+  const auto schedule =
+      DeviceSchedule::make(body, 4, Precision::int8, true, Fusion::allowed, scales);
+  CHECK(launches(schedule, body) ==
+        std::vector<std::string>{
+            "noise", "layer1.0.bn1", "layer1.0.conv1", "layer1.0.conv2+layer2.0.bn1",
+            "layer2.0.shortcut", "layer2.0.conv1", "layer2.0.conv2+layer3.0.bn1",
+            "layer3.0.shortcut", "layer3.0.conv1", "layer3.0.conv2+bn", "pool"});
+  for (std::size_t i = 0; i < body.steps.size(); ++i) {
+    const std::string& name = body.steps[i].name;
+    CAPTURE(name);
+    const DeviceSchedule::Value& made = schedule.values[i + 1];
+    // Products read what normalisations make, and the second of two convolutions the first. Of
+    // these only the first unit's normalisation is added as well; the last sum is read by the last
+    // normalisation alone, which the same kernel makes.
+    const bool multiplied = name.ends_with("bn1") || name.ends_with("conv1");
+    CHECK(made.in_int8 == multiplied);
+    CHECK((made.inverse_scale > 0.0f) == multiplied);
+    CHECK(made.written == (name == "layer1.0.bn1" || (!multiplied && name != "layer3.0.conv2")));
+  }
+  // A quarter of what fp32 takes for what is multiplied, and all of it for sums.
+  const auto bytes = [&](Precision precision) {
+    return DeviceSchedule::make(body, 1, precision, true, Fusion::allowed,
+                                scales_for(body, precision))
+        .bytes_per_row(body);
+  };
+  CHECK(bytes(Precision::int8) < bytes(Precision::fp32) * 2 / 3);
+
+  // Noise that a product reads is never real, unless its channels fill no vector of 16.
+  const InferencePlan cnn = plan_of({}).body;
+  const auto noise = DeviceSchedule::make(cnn, 4, Precision::int8, true, Fusion::allowed,
+                                          scales_for(cnn, Precision::int8));
+  CHECK(noise.values[0].in_int8);
+  CHECK_FALSE(noise.values[0].written);
+  const InferencePlan image = plan_of({.noise_after_layers = 0}).body;
+  const auto grey = DeviceSchedule::make(image, 4, Precision::int8, true, Fusion::allowed,
+                                         scales_for(image, Precision::int8));
+  CHECK_FALSE(grey.values[0].in_int8);
+  CHECK(grey.values[0].written);
+  CHECK(grey.values[0].inverse_scale == 10.0f);
+}
+
+TEST_CASE("what lies before the noise has a processor's bits where its sums have one order") {
+  const auto difference = [](const layers::NetworkSpec& spec) {
+    return fp32_difference(plan_of(spec).prefix);
+  };
+  CHECK(difference({}) == "");
+  CHECK(difference({.noise_after_layers = 0}) == "");
+  CHECK(difference(wide_resnet(10, 1)) == "");
+  CHECK(difference({.noise_after_layers = 2}).find("layer conv2") != std::string::npos);
+  InferencePlan plan(12);
+  plan.add({.kind = StepKind::dense,
+            .name = "fc",
+            .inputs = {0},
+            .outputs = 1,
+            .weight = std::vector<float>(12, 1.0f)});
+  CHECK(fp32_difference(plan).find("layer fc is a dense one") != std::string::npos);
+  InferencePlan scaled(16);
+  scaled.add({.name = "conv",
+              .inputs = {0},
+              .convolution = {1, 4, 4, 1, 1, 1, 1, 1, {}, {}},
+              .weight = {1.0f},
+              .scale = {2.0f},
+              .shift = {0.0f}});
+  CHECK(fp32_difference(scaled).find("layer conv has scales") != std::string::npos);
+}
+
 TEST_CASE("on a device too, values that are needed at the same time never share memory") {
   for (const layers::NetworkSpec& spec :
        {wide_resnet(16, 2), tests::small_resnet_spec("resnet"),
         tests::small_resnet_spec("wide-resnet", 0), layers::NetworkSpec{}}) {
     const NetworkPlan network = plan_of(spec);
     const InferencePlan& body = network.body;
-    for (const Precision precision : {Precision::bf16, Precision::fp32}) {
+    for (const Precision precision : {Precision::bf16, Precision::fp32, Precision::int8}) {
       for (const Fusion fusion : {Fusion::allowed, Fusion::none}) {
         const std::int64_t rows = 3;
-        const auto s = DeviceSchedule::make(body, rows, precision, true, fusion);
+        const auto s =
+            DeviceSchedule::make(body, rows, precision, true, fusion, scales_for(body, precision));
         // Walk through the launches: a value is alive from the launch that writes it to the last
         // one that reads it.
         const auto touched = [&](const DeviceSchedule::Launch& launch) {
@@ -103,23 +178,31 @@ TEST_CASE("on a device too, values that are needed at the same time never share 
           const auto [reads, writes] = touched(s.launches[l]);
           for (const std::size_t v : writes) born[v] = dead[v] = l;
           for (const std::size_t v : reads) {
-            CHECK(s.values[v].written);
+            CHECK((s.values[v].written || s.values[v].in_int8));
             dead[v] = l;
           }
         }
-        const auto in_memory = [&](std::size_t v) {
-          return s.values[v].written && v != body.steps.size();
+        struct Place {
+          std::size_t value;
+          std::int64_t begin, end;
         };
+        std::vector<Place> places;
+        for (std::size_t v = 0; v < s.values.size(); ++v) {
+          const DeviceSchedule::Value& value = s.values[v];
+          if (value.written && v != body.steps.size())
+            places.push_back({v, value.at, value.at + rows * value.bytes()});
+          if (value.in_int8)
+            places.push_back({v, value.int8_at, value.int8_at + rows * value.size});
+        }
         std::int64_t sum = 0;
-        for (std::size_t a = 0; a < s.values.size(); ++a) {
-          if (!in_memory(a)) continue;
-          const std::int64_t end_a = s.values[a].at + rows * s.values[a].bytes();
-          CHECK(end_a <= s.workspace);
-          sum += rows * s.values[a].bytes();
-          for (std::size_t b = 0; b < a; ++b) {
-            if (!in_memory(b) || dead[a] < born[b] || dead[b] < born[a]) continue;
-            const std::int64_t end_b = s.values[b].at + rows * s.values[b].bytes();
-            CHECK((end_a <= s.values[b].at || end_b <= s.values[a].at));
+        for (std::size_t i = 0; i < places.size(); ++i) {
+          const Place& a = places[i];
+          CHECK(a.end <= s.workspace);
+          sum += a.end - a.begin;
+          for (std::size_t j = 0; j < i; ++j) {
+            const Place& b = places[j];
+            if (dead[a.value] < born[b.value] || dead[b.value] < born[a.value]) continue;
+            CHECK((a.end <= b.begin || b.end <= a.begin));
           }
         }
         if (s.launches.size() > 6) CHECK(s.workspace < sum);
@@ -158,8 +241,7 @@ TEST_CASE("a schedule refuses what devices do not calculate") {
   plan.add({.kind = StepKind::standardise, .name = "s", .inputs = {0}});
   CHECK_NOTHROW(DeviceSchedule::make(plan, 1, Precision::fp32));
   CHECK_FAILS(DeviceSchedule::make(plan, 1, Precision::bf16), "standardised in fp32 only");
-  for (const Precision refused : {Precision::int8, Precision::tf32})
-    CHECK_FAILS(DeviceSchedule::make(plan, 1, refused), "fp32 or bf16");
+  CHECK_FAILS(DeviceSchedule::make(plan, 1, Precision::tf32), "fp32, bf16 or int8");
   plan.add({.kind = StepKind::noise, .name = "n", .inputs = {1}});
   CHECK_FAILS(DeviceSchedule::make(plan, 1, Precision::fp32), "noise is drawn between two plans");
 }

@@ -83,9 +83,11 @@ TESTS = {
     "convolution_operands": ["convolution_gemm"], "special_functions": ["bounds", "printed", "perturbed", "radii", "score_bounds"],
     "statistics": ["draw_statistics"], "elementary": ["noise", "draw_statistics"], "lane": ["noise", "draw_statistics"],
     "stream_scratch": ["device_runtime", "convolution_devices"], "packed_convolution": ["convolution_devices"],
-    "device_plan": ["network_plan", "convolution_devices"],
+    "device_plan": ["network_plan", "convolution_devices", "int8_plan"],
+    "convolution_int8": ["convolution_int8", "int8_plan"], "int8_values": ["int8_values", "int8_plan"],
+    "to_bytes": ["convolution_int8", "int8_values"],
 }
-EVERY_KERNEL = ["alignment", "far_offsets", "sum_order", "plan_limits", "arch_test"]
+EVERY_KERNEL = ["alignment", "far_offsets", "int8_limits", "sum_order", "plan_limits", "arch_test"]
 
 Bug = collections.namedtuple("Bug", "kind file number before after")
 

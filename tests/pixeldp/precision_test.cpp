@@ -134,6 +134,46 @@ TEST_CASE(
   }
 }
 
+TEST_CASE(
+    "in int8 a device counts what the processor counts, to the last one, in any micro-batch") {
+  const Stream emulated(Device::parse("emulated"));
+  for (const layers::NetworkSpec& spec : specs) {
+    CAPTURE(spec.architecture);
+    CAPTURE(spec.noise_after_layers);
+    Model model = made_model(spec);
+    model.quantisation = quantise(model, made_images(spec, 10), 10, 1);
+    for (const Mechanism mechanism : {Mechanism::gaussian, Mechanism::laplace}) {
+      model.calibration.mechanism = mechanism;
+      apply_calibration(model.calibration, model.network);
+      const BodyPrecision chosen{Precision::int8, quantisation(model)};
+      constexpr std::uint32_t draws = 4;
+      Sampler sampler(Stream(), model.network, 0, chosen);
+      const BodyFunction function = sampler.function();
+      const auto expected = statistics(std::move(sampler), model, {4, 9}, draws);
+      for (const std::int64_t micro_batch : {1, 3, 64}) {
+        if (mechanism == Mechanism::laplace && micro_batch != 3) continue;
+        CAPTURE(micro_batch);
+        Sampler device(emulated, model.network, micro_batch, chosen);
+        CHECK(device.function() == function);
+        const auto counted = statistics(std::move(device), model, {4, 9}, draws);
+        for (std::size_t i = 0; i < 2; ++i) CHECK(same(counted[i], expected[i]));
+      }
+    }
+  }
+}
+
+TEST_CASE("int8 on a device is refused where what lies before the noise has other bits there") {
+  const Model model = made_model({.height = 8, .width = 8, .noise_after_layers = 2});
+  const Quantisation scales{{{"fc1", 0.1f}}, 10, 1};
+  const BodyPrecision chosen{Precision::int8, &scales};
+  CHECK_NOTHROW(Sampler(Stream(), model.network, 0, chosen));
+  const Stream emulated(Device::parse("emulated"));
+  CHECK_FAILS(Sampler(emulated, model.network, 0, chosen),
+              "the sums of layer conv2 have another order there, 32 channels being many");
+  CHECK_NOTHROW(Sampler(emulated, model.network));
+  CHECK_FAILS(Sampler(emulated, model.network, 0, {Precision::int8}), "pixeldp quantise");
+}
+
 TEST_CASE("precisions have names; what a device has not is refused") {
   for (const Precision p : {Precision::fp32, Precision::bf16, Precision::int8})
     CHECK(parse_precision(name(p)) == p);
@@ -141,8 +181,9 @@ TEST_CASE("precisions have names; what a device has not is refused") {
   CHECK(precision_on({}) == Precision::fp32);
   const Device emulated = Device::parse("emulated");
   CHECK(precision_on(emulated) == Precision::bf16);
-  CHECK_FAILS(precision_on(emulated, Precision::int8), "emulated");
-  CHECK_FAILS(precision_on(emulated, Precision::fp32), "bf16 only");
+  CHECK(precision_on(emulated, Precision::int8) == Precision::int8);
+  CHECK_FAILS(precision_on(emulated, Precision::fp32),
+              "device emulated evaluates draws in bf16 or");
   CHECK_FAILS(precision_on({}, Precision::tf32), "tf32");
 }
 
@@ -153,18 +194,22 @@ TEST_CASE("what a sampler evaluates is named: the algorithm in fp32, where a lay
   CHECK(algorithm_on(processor, Precision::bf16) == Algorithm::direct);
   CHECK(algorithm_on(processor, Precision::bf16, Algorithm::direct) == Algorithm::direct);
   CHECK_FAILS(algorithm_on(processor, Precision::bf16, Algorithm::winograd), "bf16 are direct");
-  CHECK_FAILS(algorithm_on(emulated, Precision::bf16, Algorithm::direct), "emulated");
+  for (const Precision precision : {Precision::bf16, Precision::int8})
+    CHECK_FAILS(algorithm_on(emulated, precision, Algorithm::direct), "emulated");
 
   const auto function = [](const layers::NetworkSpec& spec, Precision precision,
-                           std::optional<Algorithm> algorithm = {}) {
+                           std::optional<Algorithm> algorithm = {}, const Device& device = {}) {
     const Model model = made_model(spec);
-    return body_function(Stream().device(), {precision, nullptr, algorithm},
+    return body_function(device, {precision, nullptr, algorithm},
                          lower(Stream(), model.network).body);
   };
   const layers::NetworkSpec resnet = specs[2], cnn = specs[0];
   CHECK(function(resnet, Precision::fp32) == BodyFunction{"fp32", "fp32", "winograd"});
   CHECK(function(resnet, Precision::fp32, Algorithm::direct) == BodyFunction());
   CHECK(function(resnet, Precision::int8) == BodyFunction{"int8", "fp32", "direct"});
+  CHECK(function(resnet, Precision::int8, {}, emulated) == function(resnet, Precision::int8));
+  CHECK(function(resnet, Precision::bf16, {}, emulated) ==
+        BodyFunction{"bf16", "bf16", "tensor-core"});
   CHECK(function(cnn, Precision::fp32) == BodyFunction());
   CHECK(function({}, Precision::fp32) == BodyFunction{"fp32", "fp32", "winograd"});
 

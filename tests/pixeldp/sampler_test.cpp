@@ -314,7 +314,7 @@ TEST_CASE("the GPU kernels count what the processor counts, of a wide residual n
 TEST_CASE("noise inside a wide residual network's first unit counts what the layers do in turn") {
   const Stream emulated(Device::parse("emulated"));
   const auto fused = [&](const kernels::NetworkPlan& network, Fusion fusion) {
-    const DeviceNetwork device(emulated, network, 4, fusion);
+    const DeviceNetwork device(emulated, network, 4, {}, fusion);
     return device.body->schedule().launches.front().step.has_value();
   };
   const auto check = [&](const layers::Network& net, std::int64_t pixel_count) {
@@ -323,7 +323,7 @@ TEST_CASE("noise inside a wide residual network's first unit counts what the lay
     REQUIRE_FALSE(fused(network, Fusion::none));
     const DrawRange draws{.seed = 3, .first = 5, .count = 3};
     const auto run = [&](Fusion fusion) {
-      return run_wide(*make_device_sampling_loop(emulated, network, 4, fusion), {4, 9}, draws,
+      return run_wide(*make_device_sampling_loop(emulated, network, 4, {}, fusion), {4, 9}, draws,
                       pixel_count);
     };
     const Results at_once = run(Fusion::allowed), layered = run(Fusion::none);
@@ -346,7 +346,7 @@ TEST_CASE("a device's windows, their growth and the parts of many draws do not s
   const auto check = [&](const kernels::NetworkPlan& network, const auto& run_loop) {
     const DrawRange draws{.seed = 3, .first = 5, .count = 6};
     const auto with = [&](WindowRows rows) {
-      return run_loop(*make_device_sampling_loop(emulated, network, 4, Fusion::allowed, rows),
+      return run_loop(*make_device_sampling_loop(emulated, network, 4, {}, Fusion::allowed, rows),
                       draws);
     };
     const Results at_once = with({.first = 8192, .most = 8192, .seconds = 1.0});
@@ -386,7 +386,7 @@ TEST_CASE("a window grows by its own time, once") {
   const Stream emulated(Device::parse("emulated"));
   constexpr std::int64_t images = 200, most = 64;  // so much larger a window may become at once
   const auto loop =
-      make_device_sampling_loop(emulated, lower(Stream(), noisy_network()), 4, Fusion::allowed,
+      make_device_sampling_loop(emulated, lower(Stream(), noisy_network()), 4, {}, Fusion::allowed,
                                 {.first = 1, .most = images, .seconds = 1e9});
   std::atomic<std::int64_t> read = 0;
   std::vector<std::int64_t> read_by;  // when image i was given
@@ -410,8 +410,9 @@ TEST_CASE("a window grows by its own time, once") {
 TEST_CASE("on a device too, a consumer may stop the run, and exceptions pass through") {
   const layers::Network net = noisy_network();
   const Stream emulated(Device::parse("emulated"));
-  const auto loop = make_device_sampling_loop(emulated, lower(Stream(), net), 4, Fusion::allowed,
-                                              {.first = 6, .most = 6, .seconds = 1.0});
+  const auto loop =
+      make_device_sampling_loop(emulated, lower(Stream(), net), 4, {}, Fusion::allowed,
+                                {.first = 6, .most = 6, .seconds = 1.0});
   const auto source = [](std::int64_t i, float* pixels) {
     std::fill_n(pixels, 64, i == 7 ? std::nanf("") : 0.5f);
     return static_cast<std::uint32_t>(i);

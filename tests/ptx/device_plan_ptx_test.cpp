@@ -16,7 +16,7 @@ namespace {
 using kernels::DeviceSchedule, kernels::Fusion, kernels::Precision;
 
 std::vector<float> features(const Stream& stream, const kernels::NetworkPlan& network,
-                            Fusion fusion) {
+                            Fusion fusion, Precision precision = Precision::bf16) {
   constexpr std::int64_t rows = 3;
   const std::vector<kernels::NoiseRow> draws = {{1, 4, 7}, {0, 9, 7}, {1, 4, 8}};
   Buffer<kernels::NoiseRow> device_draws(stream.device(), rows);
@@ -26,9 +26,11 @@ std::vector<float> features(const Stream& stream, const kernels::NetworkPlan& ne
   std::ranges::copy(values, prefixes.data());
   const Tensor given = prefixes.to(stream, stream.device());
   Tensor result(Shape{rows, network.features()}, stream.device());
-  const auto plan =
-      prepare_device_plan(stream, network.body,
-                          DeviceSchedule::make(network.body, rows, Precision::bf16, true, fusion));
+  std::vector<float> scales;
+  if (precision == Precision::int8) scales.assign(network.body.steps.size(), 0.02f);
+  const auto plan = prepare_device_plan(
+      stream, network.body,
+      DeviceSchedule::make(network.body, rows, precision, true, fusion, scales));
   plan->run({network.noise(3, StreamTag::estimation), device_draws.data()}, given.data(),
             result.data());
   const Tensor on_host = result.to(stream, Device());
@@ -56,6 +58,11 @@ TEST_CASE("a compiled plan of a residual network calculates what the emulated on
       // The order of sums within an mma is the hardware's: a value may be rounded to the next bf16.
       CHECK(difference < 1e-2 * largest);
     }
+    // In int8 nothing is left to the hardware.
+    const auto compiled = features(cuda, network, Fusion::allowed, Precision::int8),
+               expected = features(emulated, network, Fusion::allowed, Precision::int8);
+    CHECK(compiled == expected);
+    CHECK(std::ranges::any_of(expected, [](float v) { return v != 0.0f; }));
   }
 }
 
