@@ -171,10 +171,10 @@ def short(name):
 
 def kernels_of_build(build, source):
     """All kernels of kernels/cuda, each with its `name`, which begins with its file's."""
-    folder = pathlib.Path(build) / "kernels/cuda/CMakeFiles/pixeldp_cuda.dir"
+    folder = pathlib.Path(build) / "kernels/cuda/CMakeFiles"
     found = []
-    for path in sorted(folder.rglob("*.cu.o")):
-        file = path.relative_to(folder).with_suffix("")
+    for path in sorted(folder.glob("pixeldp_cuda*.dir/**/*.cu.o")):
+        file = pathlib.Path(*path.relative_to(folder).parts[1:]).with_suffix("")
         if not (pathlib.Path(source) / "kernels/cuda" / file).exists():
             continue  # left over from a file that was removed
         for kernel in kernels_of(path):

@@ -27,7 +27,8 @@ Arch arch_of(const Device& device) {
             .threads_per_multiprocessor = p.threads_per_multiprocessor,
             .l2_bytes = p.l2_bytes,
             .clock = p.clock,
-            .dram_bandwidth = p.memory_bandwidth};
+            .dram_bandwidth = p.memory_bandwidth,
+            .warpgroup_products = p.architecture == sm_90.capability};
   if (arch.multiprocessors < 1 || arch.shared_per_block == 0)
     fail("device {} ({}) does not say what multiprocessors it has: kernels are for GPUs",
          device.name(), p.name);
@@ -45,8 +46,9 @@ Arch arch_of(const Device& device) {
   return other != nullptr && device.kind == DeviceKind::cuda ? imitated(arch, other) : arch;
 }
 
-const Arch& imitated(const Arch& device, std::string_view capability) {
-  const Arch& arch = known_arch("PIXELDP_ARCHITECTURE", capability);
+Arch imitated(const Arch& device, std::string_view capability) {
+  Arch arch = known_arch("PIXELDP_ARCHITECTURE", capability);
+  arch.warpgroup_products &= device.warpgroup_products;
   if (arch.shared_per_block > device.shared_per_block)
     fail_usage(
         "PIXELDP_ARCHITECTURE: a block of {} may take {} bytes of shared memory, and {} has {}",

@@ -20,10 +20,11 @@ struct Arch {
   int registers_per_multiprocessor = 0;       ///< of 32 bits
   int threads_per_multiprocessor = 0;
   std::size_t l2_bytes = 0;
-  int tensor_products = 0;      ///< of bf16, dense, for each clock of a multiprocessor
-  double clock = 0.0;           ///< Hz, the highest
-  int l2_bytes_per_clock = 0;   ///< that all multiprocessors together read from the L2 cache
-  double dram_bandwidth = 0.0;  ///< bytes/s
+  int tensor_products = 0;          ///< of bf16, dense, for each clock of a multiprocessor
+  double clock = 0.0;               ///< Hz, the highest
+  int l2_bytes_per_clock = 0;       ///< that all multiprocessors together read from the L2 cache
+  double dram_bandwidth = 0.0;      ///< bytes/s
+  bool warpgroup_products = false;  ///< kernels for sm_90a run, which no later GPU takes
 
   std::string name() const { return "sm_" + std::to_string(capability); }
   bool operator==(const Arch&) const = default;
@@ -80,7 +81,8 @@ inline constexpr Arch sm_90{.capability = 90,
                             .tensor_products = 2048,
                             .clock = 1.83e9,
                             .l2_bytes_per_clock = 5120,
-                            .dram_bandwidth = 3352e9};
+                            .dram_bandwidth = 3352e9,
+                            .warpgroup_products = true};
 
 /// GeForce RTX 4090, whose tensor cores, as those of every GeForce, add to fp32 at half the rate.
 inline constexpr Arch rtx_4090 = [] {
@@ -110,9 +112,10 @@ const Arch& known_arch(std::string_view where, std::string_view capability);
 /// instead, for a look at what those choose: see imitated().
 Arch arch_of(const Device& device);
 
-/// The known architecture of this capability, to make plans by on `device`. Throws a usage error
-/// where there is none, or where its blocks may take more shared memory than the device has.
-const Arch& imitated(const Arch& device, std::string_view capability);
+/// The known architecture of this capability, to make plans by on `device`, but without kernels
+/// that the device cannot run. Throws a usage error where there is none, or where its blocks may
+/// take more shared memory than the device has.
+Arch imitated(const Arch& device, std::string_view capability);
 
 /// Throws the Error of a kernel, called by what it is to do, whose blocks take more shared memory
 /// than there is.

@@ -120,6 +120,11 @@ struct ConvTime {
 /// change the result.
 ConvTile choose_conv_tile(const ConvPass& pass, int chunk, const Arch& arch);
 
+/// Whether four channels of y (y_bytes each), and of what its epilogue reads and writes, always lie
+/// aligned together.
+bool is_vectorised(const ConvPass& pass, const ConvEpilogue& epilogue, const void* y,
+                   std::size_t y_bytes);
+
 /// What the threads of kernels/cuda/convolution_gemm.cu calculate with.
 struct ConvPlan {
   std::int64_t pixels = 0;                ///< of y, all images

@@ -26,6 +26,8 @@ struct ResidueClass {
   }
 };
 
+std::uintptr_t address(const void* p) { return reinterpret_cast<std::uintptr_t>(p); }
+
 /// Calls f(class in h, class in w, a, b) for every class that has pixels.
 template <class F>
 void for_each_class(const Conv2dShape& s, F f) {
@@ -113,6 +115,14 @@ std::vector<ConvPass> ConvPass::backward_data(const Conv2dShape& s, int chunk) {
   return passes;
 }
 
+bool is_vectorised(const ConvPass& pass, const ConvEpilogue& epilogue, const void* y,
+                   std::size_t y_bytes) {
+  return (pass.out_c | pass.first | pass.image | pass.row | pass.column) % 4 == 0 &&
+         address(y) % (4 * y_bytes) == 0 && address(epilogue.residual) % 8 == 0 &&
+         address(epilogue.residual_fp32) % 16 == 0 && address(epilogue.next) % 8 == 0 &&
+         (address(epilogue.scale) | address(epilogue.shift)) % 16 == 0;
+}
+
 ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, const void* x,
                         const void* weight, const ConvEpilogue& epilogue, const void* y,
                         std::size_t y_bytes) {
@@ -123,7 +133,6 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
         pass.batch, pass.in_h, pass.in_w, pass.in_c, pass.out_h, pass.out_w, pass.out_c,
         pass.kernel_h, pass.kernel_w, pass.stride, why);
   };
-  const auto address = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
   if (std::find(std::begin(conv_tiles), std::end(conv_tiles), tile) == std::end(conv_tiles))
     refuse("there is no kernel of such a tile");
   if (pass.in_c % chunk != 0)
@@ -182,10 +191,7 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
   plan.row_offset = (plan.in_w - plan.kernel_w) * plan.in_chunks;
   plan.channel_tiles = to_int(channel_tiles);
   plan.blocks = static_cast<unsigned>(divide_up(plan.pixels, tile.m) * channel_tiles);
-  plan.vectorised = (pass.out_c | pass.first | pass.image | pass.row | pass.column) % 4 == 0 &&
-                    address(y) % (4 * y_bytes) == 0 && address(epilogue.residual) % 8 == 0 &&
-                    address(epilogue.residual_fp32) % 16 == 0 && address(epilogue.next) % 8 == 0 &&
-                    (address(epilogue.scale) | address(epilogue.shift)) % 16 == 0;
+  plan.vectorised = is_vectorised(pass, epilogue, y, y_bytes);
   return plan;
 }
 

@@ -16,7 +16,8 @@ fi
 count() { grep -aoE "$1" "$program" | wc -l; }
 loads=$(count 'ld\.global\.nc\.v4\.f32') stores=$(count 'st\.global\.wb\.v4\.f32')
 echo "PTX: $loads loads and $stores stores of 16 bytes, $(count 'mma\.sync\.') mma.sync," \
-  "$(count 'ldmatrix\.sync\.') ldmatrix, $(count 'cp\.async\.c[ag]\.') cp.async"
+  "$(count 'ldmatrix\.sync\.') ldmatrix, $(count 'cp\.async\.c[ag]\.') cp.async," \
+  "$(count 'wgmma\.mma_async\.') wgmma, $(count 'cp\.async\.bulk\.tensor\.') copies of boxes"
 if ((loads != stores || stores == 0 || $(count '(ld|st)\.local') > 0)); then
   echo "error: accesses of 16 bytes were taken apart, or variables lie in local memory" >&2
   exit 1
