@@ -32,7 +32,13 @@ const std::vector<Part> parts = {
      bench::draws},
     {"wide-resnet", "a wide residual network against oneDNN's convolutions alone",
      bench::wide_resnet},
+    {"products",
+     "products of bytes of each layer of four networks by instruction set and algorithm",
+     bench::products},
     {"curve", "draws per second by the number of draws and of images", bench::curve},
+    {"log", "what the certificate log costs beside the draws that it holds", bench::log},
+    {"overhead", "training with noise, and predictions by 1 to 1,000 draws, against plain ones",
+     bench::overhead},
     {"training", "a training step with and without noise layer and projection", bench::training}};
 
 void add_compare(CLI::App& app, int& status) {

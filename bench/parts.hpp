@@ -28,8 +28,19 @@ void draws(const Options& options, Report& report);
 /// What follows the noise in a wide residual network, against oneDNN's convolutions alone.
 void wide_resnet(const Options& options, Report& report);
 
+/// Products of bytes of each layer of four networks by instruction set and algorithm.
+void products(const Options& options, Report& report);
+
 /// Draws per second of the MNIST CNN by the number of draws and of images.
 void curve(const Options& options, Report& report);
+
+/// A line of the certificate log, with its chain and its check, as a share of the time of the draws
+/// that it holds.
+void log(const Options& options, Report& report);
+
+/// What noise costs (Lecuyer et al. 2019, section IV-E): a training step, and predictions by 1 to
+/// 1,000 draws as times of plain ones, for the MNIST CNN and WRN-16-1.
+void overhead(const Options& options, Report& report);
 
 /// A training step with the noise layer and the projection against one without, and one in bf16
 /// against one in fp32.

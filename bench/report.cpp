@@ -22,6 +22,7 @@ std::vector<std::string> instruction_sets() {
   add(cpu.avx512, "AVX-512");
   add(cpu.bf16, "AVX-512 BF16");
   add(cpu.vnni, "AVX-512 VNNI");
+  add(cpu.amx, "AMX");
   return names;
 }
 

@@ -15,12 +15,6 @@ TrainingConfig configuration(const Options& options, const char* file) {
   return training_config(options.source_folder, file, options.batch);
 }
 
-TrainingConfig without_noise(TrainingConfig config) {
-  config.calibration = {};
-  config.control = SensitivityControl::none;
-  return config;
-}
-
 /// A network in training, and its noise layer.
 class Training : public TrainingSteps {
  public:

@@ -58,4 +58,10 @@ TrainingConfig training_config(const std::string& source_folder, const char* fil
   return config;
 }
 
+TrainingConfig without_noise(TrainingConfig config) {
+  config.calibration = {};
+  config.control = SensitivityControl::none;
+  return config;
+}
+
 }  // namespace pixeldp::bench

@@ -40,4 +40,7 @@ class TrainingSteps {
 TrainingConfig training_config(const std::string& source_folder, const char* file,
                                std::int64_t batch);
 
+/// The same network and training without noise, and without what holds the sensitivity.
+TrainingConfig without_noise(TrainingConfig config);
+
 }  // namespace pixeldp::bench

@@ -7,6 +7,8 @@
 #include "cli/attack_arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/image_range.hpp"
+#include "cli/regression.hpp"
+#include "cli/regression_attack.hpp"
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
@@ -27,7 +29,7 @@ struct AttackCommand {
   AttackArguments attack;
   NoiseArguments noise;
   std::int64_t batch = 0;
-  bool resume = false, json = false, sanity = false;
+  bool resume = false, json = false, sanity = false, sound = false;
 };
 
 /// How votes are computed after the noise.
@@ -36,14 +38,11 @@ BodyPrecision body_of(const AttackCommand& o, const Model& model) {
 }
 
 /// The images asked for; of these, with certificates, those that have one.
-std::vector<std::int64_t> chosen_images(const AttackCommand& o, const Dataset& dataset,
-                                        const CertificatesUnderAttack* certificates) {
-  const ImageRange range = parse_image_range(o.images, dataset.size());
-  check_images(dataset, range);
-  std::vector<std::int64_t> images;
-  for (std::int64_t place = 0; place < range.count(); ++place)
-    if (!certificates || certificates->records.contains(range[place]))
-      images.push_back(range[place]);
+std::vector<std::int64_t> images_to_attack(const AttackCommand& o, const Dataset& dataset,
+                                           const CertificatesUnderAttack* certificates) {
+  const auto images = chosen_images(o.images, dataset, [&](std::int64_t image) {
+    return !certificates || certificates->records.contains(image);
+  });
   if (images.empty()) fail_usage("{}: none of the images asked for is certified", o.certificates);
   return images;
 }
@@ -148,7 +147,8 @@ void print(const Json& json, const AttackOptions& o, const Dataset& dataset) {
 }
 
 void run_sanity(const AttackCommand& o, RunModel& run, const Dataset& dataset,
-                const AttackOptions& options, const std::vector<std::int64_t>& images) {
+                const Calibration& calibration, const AttackOptions& options,
+                const std::vector<std::int64_t>& images) {
   if (options.kind != AttackKind::pgd || options.targeted || options.certified ||
       !o.certificates.empty() || !o.save.empty() || !o.output.empty() || o.resume)
     fail_usage(
@@ -157,7 +157,7 @@ void run_sanity(const AttackCommand& o, RunModel& run, const Dataset& dataset,
   const Device device = Device::parse(o.device);
   const bool noisy = run.model.calibration.mechanism != Mechanism::none;
   const auto attacked = [&](const AttackOptions& of_attack) {
-    AttackedModel model(run.model, run.model.calibration, of_attack, device, body_of(o, run.model));
+    AttackedModel model(run.model, calibration, of_attack, device, body_of(o, run.model));
     ProgressBar progress(fmt::format("{}, size {:.4g}", name(of_attack.kind), *of_attack.size),
                          std::ssize(images), "images");
     std::vector<AttackRecord> records;
@@ -210,19 +210,43 @@ void run_sanity(const AttackCommand& o, RunModel& run, const Dataset& dataset,
     fail("these gradients lead nowhere: accuracy under this attack says little about the model");
 }
 
+/// Of a regression network.
+void attack_outputs_of(const AttackCommand& o, RunModel& run, const Device& device,
+                       const BodyPrecision& body) {
+  refuse_of_classifiers(o.sanity, "--sanity");
+  refuse_of_classifiers(o.sound, "--sound");
+  refuse_of_classifiers(!o.save.empty(), "--save");
+  refuse_of_classifiers(o.noise.noise().has_value(), "--noise");
+  if (o.batch < 0) fail_usage("--batch {}: at least one image is attacked at a time", o.batch);
+  const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
+  attack_regression({.run = run,
+                     .dataset = dataset,
+                     .options = o.attack.output_options(run.model.calibration),
+                     .device = device,
+                     .body = body,
+                     .images = o.images,
+                     .certificates = o.certificates,
+                     .output = o.output,
+                     .batch = o.batch,
+                     .resume = o.resume,
+                     .json = o.json});
+}
+
 void run(const AttackCommand& o) {
   install_interrupt_handler();
   const Device device = Device::parse(o.device);
   RunModel run = load_run(o.run);
-  refuse_regression(run.model, "attacks");
   const BodyPrecision body = body_of(o, run.model);
+  if (run.model.spec.output) return attack_outputs_of(o, run, device, body);
   o.noise.give_to(run.model, body.precision);
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
   const AttackOptions options = o.attack.options(run.model.calibration, o.sanity);
   if (o.batch < 0) fail_usage("--batch {}: at least one image is attacked at a time", o.batch);
-  AttackLogHeader header =
-      attack_header(run.model, run.sha256, dataset, options, device, body, !o.certificates.empty());
-  if (o.sanity) return run_sanity(o, run, dataset, options, chosen_images(o, dataset, nullptr));
+  AttackLogHeader header = attack_header(run.model, run.sha256, dataset, options, device, body,
+                                         !o.certificates.empty(), o.sound);
+  if (o.sanity)
+    return run_sanity(o, run, dataset, header.calibration, options,
+                      images_to_attack(o, dataset, nullptr));
 
   AttackRunOptions how{.device = device,
                        .images = {},
@@ -244,7 +268,7 @@ void run(const AttackCommand& o) {
     how.violations = std::filesystem::path(log).replace_extension("violations");
     header.certificates_sha256 = certificates->sha256;
   }
-  how.images = chosen_images(o, dataset, how.certificates);
+  how.images = images_to_attack(o, dataset, how.certificates);
 
   const AttackSummary summary = attack_dataset(run.model, dataset, header, body, how, log);
   Json json = attack_json(summary, options);
@@ -271,7 +295,9 @@ void run(const AttackCommand& o) {
 
 void add_attack(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
-      "attack", "Look for pictures near those of a data set that a trained model gets wrong");
+      "attack",
+      "Look for pictures near those of a data set that a trained model gets wrong, or "
+      "whose predicted number is far from theirs");
   auto o = std::make_shared<AttackCommand>();
   command->add_option("run", o->run, "Folder of a finished training run")
       ->required()
@@ -307,6 +333,9 @@ void add_attack(CLI::App& program) {
   command->add_option("--batch", o->batch,
                       "Images attacked at a time; the process's end loses no more; 0: what suits "
                       "the device");
+  command->add_flag("--sound", o->sound,
+                    "Judge by noise whose law is known to the last bit, as of certify --sound, and "
+                    "pictures of 8 bits");
   command->add_flag("--resume", o->resume, "Continue the log of an interrupted attack");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });

@@ -2,8 +2,10 @@
 
 #include <charconv>
 
+#include "cli/regression.hpp"
 #include "engine/error.hpp"
 #include "engine/named.hpp"
+#include "pixeldp/regression/output_attack.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -37,8 +39,8 @@ void AttackArguments::add_to(CLI::App& command) {
                      "and counts what lies within");
   command.add_option("--steps", steps_, "Steps down the gradient (default: as in the paper)");
   command.add_option("--restarts", restarts_,
-                     "Places to start from; of random: pictures (default: pgd 15, cw 1, random "
-                     "100)");
+                     "Places to start from; of random: pictures (default: pgd 15, of a regression "
+                     "network 2, cw 1, random 100)");
   command.add_option("--searches", searches_, "Constants that cw tries (default: 9)");
   command.add_flag("--warm-start", warm_start_,
                    "cw goes on from its nearest success, not from the image");
@@ -64,11 +66,11 @@ void AttackArguments::add_to(CLI::App& command) {
   add_seed_option(command, seed_);
 }
 
-AttackOptions AttackArguments::options(const Calibration& calibration, bool once) const {
-  const AttackNorm norm = norm_.empty() ? calibration.attack_norm : parse_attack_norm(norm_);
-  const std::optional<double> certified = parse_against(against_);
-  AttackOptions o = usual_attack(parse_attack_kind(attack_), norm, size_, certified,
-                                 calibration.mechanism != Mechanism::none);
+AttackNorm AttackArguments::norm(const Calibration& calibration) const {
+  return norm_.empty() ? calibration.attack_norm : parse_attack_norm(norm_);
+}
+
+void AttackArguments::give_to(AttackOptions& o) const {
   const auto take = [](auto& option, const auto& given) {
     if (given) option = *given;
   };
@@ -76,18 +78,37 @@ AttackOptions AttackArguments::options(const Calibration& calibration, bool once
   if (steps_ && o.kind != AttackKind::pgd && o.kind != AttackKind::cw)
     fail_usage("--steps is for cw and pgd: {} makes one or none", name(o.kind));
   take(o.steps, steps_);
-  if (once) o.restarts = 1;
   take(o.restarts, restarts_);
-  take(o.searches, searches_);
   take(o.draws, draws_);
   take(o.judge_draws, judge_draws_);
-  if (certified && judge_draws_) o.check_draws = *judge_draws_;
+  if (o.certified && judge_draws_) o.check_draws = *judge_draws_;
   take(o.check_draws, check_draws_);
+  o.seed = seed_;
+}
+
+AttackOptions AttackArguments::options(const Calibration& calibration, bool once) const {
+  AttackOptions o = usual_attack(parse_attack_kind(attack_), norm(calibration), size_,
+                                 parse_against(against_), calibration.mechanism != Mechanism::none);
+  if (once) o.restarts = 1;
+  give_to(o);
+  if (searches_) o.searches = *searches_;
   if (!loss_.empty()) o.loss = parse_draws_loss(loss_);
   o.targeted = targeted_;
   o.warm_start = warm_start_;
   o.certificate = certificate_.options(ScoreType::argmax);
-  o.seed = seed_;
+  return o;
+}
+
+AttackOptions AttackArguments::output_options(const Calibration& calibration) const {
+  refuse_of_classifiers(parse_against(against_).has_value(), "--against");
+  refuse_of_classifiers(certificate_.any_given(), "--alpha, --bound or --certificate");
+  refuse_of_classifiers(targeted_, "--targeted");
+  refuse_of_classifiers(!loss_.empty(), "--loss");
+  refuse_of_classifiers(searches_.has_value(), "--searches");
+  refuse_of_classifiers(warm_start_, "--warm-start");
+  AttackOptions o = usual_output_attack(parse_attack_kind(attack_), norm(calibration), size_,
+                                        calibration.mechanism != Mechanism::none);
+  give_to(o);
   return o;
 }
 

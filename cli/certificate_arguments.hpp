@@ -24,6 +24,7 @@ class CertificateArguments {
   /// What is not given is that of others, such as a log's.
   CertificateOptions options_over(CertificateOptions others) const;
   bool alpha_given() const { return alpha_.has_value(); }
+  bool any_given() const { return alpha_ || top_ || !bound_.empty() || !certificate_.empty(); }
 
  private:
   std::optional<double> alpha_;

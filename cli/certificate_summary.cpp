@@ -7,6 +7,7 @@
 
 #include "cli/certificate_arguments.hpp"
 #include "pixeldp/conditions.hpp"
+#include "pixeldp/float_noise.hpp"
 #include "pixeldp/metrics.hpp"
 #include "pixeldp/recertification.hpp"
 
@@ -36,6 +37,11 @@ void print_summary(const CertificateLogHeader& header, std::span<const Certifica
     fmt::print("The model has no noise: nothing is certified, every radius is 0.\n");
     return;
   }
+  if (const Calibration& c = header.calibration; is_charged(c) && c.lattice_step == 0.0)
+    fmt::print(
+        "charged           {:.3g} of total variation, where the noise ends, and {:.3g} of rounding "
+        "before it; {}\n",
+        c.variation, c.prefix_error, sound_advice);
   fmt::print("not certified     {:.2f} %\n", 100.0 * abstention(records));
   const std::string largest =
       rounded(largest_possible_radius(header, records.front().statistics.classes()), true);
@@ -81,7 +87,8 @@ Json conditions_json(const CertificateLogHeader& header) {
                        {"noise_scale", header.calibration.noise_scale},
                        {"sensitivity", header.calibration.sensitivity},
                        {"lattice_step", header.calibration.lattice_step},
-                       {"variation", header.calibration.variation}});
+                       {"variation", header.calibration.variation},
+                       {"prefix_error", header.calibration.prefix_error}});
   }
   return conditions;
 }
@@ -95,6 +102,9 @@ Json summary_json(const CertificateLogHeader& header, std::span<const Certificat
                      {"certified_accuracy", certified_accuracy(records, threshold)},
                      {"certified_fraction", certified_fraction(records, threshold)},
                      {"precision", precision ? Json(*precision) : Json()}});
+    // The same by the name that it has in the field.
+    if (header.options.top > 1)
+      curve.back()["certified_top_k_accuracy"] = certified_accuracy(records, threshold);
   }
   const auto [low, high] = interval_over_images(accuracy(records), records.size());
   Json summary = conditions_json(header);
@@ -110,6 +120,7 @@ Json summary_json(const CertificateLogHeader& header, std::span<const Certificat
                   {"largest_possible_radius",
                    largest_possible_radius(header, records.front().statistics.classes())},
                   {"certified", curve}});
+  if (header.options.top > 1) summary["top_k_accuracy"] = accuracy(records);
   return summary;
 }
 

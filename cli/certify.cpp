@@ -102,6 +102,14 @@ ArrayTask chosen_shard(const CertifyOptions& o) {
   fail_usage("--shard takes I/N, share I of N from 0 on, not '{}'", o.shard);
 }
 
+/// The log that a share goes into.
+std::filesystem::path log_path(const CertifyOptions& o, const RunModel& run,
+                               const ArrayTask& shard) {
+  const std::filesystem::path log =
+      o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
+  return shard.count > 1 ? part_path(log, shard.index) : log;
+}
+
 /// What a share of no image reports.
 void print_nothing(const CertifyOptions& o, const ArrayTask& shard) {
   notice("shard {}/{} has no image: there are fewer than shards", shard.index, shard.count);
@@ -110,19 +118,14 @@ void print_nothing(const CertifyOptions& o, const ArrayTask& shard) {
 
 /// Throws a usage error for what a regression network does not take.
 void refuse_for_regression(const CertifyOptions& o) {
-  const auto refuse = [](bool given, const char* option) {
-    if (given) fail_usage("{} is for classifiers, and this network is one for regression", option);
-  };
-  refuse(o.scores != "argmax", "--scores");
-  refuse(o.selection_draws.has_value(), "--selection-draws");
-  refuse(o.tolerance.has_value(), "--tolerance");
-  refuse(!o.looks.empty(), "--looks");
-  refuse(o.extend > 0, "--extend");
-  refuse(o.histogram, "--histogram");
-  refuse(o.sound, "--sound");
-  refuse(chosen_shard(o).count > 1, "--shard (share the images out by --images and 'merge')");
-  refuse(join_ranks().size() > 1, "mpirun");
-  refuse(o.noise.noise().has_value(), "--noise");
+  refuse_of_classifiers(o.scores != "argmax", "--scores");
+  refuse_of_classifiers(o.selection_draws.has_value(), "--selection-draws");
+  refuse_of_classifiers(o.tolerance.has_value(), "--tolerance");
+  refuse_of_classifiers(!o.looks.empty(), "--looks");
+  refuse_of_classifiers(o.extend > 0, "--extend");
+  refuse_of_classifiers(o.histogram, "--histogram");
+  refuse_of_classifiers(o.sound, "--sound");
+  refuse_of_classifiers(o.noise.noise().has_value(), "--noise");
 }
 
 void certify_regression(const CertifyOptions& o, const RunModel& run) {
@@ -132,20 +135,25 @@ void certify_regression(const CertifyOptions& o, const RunModel& run) {
         "a regression network is asked for an interval by --radius R, for a radius by --move T, or "
         "for both");
   const Dataset dataset = load_evaluation_set(run.model, o.dataset, o.split, o.directory);
-  const std::filesystem::path log =
-      o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
+  const ArrayTask shard = chosen_shard(o);
+  const ImageRange images = parse_image_range(o.images, dataset.size());
+  const ImageRange share = images.shard(shard.index, shard.count);
+  if (share.count() == 0 && images.count() > 0) return print_nothing(o, shard);
+  const std::filesystem::path log = log_path(o, run, shard);
   RegressionTask task{.device = chosen_device(o.device),
                       .options = o.regression.options(o.certificate),
                       .precision = chosen_precision(o.precision),
                       .algorithm = chosen_algorithm(o.algorithm),
                       .seed = o.seed,
                       .micro_batch = o.micro_batch,
-                      .images = parse_image_range(o.images, dataset.size()),
+                      .images = share,
                       .radius = o.radius,
                       .move = o.regression.move,
-                      .resume = o.resume};
+                      .resume = o.resume,
+                      .ranks = &join_ranks()};
   task.draws = o.draws.value_or(task.draws);
   const RegressionSummary summary = certify_outputs(run.model, run.sha256, dataset, task, log);
+  if (!task.ranks->first()) return;
   if (o.json) {
     nlohmann::ordered_json report = regression_json(summary.header, summary.records);
     report["log"] = log.string();
@@ -180,9 +188,7 @@ void run(const CertifyOptions& o) {
   const ImageRange images = parse_image_range(o.images, dataset.size());
   options.images = images.shard(shard.index, shard.count);
   if (options.images.count() == 0 && images.count() > 0) return print_nothing(o, shard);
-  std::filesystem::path log =
-      o.output.empty() ? run.folder / "certificates.jsonl" : std::filesystem::path(o.output);
-  if (shard.count > 1) log = part_path(log, shard.index);
+  const std::filesystem::path log = log_path(o, run, shard);
   if (o.extend == 0 && options.ranks->first() &&
       run.model.calibration.mechanism != Mechanism::none) {
     warn_of_too_few_draws(

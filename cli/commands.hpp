@@ -32,6 +32,7 @@ void add_merge(CLI::App& program);
 void add_sweep(CLI::App& program);
 void add_verify(CLI::App& program);
 void add_attack(CLI::App& program);
+void add_bound(CLI::App& program);
 void add_predict(CLI::App& program);
 void add_radius(CLI::App& program);
 void add_plan(CLI::App& program);

@@ -42,4 +42,14 @@ ImageRange parse_image_range(const std::string& text, std::int64_t size) {
   return range;
 }
 
+std::vector<std::int64_t> chosen_images(const std::string& text, const Dataset& dataset,
+                                        const std::function<bool(std::int64_t image)>& wanted) {
+  const ImageRange range = parse_image_range(text, dataset.size());
+  check_images(dataset, range);
+  std::vector<std::int64_t> images;
+  for (std::int64_t place = 0; place < range.count(); ++place)
+    if (wanted(range[place])) images.push_back(range[place]);
+  return images;
+}
+
 }  // namespace pixeldp::cli

@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
   cli::add_sweep(program);
   cli::add_verify(program);
   cli::add_attack(program);
+  cli::add_bound(program);
   cli::add_predict(program);
   cli::add_radius(program);
   cli::add_plan(program);

@@ -28,19 +28,21 @@ void merge_regression(const MergeOptions& o) {
     warn_if_cut_short(parts.back().log, parts.back().source);
   }
   std::size_t repeated = 0;
-  const RegressionLog merged = merge_regression_logs(parts, repeated);
+  const std::size_t logs = parts.size();
+  const RegressionLog merged = merge_regression_logs(std::move(parts), repeated);
   if (merged.records.empty()) fail("the logs hold no certificate yet: nothing was written");
   write_regression_log(o.output, merged);
   if (o.json) {
     nlohmann::ordered_json report = regression_json(merged.header, merged.records);
     report["log"] = o.output.string();
-    report["logs"] = parts.size();
+    report["logs"] = logs;
     report["repeated_lines"] = repeated;
     fmt::print("{}\n", report.dump());
     return;
   }
   fmt::print("log               {}\n", o.output.string());
-  fmt::print("made of           {} logs\n", parts.size());
+  fmt::print("made of           {} logs\n", logs);
+  if (repeated > 0) fmt::print("left out          {} lines that others have as well\n", repeated);
   print_regression(merged.header, merged.records);
 }
 

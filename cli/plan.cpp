@@ -13,6 +13,8 @@
 #include "engine/error.hpp"
 #include "engine/named.hpp"
 #include "pixeldp/conditions.hpp"
+#include "pixeldp/float_noise.hpp"
+#include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/planning.hpp"
 
 namespace pixeldp::cli {
@@ -51,7 +53,19 @@ struct Plan {
   std::optional<Certificate> given;  ///< of the votes given
   std::string reason;                ///< why these certify nothing
   std::vector<NoisePlan> noise;      ///< of the network
+  bool has_run = false;
+  std::string no_sound;  ///< why the network takes no noise on a lattice; empty: it does
 };
+
+/// Why certify --sound would refuse a model; empty where it would not.
+std::string why_not_sound(const Model& model) {
+  try {
+    on_lattice(model);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
 
 Plan make_plan(const PlanArguments& a) {
   Plan plan;
@@ -68,6 +82,11 @@ Plan make_plan(const PlanArguments& a) {
     refuse_regression(run->model, "plans");
     plan.classes = run->model.network.classes();
     calibration = run->model.calibration;
+    if (calibration.mechanism != Mechanism::none && calibration.sensitivity > 0.0) {
+      calibration = charged(calibration, run->model);
+      plan.has_run = true;
+      plan.no_sound = why_not_sound(run->model);
+    }
   }
   if (calibration.mechanism == Mechanism::none) {
     calibration = {
@@ -120,6 +139,8 @@ void print_json(const Plan& plan) {
                  {"mechanism", name(plan.calibration.mechanism)},
                  {"noise_scale", plan.calibration.noise_scale},
                  {"sensitivity", plan.calibration.sensitivity},
+                 {"variation", plan.calibration.variation},
+                 {"prefix_error", plan.calibration.prefix_error},
                  {"alpha", plan.options.alpha},
                  {"bound", name(plan.options.bound)},
                  {"certificate", name(plan.options.kind)},
@@ -142,7 +163,23 @@ void print_json(const Plan& plan) {
          {"in_pixels", number_or_null(noise.in_pixels)},
          {"recommended", &noise == least_noise(plan.noise, noise.attack_norm)}});
   }
+  if (plan.has_run)
+    report["sound"] = {{"recommended", plan.no_sound.empty()},
+                       {"reason", plan.no_sound.empty() ? Json() : Json(plan.no_sound)}};
   fmt::print("{}\n", report.dump());
+}
+
+/// That noise on a lattice is better, what it costs, and whether this network takes it.
+void print_advice(const Plan& plan) {
+  if (!plan.has_run) return;
+  fmt::print(
+      "\nthese radii are charged {:.3g} of total variation and {:.3g} of rounding, which does not "
+      "make noise in floats sound\n",
+      plan.calibration.variation, plan.calibration.prefix_error);
+  if (plan.no_sound.empty())
+    fmt::print("recommended: {}; {}\n", sound_advice, sound_cost);
+  else
+    fmt::print("{}, but not here: {}\n", sound_advice, plan.no_sound);
 }
 
 void print(const Plan& plan) {
@@ -172,6 +209,7 @@ void print(const Plan& plan) {
                                  rounded(plan.given->radius, true))
                    : plan.reason);
   }
+  print_advice(plan);
   if (plan.noise.empty()) return;
   fmt::print(
       "\nnoise with which {} agreeing draws certify radius {} (* the least of its norm, in "

@@ -16,6 +16,8 @@
 #include "engine/io/class_names.hpp"
 #include "engine/io/resize.hpp"
 #include "pixeldp/conditions.hpp"
+#include "pixeldp/float_noise.hpp"
+#include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/network_sensitivity.hpp"
 #include "pixeldp/regression/output_sampler.hpp"
 #include "pixeldp/sampler.hpp"
@@ -32,7 +34,7 @@ struct PredictOptions {
   std::vector<std::string> images;
   std::uint32_t draws = 300;
   std::uint64_t seed = 1;
-  bool json = false;
+  bool sound = false, json = false;
 };
 
 /// One image to predict: its pixels, and the number that addresses its noise.
@@ -88,6 +90,7 @@ Input load_input(const std::string& text, const Model& model, const PredictOptio
 /// radius within which it moves so far at most, by default a tenth of the range.
 void predict_output(const PredictOptions& o, const RunModel& run) {
   if (o.noise.noise()) fail_usage("--noise is for classifiers: train a regression network with it");
+  if (o.sound) fail_usage("--sound is for classifiers, and this network is one for regression");
   const Calibration calibration = check_certifiable(run.model);
   const kernels::RealOutput& output = *run.model.spec.output;
   const OutputOptions options = o.regression.options(o.certificate);
@@ -107,7 +110,8 @@ void predict_output(const PredictOptions& o, const RunModel& run) {
                              .function = sampler.function(),
                              .draws = o.draws,
                              .radius = radius,
-                             .move = move};
+                             .move = move,
+                             .ledger = {options}};
   if (!o.json) fmt::print("{}\n", conditions_text(header));
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   std::size_t predicted = 0;
@@ -165,7 +169,11 @@ void run(const PredictOptions& o) {
   o.noise.give_to(run.model, precision);
   const bool noisy = run.model.calibration.mechanism != Mechanism::none;
   CertificateLogHeader conditions;
-  conditions.calibration = noisy ? check_certifiable(run.model) : run.model.calibration;
+  std::optional<LatticeModel> lattice;
+  if (o.sound) lattice = on_lattice(run.model);
+  conditions.calibration = o.sound ? lattice->calibration
+                           : noisy ? charged(check_certifiable(run.model), run.model)
+                                   : run.model.calibration;
   conditions.options = options;
   conditions.draws = noisy ? o.draws : 1;
   std::map<std::string, Dataset> sets;
@@ -174,13 +182,16 @@ void run(const PredictOptions& o) {
 
   std::vector<Calibration> norms;
   if (noisy) {
-    norms = in_all_norms(conditions.calibration, network_norms(run.model.network, run.model.form));
+    norms =
+        in_all_norms(conditions.calibration,
+                     lattice ? lattice->norms : network_norms(run.model.network, run.model.form));
   }
   if (noisy) warn_of_too_few_draws(o.draws, run.model, options, Selection::same_draws);
   std::size_t predicted = 0;
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   Sampler sampler(stream, run.model.network, 0,
-                  {precision, quantisation(run.model), chosen_algorithm(o.algorithm)});
+                  {precision, quantisation(run.model), chosen_algorithm(o.algorithm)},
+                  lattice ? lattice->prefix : nullptr);
   conditions.function = sampler.function();
   sampler.run(
       static_cast<std::int64_t>(inputs.size()),
@@ -272,6 +283,7 @@ void add_predict(CLI::App& program) {
   add_device_option(*command, o->device);
   add_precision_option(*command, o->precision);
   add_algorithm_option(*command, o->algorithm);
+  command->add_flag("--sound", o->sound, "Noise whose law is known to the last bit, as of certify");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });
 }

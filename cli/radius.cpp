@@ -19,6 +19,7 @@ struct RadiusArguments {
   std::string mechanism = "gaussian";
   double sigma = 1.0;
   double sensitivity = 1.0;
+  double variation = 0.0, prefix_error = 0.0;
   CertificateArguments certificate;
   std::optional<int> selected;
   bool json = false;
@@ -36,6 +37,8 @@ void run(const RadiusArguments& arguments) {
   calibration.mechanism = parse_mechanism(arguments.mechanism);
   calibration.noise_scale = arguments.sigma;
   calibration.sensitivity = arguments.sensitivity;
+  calibration.variation = arguments.variation;
+  calibration.prefix_error = arguments.prefix_error;
   const CertificateOptions options = arguments.certificate.options(ScoreType::argmax);
 
   const Certificate certificate = certify(statistics, calibration, options, arguments.selected);
@@ -58,6 +61,8 @@ void run(const RadiusArguments& arguments) {
                                    {"mechanism", name(calibration.mechanism)},
                                    {"noise_scale", calibration.noise_scale},
                                    {"sensitivity", calibration.sensitivity},
+                                   {"variation", calibration.variation},
+                                   {"prefix_error", calibration.prefix_error},
                                    {"bound", name(options.bound)},
                                    {"certificate", name(options.kind)},
                                    {"top", options.top}};
@@ -100,6 +105,18 @@ void add_radius(CLI::App& program) {
   command->add_option("--sigma", a.sigma, "Noise scale: sigma (gaussian) or b (laplace)")
       ->capture_default_str();
   command->add_option("--sensitivity", a.sensitivity, "Sensitivity of what lies before the noise")
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--variation", a.variation,
+          "Total variation, per draw, of the noise from the theorem's, which the radius is "
+          "charged: a log's header says it")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      ->add_option("--prefix-error", a.prefix_error,
+                   "Rounding before the noise, in the norm of the noise, likewise")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   a.certificate.add_to(*command);
   a.certificate.add_top_to(*command);

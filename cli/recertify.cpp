@@ -7,6 +7,7 @@
 #include "cli/certificate_arguments.hpp"
 #include "cli/certificate_summary.hpp"
 #include "cli/commands.hpp"
+#include "cli/regression.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
 #include "engine/io/file.hpp"
@@ -23,13 +24,13 @@ struct RecertifyOptions {
   CertificateArguments certificate;
   std::string scores, mechanism = "gaussian";
   ForeignConditions foreign;
+  RegressionArguments regression;
+  std::optional<double> radius;
   bool json = false;
 };
 
-/// The log, whoever made it.
-CertificateLog read_log(const RecertifyOptions& o) {
-  const Bytes bytes = read_file(o.log);
-  const std::string_view text = as_text(bytes);
+/// The log of this text, whoever made it.
+CertificateLog read_log(const RecertifyOptions& o, std::string_view text) {
   const std::string source = o.log.string();
   ForeignConditions conditions = o.foreign;
   conditions.mechanism = parse_mechanism(o.mechanism);
@@ -88,7 +89,16 @@ void say_standing(const CertificateLogHeader& header) {
 
 void run(const RecertifyOptions& o) {
   install_interrupt_handler();
-  const CertificateLog given = read_log(o);
+  const Bytes bytes = read_file(o.log);
+  const std::string_view text = as_text(bytes);
+  if (is_regression_log_text(text)) {
+    refuse_of_classifiers(!o.scores.empty(), "--scores");
+    return recertify_regression(parse_regression_log(text, o.log.string()),
+                                {o.log, o.output, o.regression, o.certificate, o.radius, o.json});
+  }
+  o.regression.refuse_given();
+  if (o.radius) fail_usage("--radius is for regression networks, and this log is of a classifier");
+  const CertificateLog given = read_log(o, text);
   warn_if_cut_short(given, o.log.string());
   if (given.header.calibration.mechanism == Mechanism::none) {
     fail("{}: the log of a model without noise; there is nothing to certify", o.log.string());
@@ -130,6 +140,11 @@ void add_recertify(CLI::App& program) {
       ->check(CLI::IsMember(names_of(score_types, name)));
   o->certificate.add_to(*command, true);
   o->certificate.add_top_to(*command, true);
+  o->regression.add_to(*command, true);
+  command
+      ->add_option("--radius", o->radius,
+                   "Of a regression network: the radius of its intervals (default: the log's)")
+      ->type_name("R");
   const char* others = "Logs of other programs";
   command->add_option("--mechanism", o->mechanism, "Noise that a log of another program is of")
       ->check(CLI::IsMember(names_of(noise_mechanisms, name)))

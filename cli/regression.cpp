@@ -5,8 +5,11 @@
 
 #include <fmt/format.h>
 
+#include "cli/certificate_summary.hpp"
 #include "engine/error.hpp"
+#include "engine/interrupt.hpp"
 #include "engine/named.hpp"
+#include "engine/notice.hpp"
 #include "pixeldp/conditions.hpp"
 
 namespace pixeldp::cli {
@@ -37,7 +40,11 @@ std::vector<double> certified_radii(std::span<const RegressionRecord> records) {
 
 }  // namespace
 
-void RegressionArguments::add_to(CLI::App& command) {
+void refuse_of_classifiers(bool given, const char* option) {
+  if (given) fail_usage("{} is for classifiers, and this network is one for regression", option);
+}
+
+void RegressionArguments::add_to(CLI::App& command, bool from_log) {
   command
       .add_option(
           "--move", move,
@@ -45,18 +52,26 @@ void RegressionArguments::add_to(CLI::App& command) {
           "most so far")
       ->type_name("T");
   command
-      .add_option("--prediction", prediction,
-                  "What a regression network predicts of its noisy outputs (default: mean)")
+      .add_option(
+          "--prediction", prediction,
+          fmt::format("What a regression network predicts of its noisy outputs (default: {})",
+                      from_log ? "the log's" : "mean"))
       ->check(CLI::IsMember(names_of(predictions, name)))
       ->each([this](const std::string&) { prediction_given = true; });
 }
 
 OutputOptions RegressionArguments::options(const CertificateArguments& certificate) const {
-  const Prediction predicted = parse_prediction(prediction);
-  const CertificateOptions chosen =
-      certificate.options_over({.bound = OutputOptions::usual_bound(predicted)});
-  if (chosen.top != 1)
-    fail_usage("--top is for classifiers, and this network is one for regression");
+  return options_over({.bound = OutputOptions::usual_bound(Prediction::mean)}, certificate);
+}
+
+OutputOptions RegressionArguments::options_over(OutputOptions options,
+                                                const CertificateArguments& certificate) const {
+  const Prediction predicted = prediction_given ? parse_prediction(prediction) : options.prediction;
+  if (predicted != options.prediction)
+    options = {predicted, options.kind, OutputOptions::usual_bound(predicted), options.alpha};
+  const CertificateOptions chosen = certificate.options_over(
+      {.bound = options.bound, .kind = options.kind, .alpha = options.alpha});
+  refuse_of_classifiers(chosen.top != 1, "--top");
   return {predicted, chosen.kind, chosen.bound, chosen.alpha};
 }
 
@@ -64,6 +79,33 @@ void RegressionArguments::refuse_given() const {
   if (move) fail_usage("--move is for regression networks, and this one is a classifier");
   if (prediction_given)
     fail_usage("--prediction is for regression networks, and this one is a classifier");
+}
+
+void recertify_regression(RegressionLog log, const RegressionRecertification& o) {
+  warn_if_cut_short(log, o.log.string());
+  if (log.records.empty()) fail("{}: the log holds no certificate yet", o.log.string());
+  if (o.radius) check_positive("--radius", *o.radius);
+  if (o.regression.move) check_positive("--move", *o.regression.move);
+  const RegressionLogHeader& header = log.header;
+  const OutputOptions options = o.regression.options_over(header.options, o.certificate);
+  const auto radius = o.radius ? o.radius : header.radius;
+  const auto move = o.regression.move ? o.regression.move : header.move;
+  log = recertified(std::move(log), options, radius, move);
+  if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
+  write_regression_log(o.output, log);
+  if (!log.header.reserved())
+    notice(
+        "this is an exploration: its rule was chosen when the draws were known, and alpha is not "
+        "the "
+        "probability that it fails; another --radius or --move alone costs nothing");
+  if (o.json) {
+    Json report = regression_json(log.header, log.records);
+    report["log"] = o.output.string();
+    fmt::print("{}\n", report.dump());
+    return;
+  }
+  fmt::print("log               {}\n", o.output.string());
+  print_regression(log.header, log.records);
 }
 
 std::string rounded_signed(double value, bool down) {
@@ -114,6 +156,7 @@ Json regression_json(const RegressionLogHeader& header, std::span<const Regressi
                {"certificate", name(header.options.kind)},
                {"bound", name(header.options.bound)},
                {"alpha", header.options.alpha},
+               {"reserved", header.reserved()},
                {"draws", header.draws},
                {"attack_norm", name(header.calibration.attack_norm)},
                {"images", records.size()},

@@ -22,6 +22,17 @@ OutputKind parse_output_kind(std::string_view text) {
   return value_named(text, "output", output_kinds, name);
 }
 
+double slope_of(OutputKind kind, double u) {
+  switch (kind) {
+    case OutputKind::sigmoid:
+      return u * (1.0 - u);
+    case OutputKind::truncated:
+    case OutputKind::unbounded:
+      return 1.0;
+  }
+  fail("not a kind of output: {}", static_cast<int>(kind));
+}
+
 std::string fault(const RealOutput& output) {
   constexpr double most = 1e6, least_width = 1e-6;
   const auto sane = [](double end) { return std::isfinite(end) && std::abs(end) <= most; };

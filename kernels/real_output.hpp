@@ -43,6 +43,10 @@ std::string fault(const RealOutput& output);
 /// u(z), to the same bits on every processor.
 double place_of(OutputKind kind, float z);
 
+/// du / dz where the output has place u; of a truncated output as if it had no limits, beyond which
+/// no gradient would be left.
+double slope_of(OutputKind kind, double u);
+
 /// The range is divided into so many steps of equal width.
 inline constexpr int output_steps = 64;
 

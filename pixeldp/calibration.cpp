@@ -111,6 +111,13 @@ void Calibration::check() const {
   require(std::isfinite(lattice_step) && lattice_step >= 0.0, "lattice step", lattice_step,
           "finite and not negative");
   require(variation >= 0.0 && variation < 1.0, "variation", variation, "at least 0 and below 1");
+  require(std::isfinite(prefix_error) && prefix_error >= 0.0, "prefix error", prefix_error,
+          "finite and not negative");
+}
+
+Calibration uncharged(Calibration calibration) {
+  calibration.variation = calibration.prefix_error = 0.0;
+  return calibration;
 }
 
 bool same_but_for_rounding(double sensitivity, double other) {

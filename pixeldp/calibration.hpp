@@ -59,10 +59,21 @@ struct Calibration {
   /// Bounds the total variation, per draw, between the noise that is added and the theorem's, which
   /// radii are charged (variation.hpp).
   double variation = 0.0;
+  /// Bounds what rounding does to the values before the noise, in the norm that the sensitivity is
+  /// of; radii are charged twice that, once at the image and once at the attack
+  /// (float_noise.hpp).
+  double prefix_error = 0.0;
 
   /// Throws an Error unless the mechanism is none or every field is finite and in its range.
   void check() const;
 };
+
+/// The same without what radii are charged for the processor's own noise and rounding: about real
+/// numbers.
+Calibration uncharged(Calibration calibration);
+
+/// Whether radii are charged for it: always on a lattice; in floats since logs say so.
+inline bool is_charged(const Calibration& calibration) { return calibration.variation > 0.0; }
 
 /// Whether two sensitivities of the same weights differ by no more than two processors round: both
 /// are upper bounds then, and the larger one holds for both.

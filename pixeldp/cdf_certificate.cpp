@@ -7,6 +7,7 @@
 #include "engine/error.hpp"
 #include "kernels/formulas/bounds.hpp"
 #include "pixeldp/bounds.hpp"
+#include "pixeldp/variation.hpp"
 
 namespace pixeldp {
 namespace {
@@ -27,6 +28,13 @@ void check(const ScoreHistogram& h) {
     below = h.thresholds[i];
     more = h.at_least[i];
   }
+}
+
+/// Of the theorem's law, where the law that was drawn from is within a variation of it.
+TailBounds widened(TailBounds bounds, double variation) {
+  for (double& p : bounds.lower) p = std::max(0.0, p - variation);
+  for (double& p : bounds.upper) p = std::min(1.0, p + variation);
+  return bounds;
 }
 
 /// Phi(Phi^-1(p) + shift) for a p that was rounded to the side of the shift; 0 and 1 stay.
@@ -91,14 +99,23 @@ TailBounds tail_bounds(const ScoreHistogram& histogram, double failure) {
   return bounds;
 }
 
-double cdf_attack_size(const TailBounds& label, const TailBounds* rival, double excess) {
-  const Shifted low(label, false);
+double least_score(const TailBounds& bounds, double size) {
+  return std::max(0.0, Shifted(bounds, false).score(size));
+}
+double most_score(const TailBounds& bounds, double size) {
+  return std::min(1.0, Shifted(bounds, true).score(size));
+}
+
+double cdf_attack_size(const TailBounds& label, const TailBounds* rival, double excess,
+                       double variation) {
+  const double v = charged_variation(variation);
+  const Shifted low(widened(label, v), false);
   std::optional<Shifted> high;
-  if (rival != nullptr) high.emplace(*rival, true);
+  if (rival != nullptr) high.emplace(widened(*rival, v), true);
   const auto stays_above = [&](double size) {
-    const double lower = low.score(size);
+    const double lower = low.score(size) - v;
     double upper = 1.0 - lower + excess + 0x1p-53;
-    if (high) upper = std::min(upper, high->score(size));
+    if (high) upper = std::min(upper, high->score(size) + v);
     return lower > upper;
   };
   if (!stays_above(0.0)) return 0.0;
@@ -111,7 +128,7 @@ double cdf_attack_size(const TailBounds& label, const TailBounds* rival, double 
 }
 
 double cdf_attack_size(const std::vector<ScoreHistogram>& scores, int label, double alpha,
-                       bool same_draws) {
+                       bool same_draws, double variation) {
   const auto classes = static_cast<std::int64_t>(scores.size());
   if (label < 0 || label >= classes)
     fail("label {} is not one of the {} histograms of scores", label, classes);
@@ -122,7 +139,7 @@ double cdf_attack_size(const std::vector<ScoreHistogram>& scores, int label, dou
   double size = 64.0;
   for (const ScoreHistogram* rival : strongest(scores, static_cast<std::size_t>(label))) {
     const TailBounds bounds = tail_bounds(*rival, failure);
-    size = std::min(size, cdf_attack_size(own, &bounds, excess));
+    size = std::min(size, cdf_attack_size(own, &bounds, excess, variation));
   }
   return size;
 }
@@ -161,12 +178,14 @@ Certificate certify_by_distribution(const ScoreStatistics& statistics,
   certificate.prediction = selected ? *selected : statistics.top_label(ScoreType::softmax);
   const auto label = static_cast<std::size_t>(certificate.prediction);
   const double failure = kernels::one_sided_failure(alpha, classes, !selected, true);
-  certificate.lower = std::max(0.0, Shifted(tail_bounds(scores[label], failure), false).score(0.0));
+  certificate.lower = least_score(tail_bounds(scores[label], failure), 0.0);
   double upper = 0.0;
   for (const ScoreHistogram* rival : strongest(scores, label))
-    upper = std::max(upper, Shifted(tail_bounds(*rival, failure), true).score(0.0));
-  certificate.upper = kernels::upper_beside(certificate.lower, std::min(upper, 1.0), classes, true);
-  certificate.size = cdf_attack_size(scores, certificate.prediction, alpha, !selected);
+    upper = std::max(upper, most_score(tail_bounds(*rival, failure), 0.0));
+  certificate.upper = kernels::upper_beside(certificate.lower, upper, classes, true);
+  certificate.size = less_rounding(
+      cdf_attack_size(scores, certificate.prediction, alpha, !selected, calibration.variation),
+      calibration);
   certificate.radius = radius_of(certificate.size, calibration);
   return certificate;
 }

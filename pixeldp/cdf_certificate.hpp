@@ -24,6 +24,11 @@ struct TailBounds {
 };
 TailBounds tail_bounds(const ScoreHistogram& histogram, double failure);
 
+/// What an attack of a size in units of sigma / Delta leaves of the expected score at least, and
+/// makes of it at most, by these bounds and Gaussian noise (below).
+double least_score(const TailBounds& bounds, double size);
+double most_score(const TailBounds& bounds, double size);
+
 /// The certificate by the distribution of the scores (Kumar et al. 2020, "Certifying confidence via
 /// randomized smoothing"): the attack size, in units of sigma / Delta and rounded down, within
 /// which the expected score of the label stays above that of the rival. Gaussian noise.
@@ -37,14 +42,18 @@ TailBounds tail_bounds(const ScoreHistogram& histogram, double failure);
 ///
 /// It is never below the certificate by the mean, Phi^-1 of it, when the probabilities are known:
 /// that one knows only their integral.
-double cdf_attack_size(const TailBounds& label, const TailBounds* rival, double excess);
+///
+/// With a `variation` v (variation.hpp) the bounds are of the law that was drawn from: each event's
+/// probability is within v of the theorem's, and under the attack so is each expected score.
+double cdf_attack_size(const TailBounds& label, const TailBounds* rival, double excess,
+                       double variation = 0.0);
 
 /// The same for every other label: the bounds of `label` at half of the failure probability of an
 /// event, and of each rival at the other half. Free of the number of classes where other draws have
 /// chosen the label, since its true strongest rival is one fixed label; on the same draws alpha is
 /// shared out to all labels.
 double cdf_attack_size(const std::vector<ScoreHistogram>& scores, int label, double alpha,
-                       bool same_draws);
+                       bool same_draws, double variation = 0.0);
 
 /// The histogram of a label's scores. Each was rounded to a multiple of 2^-32 before it was held
 /// against j / 32: it is at least that less half a unit if it reached it, and at most that if not.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 
 #include "engine/error.hpp"
 #include "engine/named.hpp"
@@ -113,6 +114,13 @@ std::optional<std::string> fault(const CertificateOptions& options, int classes)
   fail("not a certificate: {}", static_cast<int>(options.kind));
 }
 
+double less_rounding(double size, const Calibration& calibration) {
+  if (calibration.prefix_error == 0.0) return size;
+  constexpr double ulps = 4 * std::numeric_limits<double>::epsilon();
+  const double less = 2.0 * calibration.prefix_error / calibration.noise_scale * (1.0 + ulps);
+  return kernels::less_denormal((size - less) * (1.0 - ulps));
+}
+
 double radius_of(double size, const Calibration& calibration) {
   return kernels::radius_of(size, scale_per_sensitivity(calibration));
 }
@@ -122,9 +130,9 @@ double certified_radius(CertificateKind kind, const Calibration& calibration, do
   check_noise(calibration);
   if (!(lower >= 0.0 && lower <= 1.0 && upper >= 0.0 && upper <= 1.0))
     fail("bounds of expected scores must lie in [0, 1], not {} and {}", lower, upper);
-  return radius_of(attack_size_under(calibration.variation,
-                                     radius_rule(kind, calibration.mechanism), lower, upper),
-                   calibration);
+  const double size = attack_size_under(calibration.variation,
+                                        radius_rule(kind, calibration.mechanism), lower, upper);
+  return radius_of(less_rounding(size, calibration), calibration);
 }
 
 kernels::BoundsParams bounds_params(const Calibration& calibration,
@@ -144,11 +152,6 @@ kernels::BoundsParams bounds_params(const Calibration& calibration,
 Certificate certify(const ScoreStatistics& statistics, const Calibration& calibration,
                     const CertificateOptions& options, std::optional<int> selected) {
   if (const auto text = fault(options, statistics.classes())) fail_usage("{}", *text);
-  if (calibration.variation > 0.0 && (options.top != 1 || options.kind == CertificateKind::cdf))
-    fail_usage(
-        "noise on a lattice (--sound) has certificates of the first label by exact or pixeldp: "
-        "none of the {} first, and none by {}, has been derived for it",
-        options.top, name(options.kind));
   if (options.kind == CertificateKind::cdf)
     return certify_by_distribution(statistics, calibration, options.alpha, selected);
   const ScoreBounds bounds =
@@ -169,11 +172,12 @@ Certificate certify(const ScoreStatistics& statistics, const Calibration& calibr
   certificate.upper = kernels::upper_beside(certificate.lower, *last, classes, softmax);
   check_noise(calibration);
   const kernels::RadiusRule rule = radius_rule(options.kind, calibration.mechanism);
-  certificate.size =
+  const double size =
       options.top == 1
           ? attack_size_under(calibration.variation, rule, certificate.lower, certificate.upper)
-          : top_k_attack_size(rule, certificate.lower, {others.begin(), last + 1}, classes,
-                              softmax);
+          : top_k_attack_size(rule, certificate.lower, {others.begin(), last + 1}, classes, softmax,
+                              calibration.variation);
+  certificate.size = less_rounding(size, calibration);
   certificate.radius = radius_of(certificate.size, calibration);
   return certificate;
 }

@@ -28,6 +28,7 @@ CertificateKind parse_certificate_kind(std::string_view text);
 ///                 al. 2019); for Laplace b / (2 Delta) times ln(lower / upper) if lower < 1/2,
 ///                 ln(1 / (4 upper (1 - lower))) if upper <= 1/2 <= lower, and
 ///                 ln((1 - upper) / (1 - lower)) if upper > 1/2
+/// less what the calibration's variation (variation.hpp) and prefix_error (less_rounding) cost.
 /// Throws an Error when the calibration lacks what a certificate needs, and for cdf, which follows
 /// from more than two bounds (cdf_certificate.hpp). For a label that is to stay
 /// among the K first, top_k.hpp has the forms of pixeldp and exact.
@@ -52,6 +53,11 @@ struct Certificate {
   double size = 0.0;    ///< certified attack size in units of noise scale / sensitivity
   double radius = 0.0;  ///< certified radius, rounded down; 0: not certified
 };
+
+/// What is left of an attack size when each image may be off by the calibration's prefix_error, E,
+/// before the noise: of two images at a distance of r these are sensitivity * r + 2 E apart, so
+/// that 2 E / noise scale is taken off. Rounded down, not below 0.
+double less_rounding(double size, const Calibration& calibration);
 
 /// The radius of an attack size in units of noise scale / sensitivity, rounded down.
 double radius_of(double size, const Calibration& calibration);

@@ -111,6 +111,9 @@ CertificateLog parse_certificate_log(std::string_view text, std::string_view sou
 /// The file is locked meanwhile: a second writer, of this or another process, is an Error.
 class CertificateLogWriter {
  public:
+  using Header = CertificateLogHeader;
+  using Record = CertificateRecord;
+
   /// Starts a new log: throws an Error if the file exists already and holds anything.
   static CertificateLogWriter create(const std::filesystem::path& path,
                                      const CertificateLogHeader& header);

@@ -283,6 +283,8 @@ ParsedHeader parse_header(std::string_view line, const Place& place) {
     header.calibration.lattice_step = fields.number("lattice_step");
   if (!format_1 && fields.holds("variation"))
     header.calibration.variation = fields.number("variation");
+  if (!format_1 && fields.holds("prefix_error"))
+    header.calibration.prefix_error = fields.number("prefix_error");
   header.options.scores = fields.named("score_type", parse_score_type);
   header.options.bound = fields.named("bound", parse_bound);
   header.options.kind = fields.named("certificate", parse_certificate_kind);

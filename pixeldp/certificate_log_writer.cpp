@@ -52,6 +52,7 @@ Json first_keys(const CertificateLogHeader& header) {
                {"sensitivity", calibration.sensitivity},
                {"lattice_step", calibration.lattice_step},
                {"variation", calibration.variation},
+               {"prefix_error", calibration.prefix_error},
                {"score_type", name(header.options.scores)},
                {"bound", name(header.options.bound)},
                {"certificate", name(header.options.kind)},
@@ -70,6 +71,7 @@ Json first_keys(const CertificateLogHeader& header) {
   if (header.options.top == 1) json.erase("top");
   if (calibration.lattice_step == 0.0) json.erase("lattice_step");
   if (calibration.variation == 0.0) json.erase("variation");
+  if (calibration.prefix_error == 0.0) json.erase("prefix_error");
   return json;
 }
 

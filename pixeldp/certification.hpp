@@ -50,6 +50,9 @@ struct CertificationOptions {
   bool resume = false;     ///< continue the log if there is one
   /// Noise on a lattice, after whole numbers (lattice_prefix.hpp). Processors only.
   bool sound = false;
+  /// Whether noise in floats is charged for (float_noise.hpp). Logs that were begun without stay
+  /// so.
+  bool charged = true;
   /// Of this process and others like it, which share the images out.
   Communicator* ranks = &Communicator::alone();
 };

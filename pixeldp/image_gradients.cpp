@@ -116,25 +116,22 @@ void ImageGradients::share_out(std::int64_t count, const F& f) {
   });
 }
 
-void ImageGradients::check(const Tensor& images, std::span<const AimedImage> aimed,
+void ImageGradients::check(const Tensor& images, std::span<const std::uint32_t> ids,
                            const DrawRange& draws) const {
   if (images.shape() != network_.input().with_rows(images.rows()) ||
-      std::ssize(aimed) != images.rows()) {
+      std::ssize(ids) != images.rows()) {
     fail("gradients in images {} with {} aims: the network takes {}", images.shape().text(),
-         aimed.size(), network_.input().text());
+         ids.size(), network_.input().text());
   }
   if (draws.count == 0) fail_usage("the number of draws must be at least 1");
-  for (const AimedImage& image : aimed) {
-    if (image.aim.label < 0 || image.aim.label >= network_.classes())
-      fail_usage("an attack on label {}: there are {} classes, from 0 on", image.aim.label,
-                 network_.classes());
-  }
 }
 
-std::vector<DrawsLossValue> ImageGradients::run(const Tensor& images,
-                                                std::span<const AimedImage> aimed, DrawsLoss loss,
-                                                const DrawRange& draws, Tensor& gradients) {
-  check(images, aimed, draws);
+template <class Gradient>
+std::vector<float> ImageGradients::differentiate(const Tensor& images,
+                                                 std::span<const std::uint32_t> ids,
+                                                 const DrawRange& draws, const Gradient& gradient,
+                                                 Tensor& gradients) {
+  check(images, ids, draws);
   const std::int64_t count = images.rows(), rows = count * draws.count;
   const std::int64_t block = block_rows(stream_.device());
   const Shape at_noise = network_.noise_shape(count);
@@ -150,11 +147,8 @@ std::vector<DrawsLossValue> ImageGradients::run(const Tensor& images,
 
   // Row r is draw r / count of image r % count: rows that follow each other are added to the
   // gradients of images that do.
-  std::vector<float> logits(static_cast<std::size_t>(rows * network_.classes()));
-  const auto logits_of = [&](std::int64_t row) {
-    const auto classes = static_cast<std::size_t>(network_.classes());
-    return std::span(logits).subspan(static_cast<std::size_t>(row) * classes, classes);
-  };
+  const auto classes = static_cast<std::size_t>(network_.classes());
+  std::vector<float> logits(static_cast<std::size_t>(rows) * classes);
   for (std::int64_t first = 0; first < rows; first += window_) {
     const std::int64_t last = std::min(first + window_, rows);
     share_out((last - first + block - 1) / block, [&](Worker& worker, std::int64_t b) {
@@ -162,16 +156,15 @@ std::vector<DrawsLossValue> ImageGradients::run(const Tensor& images,
       std::vector<kernels::NoiseRow> of_block;
       for (std::int64_t r = begin; r < std::min(begin + block, last); ++r) {
         of_block.push_back({.source = r % count,
-                            .image = aimed[static_cast<std::size_t>(r % count)].id,
+                            .image = ids[static_cast<std::size_t>(r % count)],
                             .draw = draws.first + static_cast<std::uint32_t>(r / count)});
       }
       worker.block(
           prefixes_, draws, of_block,
           [&](std::int64_t i, std::span<const float> z, std::span<float> dz) {
-            const std::int64_t r = begin + i;
-            std::ranges::copy(z, logits_of(r).begin());
-            draws_loss_gradient(loss, aimed[static_cast<std::size_t>(r % count)].aim, draws.count,
-                                z, dz);
+            const auto r = static_cast<std::size_t>(begin + i);
+            std::ranges::copy(z, logits.begin() + static_cast<std::ptrdiff_t>(r * classes));
+            gradient(r % static_cast<std::size_t>(count), z, dz);
           },
           drows_.row(begin - first));
     });
@@ -185,11 +178,33 @@ std::vector<DrawsLossValue> ImageGradients::run(const Tensor& images,
   share_out(count, [&](Worker& worker, std::int64_t i) {
     worker.back_to_image(images.row(i), dprefixes_.row(i), gradients.row(i));
   });
+  return logits;
+}
 
+std::vector<DrawsLossValue> ImageGradients::run(const Tensor& images,
+                                                std::span<const AimedImage> aimed, DrawsLoss loss,
+                                                const DrawRange& draws, Tensor& gradients) {
+  std::vector<std::uint32_t> ids;
+  for (const AimedImage& image : aimed) {
+    ids.push_back(image.id);
+    if (image.aim.label < 0 || image.aim.label >= network_.classes())
+      fail_usage("an attack on label {}: there are {} classes, from 0 on", image.aim.label,
+                 network_.classes());
+  }
+  const std::vector<float> logits = differentiate(
+      images, ids, draws,
+      [&](std::size_t image, std::span<const float> z, std::span<float> dz) {
+        draws_loss_gradient(loss, aimed[image].aim, draws.count, z, dz);
+      },
+      gradients);
+
+  const auto classes = static_cast<std::size_t>(network_.classes());
+  const std::int64_t count = images.rows(), rows = count * draws.count;
   std::vector<DrawsLossValue> values;
   for (std::int64_t image = 0; image < count; ++image) {
     DrawsLossSum sum(loss, aimed[static_cast<std::size_t>(image)].aim, draws.count);
-    for (std::int64_t r = image; r < rows; r += count) sum.add(logits_of(r));
+    for (std::int64_t r = image; r < rows; r += count)
+      sum.add(std::span(logits).subspan(static_cast<std::size_t>(r) * classes, classes));
     values.push_back(sum.value());
     float* const gradient = gradients.row(image);
     const double divisor = values.back().divisor;
@@ -198,6 +213,24 @@ std::vector<DrawsLossValue> ImageGradients::run(const Tensor& images,
       gradient[i] = static_cast<float>(gradient[i] / divisor);
   }
   return values;
+}
+
+std::vector<double> ImageGradients::run(const Tensor& images, std::span<const std::uint32_t> ids,
+                                        kernels::OutputKind output, const DrawRange& draws,
+                                        Tensor& gradients) {
+  // A slope so small that floats lose it still has a direction.
+  constexpr double least_slope = 1e-30;
+  const std::vector<float> logits = differentiate(
+      images, ids, draws,
+      [&](std::size_t, std::span<const float> z, std::span<float> dz) {
+        const double slope = kernels::slope_of(output, kernels::place_of(output, z[0]));
+        dz[0] = static_cast<float>(std::max(slope, least_slope) / draws.count);
+      },
+      gradients);
+  std::vector<double> means(ids.size(), 0.0);
+  for (std::size_t r = 0; r < logits.size(); ++r)
+    means[r % ids.size()] += kernels::place_of(output, logits[r]) / draws.count;
+  return means;
 }
 
 }  // namespace pixeldp

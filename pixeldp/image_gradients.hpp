@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/real_output.hpp"
 #include "layers/training_pass.hpp"
 #include "pixeldp/draws_loss.hpp"
 #include "pixeldp/sampling_loop.hpp"
@@ -35,13 +36,27 @@ class ImageGradients {
   std::vector<DrawsLossValue> run(const Tensor& images, std::span<const AimedImage> aimed,
                                   DrawsLoss loss, const DrawRange& draws, Tensor& gradients);
 
+  /// Of a regression network: the gradients of the mean over the draws of its output's place in the
+  /// range, and these means. A truncated output counts as if it had no limits (slope_of).
+  std::vector<double> run(const Tensor& images, std::span<const std::uint32_t> ids,
+                          kernels::OutputKind output, const DrawRange& draws, Tensor& gradients);
+
  private:
   class Worker;
 
   /// Calls f(worker, i) for all i below count, on all threads of a processor.
   template <class F>
   void share_out(std::int64_t count, const F& f);
-  void check(const Tensor& images, std::span<const AimedImage> aimed, const DrawRange& draws) const;
+  void check(const Tensor& images, std::span<const std::uint32_t> ids,
+             const DrawRange& draws) const;
+
+  /// The logits of all rows, row r being draw r / count of image r % count, and the gradients in
+  /// the images: gradient(image, z, dz) is given the logits of a row, and zeros for its gradient in
+  /// them.
+  template <class Gradient>
+  std::vector<float> differentiate(const Tensor& images, std::span<const std::uint32_t> ids,
+                                   const DrawRange& draws, const Gradient& gradient,
+                                   Tensor& gradients);
 
   Stream stream_;
   layers::Network& network_;

@@ -30,20 +30,28 @@ std::vector<fs::path> find_parts(const fs::path& log) {
   return parts;
 }
 
-void collect_parts(CertificateLogWriter& log, const fs::path& path) {
+void collect_parts(const fs::path& path,
+                   const std::function<void(std::span<const fs::path> parts)>& merge) {
   const std::vector<fs::path> paths = find_parts(path);
   if (paths.empty()) return;
   std::vector<AppendFile> locks;
-  std::vector<LogPart> parts;
+  std::vector<fs::path> parts;
   for (const fs::path& part : paths) {
     locks.emplace_back(part);
     // One that was killed before its first line was there says nothing.
     const Bytes bytes = read_file(part);
-    if (as_text(bytes).find('\n') == std::string_view::npos) continue;
-    parts.push_back({part.string(), read_certificate_log(part)});
+    if (as_text(bytes).find('\n') != std::string_view::npos) parts.push_back(part);
   }
-  log.merge(std::move(parts));
+  merge(parts);
   for (const fs::path& part : paths) fs::remove(part);
+}
+
+void collect_parts(CertificateLogWriter& log, const fs::path& path) {
+  collect_parts(path, [&](std::span<const fs::path> paths) {
+    std::vector<LogPart> parts;
+    for (const fs::path& part : paths) parts.push_back({part.string(), read_certificate_log(part)});
+    log.merge(std::move(parts));
+  });
 }
 
 std::vector<std::int64_t> ends_of_claims(std::int64_t count, int ranks) {

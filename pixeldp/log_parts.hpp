@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <span>
 #include <vector>
 
 #include "pixeldp/certificate_log.hpp"
@@ -21,6 +23,10 @@ std::vector<std::filesystem::path> find_parts(const std::filesystem::path& log);
 /// process writes to a part, or a part is of another certification (merge_logs); all files are then
 /// as they were.
 void collect_parts(CertificateLogWriter& log, const std::filesystem::path& path);
+
+/// The same for a log of any kind: `merge` gets the parts that hold a line, which are locked.
+void collect_parts(const std::filesystem::path& path,
+                   const std::function<void(std::span<const std::filesystem::path> parts)>& merge);
 
 /// How `count` pieces of work are handed to `ranks` ranks, whenever one is free: piece i of the
 /// handing-out is [ends[i - 1], ends[i]). Each is a share of what is left, so that claims are few

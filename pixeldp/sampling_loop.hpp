@@ -75,5 +75,10 @@ std::unique_ptr<SamplingLoop> make_device_sampling_loop(
     const Stream& stream, const kernels::NetworkPlan& network, std::int64_t micro_batch,
     const BodyPrecision& precision = {}, kernels::Fusion fusion = kernels::Fusion::allowed,
     WindowRows rows = {});
+/// Of a regression network, whose last layer and counts are made on the processor.
+std::unique_ptr<OutputSamplingLoop> make_device_sampling_loop(const Stream& stream,
+                                                              const kernels::NetworkPlan& network,
+                                                              const kernels::RealOutput& output,
+                                                              std::int64_t micro_batch);
 
 }  // namespace pixeldp

@@ -39,7 +39,12 @@ namespace pixeldp {
 /// can share what an attack makes of them until each has the smallest of all g(P_t) / t.
 ///
 /// For K = 1 it is the condition of certified_radius.
+///
+/// With a `variation` v (variation.hpp), `lower` and `others` bound the scores of the law that was
+/// drawn from. Those of the theorem's are within v of them, and so is the sum of any t scores,
+/// which is a score itself; likewise under the attack. So the condition becomes
+///   t (f(lower - v) - v) > g(P_t + v) + v.
 double top_k_attack_size(kernels::RadiusRule rule, double lower, std::span<const double> others,
-                         std::int64_t classes, bool softmax);
+                         std::int64_t classes, bool softmax, double variation = 0.0);
 
 }  // namespace pixeldp

@@ -40,10 +40,14 @@ double laplace_deduction(double v, double a, double size) {
 
 }  // namespace
 
+double charged_variation(double variation) {
+  return variation == 0.0 ? 0.0 : variation * up + 0x1p-52;
+}
+
 double attack_size_under(double variation, RadiusRule rule, double lower, double upper) {
   const kernels::InTurn search;
   if (variation == 0.0) return kernels::attack_size(rule, lower, upper, search);
-  const double v = variation * up + 0x1p-52;
+  const double v = charged_variation(variation);
   lower -= v;
   upper += v;
   if (lower <= upper) return 0.0;

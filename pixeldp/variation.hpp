@@ -26,4 +26,7 @@ namespace pixeldp {
 /// and S - t is returned. Without variation that is kernels::attack_size.
 double attack_size_under(double variation, kernels::RadiusRule rule, double lower, double upper);
 
+/// A variation with what the rounding of bounds by it may add; 0 stays 0.
+double charged_variation(double variation);
+
 }  // namespace pixeldp

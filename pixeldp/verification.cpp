@@ -37,7 +37,8 @@ void check_conditions(const CertificateLogHeader& header, const Model& model,
                             .stopping = header.stopping,
                             .selection_draws = static_cast<std::uint32_t>(header.selection_draws),
                             .seed = header.seed,
-                            .sound = header.calibration.lattice_step > 0.0});
+                            .sound = header.calibration.lattice_step > 0.0,
+                            .charged = is_charged(header.calibration)});
   mine.source = header.source, mine.statistics = header.statistics;
   mine.ledger = header.ledger, mine.selected_by = header.selected_by;
   if (const std::string difference = header.difference(mine); !difference.empty())

@@ -6,8 +6,8 @@
 Reads formats 1 and 2 (docs/certificate_log.md). Refuses a log whose lines contradict the header, each
 other or the chain, and any radius larger than the votes prove. Everything is computed in intervals of
 decimals of 60 digits with directed rounding, so that what is accepted is true. Checked are the
-certificates exact and pixeldp of votes under clopper-pearson, pairwise, one-sided and anytime bounds; others
-are refused by name. Exit status 0: all is well, 1: something is wrong, 2: wrong usage.
+certificates exact and pixeldp of votes under clopper-pearson, pairwise, one-sided and anytime bounds, and logs of
+regression networks (check_outputs.py); others are refused by name. Exit status 0: all is well, 1: something is wrong, 2: wrong usage.
 """
 import decimal, functools, hashlib, json, math, re, statistics, sys
 from decimal import Decimal as D
@@ -181,7 +181,7 @@ def size_under(v, certificate, mechanism, lower, upper):
     lower, upper = DOWN.subtract(lower, v), UP.add(upper, v)
     if lower <= upper: return D(0)
     if mechanism == 'gaussian' and certificate == 'pixeldp':
-        return attack_size(certificate, mechanism, DOWN.subtract(lower, UP.multiply(v, D('5.44'))), upper)
+        return attack_size(certificate, mechanism, DOWN.subtract(lower, UP.multiply(v, D('5.43656365691810'))), upper)
     size = attack_size(certificate, mechanism, lower, upper)
     less = deduction(mechanism, certificate, v, lower, upper, size)
     return D(0) if less > 1 else max(D(0), DOWN.subtract(size, less))
@@ -237,10 +237,9 @@ def number(fields, key):
 
 def check_header(h):
     """Returns what the ledger says of the radii."""
-    need('regression_log' not in h, 'it is of a regression network, which is not checked here: pixeldp verify does')
     stopped = h.get('stopping', 'fixed') != 'fixed'
     keys = HEADER | (FORMAT_2 | FUNCTION if h['format_version'] == 2 else set()) | (STOPPED if stopped else set())
-    optional = {'classifier_sha256', 'lattice_step', 'variation'} & set(h) if h['format_version'] == 2 else set()
+    optional = {'classifier_sha256', 'lattice_step', 'variation', 'prefix_error'} & set(h) if h['format_version'] == 2 else set()
     need(keys <= set(h) <= keys | FUNCTION | optional, f'the header lacks a key or has another: {sorted(keys ^ set(h))}')
     for key in KNOWN.keys() & h.keys():
         need(h[key] in KNOWN[key] and type(h[key]) is not bool,
@@ -251,6 +250,7 @@ def check_header(h):
     need(h['mechanism'] == 'none' or (number(h, 'noise_scale') > 0 and number(h, 'sensitivity') > 0),
          'noise without scale or sensitivity')
     need('variation' not in h or 0 < number(h, 'variation') < 1, 'variation must lie between 0 and 1')
+    need('prefix_error' not in h or number(h, 'prefix_error') > 0, 'prefix_error must be above 0')
     need('lattice_step' not in h or (number(h, 'lattice_step') > 0 and 'variation' in h), 'a lattice without its variation')
     need(0 < number(h, 'alpha') < 1, 'alpha must lie between 0 and 1')
     need(is_count(h['draws'], 1 << 32) and h['draws'] > 0 and is_count(h['selection_draws']), 'draws are out of range')
@@ -289,8 +289,15 @@ def check_line(h, r):
     beside = max(v for i, v in enumerate(votes) if i != r['prediction'])
     size = proved_size(h['certificate'], h['mechanism'], h['bound'], number(h, 'alpha'), len(votes), selected,
                        votes[r['prediction']], beside, r['draws'], number(h, 'variation') if 'variation' in h else Fraction(0))
-    proved = (Interval(size) * Interval(number(h, 'noise_scale')) / Interval(number(h, 'sensitivity'))).low
+    rounding = Interval(2 * number(h, 'prefix_error') if 'prefix_error' in h else 0)  # at the image and at the attack
+    proved = ((Interval(size) * Interval(number(h, 'noise_scale')) - rounding) / Interval(number(h, 'sensitivity'))).low
     need(radius <= proved, f'the radius is {radius}, but the votes prove only {float(proved)}')
+
+def of_outputs():
+    """check_outputs.py beside this file, which takes its arithmetic from here."""
+    sys.modules.setdefault('check_certificates', sys.modules[__name__])
+    import check_outputs
+    return check_outputs
 
 def check(data):
     """What the log says of itself. Raises Refused for what is wrong, with the line."""
@@ -299,23 +306,24 @@ def check(data):
     try:
         need(lines, 'there is no header')
         header = parse(lines[0])
-        standing = check_header(header)
+        outputs = of_outputs() if 'regression_log' in header else None
+        standing = outputs.check_header(header) if outputs else check_header(header)
         chain = hashlib.sha256(lines[0]).hexdigest().encode()
         for place, line in enumerate(lines[1:], 2):
             record = parse(line)
-            if header['format_version'] == 2:
+            if outputs or header['format_version'] == 2:
                 body = line.rpartition(b', "chain": "')[0]
                 chain = hashlib.sha256(chain + body).hexdigest().encode()
                 need(line == body + b', "chain": "' + chain + b'"}',
                      'the chain is broken: this line, its place or what is above it was changed')
-            check_line(header, record)
+            outputs.check_line(header, record) if outputs else check_line(header, record)
             need(images.setdefault(record['image'], place) == place, f'image {record["image"]} is on a line above already')
             classes.add(len(record.get('votes', record.get('counts'))))
             need(len(classes) == 1, 'another number of classes than above')
     except (Refused, ValueError, ArithmeticError, KeyError, TypeError, RecursionError) as error:
         raise Refused(f'{place}: {type(error).__name__}: {error}') from None
-    return (f'{len(images)} radii follow from their votes ({header["certificate"]}, {header["bound"]}, alpha {header["alpha"]}: '
-            f'{standing})' + ('; an incomplete last line was left out' if rest else ''))
+    what = outputs.text(header) if outputs else f'radii follow from their votes ({header["certificate"]}, {header["bound"]}'
+    return (f'{len(images)} {what}, alpha {header["alpha"]}: {standing})' + ('; an incomplete last line was left out' if rest else ''))
 
 def main(paths):
     if not paths or paths[0].startswith('-'):

@@ -89,6 +89,17 @@ def stopped_log(program, folder, rng, certificate, rule):
     return late.text()
 
 
+def charged_log(program, folder, rng, rule):
+    """A log whose radii the program charged for a variation and for rounding."""
+    log = Log(made_log(program, folder, rng, rule, 12, 300, 10))
+    log.header.update(variation=10 ** -rng.uniform(3, 6), prefix_error=0.01 * rng.random())
+    for record in log.records: record['radius'] = 0
+    (folder / 'uncharged.jsonl').write_bytes(log.text())
+    (folder / 'charged.jsonl').unlink(missing_ok=True)
+    subprocess.run([program, 'recertify', folder / 'uncharged.jsonl', '--output', folder / 'charged.jsonl'], check=True, stdout=subprocess.DEVNULL)
+    return (folder / 'charged.jsonl').read_bytes()
+
+
 # Each changes a log so that it is wrong, and says whether it could.
 
 def larger_radius(log, rng):
@@ -128,6 +139,14 @@ def one_vote_more(log, rng):
 def smaller_claim(key, factor):
     def change(log, rng):
         log.header[key] *= factor(rng)
+        return log.certified(rng)
+    return change
+
+
+def larger_charge(key):
+    def change(log, rng):
+        if key not in log.header: return False
+        log.header[key] *= 1 + 10 ** -rng.uniform(0, 3)
         return log.certified(rng)
     return change
 
@@ -175,7 +194,7 @@ def without_class(log, rng):
 
 def without_key(log, rng):
     fields = rng.choice([log.header, rng.choice(log.records)])
-    older = {'noise_at_certification', 'precision', 'residual_precision', 'algorithm'}
+    older = {'noise_at_certification', 'precision', 'residual_precision', 'algorithm', 'variation', 'prefix_error'}
     del fields[rng.choice([key for key in fields if key not in older])]
     return True
 
@@ -189,6 +208,7 @@ MUTATIONS = [larger_radius, larger_radius, larger_radius, invented_radius, moved
              smaller_claim('alpha', lambda rng: rng.uniform(0.01, 0.999)),
              smaller_claim('sensitivity', lambda rng: 1 + 10 ** -rng.uniform(0, 9)),
              smaller_claim('noise_scale', lambda rng: 1 - 10 ** -rng.uniform(0.1, 9)),
+             larger_charge('variation'), larger_charge('prefix_error'),
              other_header('draws', [0, -1, 299, 301, 1 << 32, 2.5, None]),
              other_header('selection_draws', [1, 77, -1, True]),
              other_header('alpha', [0, 1, -0.1, '0.05']),
@@ -224,6 +244,117 @@ def mutated(data, rng):
     return log.text() if changed else None
 
 
+# The same for logs of regression networks.
+
+OUTPUT_RULES = [('mean', 'exact', bound) for bound in ('betting', 'empirical-bernstein', 'hoeffding')] + [
+    ('mean', 'pixeldp', bound) for bound in ('betting', 'empirical-bernstein', 'hoeffding')] + [('median', 'exact', 'clopper-pearson')]
+
+
+def made_output_log(program, folder, rng, rule, mechanism, kind='sigmoid'):
+    """A log whose intervals and radii the program derived from outputs that nobody drew."""
+    prediction, certificate, bound = rule
+    low, high, draws = rng.choice([(-50.0, 50.0), (-20.0, 60.0), (0.0, 30.0)]) + (rng.choice([40, 300]),)
+    first = {'prediction': 'median', 'certificate': 'exact', 'bound': 'clopper-pearson', 'alpha': 0.05}
+    header = {'regression_log': 2, 'model_sha256': 'a' * 64, 'dataset': 'made', 'dataset_sha256': 'b' * 64, 'split': 'test',
+              'output': kind, 'low': low, 'high': high, 'mechanism': mechanism, 'noise_scale': 0.25, 'epsilon': None, 'delta': None,
+              'construction_bound': None, 'attack_norm': '2' if mechanism == 'gaussian' else '1', 'sensitivity': 1.07, **first,
+              'precision': 'fp32', 'residual_precision': 'fp32', 'algorithm': 'direct', 'seed': 1, 'draws': draws, 'radius': None,
+              'move': None, 'ledger': [first]}
+    lines = [json.dumps(header, separators=(',', ':'))]
+    chain = hashlib.sha256(lines[0].encode()).hexdigest()
+    for image in range(3):
+        centre, spread = rng.uniform(low, high), rng.choice([0.1, 3, 12]) * (high - low) / 100
+        values = [min(max(rng.gauss(centre, spread), low), high) for _ in range(draws)]
+        scores = {'positive': [max(v, 0) / high for v in values], 'negative': [max(-v, 0) / -low if low else 0 for v in values]}
+        counts = [0] * 65
+        for v in values: counts[int((v - low) / (high - low) * 64)] += 1
+        step, below = 0, counts[0]
+        while 2 * below < draws: step += 1; below += counts[step]
+        record = {'image': image, 'label': round(centre, 3), 'prediction': low + (high - low) * min(1.0, (step + 0.5) / 64), 'draws': draws,
+                  **{key: [sum(round(s * 2**32) for s in of), sum(round(s * s * 2**32) for s in of)] for key, of in scores.items()},
+                  'counts': counts}
+        body = json.dumps(record, separators=(',', ':'))[:-1]
+        chain = hashlib.sha256((chain + body).encode()).hexdigest()
+        lines.append(body + f', "chain": "{chain}"}}')
+    (folder / 'outputs.jsonl').write_text('\n'.join(lines) + '\n')
+    (folder / 'log.jsonl').unlink(missing_ok=True)
+    subprocess.run([program, 'recertify', folder / 'outputs.jsonl', '--output', folder / 'log.jsonl', '--prediction', prediction,
+                    '--certificate', certificate, '--bound', bound, '--radius', rng.choice(['0.02', '0.1', '0.4']), '--move',
+                    rng.choice(['2', '10'])], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return (folder / 'log.jsonl').read_bytes()
+
+
+class OutputLog(Log):
+    def __init__(self, data): self.header, *self.records = map(json.loads, data.splitlines())
+
+    def text(self):
+        lines = [json.dumps(self.header, separators=(',', ':'))]
+        chain = hashlib.sha256(lines[0].encode()).hexdigest()
+        for record in self.records:
+            body = json.dumps({key: value for key, value in record.items() if key != 'chain'}, separators=(',', ':'))[:-1]
+            chain = hashlib.sha256((chain + body).encode()).hexdigest()
+            lines.append(body + f', "chain": "{chain}"}}')
+        return ('\n'.join(lines) + '\n').encode()
+
+
+def narrower_interval(log, rng):
+    record, end = rng.choice(log.records), rng.randrange(2)
+    limits, by = (log.header['low'], log.header['high']), 10 ** -rng.uniform(0, 6) * (1 - 2 * end)
+    possible = record['interval'][end] is not None
+    if possible: record['interval'][end] += by * (limits[1] - limits[0])
+    return possible
+
+
+def larger_output_radius(log, rng):
+    record = rng.choice(log.records)
+    record['radius'] = record['radius'] * (1 + 10 ** -rng.uniform(0, 5)) + 1e-9
+    return log.header['prediction'] == 'mean'  # a median's moves go in steps
+
+
+def other_counts(log, rng):
+    record = rng.choice(log.records)
+    key = rng.choice(['counts', 'positive', 'negative'])
+    record[key][0] += rng.choice([1, -1]) if key == 'counts' else 1 << 50
+    return True
+
+
+def other_output_prediction(log, rng):
+    rng.choice(log.records)['prediction'] += rng.choice([1e-3, -2])
+    return True
+
+
+OUTPUT_MUTATIONS = [narrower_interval, narrower_interval, larger_output_radius, larger_output_radius, other_counts,
+                    other_output_prediction, twice,
+                    other_header('regression_log', [1, 3, None]), other_header('draws', [0, 41, None]), other_header('alpha', [0, 1, '1']),
+                    other_header('prediction', ['mode', None]), other_header('bound', ['pairwise', 'anytime', '']),
+                    other_header('certificate', ['cdf', 'pixeldp-grid']), other_header('low', [-1e9, None, 70]),
+                    other_header('ledger', [[], None, [{'alpha': 0.05}]]), other_header('mechanism', ['none', 'uniform']),
+                    other_header('attack_norm', ['3', 2]), other_header('sensitivity', [0, -1]),
+                    other_record('image', [-1, '3', 0.5]), other_record('draws', [0, 41]), other_record('label', [None, '1']),
+                    other_record('interval', [None, [0.0], [1.0, 'x']]), other_record('counts', [[1] * 64, None]), without_key, another_key]
+
+
+def mutated_output(data, rng):
+    log = OutputLog(data)
+    changed = rng.choice(OUTPUT_MUTATIONS)(log, rng)
+    return log.text() if changed else None
+
+
+def check_outputs(program, folder, rng, count):
+    logs = [made_output_log(program, folder, rng, rule, mechanism) for rule in OUTPUT_RULES for mechanism in ('gaussian', 'laplace')]
+    logs.append(made_output_log(program, folder, rng, OUTPUT_RULES[-1], 'gaussian', 'unbounded'))
+    for log in logs:
+        print(check_certificates.check(log))
+        assert not refused(OutputLog(log).text()), 'a log is refused once written anew'
+    caught = 0
+    while caught < count:
+        log = mutated_output(rng.choice(logs), rng)
+        if log is None: continue
+        assert refused(log), 'not caught:\n' + log.decode(errors='replace')
+        caught += 1
+    print(f'{caught} mutated logs of regression networks caught')
+
+
 def refused(data):
     try:
         check_certificates.check(data)
@@ -238,6 +369,7 @@ def main(program, count):
         logs = [made_log(program, pathlib.Path(name), rng, rule, 12) for rule in RULES for _ in range(max(1, count // 5000))]
         logs += [stopped_log(program, pathlib.Path(name), rng, certificate, rule)
                  for certificate in ('exact', 'pixeldp') for rule in ('radius', 'tolerance')]
+        logs += [charged_log(program, pathlib.Path(name), rng, rule) for rule in RULES]
     certified = sum(record['radius'] > 0 for log in logs for record in map(json.loads, log.splitlines()[1:]))
     assert certified > 2 * len(logs), f'only {certified} radii'
     for log in logs:
@@ -251,6 +383,7 @@ def main(program, count):
         assert refused(log), 'not caught:\n' + log.decode(errors='replace')
         caught += 1
     print(f'{caught} mutated logs caught')
+    with tempfile.TemporaryDirectory() as name: check_outputs(program, pathlib.Path(name), rng, count)
 
 
 if __name__ == '__main__':

@@ -38,7 +38,8 @@ inline std::string in_format_1(const std::string& log) {
   Json header = Json::parse(line);
   const bool argmax = header["score_type"] == "argmax";
   header["format_version"] = 1;
-  for (const char* key : {"source", "selected_by", "statistics", "stopping", "ledger"})
+  for (const char* key :
+       {"source", "selected_by", "statistics", "stopping", "ledger", "variation", "prefix_error"})
     header.erase(key);
   text = header.dump() + '\n';
   while (std::getline(lines, line)) {

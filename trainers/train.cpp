@@ -88,6 +88,9 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
   if (config_.network.output && options.device.kind != DeviceKind::cpu)
     fail_usage("device {}: regression networks are for processors; use 'cpu'",
                options.device.name());
+  if (config_.dual && options.device.kind != DeviceKind::cpu)
+    fail_usage("device {}: training on the dual bound is for processors; use 'cpu'",
+               options.device.name());
   load_data();
   model_ = Model{.name = config_.name,
                  .dataset = config_.dataset,

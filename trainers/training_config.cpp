@@ -157,6 +157,37 @@ Augmentation read_augmentation(const Settings& settings, const TrainingConfig& c
   return {.pad = static_cast<int>(pad), .mirror = mirror};
 }
 
+std::optional<AdversarialTraining> read_adversarial(const Settings& settings,
+                                                    const TrainingConfig& config) {
+  const auto key = "training.adversarial.norm";
+  if (settings.choice(key) == "none") return std::nullopt;
+  if (config.network.output)
+    settings.fail_at(key, "attacks are on labels, which a network with a real output has not");
+  AdversarialTraining attack = {.norm = parse_attack_norm(settings.choice(key)),
+                                .size = settings.number("training.adversarial.size"),
+                                .step = settings.number("training.adversarial.step"),
+                                .steps = settings.integer("training.adversarial.steps")};
+  if (attack.step > 2.0 * attack.size)
+    settings.fail_at(
+        "training.adversarial.step",
+        fmt::format("a step of {} leads out of any ball of size {}", attack.step, attack.size));
+  return attack;
+}
+
+std::optional<DualTraining> read_dual(const Settings& settings, const TrainingConfig& config) {
+  const auto key = "training.dual_bound.size";
+  const DualTraining dual = {settings.number(key), settings.integer("training.dual_bound.ramp")};
+  if (dual.size == 0.0) return std::nullopt;
+  if (config.calibration.mechanism != Mechanism::none)
+    settings.fail_at(key, "the dual bound is of networks without noise: set noise.mechanism: none");
+  if (config.network.output)
+    settings.fail_at(key,
+                     "the dual bound is of labels, which a network with a real output has not");
+  if (config.adversarial)
+    settings.fail_at(key, "training on attacks and on the dual bound exclude each other");
+  return dual;
+}
+
 /// What the products after the noise may be rounded to in training: fp32 not at all, so that a
 /// configuration means the same on every device; tf32 to 11 significant bits and bf16 to 8, which
 /// tensor cores multiply many times faster. Processors round to bf16 where that is faster, and for
@@ -184,6 +215,8 @@ void read_training(const Settings& settings, TrainingConfig& config) {
   config.momentum = settings.number("training.momentum");
   config.weight_decay = settings.number("training.weight_decay");
   config.augmentation = read_augmentation(settings, config);
+  config.adversarial = read_adversarial(settings, config);
+  config.dual = read_dual(settings, config);
   config.network.training_precision = read_precision(settings);
   config.seed = static_cast<std::uint64_t>(settings.integer("training.seed"));
   config.log_every = settings.integer("training.log_every");

@@ -19,6 +19,24 @@ enum class SensitivityControl { none, parseval, normalise_columns, normalise_row
 /// reconstruction are done.
 enum class TrainedPart { autoencoder, classifier, both };
 
+/// Training on pictures that an attack makes of the images (trainers/adversary.hpp).
+struct AdversarialTraining {
+  AttackNorm norm = AttackNorm::linf;
+  double size = 0.0, step = 0.0;  ///< in the norm, where a pixel spans 1
+  std::int64_t steps = 0;
+};
+
+/// Training on what the dual bound proves of a box around each image (pixeldp/dual_bound.hpp),
+/// whose size grows from 0 in the first steps.
+struct DualTraining {
+  double size = 0.0;
+  std::int64_t ramp = 0;  ///< steps
+
+  double size_at(std::int64_t step) const {
+    return step >= ramp ? size : size * static_cast<double>(step) / static_cast<double>(ramp);
+  }
+};
+
 /// From step `step` on the learning rate is `rate`.
 struct LearningRateChange {
   std::int64_t step = 0;
@@ -60,6 +78,8 @@ struct TrainingConfig {
 
   // training (its `precision` is network.training_precision)
   Augmentation augmentation;
+  std::optional<AdversarialTraining> adversarial;
+  std::optional<DualTraining> dual;
   std::int64_t steps = 0, batch = 128;
   std::vector<LearningRateChange> learning_rate;  ///< the first entry is for step 0
   double momentum = 0.9, weight_decay = 0.0002;

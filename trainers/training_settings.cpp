@@ -197,6 +197,10 @@ std::vector<Setting> sensitivity() {
 }
 
 std::vector<Setting> training() {
+  const auto adversarial = "training.adversarial.norm";
+  std::vector<std::string> with_none = names_of(attack_norms, name);
+  const auto attacked = with(adversarial, with_none);
+  with_none.insert(with_none.begin(), "none");
   return {{.key = "training.steps",
            .type = Integer{1, most_steps},
            .meaning = "How many steps to train.",
@@ -235,6 +239,28 @@ std::vector<Setting> training() {
           {.key = "training.augment.mirror",
            .type = Flag{false},
            .meaning = "Images are mirrored at random; not digits."},
+          {.key = adversarial,
+           .type = Choice{with_none, "none"},
+           .meaning = "The norm of attacks to train on instead of the images (Madry et al. 2018)."},
+          {.key = "training.adversarial.size",
+           .type = Number{Range::above(0.0)},
+           .meaning = "How far they go, where a pixel spans 1.",
+           .taken = attacked},
+          {.key = "training.adversarial.step",
+           .type = Number{Range::above(0.0)},
+           .meaning = "The length of each of their steps.",
+           .taken = attacked},
+          {.key = "training.adversarial.steps",
+           .type = Integer{1, 1000},
+           .meaning = "How many steps they take.",
+           .taken = attacked},
+          {.key = "training.dual_bound.size",
+           .type = Number{Range::closed(0.0, 1.0), 0.0},
+           .meaning = "Trains on what is proved of all pictures whose pixels are so far from the "
+                      "image's (Wong and Kolter 2018); 0: on the image."},
+          {.key = "training.dual_bound.ramp",
+           .type = Integer{0, most_steps, 0},
+           .meaning = "Steps in which that size grows from 0."},
           {.key = "training.precision",
            .type = Choice{{"fp32", "tf32", "bf16"}, "fp32"},
            .meaning = "To what the operands of products after the noise are rounded."},

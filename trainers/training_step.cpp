@@ -46,6 +46,10 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
       labels_(stream.device(), rows_of_rank_),
       loss_(stream.device(), 1),
       bad_loops_(stream.device(), std::ssize(network.prefix())) {
+  if (config.adversarial)
+    adversary_.emplace(stream, *config.adversarial, config.seed,
+                       static_cast<float>(config.pixel_shift), network, pass_);
+  if (config.dual) dual_.emplace(network);
   bad_loops_.upload(stream_, std::vector(network.prefix_size(), kernels::no_bad_loop));
 }
 
@@ -73,14 +77,18 @@ void TrainingStep::freeze(std::int64_t step) {
 kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch& batch) {
   freeze(step);
   images_.copy_from(stream_, batch.images);
+  const auto noise_factor = static_cast<float>(noise_factor_at(config_, step));
+  if (adversary_ && !reconstructs(step)) adversary_->perturb(batch, noise_factor, images_);
   rows_.upload(stream_, batch.rows);
   if (!config_.network.output) labels_.upload(stream_, batch.labels);
   const layers::NoiseDraws draws{.seed = config_.seed,
                                  .tag = StreamTag::training,
-                                 .factor = static_cast<float>(noise_factor_at(config_, step)),
+                                 .factor = noise_factor,
                                  .rows = {rows_.data(), batch.rows.size()}};
   kernels::LossResult result;
-  if (reconstructs(step)) {
+  if (dual_) {
+    result = dual_loss(step, batch);
+  } else if (reconstructs(step)) {
     const Tensor& image = pass_.forward_reconstruction(stream_, images_, draws);
     dlogits_.resize(image.shape());
     result.loss = reconstruction_loss(image.values(), std::as_const(images_).values(),
@@ -100,13 +108,29 @@ kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch
   return ranks_.size() == 1 ? result : over_ranks(result, ranks_);
 }
 
+/// The cross-entropy of the worst logits that the dual bound allows: no picture of the box has a
+/// larger one (Wong and Kolter 2018, theorem 2). dlogits_ is then the gradient in the margins.
+kernels::LossResult TrainingStep::dual_loss(std::int64_t step, const TrainingBatch& batch) {
+  const Tensor& margins = dual_->margins(images_, batch.labels, config_.dual->size_at(step),
+                                         {static_cast<float>(config_.pixel_shift)});
+  dlogits_.resize(margins.shape());
+  for (std::int64_t i = 0; i < margins.size(); ++i) dlogits_.data()[i] = -margins.data()[i];
+  kernels::LossResult result;
+  kernels::softmax_cross_entropy(stream_, rows_of_rank_, network_.classes(), dlogits_.data(),
+                                 batch.labels.data(), dlogits_.data(), &result);
+  for (float& gradient : dlogits_.values()) gradient = -gradient;
+  return result;
+}
+
 kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& batch,
                                       std::vector<Tensor>& velocity) {
   kernels::LossResult result = forward(step, batch);
   // Of the step before, which has had a forward pass to finish.
   if (!projection_fault().empty()) result.loss = std::numeric_limits<double>::quiet_NaN();
   if (!std::isfinite(result.loss)) return result;
-  if (reconstructs(step))
+  if (dual_)
+    dual_->backward(dlogits_);
+  else if (reconstructs(step))
     pass_.backward_reconstruction(stream_, images_, dlogits_);
   else
     pass_.backward(stream_, images_, dlogits_);

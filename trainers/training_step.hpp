@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,7 +9,9 @@
 #include "kernels/loss.hpp"
 #include "kernels/parseval.hpp"
 #include "layers/training_pass.hpp"
+#include "pixeldp/dual_bound.hpp"
 #include "pixeldp/sensitivity.hpp"
+#include "trainers/adversary.hpp"
 #include "trainers/batch_source.hpp"
 #include "trainers/training_config.hpp"
 
@@ -52,6 +55,7 @@ class TrainingStep {
   bool reconstructs(std::int64_t step) const { return step < config_.reconstruction_steps; }
   void freeze(std::int64_t step);
   kernels::LossResult forward(std::int64_t step, const TrainingBatch& batch);
+  kernels::LossResult dual_loss(std::int64_t step, const TrainingBatch& batch);
   void average_gradients();
   void optimise(std::int64_t step, std::vector<Tensor>& velocity);
   kernels::ParsevalParams parseval_params(const ConvGeometry& geometry) const;
@@ -62,6 +66,8 @@ class TrainingStep {
   Communicator& ranks_;
   std::int64_t rows_of_rank_;
   layers::TrainingPass pass_;
+  std::optional<Adversary> adversary_;
+  std::optional<DualBound> dual_;
   // In the memory of the device.
   Tensor images_;
   Tensor dlogits_;  // or the gradient in what an auto-encoder makes

@@ -197,4 +197,12 @@ void to_float(const Dataset& dataset, std::int64_t first, std::int64_t last, flo
   }
 }
 
+void to_float(const Dataset& dataset, std::span<const std::int64_t> images, float* out,
+              float shift) {
+  for (const std::int64_t image : images) {
+    to_float(dataset, image, image + 1, out, shift);
+    out += dataset.image_size();
+  }
+}
+
 }  // namespace pixeldp

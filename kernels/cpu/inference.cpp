@@ -29,7 +29,7 @@ constexpr std::int64_t pass_rows = 64;
 
 /// Rows that go through a product and its neighbours together: as many as stay in the cache, but
 /// enough that reading the weights costs little.
-std::int64_t tile_of(const InferencePlan& plan, std::size_t i, bool winograd) {
+std::int64_t tile_of(const InferencePlan& plan, std::size_t i, bool winograd, bool amx) {
   constexpr std::int64_t cached = 512 << 10;  // bytes
   const InferenceStep& step = plan.steps[i];
   const std::int64_t row =
@@ -40,7 +40,10 @@ std::int64_t tile_of(const InferencePlan& plan, std::size_t i, bool winograd) {
     return std::clamp(cached / row / whole * whole, whole, pass_rows);
   }
   const auto weights = static_cast<std::int64_t>(2 * step.weight.size());
-  return std::clamp<std::int64_t>(std::max(cached, weights / 2) / row, 1, pass_rows);
+  const std::int64_t rows =
+      std::clamp<std::int64_t>(std::max(cached, weights / 2) / row, 1, pass_rows);
+  return amx && rows > cpu::tile_positions ? rows / cpu::tile_positions * cpu::tile_positions
+                                           : rows;
 }
 
 /// Whether a step never writes bytes for a product in int8.
@@ -113,6 +116,7 @@ class HostInference : public Inference {
   bool by_winograd(std::size_t step) const {
     return cpu::by_winograd(plan_.steps[step], precision_, algorithm_);
   }
+  bool by_amx() const { return precision_ == Precision::int8 && cpu_features().amx; }
   Real real_kind() const { return precision_ == Precision::bf16 ? Real::bf16 : Real::fp32; }
   static std::int64_t bytes(Real kind) { return kind == Real::bf16 ? 2 : 4; }
   std::int64_t size(int value) const { return plan_.sizes[static_cast<std::size_t>(value)]; }
@@ -149,7 +153,7 @@ class HostInference : public Inference {
   void choose_segments() {
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
       const bool multiplies = plan_.steps[i].multiplies();
-      const std::int64_t wanted = multiplies ? tile_of(plan_, i, by_winograd(i)) : 1;
+      const std::int64_t wanted = multiplies ? tile_of(plan_, i, by_winograd(i), by_amx()) : 1;
       // What leads to the first product goes with it; tiles only grow.
       if (segments_.empty() || (multiplies && wanted > segments_.back().tile)) {
         if (!segments_.empty() && segments_.size() == 1 && !has_product(segments_.back())) {

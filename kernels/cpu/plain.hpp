@@ -86,6 +86,7 @@ struct Plain {
   }
   static Floats sqrt(Floats a) { return _mm_sqrt_ps(a); }
   static Floats max(Floats a, Floats b) { return _mm_max_ps(a, b); }
+  static Floats min(Floats a, Floats b) { return _mm_min_ps(a, b); }
 
   /// As Avx2's.
   static Ints add_short_products(Ints sums, Words x, Words w) {

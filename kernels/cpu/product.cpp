@@ -13,7 +13,11 @@ namespace {
 
 /// Whether bytes are multiplied as they are, which takes AVX-512 VNNI.
 bool multiplies_bytes(InstructionSet set) {
-  return set == InstructionSet::avx512 && cpu_features().vnni;
+  return (set == InstructionSet::avx512 || set == InstructionSet::amx) && cpu_features().vnni;
+}
+
+bool multiplies_tiles(Precision precision, InstructionSet set) {
+  return precision == Precision::int8 && set == InstructionSet::amx;
 }
 
 /// Of an element as it is multiplied.
@@ -28,6 +32,18 @@ std::int64_t element_bytes(Precision precision, InstructionSet set) {
       return multiplies_bytes(set) ? 1 : 2;
   }
   fail("{} is no precision", static_cast<int>(precision));
+}
+
+/// Of a kernel row, as it is packed.
+std::int64_t run_words(const Conv2dShape& row, Precision precision, InstructionSet set) {
+  const std::int64_t words = row.kernel_w * divide_up(row.in_c * element_bytes(precision, set), 4);
+  if (!multiplies_tiles(precision, set) || words < tile_words) return words;
+  return divide_up(words, tile_words) * tile_words;
+}
+
+/// Whether tiles are better filled by `a` positions at a time than by `b`.
+bool fill_tiles_better(std::int64_t a, std::int64_t b) {
+  return a * divide_up(b, tile_positions) > b * divide_up(a, tile_positions);
 }
 
 SweepFunction sweep_for(Precision precision, InstructionSet set) {
@@ -52,8 +68,8 @@ std::vector<float> scaled_weight(std::span<const float> weight, std::span<const 
 }
 
 std::int64_t product_weight_bytes(const Conv2dShape& row, Precision precision, InstructionSet set) {
-  return divide_up(row.out_c, group_outputs) * group_outputs * row.kernel_h * row.kernel_w * 4 *
-         divide_up(row.in_c * element_bytes(precision, set), 4);
+  return divide_up(row.out_c, group_outputs) * group_outputs * row.kernel_h * 4 *
+         run_words(row, precision, set);
 }
 
 Product::Product(const Conv2dShape& row, Precision precision, std::span<const float> weight,
@@ -78,7 +94,7 @@ Product::Product(const Conv2dShape& row, std::span<const std::int8_t> weight,
   scale_ = whole_groups(scale);
   shift_ = whole_groups(shift);
   const std::int64_t rows = row.kernel_h, outputs = groups_ * group_outputs;
-  start_.assign(static_cast<std::size_t>((rows + 1) * (rows + 1) * outputs), 0);
+  start_ = Buffer<std::int32_t>({}, (rows + 1) * (rows + 1) * outputs);
   if (widen_) {
     pack(std::span<const std::int16_t>(std::vector<std::int16_t>(weight.begin(), weight.end())));
     return;
@@ -94,7 +110,7 @@ Product::Product(const Conv2dShape& row, std::span<const std::int8_t> weight,
     std::partial_sum(up_to.begin(), up_to.end(), up_to.begin());
     for (std::int64_t from = 0; from <= rows; ++from)
       for (std::int64_t to = from; to <= rows; ++to)
-        start_[static_cast<std::size_t>((from * (rows + 1) + to) * outputs + o)] =
+        start_.data()[(from * (rows + 1) + to) * outputs + o] =
             up_to[static_cast<std::size_t>(to)] - up_to[static_cast<std::size_t>(from)];
   }
 }
@@ -114,52 +130,81 @@ void Product::lay_out(Precision precision, InstructionSet set) {
   groups_ = divide_up(row_.out_c, group_outputs);
   padded_h_ = row_.in_h + row_.pad_h.before + row_.pad_h.after;
   padded_w_ = row_.in_w + row_.pad_w.before + row_.pad_w.after;
-  in_place_ =
-      !widen_ && padded_h_ == row_.in_h && padded_w_ == row_.in_w && row_.in_c % per_word == 0;
+  image_words_ = padded_h_ * padded_w_ * pixel_words_;
+  run_words_ = run_words(row_, precision, set);
+  in_place_ = !widen_ && padded_h_ == row_.in_h && padded_w_ == row_.in_w &&
+              row_.in_c % per_word == 0 && run_words_ == row_.kernel_w * pixel_words_;
   // Enough positions for each read of the weight, but what is padded is to stay in the cache.
   constexpr std::int64_t wanted = 256, cached = 512 << 10;
   const std::int64_t positions = row_.out_h() * row_.out_w();
   images_ = std::clamp<std::int64_t>(std::min(wanted / positions, cached / image_bytes()), 1, 64);
+  if (multiplies_tiles(precision, set)) return lay_out_tiles();
   for (std::int64_t n = 0; n < images_; ++n)
     for (std::int64_t p = 0; p < row_.out_h(); ++p)
-      for (std::int64_t q = 0; q < row_.out_w(); ++q) {
-        const std::int64_t top = p * row_.stride, end = row_.pad_h.before + row_.in_h;
-        const auto row_of = [&](std::int64_t h) {
-          return static_cast<std::int32_t>(std::clamp<std::int64_t>(h - top, 0, row_.kernel_h));
-        };
-        positions_.push_back(
-            {.at = ((n * padded_h_ + top) * padded_w_ + q * row_.stride) * pixel_words_,
-             .from = row_of(row_.pad_h.before),
-             .to = row_of(end)});
+      for (std::int64_t q = 0; q < row_.out_w(); ++q) positions_.push_back(position(n, p, q));
+}
+
+void Product::lay_out_tiles() {
+  // Images that share tiles lie an odd number of the cache's lines apart, so that their rows do not
+  // share its places.
+  if (!in_place_) image_words_ = (divide_up(image_words_, tile_words) | 1) * tile_words;
+  constexpr std::int64_t cached = 1 << 20;
+  if (fill_tiles_better(tile_positions, row_.out_w()) && tile_positions * image_bytes() <= cached)
+    images_ = std::max(images_, tile_positions) / tile_positions * tile_positions;
+  const std::int64_t wide = row_.out_w();
+  const auto tile = [&](std::int64_t n, std::int64_t p, std::int64_t q) {
+    return PositionTile{position(n, p, q), (n * row_.out_h() + p) * wide + q};
+  };
+  for (std::int64_t n = 0; n < images_; ++n)
+    for (std::int64_t p = 0; p < row_.out_h(); ++p) {
+      for (std::int64_t q = 0; q < wide; ++q) {
+        if (n % tile_positions == 0) image_tiles_.push_back(tile(n, p, q));
+        if (q % tile_positions > 0) continue;
+        (q + tile_positions <= wide ? row_tiles_ : last_tiles_).push_back(tile(n, p, q));
       }
+    }
+}
+
+ProductPosition Product::position(std::int64_t n, std::int64_t p, std::int64_t q) const {
+  const std::int64_t top = p * row_.stride, end = row_.pad_h.before + row_.in_h;
+  const auto row_of = [&](std::int64_t h) {
+    return static_cast<std::int32_t>(std::clamp<std::int64_t>(h - top, 0, row_.kernel_h));
+  };
+  return {.at = n * image_words_ + (top * padded_w_ + q * row_.stride) * pixel_words_,
+          .from = row_of(row_.pad_h.before),
+          .to = row_of(end)};
 }
 
 template <class Element>
 void Product::pack(std::span<const Element> weight) {
   const std::int64_t taps = row_.kernel_h * row_.kernel_w;
   constexpr std::int64_t per_word = 4 / static_cast<std::int64_t>(sizeof(Element));
-  const std::int64_t group_words = taps * pixel_words_ * group_outputs;
+  const std::int64_t group_words = row_.kernel_h * run_words_ * group_outputs;
   weight_ = Buffer<std::uint32_t>({}, groups_ * group_words);
   auto* const packed = reinterpret_cast<Element*>(weight_.data());
   for (std::int64_t o = 0; o < row_.out_c; ++o)
     for (std::int64_t c = 0; c < row_.in_c; ++c)
       for (std::int64_t tap = 0; tap < taps; ++tap) {
+        const std::int64_t of_row = tap % row_.kernel_w * pixel_words_ + c / per_word;
         const std::int64_t word = o / group_outputs * group_words +
-                                  (tap * pixel_words_ + c / per_word) * group_outputs +
+                                  (tap / row_.kernel_w * run_words_ + of_row) * group_outputs +
                                   o % group_outputs;
         packed[word * per_word + c % per_word] =
             weight[static_cast<std::size_t>((o * row_.in_c + c) * taps + tap)];
       }
 }
 
-std::vector<float> Product::whole_groups(std::span<const float> values) const {
-  std::vector<float> whole(static_cast<std::size_t>(groups_ * group_outputs), 0.0f);
-  std::ranges::copy(values, whole.begin());
+Buffer<float> Product::whole_groups(std::span<const float> values) const {
+  Buffer<float> whole({}, groups_ * group_outputs);
+  std::ranges::copy(values, whole.data());
   return whole;
 }
 
 std::int64_t Product::scratch_size(std::int64_t rows) const {
-  return in_place_ ? 0 : std::min(rows, images_) * image_bytes();
+  if (in_place_) return 0;
+  // A tile may read beyond its run what it multiplies by 0.
+  const std::int64_t beyond = image_tiles_.empty() ? 0 : 4 * tile_words;
+  return std::min(rows, images_) * image_bytes() + beyond;
 }
 
 void Product::pad(const std::byte* row, std::byte* image) const {
@@ -180,30 +225,62 @@ void Product::pad(const std::byte* row, std::byte* image) const {
     image += bytes;
   };
   const std::int64_t pixel = 4 * pixel_words_, values = row_.in_c * element_bytes_;
-  fill(row_.pad_h.before * padded_w_ * pixel);
+  const std::int64_t sides = row_.pad_w.before + row_.pad_w.after;
+  fill((row_.pad_h.before * padded_w_ + row_.pad_w.before) * pixel);
   for (std::int64_t h = 0; h < row_.in_h; ++h) {
-    fill(row_.pad_w.before * pixel);
+    if (h > 0) fill(sides * pixel);
     if (values == pixel) {
       copy(row_.in_w * pixel);
-    } else {
-      for (std::int64_t w = 0; w < row_.in_w; ++w) {
-        copy(values);
-        fill(pixel - values);
-      }
+      continue;
     }
-    fill(row_.pad_w.after * pixel);
+    std::int64_t w = 0;
+    // What fills up a pixel of bytes is multiplied by 0: the next one will do.
+    if (element_bytes_ == 1)
+      for (; (row_.in_w - w) * values >= pixel; ++w, row += values)
+        for (std::int64_t i = 0; i < pixel; i += 4, image += 4) std::memcpy(image, row + i, 4);
+    for (; w < row_.in_w; ++w) {
+      copy(values);
+      fill(pixel - values);
+    }
   }
-  fill(row_.pad_h.after * padded_w_ * pixel);
+  fill((row_.pad_h.after * padded_w_ + row_.pad_w.after) * pixel);
+}
+
+void Product::sweep_tiles(const ProductSweep& sweep, std::int64_t images) const {
+  TileSweep tiles{sweep};
+  const auto some = [&](const std::vector<PositionTile>& all, std::int64_t first,
+                        std::int64_t count, std::int64_t of_tile) {
+    if (count == 0) return;
+    tiles.tiles = all.data() + first;
+    tiles.count = count;
+    tiles.tile_rows = of_tile;
+    amx_sweep(tiles);
+  };
+  const std::int64_t wide = row_.out_w(), high = row_.out_h();
+  if (fill_tiles_better(images, wide)) {
+    tiles.x_step = image_words_;
+    tiles.result_step = high * wide;
+    const std::int64_t whole = images / tile_positions * high * wide,
+                       left = images % tile_positions;
+    some(image_tiles_, 0, whole, tile_positions);
+    some(image_tiles_, whole, left > 0 ? high * wide : 0, left);
+  } else {
+    tiles.x_step = row_.stride * pixel_words_;
+    tiles.result_step = 1;
+    some(row_tiles_, 0, images * high * (wide / tile_positions), tile_positions);
+    some(last_tiles_, 0, wide % tile_positions > 0 ? images * high : 0, wide % tile_positions);
+  }
 }
 
 void Product::run(std::int64_t rows, const void* x, const ProductResult& result,
                   void* scratch) const {
+  if (!image_tiles_.empty() && result.kind != Real::fp32) fail("results of AMX are fp32");
   const std::int64_t row_bytes = row_.in_h * row_.in_w * row_.in_c * (widen_ ? 1 : element_bytes_);
   const std::int64_t outputs = row_.out_h() * row_.out_w() * row_.out_c;
   const std::int64_t real_bytes = result.kind == Real::bf16 ? 2 : 4;
   ProductSweep sweep{.positions = positions_.data(),
                      .rows = row_.kernel_h,
-                     .run = row_.kernel_w * pixel_words_,
+                     .run = run_words_,
                      .row_stride = padded_w_ * pixel_words_,
                      .weight = weight_.data(),
                      .groups = groups_,
@@ -225,7 +302,10 @@ void Product::run(std::int64_t rows, const void* x, const ProductResult& result,
         pad(from + i * row_bytes, images + i * image_bytes());
     sweep.images = reinterpret_cast<const std::uint32_t*>(in_place_ ? from : images);
     sweep.count = count * row_.out_h() * row_.out_w();
-    sweep_(sweep);
+    if (image_tiles_.empty())
+      sweep_(sweep);
+    else
+      sweep_tiles(sweep, count);
     const std::int64_t made = count * outputs;
     if (epilogue.residual)
       epilogue.residual = static_cast<const std::byte*>(epilogue.residual) + made * real_bytes;

@@ -48,7 +48,8 @@ class Product : public PreparedProduct {
   /// out_c values, or none.
   Product(const Conv2dShape& row, Precision precision, std::span<const float> weight,
           std::span<const float> shift, InstructionSet set = best_instruction_set());
-  /// Rows are bytes (zero_byte), multiplied as they are or in 16 bits; scale has out_c values.
+  /// Rows are bytes (zero_byte), multiplied as they are, with AMX in tiles, or in 16 bits; scale
+  /// has out_c values.
   Product(const Conv2dShape& row, std::span<const std::int8_t> weight, std::span<const float> scale,
           std::span<const float> shift, InstructionSet set = best_instruction_set());
 
@@ -60,10 +61,14 @@ class Product : public PreparedProduct {
   template <class Element>
   void pack(std::span<const Element> weight);
   void lay_out(Precision precision, InstructionSet set);
-  std::vector<float> whole_groups(std::span<const float> values) const;
-  std::int64_t image_bytes() const { return 4 * padded_h_ * padded_w_ * pixel_words_; }
+  void lay_out_tiles();
+  Buffer<float> whole_groups(std::span<const float> values) const;
+  std::int64_t image_bytes() const { return 4 * image_words_; }
+  /// Of the output at (p, q) of image n.
+  ProductPosition position(std::int64_t n, std::int64_t p, std::int64_t q) const;
   /// One row into scratch, with its padding.
   void pad(const std::byte* row, std::byte* image) const;
+  void sweep_tiles(const ProductSweep& sweep, std::int64_t images) const;
 
   Conv2dShape row_;
   SweepFunction sweep_ = nullptr;
@@ -71,13 +76,17 @@ class Product : public PreparedProduct {
   std::byte zero_{};                ///< what padding is made of
   /// For rows of bytes that are multiplied in 16 bits; else null.
   decltype(ProductKernels::widen) widen_ = nullptr;
-  std::int64_t padded_h_ = 0, padded_w_ = 0, pixel_words_ = 0, groups_ = 0;
+  std::int64_t padded_h_ = 0, padded_w_ = 0, pixel_words_ = 0, image_words_ = 0, groups_ = 0;
+  std::int64_t run_words_ = 0;              ///< of a kernel row
   bool in_place_ = false;                   ///< rows are multiplied where they are
   std::int64_t images_ = 1;                 ///< that are padded and multiplied together
-  std::vector<ProductPosition> positions_;  ///< of their outputs
+  std::vector<ProductPosition> positions_;  ///< of their outputs; none where there are tiles
+  /// For AMX, of all images: tiles of tile_positions of a row of outputs, and those of what is left
+  /// of it; or the output at one place in tile_positions images.
+  std::vector<PositionTile> row_tiles_, last_tiles_, image_tiles_;
   Buffer<std::uint32_t> weight_;
-  std::vector<std::int32_t> start_;
-  std::vector<float> scale_, shift_;
+  Buffer<std::int32_t> start_;
+  Buffer<float> scale_, shift_;
 };
 
 }  // namespace pixeldp::kernels::cpu

@@ -64,4 +64,25 @@ struct ProductKernels {
 /// AVX-512 with VNNI (int8) and with BF16 (bf16), which not every processor with AVX-512 has.
 extern const ProductKernels avx512_dot_products;
 
+/// AMX multiplies so many positions at once by so many words.
+inline constexpr std::int64_t tile_positions = 16, tile_words = 16;
+
+/// Some positions, evenly spaced.
+struct PositionTile {
+  ProductPosition first;
+  std::int64_t result = 0;  ///< the first one's number
+};
+
+/// A sweep of bytes whose positions come in tiles, `count` of them. Of the run each tile_words
+/// words are multiplied at once, or fewer if it is shorter; it is whole multiples of that.
+struct TileSweep : ProductSweep {
+  const PositionTile* tiles = nullptr;
+  std::int64_t tile_rows = 0;    ///< positions of each tile, at most tile_positions
+  std::int64_t x_step = 0;       ///< words from one position of a tile to the next
+  std::int64_t result_step = 0;  ///< and by how much their numbers differ
+};
+
+/// By AMX, with the results of any other sweep of the same positions.
+void amx_sweep(const TileSweep& sweep);
+
 }  // namespace pixeldp::kernels::cpu

@@ -130,9 +130,8 @@ LossResult squared_error(const Stream& stream, std::int64_t rows, const RealOutp
   for (std::int64_t r = 0; r < rows; ++r) {
     const double u = place_of(kind, z[r]);
     const double error = u - (targets[r] - output.low) / output.width();
-    const double slope = kind == OutputKind::sigmoid ? u * (1.0 - u) : 1.0;
     loss += error * error;
-    dz[r] = static_cast<float>(2.0 * error * slope / static_cast<double>(rows));
+    dz[r] = static_cast<float>(2.0 * error * slope_of(kind, u) / static_cast<double>(rows));
   }
   return {loss / static_cast<double>(rows), 0};
 }

@@ -8,6 +8,8 @@ namespace pixeldp::kernels::cpu {
 
 std::string_view name(InstructionSet set) {
   switch (set) {
+    case InstructionSet::amx:
+      return "AMX";
     case InstructionSet::avx512:
       return "AVX-512";
     case InstructionSet::avx2:
@@ -20,6 +22,8 @@ std::string_view name(InstructionSet set) {
 
 bool supported(InstructionSet set) {
   switch (set) {
+    case InstructionSet::amx:
+      return cpu_features().amx;
     case InstructionSet::avx512:
       return cpu_features().avx512;
     case InstructionSet::avx2:
@@ -31,6 +35,7 @@ bool supported(InstructionSet set) {
 }
 
 InstructionSet best_instruction_set() {
+  if (supported(InstructionSet::amx)) return InstructionSet::amx;
   if (supported(InstructionSet::avx512)) return InstructionSet::avx512;
   if (supported(InstructionSet::avx2)) return InstructionSet::avx2;
   return InstructionSet::plain;
@@ -39,6 +44,7 @@ InstructionSet best_instruction_set() {
 const SimdKernels& simd_kernels(InstructionSet set) {
   if (!supported(set)) fail("this processor has no {}", name(set));
   switch (set) {
+    case InstructionSet::amx:
     case InstructionSet::avx512:
       return avx512_kernels;
     case InstructionSet::avx2:

@@ -11,12 +11,13 @@
 /// has.
 namespace pixeldp::kernels::cpu {
 
-enum class InstructionSet { plain, avx2, avx512 };
+/// The last one is AVX-512 with products of bytes by AMX.
+enum class InstructionSet { plain, avx2, avx512, amx };
 
 inline constexpr InstructionSet instruction_sets[] = {InstructionSet::plain, InstructionSet::avx2,
-                                                      InstructionSet::avx512};
+                                                      InstructionSet::avx512, InstructionSet::amx};
 
-/// "plain", "AVX2", "AVX-512".
+/// "plain", "AVX2", "AVX-512", "AMX".
 std::string_view name(InstructionSet set);
 bool supported(InstructionSet set);
 /// The widest supported one.

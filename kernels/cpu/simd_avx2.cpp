@@ -56,6 +56,7 @@ struct Avx2 {
   static Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
   static Floats sqrt(Floats a) { return _mm256_sqrt_ps(a); }
   static Floats max(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+  static Floats min(Floats a, Floats b) { return _mm256_min_ps(a, b); }
 
   /// Pairs of 16 bits with a sign; sums are taken modulo 2^32.
   static Ints add_short_products(Ints sums, Words x, Words w) {

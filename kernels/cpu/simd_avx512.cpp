@@ -58,6 +58,7 @@ struct Avx512 {
   static Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
   static Floats sqrt(Floats a) { return _mm512_sqrt_ps(a); }
   static Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+  static Floats min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 
   /// As Avx2's.
   static Ints add_short_products(Ints sums, Words x, Words w) {

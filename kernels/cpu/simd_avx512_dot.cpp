@@ -19,6 +19,9 @@ struct Avx512Dot {
   using Halves = std::uint16_t __attribute__((vector_size(32)));
   using Bytes = std::uint8_t __attribute__((vector_size(16)));
 
+  static Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+  static Floats min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
+
   static Floats add_half_products(Floats sums, Words x, Words w) {
     return _mm512_dpbf16_ps(sums, (__m512bh)x, (__m512bh)w);
   }

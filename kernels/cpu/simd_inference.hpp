@@ -50,6 +50,25 @@ template <class V>
   __builtin_memcpy(p, &halves, sizeof halves);
 }
 
+/// a > b ? a : b, and a < b ? a : b, which vectors have instructions for (the same for what is not
+/// a number, too) that the compiler does not find.
+template <class V>
+[[gnu::always_inline]] inline typename V::Floats larger(typename V::Floats a,
+                                                        typename V::Floats b) {
+  if constexpr (V::lanes == 1)
+    return a > b ? a : b;
+  else
+    return V::max(a, b);
+}
+template <class V>
+[[gnu::always_inline]] inline typename V::Floats smaller(typename V::Floats a,
+                                                         typename V::Floats b) {
+  if constexpr (V::lanes == 1)
+    return a < b ? a : b;
+  else
+    return V::min(a, b);
+}
+
 /// round(clamp(v * inverse_scale, -127, 127)), ties to even. Adding 1.5 * 2^23 leaves no bits for a
 /// fraction, and the whole number in the last ones.
 template <class V>
@@ -58,9 +77,7 @@ template <class V>
   using Floats = typename V::Floats;
   constexpr float magic = 12582912.0f;
   const Floats most = Floats{} + 127.0f;
-  v = v * inverse_scale;
-  v = v > -most ? v : -most;
-  v = v < most ? v : most;
+  v = smaller<V>(larger<V>(v * inverse_scale, -most), most);
   const auto bytes = resized<V, typename V::Bytes>(
       __builtin_bit_cast(typename V::Words, v + magic) + std::uint32_t{zero_byte});
   __builtin_memcpy(p, &bytes, sizeof bytes);

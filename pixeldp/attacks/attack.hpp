@@ -55,6 +55,9 @@ struct AttackOptions {
 AttackOptions usual_attack(AttackKind kind, AttackNorm norm, std::optional<double> size,
                            std::optional<double> certified, bool noisy);
 
+/// Where the draws of checks begin, which no gradient reaches (check_attack).
+inline constexpr std::uint32_t first_check_draw = std::uint32_t{1} << 31;
+
 /// Throws a usage error for what makes no sense, on images of so many values and a model that is
 /// calibrated like this. `radii`: each image has a certified radius that stands in for a size.
 void check_attack(const AttackOptions& options, std::int64_t values, int classes,

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.hpp"
-#include "engine/io/file.hpp"
 
 namespace pixeldp {
 namespace {
@@ -49,8 +48,11 @@ Json to_json(const AttackLogHeader& header) {
     json.update({{"bound", name(o.certificate.bound)},
                  {"certificate", name(o.certificate.kind)},
                  {"alpha", o.certificate.alpha},
-                 {"sensitivity", header.calibration.sensitivity}});
+                 {"sensitivity", header.calibration.sensitivity},
+                 {"variation", header.calibration.variation},
+                 {"prefix_error", header.calibration.prefix_error}});
   }
+  if (header.calibration.lattice_step > 0.0) json["lattice_step"] = header.calibration.lattice_step;
   return json;
 }
 
@@ -104,16 +106,6 @@ AttackRecord record_of(const Json& json) {
   return record;
 }
 
-/// Names and both values of what differs, one per line.
-std::string difference(const Json& log, const Json& mine) {
-  std::string text;
-  for (const auto& [key, value] : mine.items()) {
-    const Json theirs = log.contains(key) ? log[key] : Json("nothing");
-    if (theirs != value) text += fmt::format("\n{}: {} and {}", key, theirs.dump(), value.dump());
-  }
-  return text;
-}
-
 }  // namespace
 
 int AttackRecord::clean_prediction() const {
@@ -121,57 +113,15 @@ int AttackRecord::clean_prediction() const {
 }
 
 AttackLog::AttackLog(std::filesystem::path path, const AttackLogHeader& header, bool resume)
-    : path_(std::move(path)), file_(path_) {
-  const std::string first_line = to_json(header).dump();
-  if (file_.size() > 0 && !resume) {
-    fail("{}: there is an attack log already; continue it with --resume, or move it away",
-         path_.string());
-  }
-  const Bytes bytes = read_file(path_);
-  const std::string_view text = as_text(bytes);
-  const std::size_t complete = text.rfind('\n') + 1;  // 0 where there is none
-  if (complete > 0) read(text.substr(0, complete), first_line);
-  if (complete < bytes.size()) file_.truncate(complete);
-  if (complete == 0) write_line(first_line);
-}
-
-void AttackLog::write_line(const std::string& line) {
-  if (file_.write(line + '\n')) return;
-  fail("{}: cannot write to the attack log; is the disk full? What it holds is kept",
-       path_.string());
-}
-
-void AttackLog::read(std::string_view text, const std::string& header) {
-  std::size_t number = 0;
-  for (std::size_t end; (end = text.find('\n')) != std::string_view::npos;
-       text.remove_prefix(end + 1)) {
-    ++number;
-    Json json;
-    AttackRecord record;
-    try {
-      json = Json::parse(text.substr(0, end));
-      if (number > 1) record = record_of(json);
-    } catch (const std::exception& error) {
-      fail("{}:{}: not a line of an attack log: {}", path_.string(), number, error.what());
-    }
-    if (number > 1) {
-      const std::int64_t image = record.image;
-      if (!records_.emplace(image, std::move(record)).second)
-        fail("{}:{}: image {} is in the log already", path_.string(), number, image);
-      continue;
-    }
-    const std::string other = difference(json, Json::parse(header));
-    if (!other.empty()) {
-      fail(
-          "{}: the attacks cannot be continued, they were made under other conditions (the log's "
-          "first, yours second):{}",
-          path_.string(), other);
-    }
-  }
-}
+    : log_(std::move(path), to_json(header), resume, [this](const Json& line) {
+        AttackRecord record = record_of(line);
+        const std::int64_t image = record.image;
+        records_.emplace(image, std::move(record));
+        return image;
+      }) {}
 
 void AttackLog::append(AttackRecord record) {
-  write_line(to_json(record).dump());
+  log_.append(to_json(record));
   const std::int64_t image = record.image;
   records_.emplace(image, std::move(record));
 }

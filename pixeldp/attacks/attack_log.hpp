@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/io/append_file.hpp"
 #include "pixeldp/attacks/attacked_model.hpp"
+#include "pixeldp/attacks/image_log.hpp"
 #include "pixeldp/precision.hpp"
 
 namespace pixeldp {
@@ -45,25 +45,17 @@ struct AttackRecord {
   bool succeeds_within(double far) const { return distance && *distance <= far; }
 };
 
-/// A log of attacks: one flushed line for each image, so that a kill loses at most the line being
-/// written.
+/// The log of attacks on a classifier (ImageLog).
 class AttackLog {
  public:
-  /// Starts a log, or goes on with one. Throws an Error where another process writes to it, where
-  /// there is one already and `resume` is false, where it was made under other conditions, which
-  /// are listed, and for damage other than a last line cut short, with file and line.
   AttackLog(std::filesystem::path path, const AttackLogHeader& header, bool resume);
 
   const std::map<std::int64_t, AttackRecord>& records() const { return records_; }  ///< by image
   void append(AttackRecord record);
 
  private:
-  void read(std::string_view text, const std::string& header);
-  void write_line(const std::string& line);
-
-  std::filesystem::path path_;
   std::map<std::int64_t, AttackRecord> records_;
-  AppendFile file_;
+  ImageLog log_;
 };
 
 }  // namespace pixeldp

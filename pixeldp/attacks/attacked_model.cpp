@@ -5,13 +5,11 @@
 
 #include "engine/interrupt.hpp"
 #include "engine/notice.hpp"
+#include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/quantisation.hpp"
 
 namespace pixeldp {
 namespace {
-
-/// Where the draws of checks begin, which no gradient reaches (check_attack).
-constexpr std::uint32_t first_check = std::uint32_t{1} << 31;
 
 layers::Network& moved(layers::Network& network, const Stream& stream) {
   network.move_to(stream, stream.device());
@@ -54,7 +52,7 @@ AttackedModel::AttackedModel(Model& model, const Calibration& calibration,
       calibration_(calibration),
       options_(options),
       stream_(device),
-      sampler_(stream_, model.network, 0, body),
+      sampler_(stream_, model.network, 0, body, lattice_of(calibration, model)),
       gradients_(stream_, moved(model.network, stream_)) {}
 
 Tensor AttackedModel::pictures(std::size_t count) const {
@@ -64,7 +62,7 @@ Tensor AttackedModel::pictures(std::size_t count) const {
 std::vector<DrawsLossValue> AttackedModel::gradients(
     const Tensor& pictures, std::span<const ImageUnderAttack* const> images, std::int64_t number,
     Tensor& gradients) {
-  say_if_interrupted();
+  say_if_interrupted(said_);
   std::vector<AimedImage> aimed;
   for (const ImageUnderAttack* image : images) aimed.push_back(image->aimed);
   gradient_rows_ += images.size() * options_.draws;
@@ -76,14 +74,18 @@ std::vector<DrawsLossValue> AttackedModel::gradients(
                         gradients);
 }
 
-void AttackedModel::say_if_interrupted() {
-  if (!interrupted() || std::exchange(said_, true)) return;
+void say_if_interrupted(bool& said) {
+  if (!interrupted() || std::exchange(said, true)) return;
   notice("finishing the images in hand; another signal ends the program at once");
 }
 
-std::vector<ScoreStatistics> AttackedModel::votes(const Tensor& pictures,
+std::vector<ScoreStatistics> AttackedModel::votes(Tensor& pictures,
                                                   std::span<const ImageUnderAttack* const> images,
                                                   const DrawRange& draws) {
+  const auto values = static_cast<std::size_t>(pictures.shape().row_size());
+  for (std::size_t i = 0; calibration_.lattice_step > 0.0 && i < images.size(); ++i)
+    round_to_8_bits(images[i]->pixels, pixels(),
+                    {pictures.row(static_cast<std::int64_t>(i)), values});
   std::vector<ScoreStatistics> all;
   sampler_.run(
       std::ssize(images), draws,
@@ -99,16 +101,16 @@ std::vector<ScoreStatistics> AttackedModel::votes(const Tensor& pictures,
   return all;
 }
 
-std::vector<ScoreStatistics> AttackedModel::check(const Tensor& pictures,
+std::vector<ScoreStatistics> AttackedModel::check(Tensor& pictures,
                                                   std::span<const ImageUnderAttack* const> images) {
   return votes(pictures, images,
                {.seed = options_.seed,
                 .tag = StreamTag::attack,
-                .first = first_check,
+                .first = first_check_draw,
                 .count = options_.check_draws});
 }
 
-std::vector<ScoreStatistics> AttackedModel::judge(const Tensor& pictures,
+std::vector<ScoreStatistics> AttackedModel::judge(Tensor& pictures,
                                                   std::span<const ImageUnderAttack* const> images) {
   return votes(pictures, images,
                {.seed = options_.seed, .tag = StreamTag::judgement, .count = options_.judge_draws});
@@ -144,6 +146,13 @@ bool shows_another(const ScoreStatistics& votes, int label, double failure) {
 
 bool more_than_chance(std::uint64_t failures, std::uint64_t certificates, double alpha) {
   return failures > 0 && clopper_pearson_lower(failures, certificates, 0.01) > alpha;
+}
+
+std::uint64_t explained_by_chance(std::uint64_t certificates, double alpha) {
+  std::uint64_t explained = 0;
+  while (explained < certificates && !more_than_chance(explained + 1, certificates, alpha))
+    ++explained;
+  return explained;
 }
 
 }  // namespace pixeldp

@@ -43,7 +43,8 @@ struct ImageUnderAttack {
 class AttackedModel {
  public:
   /// The model must outlive it; its parameters move to the device. `body` says how votes are
-  /// computed after the noise; gradients are fp32's.
+  /// computed after the noise; gradients are fp32's. Where the calibration's noise is on a lattice,
+  /// so is that of votes, and pictures are of 8 bits.
   AttackedModel(Model& model, const Calibration& calibration, const AttackOptions& options,
                 const Device& device, const BodyPrecision& body);
 
@@ -58,11 +59,12 @@ class AttackedModel {
                                         std::span<const ImageUnderAttack* const> images,
                                         std::int64_t number, Tensor& gradients);
 
-  /// Votes on pictures [N, H, W, C] by draws that no gradient sees.
-  std::vector<ScoreStatistics> check(const Tensor& pictures,
+  /// Votes on pictures [N, H, W, C] by draws that no gradient sees. On a lattice pictures are
+  /// rounded to 8 bits first (round_to_8_bits), and left so.
+  std::vector<ScoreStatistics> check(Tensor& pictures,
                                      std::span<const ImageUnderAttack* const> images);
   /// By draws that no attack sees.
-  std::vector<ScoreStatistics> judge(const Tensor& pictures,
+  std::vector<ScoreStatistics> judge(Tensor& pictures,
                                      std::span<const ImageUnderAttack* const> images);
 
   Outcome outcome(const ScoreStatistics& votes, int label) const;
@@ -75,12 +77,9 @@ class AttackedModel {
   std::uint64_t votes_cast() const { return votes_cast_; }
 
  private:
-  std::vector<ScoreStatistics> votes(const Tensor& pictures,
+  std::vector<ScoreStatistics> votes(Tensor& pictures,
                                      std::span<const ImageUnderAttack* const> images,
                                      const DrawRange& draws);
-  /// Says, once, why a signal does not end the attack at once.
-  void say_if_interrupted();
-
   Model& model_;
   Calibration calibration_;
   AttackOptions options_;
@@ -98,5 +97,11 @@ bool shows_another(const ScoreStatistics& votes, int label, double failure);
 /// Whether so many failures of certificates that each fail with probability alpha at most are more
 /// than chance has in one of a hundred such tests.
 bool more_than_chance(std::uint64_t failures, std::uint64_t certificates, double alpha);
+
+/// The most failures of so many certificates that are not.
+std::uint64_t explained_by_chance(std::uint64_t certificates, double alpha);
+
+/// Says why a signal does not end the attack at once, unless that was `said`, which it is then.
+void say_if_interrupted(bool& said);
 
 }  // namespace pixeldp

@@ -9,6 +9,8 @@
 #include "engine/progress.hpp"
 #include "pixeldp/attacks/attacks.hpp"
 #include "pixeldp/attacks/evidence.hpp"
+#include "pixeldp/float_noise.hpp"
+#include "pixeldp/lattice_prefix.hpp"
 
 namespace pixeldp {
 namespace {
@@ -124,28 +126,31 @@ std::span<const float> picture_of(const ImageUnderAttack& image, const AttackRec
 
 }  // namespace
 
+void check_subject(const std::filesystem::path& certificates, const Subject& certified,
+                   const Subject& attacked) {
+  for (std::size_t i = 0; i < certified.size(); ++i) {
+    const auto& [what, of_log] = certified[i];
+    if (of_log != attacked[i].second)
+      fail("{}: these certificates are about another {}: {}, where {} is attacked",
+           certificates.string(), what, of_log, attacked[i].second);
+  }
+}
+
 CertificatesUnderAttack certificates_under_attack(const std::filesystem::path& path,
                                                   const AttackLogHeader& attack) {
   CertificateLog log = read_certificate_log(path);
   const CertificateLogHeader& h = log.header;
-  const auto same = [&](std::string_view what, const auto& of_log, const auto& attacked) {
-    if (of_log != attacked) {
-      fail("{}: these certificates are about another {}: {}, where {} is attacked", path.string(),
-           what, of_log, attacked);
-    }
-  };
-  same("model", h.model_sha256, attack.model_sha256);
-  same("data set", h.dataset, attack.dataset);
-  same("split", h.split, attack.split);
-  same("copy of the images", h.dataset_sha256, attack.dataset_sha256);
-  same("mechanism", name(h.calibration.mechanism), name(attack.calibration.mechanism));
-  same("noise scale", h.calibration.noise_scale, attack.calibration.noise_scale);
-  same("norm", name(h.calibration.attack_norm), name(attack.options.norm));
-  same("precision", h.function.precision, attack.function.precision);
-  same("precision between layers", h.function.residual_precision,
-       attack.function.residual_precision);
-  same("algorithm", h.function.algorithm, attack.function.algorithm);
-  same("score type", name(h.options.scores), name(ScoreType::argmax));
+  check_subject(path, subject_of(h, h.calibration.attack_norm),
+                subject_of(attack, attack.options.norm));
+  check_subject(path, {{"score type", std::string(name(h.options.scores))}},
+                {{"score type", std::string(name(ScoreType::argmax))}});
+  const bool lattice = h.calibration.lattice_step > 0.0;
+  if (lattice != (attack.calibration.lattice_step > 0.0))
+    fail(
+        "{}: these certificates are about noise {}, and the attack would be judged by noise {}: "
+        "attack {} --sound",
+        path.string(), lattice ? "on a lattice" : "in floats",
+        lattice ? "in floats" : "on a lattice", lattice ? "with" : "without");
   if (h.calibration.mechanism == Mechanism::none)
     fail("{}: a model without noise has no certificates to attack", path.string());
   if (h.options.top != 1)
@@ -164,10 +169,13 @@ CertificatesUnderAttack certificates_under_attack(const std::filesystem::path& p
 
 AttackLogHeader attack_header(const Model& model, const std::string& model_sha256,
                               const Dataset& dataset, const AttackOptions& options,
-                              const Device& device, const BodyPrecision& body, bool radii) {
+                              const Device& device, const BodyPrecision& body, bool radii,
+                              bool sound) {
   check_images_fit(model, dataset);
   // Only what is certified needs a sensitivity that bounds the model.
-  const Calibration calibration = options.certified ? check_certifiable(model) : model.calibration;
+  const Calibration calibration = sound               ? on_lattice(model).calibration
+                                  : options.certified ? charged(check_certifiable(model), model)
+                                                      : model.calibration;
   check_attack(options, dataset.image_size(), model.network.classes(), calibration, radii);
   return {.model_sha256 = model_sha256,
           .dataset = dataset.name,

@@ -3,7 +3,11 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "engine/io/dataset.hpp"
 #include "pixeldp/attacks/attack_log.hpp"
@@ -17,6 +21,28 @@ struct CertificatesUnderAttack {
   CertificateLogHeader header;
   std::map<std::int64_t, CertificateRecord> records;
 };
+
+/// What certificates and the attacks that are held against them are about, by name.
+using Subject = std::vector<std::pair<std::string_view, std::string>>;
+
+/// Of the header of either's log, of any kind.
+template <class Header>
+Subject subject_of(const Header& h, AttackNorm norm) {
+  return {{"model", h.model_sha256},
+          {"data set", h.dataset},
+          {"split", h.split},
+          {"copy of the images", h.dataset_sha256},
+          {"mechanism", std::string(name(h.calibration.mechanism))},
+          {"noise scale", fmt::format("{}", h.calibration.noise_scale)},
+          {"norm", std::string(name(norm))},
+          {"precision", h.function.precision},
+          {"precision between layers", h.function.residual_precision},
+          {"algorithm", h.function.algorithm}};
+}
+
+/// Throws an Error that names the certificates' log and what differs, if anything does.
+void check_subject(const std::filesystem::path& certificates, const Subject& certified,
+                   const Subject& attacked);
 
 /// Reads a log and throws an Error unless it is about what is attacked: the model, the images, the
 /// noise and the function, by votes, in the norm of the attack.
@@ -42,10 +68,11 @@ struct AttackSummary {
 
 /// The header of attacks on this model and data set, which must fit each other. Throws an Error
 /// where they do not, and for attacks that make no sense (check_attack). `radii`: certified
-/// radii stand in for sizes.
+/// radii stand in for sizes. `sound`: votes are of noise on a lattice (on_lattice).
 AttackLogHeader attack_header(const Model& model, const std::string& model_sha256,
                               const Dataset& dataset, const AttackOptions& options,
-                              const Device& device, const BodyPrecision& body, bool radii);
+                              const Device& device, const BodyPrecision& body, bool radii,
+                              bool sound = false);
 
 /// Attacks images, some at a time, and appends a line for each to the log at `path`. The image
 /// itself is judged first: one that the model gets wrong is not attacked, but for an attack on

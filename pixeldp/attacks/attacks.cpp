@@ -28,7 +28,7 @@ std::vector<ImageUnderAttack*> not_reached(std::span<ImageUnderAttack> images) {
 }
 
 void judge_and_keep(AttackedModel& model, std::span<ImageUnderAttack* const> images,
-                    const Tensor& pictures, std::int64_t restart) {
+                    Tensor& pictures, std::int64_t restart) {
   const std::vector<ScoreStatistics> votes = model.judge(pictures, images);
   for (std::size_t i = 0; i < images.size(); ++i) {
     ImageUnderAttack& image = *images[i];

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "pixeldp/attacks/attacked_model.hpp"
@@ -39,7 +40,20 @@ std::vector<ImageUnderAttack*> not_reached(std::span<ImageUnderAttack> images);
 
 /// Lets the judge look at a picture of each image, and keeps those that reach the aim.
 void judge_and_keep(AttackedModel& model, std::span<ImageUnderAttack* const> images,
-                    const Tensor& pictures, std::int64_t restart);
+                    Tensor& pictures, std::int64_t restart);
+
+/// An image, the number that addresses its random numbers, and how far a picture may be from it.
+struct Ball {
+  std::span<const float> centre = {};
+  double size = 0.0;
+  std::uint32_t id = 0;
+};
+
+/// Where a restart begins: of pgd at the image, or near it as the paper's program does: anywhere
+/// within half the size, or within a grey level of every pixel; of random anywhere in the ball;
+/// else at the image.
+void start_in_ball(const AttackOptions& options, PixelRange pixels, const Ball& ball,
+                   std::int64_t restart, std::span<float> x);
 
 /// Moves pictures down the gradients, step by step, within the balls around their images. `number`
 /// is that of the first gradient; a step has the given length, or a share of the image's size.
@@ -51,5 +65,10 @@ struct Descent {
 };
 void descend(AttackedModel& model, std::span<ImageUnderAttack* const> images,
              const Descent& descent, Tensor& pictures);
+
+/// The same by gradients number `number` of anything, in the pictures as they are.
+using PictureGradients = std::function<void(std::int64_t number, Tensor& gradients)>;
+void descend(AttackNorm norm, PixelRange pixels, std::span<const Ball> balls,
+             const Descent& descent, const PictureGradients& gradients_of, Tensor& pictures);
 
 }  // namespace pixeldp

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/error.hpp"
+#include "engine/io/dataset.hpp"
 #include "kernels/noise.hpp"
 
 namespace pixeldp {
@@ -91,6 +92,21 @@ void project(AttackNorm norm, std::span<const float> centre, double size, PixelR
   double aimed_at = size;
   for (double now; (now = distance(norm, centre, x)) > size; aimed_at *= 1.0 - 1e-5)
     shorten(centre, aimed_at / now, x);
+}
+
+void round_to_8_bits(std::span<const float> centre, PixelRange pixels, std::span<float> x) {
+  const auto nearest = [&](float value) {
+    return static_cast<int>(std::lround(255.0 * (double{value} - double{pixels.lowest})));
+  };
+  const auto pixel = [&](int u) {
+    return pixel_value(static_cast<std::uint8_t>(u), pixels.lowest);
+  };
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const auto far = [&](float value) { return std::abs(double{value} - double{centre[i]}); };
+    int u = std::clamp(nearest(x[i]), 0, 255);
+    if (far(pixel(u)) > far(x[i])) u += u < nearest(centre[i]) ? 1 : -1;
+    x[i] = pixel(u);
+  }
 }
 
 void sample_ball(AttackNorm norm, std::span<const float> centre, double size, PixelRange pixels,

@@ -33,6 +33,10 @@ void step_against(AttackNorm norm, std::span<const float> gradient, double lengt
 void project(AttackNorm norm, std::span<const float> centre, double size, PixelRange pixels,
              std::span<float> x);
 
+/// Rounds pixels to 8 bits, none of them farther from the centre's, which have 8 bits, than before:
+/// what an attack can do to images of 8 bits. Twice is as once.
+void round_to_8_bits(std::span<const float> centre, PixelRange pixels, std::span<float> x);
+
 /// A picture drawn uniformly from the ball, before pixels are clipped into their range: number
 /// `sample` of image `image`, the same on every machine.
 void sample_ball(AttackNorm norm, std::span<const float> centre, double size, PixelRange pixels,

@@ -5,36 +5,50 @@
 namespace pixeldp {
 namespace {
 
-/// Where a restart begins: at the image, or near it as the paper's program does: anywhere within
-/// half the size, or within a grey level of every pixel.
-void start(const AttackedModel& model, const ImageUnderAttack& image, std::int64_t restart,
-           std::span<float> x) {
-  std::ranges::copy(image.pixels, x.begin());
-  if (restart == 0) return;
-  const AttackOptions& o = model.options();
-  const double size = o.norm == AttackNorm::linf ? std::min(image.size, 1.0 / 256) : image.size / 2;
-  sample_ball(o.norm, image.pixels, size, model.pixels(), o.seed, image.aimed.id,
-              static_cast<std::uint32_t>(restart), x);
+Ball ball_of(const ImageUnderAttack& image) {
+  return {.centre = image.pixels, .size = image.size, .id = image.aimed.id};
 }
 
 }  // namespace
 
-void descend(AttackedModel& model, std::span<ImageUnderAttack* const> images,
-             const Descent& descent, Tensor& pictures) {
-  const AttackNorm norm = model.options().norm;
+void start_in_ball(const AttackOptions& o, PixelRange pixels, const Ball& ball,
+                   std::int64_t restart, std::span<float> x) {
+  const auto sample = [&](double size) {
+    sample_ball(o.norm, ball.centre, size, pixels, o.seed, ball.id,
+                static_cast<std::uint32_t>(restart), x);
+  };
+  if (o.kind == AttackKind::random) return sample(ball.size);
+  std::ranges::copy(ball.centre, x.begin());
+  if (o.kind != AttackKind::pgd || restart == 0) return;
+  sample(o.norm == AttackNorm::linf ? std::min(ball.size, 1.0 / 256) : ball.size / 2);
+}
+
+void descend(AttackNorm norm, PixelRange pixels, std::span<const Ball> balls,
+             const Descent& descent, const PictureGradients& gradients_of, Tensor& pictures) {
   const auto values = static_cast<std::size_t>(pictures.shape().row_size());
   Tensor gradients;
   for (std::int64_t step = 0; step < descent.steps; ++step) {
-    model.gradients(pictures, images, descent.number + step, gradients);
-    for (std::size_t i = 0; i < images.size(); ++i) {
+    gradients_of(descent.number + step, gradients);
+    for (std::size_t i = 0; i < balls.size(); ++i) {
       const auto row = static_cast<std::int64_t>(i);
-      const ImageUnderAttack& image = *images[i];
       const std::span<float> x(pictures.row(row), values);
-      const double length = descent.step > 0.0 ? descent.step : descent.share * image.size;
+      const double length = descent.step > 0.0 ? descent.step : descent.share * balls[i].size;
       step_against(norm, {gradients.row(row), values}, length, x);
-      project(norm, image.pixels, image.size, model.pixels(), x);
+      project(norm, balls[i].centre, balls[i].size, pixels, x);
     }
   }
+}
+
+void descend(AttackedModel& model, std::span<ImageUnderAttack* const> images,
+             const Descent& descent, Tensor& pictures) {
+  std::vector<Ball> balls;
+  for (const ImageUnderAttack* image : images) balls.push_back(ball_of(*image));
+  descend(
+      model.options().norm, model.pixels(), balls, descent,
+      [&](std::int64_t number, Tensor& gradients) {
+        model.gradients(pictures, images, number, gradients);
+      },
+      pictures);
 }
 
 void pgd(AttackedModel& model, std::span<ImageUnderAttack> images) {
@@ -44,8 +58,8 @@ void pgd(AttackedModel& model, std::span<ImageUnderAttack> images) {
     if (left.empty()) return;
     Tensor pictures = model.pictures(left.size());
     for (std::size_t i = 0; i < left.size(); ++i)
-      start(model, *left[i], restart,
-            {pictures.row(static_cast<std::int64_t>(i)), left[i]->pixels.size()});
+      start_in_ball(o, model.pixels(), ball_of(*left[i]), restart,
+                    {pictures.row(static_cast<std::int64_t>(i)), left[i]->pixels.size()});
     descend(model, left,
             {.steps = o.steps,
              .step = o.step,

@@ -38,10 +38,7 @@ Sandwich sandwich(const CertificatesUnderAttack& certificates,
     point.accuracy_under_attack /= images;
     point.accuracy /= images;
   }
-  const double alpha = certificates.header.options.alpha;
-  while (result.explained < result.tested &&
-         !more_than_chance(result.explained + 1, result.tested, alpha))
-    ++result.explained;
+  result.explained = explained_by_chance(result.tested, certificates.header.options.alpha);
   return result;
 }
 

@@ -24,6 +24,7 @@ struct OutputOptions {
 
   /// The bound that is usual for a prediction.
   static Bound usual_bound(Prediction prediction);
+  bool operator==(const OutputOptions&) const = default;
 };
 
 /// Throws a usage error that says why, where there is no such certificate.

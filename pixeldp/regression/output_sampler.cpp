@@ -12,14 +12,15 @@ OutputSampler::OutputSampler(const Device& device, const layers::NetworkSpec& sp
                              const BodyPrecision& precision) {
   if (!spec.output)
     fail_usage("{} as it is here is a classifier: it has no real output", spec.architecture);
-  if (device.kind != DeviceKind::cpu)
-    fail_usage("device {}: regression networks are for processors; use 'cpu'", device.name());
   if (micro_batch < 0) fail_usage("a micro-batch needs at least one row, not {}", micro_batch);
   if (micro_batch == 0) micro_batch = Sampler::default_micro_batch(device);
   micro_batch = std::min(micro_batch, Sampler::largest_micro_batch(device, network));
-  const kernels::NetworkPlan plan = lower(Stream(device), network);
+  const Stream stream(device);
+  const kernels::NetworkPlan plan = lower(stream, network);
   function_ = body_function(device, precision, plan.body);
-  loop_ = make_host_sampling_loop(plan, *spec.output, micro_batch, precision);
+  loop_ = device.kind == DeviceKind::cpu
+              ? make_host_sampling_loop(plan, *spec.output, micro_batch, precision)
+              : make_device_sampling_loop(stream, plan, *spec.output, micro_batch);
 }
 
 void OutputSampler::run(std::int64_t images, const DrawRange& draws, const ImageSource& source,

@@ -8,11 +8,11 @@
 
 namespace pixeldp {
 
-/// Evaluates many noise draws of many images of a regression network, on processors; all that
-/// Sampler says holds here.
+/// Evaluates many noise draws of many images of a regression network; all that Sampler says holds
+/// here. Elsewhere than on a processor, the last layer and its counts are still made there.
 class OutputSampler {
  public:
-  /// Throws a usage error for a network without a real output, and on other devices.
+  /// Throws a usage error for a network without a real output.
   OutputSampler(const Device& device, const layers::NetworkSpec& spec,
                 const layers::Network& network, std::int64_t micro_batch = 0,
                 const BodyPrecision& precision = {});

@@ -9,6 +9,7 @@
 #include "engine/progress.hpp"
 #include "pixeldp/model.hpp"
 #include "pixeldp/regression/output_sampler.hpp"
+#include "pixeldp/shared_certification.hpp"
 
 namespace pixeldp {
 namespace {
@@ -71,40 +72,39 @@ RegressionLogHeader regression_header(const Model& model, const std::string& mod
           .seed = task.seed,
           .draws = task.draws,
           .radius = task.radius,
-          .move = task.move};
+          .move = task.move,
+          .ledger = {task.options}};
 }
 
 RegressionSummary certify_outputs(const Model& model, const std::string& model_sha256,
                                   const Dataset& dataset, const RegressionTask& task,
                                   const std::filesystem::path& path) {
   check_images(dataset, task.images);
-  RegressionSummary summary{.header = regression_header(model, model_sha256, dataset, task)};
+  const RegressionLogHeader mine = regression_header(model, model_sha256, dataset, task);
+  check_ranks(*task.ranks, mine, task.images);
   // Before the log is touched: the device may be another.
   OutputSampler sampler(task.device, model.spec, model.network, task.micro_batch,
                         {task.precision, nullptr, task.algorithm});
-  RegressionLogWriter log(path, summary.header, task.resume);
-  std::vector<std::int64_t> images, todo;
+  std::vector<std::int64_t> images;
   for (std::int64_t place = 0; place < task.images.count(); ++place)
     images.push_back(task.images[place]);
-  std::ranges::copy_if(images, std::back_inserter(todo),
-                       [&](std::int64_t image) { return !log.records().contains(image); });
-  std::int64_t done = std::ssize(images) - std::ssize(todo);
-  ProgressBar progress("certify " + model.name, std::ssize(images), "images", done);
-  const auto start = std::chrono::steady_clock::now();
-  sample_outputs(sampler, model, dataset, todo, summary.header, [&](RegressionRecord record) {
-    derive(summary.header, record);
-    summary.new_draws += record.statistics.draws;
-    log.append(std::move(record));
-    progress.update(++done);
-  });
-  summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  progress.finish();
-  if (done < std::ssize(images))
-    fail_interrupted("interrupted; all certificates so far are in {}, continue with --resume",
-                     path.string());
-  log.sort();
-  for (const std::int64_t image : images) summary.records.push_back(log.records().at(image));
-  return summary;
+  auto result = certify_shared<RegressionLogWriter>(
+      {*task.ranks, path, task.resume, model.name, images}, mine,
+      [&](Claims& claims, const RegressionLogHeader& header,
+          const std::function<void(RegressionRecord)>& keep) {
+        std::uint64_t draws = 0;
+        while (const auto claimed = claims.next())
+          sample_outputs(sampler, model, dataset, *claimed, header, [&](RegressionRecord record) {
+            derive(header, record);
+            draws += record.statistics.draws;
+            keep(std::move(record));
+          });
+        return draws;
+      });
+  return {.header = std::move(result.header),
+          .records = std::move(result.records),
+          .new_draws = result.new_draws,
+          .seconds = result.seconds};
 }
 
 Verification verify_outputs(const RegressionLog& log, const Model& model,
@@ -114,16 +114,16 @@ Verification verify_outputs(const RegressionLog& log, const Model& model,
   check_share(o);
   const auto precision = parse_precision(header.function.precision);
   const auto algorithm = algorithm_of(header.function, o.device);
-  const RegressionLogHeader mine =
-      regression_header(model, model_sha256, dataset,
-                        {.device = o.device,
-                         .options = header.options,
-                         .precision = precision,
-                         .algorithm = algorithm,
-                         .draws = static_cast<std::uint32_t>(header.draws),
-                         .seed = header.seed,
-                         .radius = header.radius,
-                         .move = header.move});
+  RegressionLogHeader mine = regression_header(model, model_sha256, dataset,
+                                               {.device = o.device,
+                                                .options = header.options,
+                                                .precision = precision,
+                                                .algorithm = algorithm,
+                                                .draws = static_cast<std::uint32_t>(header.draws),
+                                                .seed = header.seed,
+                                                .radius = header.radius,
+                                                .move = header.move});
+  mine.ledger = header.ledger;
   if (const std::string other = header.difference(mine); !other.empty())
     fail("the log cannot be drawn again here: it is of other conditions (the log's first):{}",
          other);
@@ -158,11 +158,12 @@ Verification verify_outputs(const RegressionLog& log, const Model& model,
 
 std::string conditions_text(const RegressionLogHeader& header) {
   return fmt::format(
-      "{} certificate of the {} of {} outputs from {} to {}, {} bounds, alpha {} per image, {} "
+      "{} certificate of the {} of {} outputs from {} to {}, {} bounds, alpha {} per image{}, {} "
       "draws, {} after the noise",
       name(header.options.kind), name(header.options.prediction), name(header.output.kind),
       header.output.low, header.output.high, name(header.options.bound), header.options.alpha,
-      header.draws, function_text(header.function));
+      header.reserved() ? "" : " (an exploration: chosen when the draws were known)", header.draws,
+      function_text(header.function));
 }
 
 RegressionMetrics regression_metrics(std::span<const RegressionRecord> records) {

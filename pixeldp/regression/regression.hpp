@@ -21,11 +21,13 @@ struct RegressionTask {
   ImageRange images = {};
   std::optional<double> radius = {}, move = {};  ///< RegressionLogHeader's
   bool resume = false;
+  Communicator* ranks = &Communicator::alone();
 };
 
 struct RegressionSummary {
   RegressionLogHeader header = {};
-  std::vector<RegressionRecord> records = {};  ///< of the images asked for, in their order
+  /// Of the images asked for, in their order; at rank 0.
+  std::vector<RegressionRecord> records = {};
   std::uint64_t new_draws = 0;
   double seconds = 0.0;
 };
@@ -36,9 +38,8 @@ struct RegressionSummary {
 RegressionLogHeader regression_header(const Model& model, const std::string& model_sha256,
                                       const Dataset& dataset, const RegressionTask& task);
 
-/// Draws and certifies images, each into the log at `path` as soon as it is known; at the end the
-/// log is in the order of the images. Throws an Interruption when the process is interrupted, after
-/// which `resume` goes on.
+/// certify_dataset for a regression network: draws and certifies images, each into the log at
+/// `path` as soon as it is known, shared out among ranks.
 RegressionSummary certify_outputs(const Model& model, const std::string& model_sha256,
                                   const Dataset& dataset, const RegressionTask& task,
                                   const std::filesystem::path& path);

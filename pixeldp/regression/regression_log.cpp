@@ -1,21 +1,25 @@
 #include "pixeldp/regression/regression_log.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <numeric>
 
 #include <nlohmann/json.hpp>
 
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "pixeldp/regression/regression_log_text.hpp"
+#include "pixeldp/regression/statistics_json.hpp"
 
 namespace pixeldp {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int format_version = 1;
+constexpr int format_version = 2;
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
 template <class Value>
@@ -33,6 +37,12 @@ Json to_json(const RegressionLogHeader& h) {
   const auto of_construction = [&](double Construction::*value) {
     return c.construction ? Json((*c.construction).*value) : Json();
   };
+  Json ledger = Json::array();
+  for (const OutputOptions& look : h.ledger)
+    ledger.push_back({{"prediction", name(look.prediction)},
+                      {"certificate", name(look.kind)},
+                      {"bound", name(look.bound)},
+                      {"alpha", look.alpha}});
   return {{"regression_log", format_version},
           {"model_sha256", h.model_sha256},
           {"dataset", h.dataset},
@@ -58,13 +68,20 @@ Json to_json(const RegressionLogHeader& h) {
           {"seed", h.seed},
           {"draws", h.draws},
           {"radius", or_null(h.radius)},
-          {"move", or_null(h.move)}};
+          {"move", or_null(h.move)},
+          {"ledger", ledger}};
+}
+
+OutputOptions options_of(const Json& json) {
+  const auto text = [&](const char* key) { return json.at(key).get<std::string>(); };
+  return {parse_prediction(text("prediction")), parse_certificate_kind(text("certificate")),
+          parse_bound(text("bound")), json.at("alpha")};
 }
 
 RegressionLogHeader header_of(const Json& json) {
   RegressionLogHeader h;
   if (const int version = json.at("regression_log"); version != format_version)
-    fail("it is of format {}, this program knows {}", version, format_version);
+    fail("it is of format {}, this program knows {}: certify anew", version, format_version);
   json.at("model_sha256").get_to(h.model_sha256);
   json.at("dataset").get_to(h.dataset);
   json.at("dataset_sha256").get_to(h.dataset_sha256);
@@ -80,8 +97,7 @@ RegressionLogHeader header_of(const Json& json) {
   if (!json.at("construction_bound").is_null())
     c.construction = {json.at("construction_bound"), json.at("epsilon"), json.at("delta")};
   c.check();
-  h.options = {parse_prediction(text("prediction")), parse_certificate_kind(text("certificate")),
-               parse_bound(text("bound")), json.at("alpha")};
+  h.options = options_of(json);
   check_output_options(h.options, h.output, c);
   h.function = {text("precision"), text("residual_precision"), text("algorithm")};
   h.seed = json.at("seed");
@@ -89,42 +105,24 @@ RegressionLogHeader header_of(const Json& json) {
   if (h.draws == 0 || h.draws > 0xFFFFFFFF) fail("draws is {}", h.draws);
   h.radius = optional_of<double>(json.at("radius"));
   h.move = optional_of<double>(json.at("move"));
+  double spent = 0.0;
+  for (const Json& look : json.at("ledger")) {
+    h.ledger.push_back(options_of(look));
+    check_output_options(h.ledger.back(), h.output, c);
+    spent += h.ledger.back().alpha;
+    if (std::ranges::count(h.ledger, h.ledger.back()) > 1) fail("the ledger has a look twice");
+  }
+  if (h.ledger.empty() || spent >= 1.0) fail("the ledger reserves nothing, or more than there is");
   return h;
 }
 
 /// An end that is infinite is null.
 Json end_of(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
-/// A record's line, without its chain and end.
-std::string line_text(const RegressionRecord& record) {
-  const kernels::OutputTotals& totals = record.statistics.totals;
-  Json json = {{"image", record.image},
-               {"label", record.label},
-               {"prediction", record.prediction},
-               {"draws", record.statistics.draws},
-               {"positive", {totals.positive, totals.positive_squares}},
-               {"negative", {totals.negative, totals.negative_squares}},
-               {"counts", totals.counts}};
-  if (record.interval)
-    json["interval"] = {end_of(record.interval->low), end_of(record.interval->high)};
-  if (record.radius) json["radius"] = *record.radius;
-  std::string text = json.dump();
-  text.pop_back();
-  return text;
-}
-
 RegressionRecord record_of(const Json& json) {
   RegressionRecord record{.image = json.at("image"), .label = json.at("label")};
   record.prediction = json.at("prediction");
-  record.statistics.draws = json.at("draws");
-  kernels::OutputTotals& totals = record.statistics.totals;
-  totals.positive = json.at("positive").at(0);
-  totals.positive_squares = json.at("positive").at(1);
-  totals.negative = json.at("negative").at(0);
-  totals.negative_squares = json.at("negative").at(1);
-  if (json.at("counts").size() != totals.counts.size())
-    fail("{} counts, not {}", json.at("counts").size(), totals.counts.size());
-  json.at("counts").get_to(totals.counts);
+  record.statistics = statistics_of(json);
   if (json.contains("interval")) {
     const Json& ends = json["interval"];
     record.interval = {optional_of<double>(ends.at(0)).value_or(-infinite),
@@ -134,7 +132,52 @@ RegressionRecord record_of(const Json& json) {
   return record;
 }
 
-/// What is wrong with a record's integers, or empty.
+/// Whether two processors may have derived both.
+bool derived_alike(double a, double b) {
+  return a == b || std::abs(a - b) <= 1e-9 * (1.0 + std::abs(a));
+}
+
+/// Throws an Error unless what the record says beside its integers follows from these.
+void check_derived(const RegressionLogHeader& header, const RegressionRecord& said) {
+  RegressionRecord record = said;
+  derive(header, record);
+  bool same = derived_alike(said.prediction, record.prediction) &&
+              said.interval.has_value() == record.interval.has_value() &&
+              said.radius.has_value() == record.radius.has_value();
+  if (same && said.interval)
+    same = derived_alike(said.interval->low, record.interval->low) &&
+           derived_alike(said.interval->high, record.interval->high);
+  if (same && said.radius) same = derived_alike(*said.radius, *record.radius);
+  if (!same)
+    fail("image {}: its prediction, interval or radius does not follow from its integers",
+         record.image);
+}
+
+/// A line as JSON; calls `take`, whose errors get the line's place.
+template <class Take>
+void read_line(std::string_view source, std::size_t number, std::string_view text, Take take) {
+  try {
+    take(Json::parse(text));
+  } catch (const std::exception& error) {
+    fail("{}:{}: not a line of the log of a regression network: {}", source, number, error.what());
+  }
+}
+
+}  // namespace
+
+std::string header_text(const RegressionLogHeader& header) { return to_json(header).dump(); }
+
+std::string line_text(const RegressionRecord& record) {
+  Json json = {{"image", record.image}, {"label", record.label}, {"prediction", record.prediction}};
+  add_statistics(json, record.statistics);
+  if (record.interval)
+    json["interval"] = {end_of(record.interval->low), end_of(record.interval->high)};
+  if (record.radius) json["radius"] = *record.radius;
+  std::string text = json.dump();
+  text.pop_back();
+  return text;
+}
+
 std::string fault(const RegressionLogHeader& header, const RegressionRecord& record) {
   const OutputStatistics& s = record.statistics;
   if (record.image < 0) return fmt::format("image is {}", record.image);
@@ -153,46 +196,28 @@ std::string fault(const RegressionLogHeader& header, const RegressionRecord& rec
   return {};
 }
 
-/// Whether two processors may have derived both.
-bool same_but_for_rounding(double a, double b) {
-  return a == b || std::abs(a - b) <= 1e-9 * (1.0 + std::abs(a));
+bool RegressionLogHeader::reserved() const {
+  return std::ranges::find(ledger, options) != ledger.end();
 }
-
-/// Throws an Error unless what the record says beside its integers follows from these.
-void check_derived(const RegressionLogHeader& header, const RegressionRecord& said) {
-  RegressionRecord record = said;
-  derive(header, record);
-  bool same = same_but_for_rounding(said.prediction, record.prediction) &&
-              said.interval.has_value() == record.interval.has_value() &&
-              said.radius.has_value() == record.radius.has_value();
-  if (same && said.interval)
-    same = same_but_for_rounding(said.interval->low, record.interval->low) &&
-           same_but_for_rounding(said.interval->high, record.interval->high);
-  if (same && said.radius) same = same_but_for_rounding(*said.radius, *record.radius);
-  if (!same)
-    fail("image {}: its prediction, interval or radius does not follow from its integers",
-         record.image);
-}
-
-/// A line as JSON; calls `take`, whose errors get the line's place.
-template <class Take>
-void read_line(std::string_view source, std::size_t number, std::string_view text, Take take) {
-  try {
-    take(Json::parse(text));
-  } catch (const std::exception& error) {
-    fail("{}:{}: not a line of the log of a regression network: {}", source, number, error.what());
-  }
-}
-
-}  // namespace
 
 std::string RegressionLogHeader::difference(const RegressionLogHeader& other) const {
-  Json mine = to_json(*this), theirs = to_json(other);
+  const Json mine = to_json(*this);
+  Json theirs = to_json(other);
+  if (same_but_for_rounding(calibration.sensitivity, other.calibration.sensitivity))
+    theirs["sensitivity"] = mine["sensitivity"];
   std::string text;
   for (const auto& [key, value] : mine.items())
     if (value != theirs[key])
       text += fmt::format("\n{}: {} and {}", key, value.dump(), theirs[key].dump());
   return text;
+}
+
+std::vector<std::pair<std::string, std::string>> RegressionLogHeader::fields() const {
+  std::vector<std::pair<std::string, std::string>> texts;
+  const Json all = to_json(*this);
+  for (const auto& [key, value] : all.items())
+    if (key != "sensitivity") texts.emplace_back(key, value.dump());
+  return texts;
 }
 
 OutputCertificate certificate_of(const RegressionLogHeader& header,
@@ -266,111 +291,15 @@ RegressionLog read_regression_log(const std::filesystem::path& path) {
   return parse_regression_log(as_text(read_file(path)), path.string());
 }
 
-namespace {
-
-std::string text_of(const RegressionLog& log, LogChain& chain) {
-  std::string text = to_json(log.header).dump();
-  chain = LogChain(text);
-  text += '\n';
-  for (const RegressionRecord& record : log.records) text += chain.line(line_text(record)) + '\n';
-  return text;
-}
-
-}  // namespace
-
-void write_regression_log(const std::filesystem::path& path, const RegressionLog& log) {
-  if (std::filesystem::exists(path))
-    fail("{}: the file exists already; choose another name, or move it away", path.string());
-  LogChain chain;
-  write_file_atomically(path, text_of(log, chain));
-}
-
-RegressionLog merge_regression_logs(std::span<const RegressionLogPart> parts,
-                                    std::size_t& repeated) {
-  if (parts.empty()) fail("there are no logs to merge");
-  const RegressionLogPart& first = parts.front();
-  std::map<std::int64_t, const RegressionRecord*> by_image;
-  repeated = 0;
-  for (const RegressionLogPart& part : parts) {
-    if (const std::string other = first.log.header.difference(part.log.header); !other.empty())
-      fail("{} and {} cannot be merged, they were made under other conditions (in this order):{}",
-           first.source, part.source, other);
-    for (const RegressionRecord& record : part.log.records) {
-      const auto [at, is_new] = by_image.emplace(record.image, &record);
-      if (is_new) continue;
-      if (line_text(*at->second) != line_text(record))
-        fail("{}: image {} has another line than in a log before it: one of them was changed",
-             part.source, record.image);
-      ++repeated;
-    }
-  }
-  RegressionLog merged{.header = first.log.header};
-  for (const auto& [image, record] : by_image) merged.records.push_back(*record);
-  return merged;
-}
-
-RegressionLogWriter::RegressionLogWriter(std::filesystem::path path,
-                                         const RegressionLogHeader& header, bool resume)
-    : path_(std::move(path)), header_(header), file_(path_) {
-  if (file_.size() > 0 && !resume)
-    fail("{}: there is a certificate log already; continue it with --resume, or move it away",
-         path_.string());
-  const Bytes bytes = read_file(path_);
-  const std::string_view text = as_text(bytes);
-  const std::size_t complete = text.rfind('\n') + 1;  // 0 where there is none
-  file_.truncate(complete);
-  if (complete == 0) {
-    write_line(to_json(header_).dump());
-    chain_ = LogChain(to_json(header_).dump());
-    return;
-  }
-  const RegressionLog log = parse_regression_log(text.substr(0, complete), path_.string());
-  if (const std::string other = log.header.difference(header); !other.empty())
-    fail(
-        "{}: the log cannot be continued, it was made under other conditions (the log's first, "
-        "yours second):{}",
-        path_.string(), other);
-  start(log);
-}
-
-/// What the file holds is that log.
-void RegressionLogWriter::start(const RegressionLog& log) {
-  text_of(log, chain_);
-  records_.clear();
-  last_ = -1;
-  in_order_ = true;
-  for (const RegressionRecord& record : log.records) {
-    in_order_ = in_order_ && record.image > last_;
-    last_ = record.image;
-    records_.emplace(record.image, record);
-  }
-}
-
-void RegressionLogWriter::write_line(const std::string& line) {
-  if (file_.write(line + '\n')) return;
-  fail("{}: cannot write to the certificate log; is the disk full? What it holds is kept",
-       path_.string());
-}
-
-void RegressionLogWriter::append(RegressionRecord record) {
-  if (const std::string wrong = fault(header_, record); !wrong.empty())
-    fail("image {}: {}", record.image, wrong);
-  if (records_.contains(record.image))
-    fail("{}: image {} is in the certificate log already", path_.string(), record.image);
-  write_line(chain_.line(line_text(record)));
-  in_order_ = in_order_ && record.image > last_;
-  last_ = record.image;
-  records_.emplace(last_, std::move(record));
-}
-
-void RegressionLogWriter::sort() {
-  if (in_order_) return;
-  RegressionLog log{.header = header_};
-  for (const auto& [image, record] : records_) log.records.push_back(record);
-  const std::string text = text_of(log, chain_);
-  write_file_atomically(path_, text);
-  file_ = AppendFile(path_);
-  start(log);
+RegressionLog recertified(RegressionLog log, const OutputOptions& options,
+                          std::optional<double> radius, std::optional<double> move) {
+  check_output_options(options, log.header.output, log.header.calibration);
+  log.header.options = options;
+  log.header.radius = radius;
+  log.header.move = move;
+  std::ranges::sort(log.records, {}, &RegressionRecord::image);
+  for (RegressionRecord& record : log.records) derive(log.header, record);
+  return log;
 }
 
 }  // namespace pixeldp

@@ -1,11 +1,12 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "engine/io/append_file.hpp"
@@ -27,9 +28,17 @@ struct RegressionLogHeader {
   std::uint64_t seed = 0, draws = 0;
   std::optional<double> radius = {};  ///< lines say the interval within it
   std::optional<double> move = {};    ///< lines say the radius within which predictions move so far
+  /// The certificates that were decided on before the first draw: each fails with its own alpha.
+  std::vector<OutputOptions> ledger = {};
 
-  /// Names and both values of what differs, one per line; empty when equal.
+  /// Whether the options stand in the ledger. Else the log is an exploration: its rule was chosen
+  /// when the draws were known, and alpha is not the probability that it fails.
+  bool reserved() const;
+  /// Names and both values of what differs, one per line; empty when equal, but for a sensitivity
+  /// that two processors round differently.
   std::string difference(const RegressionLogHeader& other) const;
+  /// All but the sensitivity, by name.
+  std::vector<std::pair<std::string, std::string>> fields() const;
 };
 
 struct RegressionRecord {
@@ -69,6 +78,15 @@ RegressionLog parse_regression_log(std::string_view text, std::string_view sourc
 /// Writes a whole log, or nothing. Throws an Error where there is such a file already.
 void write_regression_log(const std::filesystem::path& path, const RegressionLog& log);
 
+/// The same integers under a sensitivity that is the larger by the rounding of another processor.
+RegressionLog with_sensitivity(RegressionLog log, double sensitivity);
+
+/// The same integers under another prediction, certificate, bound or alpha, and asked for other
+/// radii and moves, which costs nothing: those of one certificate hold together. In the order of
+/// the images. Throws what check_output_options does.
+RegressionLog recertified(RegressionLog log, const OutputOptions& options,
+                          std::optional<double> radius, std::optional<double> move);
+
 /// One log of several under the same header, in the order of the images: what one job would have
 /// written. `repeated` counts lines that two have alike. Throws an Error for headers that differ
 /// and for images with different lines. There is at least one, each with the file that errors name.
@@ -76,35 +94,45 @@ struct RegressionLogPart {
   std::string source;
   RegressionLog log;
 };
-RegressionLog merge_regression_logs(std::span<const RegressionLogPart> parts,
-                                    std::size_t& repeated);
+RegressionLog merge_regression_logs(std::vector<RegressionLogPart> parts, std::size_t& repeated);
 
-/// A log that grows: one flushed line for each image, so that a kill loses at most the line being
-/// written.
+/// A log that grows, as CertificateLogWriter does for classifiers, which says what each does.
 class RegressionLogWriter {
  public:
-  /// Starts a log, or goes on with one. Throws an Error where another process writes to it, where
-  /// there is one already and `resume` is false, and where it is of other conditions or damaged.
-  RegressionLogWriter(std::filesystem::path path, const RegressionLogHeader& header, bool resume);
+  using Header = RegressionLogHeader;
+  using Record = RegressionRecord;
 
-  const std::map<std::int64_t, RegressionRecord>& records() const {
-    return records_;
-  }  ///< by image
-  void append(RegressionRecord record);
-  /// Puts the lines into the order of the images, where they are in another one.
+  static RegressionLogWriter create(const std::filesystem::path& path,
+                                    const RegressionLogHeader& header);
+  static RegressionLogWriter resume(const std::filesystem::path& path,
+                                    const RegressionLogHeader& header);
+
+  const RegressionLogHeader& header() const { return header_; }
+  std::vector<RegressionRecord> take_records() { return std::move(records_); }
+  void append(const RegressionRecord& record);
   void sort();
+  void merge(std::vector<RegressionLogPart> parts);
 
  private:
-  void start(const RegressionLog& log);
+  RegressionLogWriter(std::filesystem::path path, RegressionLogHeader header)
+      : path_(std::move(path)), header_(std::move(header)), file_(path_) {}
+  void start();
+  void take(RegressionLog log);
+  void replace(RegressionLog log);
+  void count(std::int64_t image);
   void write_line(const std::string& line);
 
   std::filesystem::path path_;
   RegressionLogHeader header_;
   AppendFile file_;
   LogChain chain_;
-  std::map<std::int64_t, RegressionRecord> records_;
+  std::unordered_set<std::int64_t> images_;
   std::int64_t last_ = -1;
   bool in_order_ = true;
+  std::vector<RegressionRecord> records_;
 };
+
+/// collect_parts (log_parts.hpp) for such a log.
+void collect_parts(RegressionLogWriter& log, const std::filesystem::path& path);
 
 }  // namespace pixeldp

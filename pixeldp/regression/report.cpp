@@ -35,29 +35,44 @@ std::string form_name(const OutputOptions& o) {
   return fmt::format("{} of the {}, {}", name(o.kind), name(o.prediction), name(o.bound));
 }
 
+/// What other forms are compared with: the paper's, by its best bound.
+bool is_reference(const OutputOptions& options) {
+  return options.kind == CertificateKind::pixeldp && options.bound == Bound::betting;
+}
+
+std::vector<double> interval_widths(const RegressionLogHeader& header,
+                                    std::span<const RegressionRecord> records, double radius) {
+  std::vector<double> widths;
+  for (const RegressionRecord& record : records)
+    widths.push_back(certificate_of(header, record).interval(radius).width());
+  return widths;
+}
+
 std::span<const RegressionRecord> of_curves(const RegressionRun& run) {
   return std::span(run.log.records).first(std::min(run.log.records.size(), most_images));
 }
 
-/// The largest error that the forms leave possible, against the radius.
-std::string reach_figure(const RegressionRun& run) {
+/// One of the means of what the forms prove, against the radius.
+std::string reach_figure(const RegressionRun& run, double ReachSummary::*value,
+                         std::string_view title) {
   double highest = 0.0;
   for (const OutputForm& form : run.forms)
     for (const ReachSummary& reach : form.reaches)
-      if (std::isfinite(reach.mean_error)) highest = std::max(highest, reach.mean_error);
+      if (std::isfinite(reach.*value)) highest = std::max(highest, reach.*value);
   return wide_and_narrow([&](double width, std::string_view classes) {
     Plot plot({width, 300}, {}, {0, run.radii.back()}, {0, highest});
-    plot.y_axis("largest error, mean over the images", round_ticks({0, highest}, 5), "{:g}");
+    plot.y_axis(fmt::format("{}, mean over the images", title), round_ticks({0, highest}, 5),
+                "{:g}");
     plot.x_axis("radius", round_ticks({0, run.radii.back()}, 6), "{:g}");
     for (std::size_t i = 0; i < run.forms.size(); ++i) {
       std::vector<Point> points;
       for (std::size_t j = 0; j < run.radii.size(); ++j)
-        if (const double error = run.forms[i].reaches[j].mean_error; std::isfinite(error))
-          points.push_back(plot.at({run.radii[j], error}));
+        if (const double y = run.forms[i].reaches[j].*value; std::isfinite(y))
+          points.push_back(plot.at({run.radii[j], y}));
       plot.line(points, series(i));
     }
-    return plot.element(classes, "Largest error against radius",
-                        "Curves of the largest error that each certificate leaves possible.");
+    return plot.element(classes, fmt::format("{} against radius", title),
+                        "A curve for each certificate of the same draws.");
   });
 }
 
@@ -89,6 +104,27 @@ std::string form_table(const RegressionRun& run) {
           "certificate of the same draws. Each holds for itself with probability {:.6g}.",
           of_curves(run).size(), 1 - run.log.header.options.alpha),
       "", html + "</tbody>");
+}
+
+/// Which form's intervals are narrower on the very same draws, image by image.
+std::string comparison_table(const RegressionRun& run) {
+  if (run.forms.front().narrower.empty()) return {};
+  std::string html = "<thead><tr><th>Certificate</th>";
+  for (std::size_t j = 0; j < run.radii.size(); j += 2)
+    html += fmt::format("<th scope=\"col\">{:.4g}</th>", run.radii[j]);
+  html += "</tr></thead>\n<tbody>";
+  for (const OutputForm& form : run.forms) {
+    if (is_reference(form.options)) continue;
+    html += fmt::format("<tr><th scope=\"row\">{}</th>", form_name(form.options));
+    for (std::size_t j = 0; j < run.radii.size(); j += 2)
+      html += fmt::format("<td>{}</td>", percent(form.narrower[j]));
+    html += "</tr>\n";
+  }
+  return table(fmt::format("Share of the {} images whose interval is narrower than that of the "
+                           "paper's lemma by its best bound (pixeldp of the mean, betting), from "
+                           "the same draws, by radius.",
+                           of_curves(run).size()),
+               "", html + "</tbody>");
 }
 
 /// The interval that the log was made for, or that of the construction bound.
@@ -184,8 +220,11 @@ std::string section(const RegressionRun& run) {
       "<h2>{0}</h2>\n<p>{1} images of {2} ({3}); the error is {4:.3g} in the mean and {5:.3g} as "
       "the root of the mean square. Shown: {6}.</p>\n"
       "{7}<figure>\n{8}<figcaption><b>Figure 1.</b> The largest error that a change of {9} up to "
-      "the radius can cause, as far as each certificate of the same draws can tell, mean over {10} "
-      "images. At radius 0 it is the error and what the number of draws leaves open.</figcaption>\n"
+      "the radius can cause, and the width of the interval that the prediction cannot leave, as "
+      "far "
+      "as each certificate of the same draws can tell, means over {10} images. At radius 0 they "
+      "are "
+      "the error and what the number of draws leaves open.</figcaption>\n"
       "</figure>\n{11}"
       "<figure>\n{12}<figcaption><b>Figure 2.</b> Predictions against labels. A bar is the "
       "interval "
@@ -197,8 +236,11 @@ std::string section(const RegressionRun& run) {
       "within a radius of {13} (bar), the prediction (dot) and the label (diamond).</p>\n{15}",
       escape(run.name), run.log.records.size(), escape(header.dataset), escape(header.split),
       metrics.mean_error, metrics.root_mean_square, escape(conditions_text(header)),
-      form_legend(run), reach_figure(run), norm, of_curves(run).size(), form_table(run),
-      scatter_figure(run), radius, 1 - header.options.alpha, examples(run));
+      form_legend(run),
+      reach_figure(run, &ReachSummary::mean_error, "Largest error") +
+          reach_figure(run, &ReachSummary::mean_width, "Width of the interval"),
+      norm, of_curves(run).size(), form_table(run) + comparison_table(run), scatter_figure(run),
+      radius, 1 - header.options.alpha, examples(run));
 }
 
 }  // namespace
@@ -224,15 +266,31 @@ RegressionRun load_regression_run(const std::filesystem::path& folder,
   constexpr int points = 12;
   constexpr double most_units = 3.0;
   for (int i = 0; i <= points; ++i) run.radii.push_back(most_units * unit * i / points);
+  // Of each form, by radius and image.
+  std::vector<std::vector<std::vector<double>>> widths;
+  std::optional<std::size_t> reference;
   for (OutputOptions options : known_forms) {
     options.alpha = header.options.alpha;
     if (!exists(options, header)) continue;
     RegressionLogHeader other = header;
     other.options = options;
     OutputForm form{.options = options};
-    for (const double radius : run.radii)
+    widths.emplace_back();
+    for (const double radius : run.radii) {
       form.reaches.push_back(reach_summary(other, of_curves(run), radius));
+      widths.back().push_back(interval_widths(other, of_curves(run), radius));
+    }
+    if (is_reference(options)) reference = run.forms.size();
     run.forms.push_back(std::move(form));
+  }
+  for (std::size_t i = 0; reference && i < run.forms.size(); ++i) {
+    for (std::size_t j = 0; j < run.radii.size(); ++j) {
+      const std::vector<double>&mine = widths[i][j], &theirs = widths[*reference][j];
+      std::size_t narrower = 0;
+      for (std::size_t k = 0; k < mine.size(); ++k) narrower += mine[k] < theirs[k];
+      run.forms[i].narrower.push_back(static_cast<double>(narrower) /
+                                      static_cast<double>(mine.size()));
+    }
   }
   return run;
 }
@@ -251,15 +309,16 @@ std::string regression_page(const std::vector<RegressionRun>& runs) {
 std::string regression_csv(const std::vector<RegressionRun>& runs) {
   std::string csv =
       "run,prediction,certificate,bound,radius,mean_width,mean_largest_error,mean_move,"
-      "holds_label\n";
+      "holds_label,narrower_than_lemma\n";
   for (const RegressionRun& run : runs)
     for (const OutputForm& form : run.forms)
       for (std::size_t i = 0; i < run.radii.size(); ++i) {
         const ReachSummary& reach = form.reaches[i];
-        csv += fmt::format("{},{},{},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g}\n", run.name,
+        csv += fmt::format("{},{},{},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{}\n", run.name,
                            name(form.options.prediction), name(form.options.kind),
                            name(form.options.bound), run.radii[i], reach.mean_width,
-                           reach.mean_error, reach.mean_move, reach.within_label);
+                           reach.mean_error, reach.mean_move, reach.within_label,
+                           form.narrower.empty() ? "" : fmt::format("{:.6g}", form.narrower[i]));
       }
   return csv;
 }

@@ -14,6 +14,9 @@ namespace pixeldp::report {
 struct OutputForm {
   OutputOptions options = {};
   std::vector<ReachSummary> reaches = {};
+  /// The share of the images whose interval is narrower than that of the paper's lemma by betting
+  /// bounds, at each radius; empty where the network has no such certificate.
+  std::vector<double> narrower = {};
 };
 
 /// What the folder of a run of a regression network holds.

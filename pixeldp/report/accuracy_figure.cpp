@@ -8,6 +8,7 @@
 #include "pixeldp/metrics.hpp"
 #include "pixeldp/recertification.hpp"
 #include "pixeldp/report/figures.hpp"
+#include "pixeldp/report/tables.hpp"
 
 namespace pixeldp::report {
 namespace {
@@ -59,8 +60,9 @@ std::string draw(const std::vector<Run>& runs, double width, std::string_view cl
   if (range == 0) range = 1;
   const bool small = width < 500;
   Plot plot({width, small ? 300.0 : 400.0}, {.right = small ? 8.0 : 16.0}, {0, range}, {0, 1});
-  plot.y_axis("Certified accuracy: images right and certified at T", round_ticks({0, 1}, 5),
-              "{:.0f}%", 100);
+  plot.y_axis(
+      fmt::format("Certified {}accuracy: images right and certified at T", top_prefix(runs)),
+      round_ticks({0, 1}, 5), "{:.0f}%", 100);
   plot.x_axis("Threshold T (attack size; a pixel spans 1)", round_ticks({0, range}, small ? 4 : 8),
               "{:.6g}");
   std::string description = "Step curves that fall from left to right.";

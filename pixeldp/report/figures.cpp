@@ -99,12 +99,11 @@ std::string draw_stability(const Stability& stability, const CertificateRecord& 
   plot.x_axis(fmt::format("Expected {}", score_text(scores)), ticks, "{:.0f}%", 100);
 
   const LabelScore& predicted = stability.labels.front();
-  const double rival = stability.labels.size() > 1 ? stability.labels[1].attacked_upper : 0.0;
   const auto rule = [&](double value, std::string_view rule_classes) {
     plot.line(std::vector<Point>{{plot.x(value), plot.top() - 4}, {plot.x(value), plot.bottom()}},
               rule_classes);
   };
-  rule(rival, "rule rest");
+  rule(stability.rival, "rule rest");
   rule(predicted.attacked_lower, "rule " + series(index));
 
   for (std::size_t i = 0; i < rows; ++i) {
@@ -122,9 +121,12 @@ std::string draw_stability(const Stability& stability, const CertificateRecord& 
       classes, fmt::format("Scores of image {}", record.image),
       fmt::format(
           "Label {} has an expected score of at least {:.1f}%, and at least {:.1f}% under any "
-          "attack of size {}; no other label can have more than {:.1f}% under it.",
+          "attack of size {}; {} can have more than {:.1f}% under it.",
           label_text(dataset, predicted.label), 100 * predicted.lower,
-          100 * predicted.attacked_lower, rounded(stability.attack, true, 3), 100 * rival));
+          100 * predicted.attacked_lower, rounded(stability.attack, true, 3),
+          header.options.top == 1 ? std::string("no other label")
+                                  : fmt::format("no {} others all", header.options.top),
+          100 * stability.rival));
 }
 
 /// The curves of one quantity of all runs; a long one is thinned to what the drawing can show.

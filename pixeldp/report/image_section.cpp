@@ -61,9 +61,24 @@ std::string reach_text(const CertificateLogHeader& header, const Stability& stab
                         "and e<sup>ε</sup>p + δ.",
                         stability.epsilon, stability.delta);
     case CertificateKind::cdf:
-      break;
+      return bars + fmt::format(
+                        "the probability that a score reaches a threshold moves by {:.3f} standard "
+                        "deviations of the normal distribution (sensitivity × size / noise scale) "
+                        "up or down, at each of {} thresholds.",
+                        calibration.sensitivity * stability.attack / calibration.noise_scale,
+                        score_thresholds);
   }
-  fail("no figure of the certificate {}", name(header.options.kind));
+  fail("not a certificate: {}", static_cast<int>(header.options.kind));
+}
+
+/// What the grey dashed line is where several labels must overtake.
+std::string overtaking_text(const CertificateLogHeader& header) {
+  const int top = header.options.top;
+  if (top == 1) return {};
+  return fmt::format(
+      " The label leaves the {0} first only if {0} others overtake it: the grey dashed line is the "
+      "score that all of them can have together at most, though fewer may have more.",
+      top);
 }
 
 std::string stability_table(const Stability& stability, std::string_view dataset,
@@ -112,26 +127,25 @@ std::string image_section(const std::vector<Run>& runs, std::optional<std::int64
     const CertificateRecord* record = chosen_record(runs[i], image);
     found = found || record != nullptr;
     const CertificateLogHeader& header = runs[i].log.header;
-    // Sums of scores, and their distribution, are not in this figure.
-    const bool of_means = header.options.top == 1 && header.options.kind != CertificateKind::cdf;
-    if (record == nullptr || !has_noise(runs[i]) || !of_means) continue;
+    if (record == nullptr || !has_noise(runs[i])) continue;
     const Stability stable = stability(header, *record);
     const std::size_t rows = std::min(stable.labels.size(), most_labels);
     html += fmt::format(
         "<h3>{}: image {}, {}</h3>\n<figure>\n{}{}"
         "<figcaption>{} draws. Dots: the {} observed. Thick bars: bounds of the expected score "
         "that "
-        "hold together with probability at least {:.6g} ({}). {}{} In bold the prediction{}."
+        "hold together with probability at least {:.6g} ({}). {}{}{} In bold {}{}."
         "</figcaption>\n</figure>\n{}",
         escape(runs[i].name), record->image,
         record->radius > 0 ? "certified radius " + rounded(record->radius, true, 4)
                            : std::string("not certified"),
         picture(runs[i], *record), stability_figure(stable, *record, header, i),
         record->statistics.draws, score_text(header.options.scores), 1 - header.options.alpha,
-        name(header.options.bound), reach_text(header, stable),
+        name(header.options.bound), reach_text(header, stable), overtaking_text(header),
         rows < stable.labels.size() ? fmt::format(" The other {} labels have smaller upper bounds.",
                                                   stable.labels.size() - rows)
                                     : "",
+        header.options.top == 1 ? "the prediction" : "the label that is certified",
         record->prediction == record->label ? ", which is right"
         : record->label < 0
             ? ", which is wrong"
@@ -140,15 +154,18 @@ std::string image_section(const std::vector<Run>& runs, std::optional<std::int64
   }
   if (image && !found) fail_usage("no run has a certificate of image {}", *image);
   if (html.empty()) return html;
+  const bool several =
+      std::ranges::any_of(runs, [](const Run& run) { return run.log.header.options.top > 1; });
   return fmt::format(
       "<h2>One image, and why it is stable</h2>\n"
       "<p><b>Figure 3.</b> {} The prediction keeps its place as long as its colour stays right of "
       "all "
-      "grey. At the certified radius the two dashed lines, its worst case and the best case of all "
+      "grey{}. At the certified radius the two dashed lines, its worst case and the best case of "
+      "all "
       "others, have come together.</p>\n{}",
       image ? "The image asked for."
             : "Of each run the image of median radius among those that are right and certified.",
-      html);
+      several ? ", or, of certificates of the K first labels, of the grey dashed line" : "", html);
 }
 
 }  // namespace pixeldp::report

@@ -8,6 +8,7 @@
 
 #include "engine/error.hpp"
 #include "pixeldp/conditions.hpp"
+#include "pixeldp/float_noise.hpp"
 #include "pixeldp/metrics.hpp"
 #include "pixeldp/recertification.hpp"
 #include "pixeldp/report/figures.hpp"
@@ -280,6 +281,42 @@ std::string training_section(const std::vector<Run>& runs) {
       legend(runs, false), loss, accuracies, training_table(runs));
 }
 
+/// What the certificates are about: real numbers, or what the processor does.
+std::string arithmetic_says(const std::vector<Run>& runs) {
+  bool lattice = false, charged = false, uncharged = false;
+  for (const Run& run : runs) {
+    if (!has_noise(run)) continue;
+    const Calibration& calibration = run.log.header.calibration;
+    const bool sound = calibration.lattice_step > 0.0;
+    lattice = lattice || sound;
+    charged = charged || (!sound && is_charged(calibration));
+    uncharged = uncharged || !is_charged(calibration);
+  }
+  std::string html;
+  if (lattice)
+    html +=
+        "<dt>On a lattice, it is about what the processor does.</dt>\n<dd>Up to the noise only "
+        "whole "
+        "numbers were added, and the law of the noise is known to the last bit: nothing is lost to "
+        "rounding (<code>certify --sound</code>).</dd>\n";
+  if (!charged && !uncharged) return html;
+  html +=
+      "<dt>In floats, it is a theorem on real numbers.</dt>\n<dd>Sensitivities are rounded up, "
+      "bounds outwards and radii down.";
+  if (charged)
+    html +=
+        " Radii are charged for the noise's end, which ideal noise has not, and for rounding "
+        "before "
+        "the noise (table 2).";
+  if (uncharged) html += " Where table 2 names no deduction, none was made.";
+  return html +
+         fmt::format(
+             " That does not make noise in floats sound: the low bits of a sum tell of its terms, "
+             "and a network that was made for it can read them. Recommended: <code>certify "
+             "--sound</code>, with which certificates hold for what the processor does; {}.</dd>\n",
+             escape(sound_cost));
+}
+
 std::string meaning_section(const std::vector<Run>& runs) {
   constexpr double rho = 0.001;
   std::string set;
@@ -317,12 +354,9 @@ images of which these are a random sample. They take the certificates as they ar
 <dd>Noise comes from the counter-based generator Philox4x32-10 with the recorded seed, which makes every
 draw repeatable. The proof assumes true randomness, and an attacker who does not know the noise
 beforehand.</dd>
-<dt>It is a theorem on real numbers.</dt>
-<dd>Sensitivities are rounded up, bounds outwards and radii down. That noise is added to numbers of
-finite precision is not covered by the proof.</dd>
-{}</dl>
+{}{}</dl>
 )",
-      1 - rho, set.empty() ? " nothing is certified." : set,
+      1 - rho, set.empty() ? " nothing is certified." : set, arithmetic_says(runs),
       grid ? "<dt>The certificate pixeldp-grid</dt><dd>repeats the search of the original program "
              "and "
              "is meant for comparison only.</dd>\n"

@@ -62,6 +62,13 @@ bool same_images(const std::vector<Run>& runs) {
          });
 }
 
+std::string top_prefix(const std::vector<Run>& runs) {
+  std::set<int> tops;
+  for (const Run& run : runs)
+    if (has_noise(run)) tops.insert(run.log.header.options.top);
+  return tops.size() == 1 && *tops.begin() > 1 ? fmt::format("top-{} ", *tops.begin()) : "";
+}
+
 std::string table(std::string_view caption, std::string_view classes, std::string_view content) {
   return fmt::format(
       "<figure class=\"table\"><figcaption>{}</figcaption>\n<div class=\"scroll\">"
@@ -103,10 +110,14 @@ std::string results_table(const std::vector<Run>& runs, const std::vector<double
     return has_noise(run) ? fmt::format("<td>{}{}</td>", name(options.kind), top_text(options))
                           : "<td>–</td>";
   });
-  share_row("Accuracy", false, [](const Records& records) { return accuracy(records); });
+  const std::string top = top_prefix(runs);
+  const bool all_of_top = !top.empty() && std::ranges::all_of(runs, has_noise);
+  share_row(all_of_top ? "T" + top.substr(1) + "accuracy" : "Accuracy", false,
+            [](const Records& records) { return accuracy(records); });
   for (const double threshold : thresholds) {
     share_row(threshold == 0 ? std::string("Right, and certified at all")
-                             : fmt::format("Certified at T = {:.6g}", threshold),
+              : top.empty()  ? fmt::format("Certified at T = {:.6g}", threshold)
+                             : fmt::format("Certified {}accuracy at T = {:.6g}", top, threshold),
               true, [&](const Records& records) { return certified_accuracy(records, threshold); });
   }
   row("Certified at all, right or wrong", [](const Run& run) {
@@ -214,6 +225,22 @@ std::string conditions_section(const std::vector<Run>& runs) {
       "Noise scale", [&](const Run& run) { return number(calibration(run).noise_scale); }, true);
   row(
       "Sensitivity", [&](const Run& run) { return number(calibration(run).sensitivity); }, true);
+  row(
+      "Noise is added",
+      [&](const Run& run) {
+        const double step = calibration(run).lattice_step;
+        return step > 0.0 ? fmt::format("on a lattice of {:.4g}", step) : "in floats";
+      },
+      true);
+  row(
+      "Charged: total variation per draw; rounding before the noise",
+      [&](const Run& run) {
+        const Calibration& c = calibration(run);
+        if (!is_charged(c)) return std::string("nothing");
+        return fmt::format("{:.4g}; {}", c.variation,
+                           c.prefix_error > 0.0 ? fmt::format("{:.4g}", c.prefix_error) : "none");
+      },
+      true);
   row("ε, δ of the construction", [&](const Run& run) {
     return of_construction(run, [&](const Construction& c) {
       const bool has_delta = calibration(run).mechanism == Mechanism::gaussian;

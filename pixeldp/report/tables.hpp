@@ -24,6 +24,10 @@ std::string interval_text(double share, std::size_t images);
 bool same_data(const std::vector<Run>& runs);
 bool same_images(const std::vector<Run>& runs);
 
+/// "top-3 " where the certificates of all runs with noise are of the same number of first labels,
+/// and more than one; else nothing.
+std::string top_prefix(const std::vector<Run>& runs);
+
 /// A table under its caption; a wide one scrolls by itself and leaves the page in place.
 std::string table(std::string_view caption, std::string_view classes, std::string_view content);
 

@@ -39,6 +39,21 @@ TEST_CASE("radius prints one JSON object that agrees with the library") {
   CHECK(report["largest_radius"].get<double>() > expected.radius);
 }
 
+TEST_CASE("radius charges a variation and a rounding that it is told of") {
+  const auto radius = [](const std::string& more) {
+    const tests::Outcome outcome =
+        run_radius("--counts 10,280,10 --sigma 0.5 --sensitivity 2 --json " + more);
+    REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
+    return nlohmann::json::parse(outcome.output)["radius"].get<double>();
+  };
+  CHECK(radius("--prefix-error 0.01") == doctest::Approx(radius("") - 0.01).epsilon(1e-12));
+  CHECK(radius("--variation 0.001") < radius("") - 0.25 * 0.001 / 0.2);
+  CHECK(radius("--variation 0.001") > radius("") - 0.1);
+  CHECK(radius("--prefix-error 9") == 0.0);
+  CHECK(run_radius("--counts 3,1 --variation 2").status == 2);
+  CHECK(run_radius("--counts 3,1 --prefix-error -1").status == 2);
+}
+
 TEST_CASE("radius in words: never more digits than the value holds, rounded down") {
   const tests::Outcome outcome = run_radius("--counts 300,0 --mechanism laplace");
   CHECK(outcome.status == 0);
@@ -91,7 +106,9 @@ TEST_CASE("a label of two is certified among the two first") {
   CHECK(radius("--top 1") == 0.0);
   CHECK(radius("--top 3") > radius("--top 2"));
   CHECK(radius("--top 2 --certificate pixeldp") > 0.0);
-  CHECK(run_radius("--counts 9,1 --top 2").status == 2);
+  const tests::Outcome all = run_radius("--counts 9,1 --top 2");
+  CHECK(all.status == 2);
+  CHECK(all.errors.find("K must be below the number of classes") != std::string::npos);
   CHECK(run_radius("--counts 9,1,1 --top 2 --certificate pixeldp-grid").status == 2);
 }
 

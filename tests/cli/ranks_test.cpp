@@ -6,6 +6,7 @@
 
 #include <sys/stat.h>
 
+#include "tests/cli/launcher.hpp"
 #include "tests/cli/made_workplace.hpp"
 
 /// Several ranks under Open MPI's launcher, on this machine.
@@ -15,15 +16,6 @@ using namespace pixeldp::tests;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// Whether ranks can be started here.
-bool can_launch() {
-  const bool library = fs::exists(fs::path(program_path()).parent_path() / "libpixeldp_mpi.so");
-  const bool launcher = std::system("command -v mpirun > /dev/null 2>&1") == 0;
-  if (!library) MESSAGE("skipped: the program was built without MPI (libopenmpi-dev)");
-  if (library && !launcher) MESSAGE("skipped: there is no mpirun (openmpi-bin)");
-  return library && launcher;
-}
 
 const std::string mpirun = "mpirun --oversubscribe --allow-run-as-root -n ";
 

@@ -36,6 +36,7 @@ TEST_CASE("processor features are consistent and stable") {
   CHECK((!cpu.avx512 || cpu.avx2));
   CHECK((!cpu.bf16 || cpu.avx512));
   CHECK((!cpu.vnni || cpu.avx512));
+  CHECK((!cpu.amx || cpu.vnni));
   CHECK(!cpu_model().empty());
   CHECK(thread_count() >= 1);
 }

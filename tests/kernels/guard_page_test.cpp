@@ -136,11 +136,13 @@ TEST_CASE("scaling, shortcuts and pooling touch their pixels alone") {
 
 TEST_CASE("products touch their rows, results and scratch alone") {
   const std::vector<Conv2dShape> shapes = {
-      reference::same(2, 9, 7, 3, 5, 3, 1),    reference::same(1, 28, 28, 1, 32, 5, 2),
-      reference::same(2, 4, 4, 16, 48, 3, 1),  reference::same(2, 8, 8, 20, 70, 3, 2),
-      reference::same(5, 1, 1, 300, 10, 1, 1), reference::same(3, 1, 1, 7, 33, 1, 1),
-      reference::same(2, 8, 8, 160, 17, 3, 1), reference::same(2, 7, 6, 16, 48, 3, 1),
-      reference::same(2, 14, 14, 32, 16, 5, 2)};
+      reference::same(2, 9, 7, 3, 5, 3, 1),     reference::same(1, 28, 28, 1, 32, 5, 2),
+      reference::same(2, 4, 4, 16, 48, 3, 1),   reference::same(2, 8, 8, 20, 70, 3, 2),
+      reference::same(5, 1, 1, 300, 10, 1, 1),  reference::same(3, 1, 1, 7, 33, 1, 1),
+      reference::same(2, 8, 8, 160, 17, 3, 1),  reference::same(2, 7, 6, 16, 48, 3, 1),
+      reference::same(2, 14, 14, 32, 16, 5, 2), reference::same(1, 5, 16, 24, 40, 3, 1),
+      reference::same(18, 4, 4, 20, 33, 3, 2),  reference::same(1, 3, 20, 16, 16, 3, 1),
+      reference::same(21, 1, 1, 64, 48, 1, 1),  reference::same(2, 3, 16, 16, 16, 1, 1)};
   everywhere([&](InstructionSet set, Guard guard) {
     for (const Conv2dShape& s : shapes) {
       CAPTURE(s.in_c);

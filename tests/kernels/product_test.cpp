@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 
 #include <doctest/doctest.h>
 
@@ -30,6 +31,15 @@ const std::vector<Conv2dShape> shapes = {
     same(2, 6, 5, 7, 64, 2, 1),
     with_padding({2, 4, 4, 3, 17, 2, 3, 1, {}, {}}, {3, 0}, {0, 4}),
     with_padding({9, 5, 6, 8, 16, 3, 3, 2, {}, {}}, {0, 0}, {0, 0})};
+
+// Of bytes, as AMX takes them: tiles of a row of outputs, whole and cut off; of an output in many
+// images, likewise; runs that fill no tile, one, and several but the last; one group of outputs by
+// itself, and after a pair; rows multiplied where they lie.
+const std::vector<Conv2dShape> tiled_shapes = {
+    same(2, 5, 16, 16, 16, 3, 1),  same(1, 6, 32, 24, 40, 3, 1),   same(3, 4, 20, 64, 32, 3, 1),
+    same(35, 4, 4, 20, 33, 3, 2),  same(19, 14, 14, 32, 64, 5, 2), same(37, 1, 1, 64, 48, 1, 1),
+    same(50, 1, 1, 16, 16, 1, 1),  same(2, 3, 16, 64, 16, 1, 1),   same(17, 3, 3, 40, 80, 3, 1),
+    same(100, 2, 1, 128, 32, 1, 1)};
 
 Conv2dShape row_of(Conv2dShape s) {
   s.batch = 1;
@@ -113,7 +123,11 @@ TEST_CASE("a convolution in a processor's plan has the bits of the GPU's direct 
 }
 
 TEST_CASE("products of bytes are exact in every instruction set, whatever they are padded with") {
-  for (const Conv2dShape& s : shapes) {
+  if (!supported(InstructionSet::amx))
+    MESSAGE("no AMX, or none that the operating system gives: its products are not tested");
+  std::vector<Conv2dShape> all = shapes;
+  all.insert(all.end(), tiled_shapes.begin(), tiled_shapes.end());
+  for (const Conv2dShape& s : all) {
     CAPTURE(s.in_h);
     CAPTURE(s.out_c);
     auto x = reference::integers(x_size(s), 127, 1),
@@ -126,11 +140,16 @@ TEST_CASE("products of bytes are exact in every instruction set, whatever they a
                shift = reference::integers(s.out_c, 9, 4),
                residual = reference::integers(y_size(s), 1000, 5);
     const auto sums = reference::conv2d_forward(s, x, weight);
+    constexpr float inverse_scale = 1e-3f;
     std::vector<float> expected;
+    std::vector<std::uint8_t> expected_bytes;
     for (std::size_t i = 0; i < sums.size(); ++i) {
       const std::size_t o = i % static_cast<std::size_t>(s.out_c);
       const float value = static_cast<float>(sums[i]) * scale[o] + shift[o] + residual[i];
       expected.push_back(value > 0 ? value : 0.5f * value);
+      expected_bytes.push_back(static_cast<std::uint8_t>(
+          zero_byte +
+          std::nearbyint(std::clamp(expected.back() * inverse_scale, -127.0f, 127.0f))));
     }
     std::vector<std::uint8_t> bytes;
     for (const float v : x) bytes.push_back(static_cast<std::uint8_t>(v + zero_byte));
@@ -138,8 +157,43 @@ TEST_CASE("products of bytes are exact in every instruction set, whatever they a
       const Product product(row_of(s), bytes_of(weight), scale, shift, set);
       for (const std::int64_t rows : {s.batch, std::int64_t{2}})
         CHECK(run(product, s, bytes, {0.5f}, rows, residual) == expected);
+      std::vector<std::byte> scratch(static_cast<std::size_t>(product.scratch_size(s.batch)));
+      for (const bool with_reals : {false, true}) {
+        std::vector<float> y(expected.size());
+        std::vector<std::uint8_t> made(y.size());
+        product.run(s.batch, bytes.data(),
+                    {.activation = {0.5f},
+                     .target = {.real = with_reals ? y.data() : nullptr,
+                                .bytes = made.data(),
+                                .inverse_scale = inverse_scale},
+                     .residual = residual.data()},
+                    scratch.data());
+        CHECK(made == expected_bytes);
+        if (with_reals) CHECK(y == expected);
+      }
     });
   }
+}
+
+TEST_CASE("several threads may run a product of bytes at once") {
+  const Conv2dShape s = tiled_shapes[4];
+  const auto x = reference::integers(x_size(s), 127, 1),
+             weight = reference::integers(s.weight_size(), 127, 2),
+             scale = reference::integers(s.out_c, 5, 3);
+  std::vector<std::uint8_t> bytes;
+  for (const float v : x) bytes.push_back(static_cast<std::uint8_t>(v + zero_byte));
+  for_each_set([&](InstructionSet set) {
+    const Product product(row_of(s), bytes_of(weight), scale, {}, set);
+    const auto expected = run(product, s, bytes, Activation::relu(), s.batch);
+    std::vector<std::vector<float>> made(4);
+    std::vector<std::thread> threads;
+    for (std::vector<float>& y : made)
+      threads.emplace_back([&] {
+        for (int i = 0; i < 20; ++i) y = run(product, s, bytes, Activation::relu(), s.batch);
+      });
+    for (std::thread& thread : threads) thread.join();
+    for (const std::vector<float>& y : made) CHECK(y == expected);
+  });
 }
 
 TEST_CASE("a dense layer by panels has the bits of its product in every instruction set") {

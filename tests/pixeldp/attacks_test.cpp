@@ -53,6 +53,29 @@ TEST_CASE("distances, and the pictures that are farthest apart") {
   CHECK(largest_distance(AttackNorm::linf, 784) == 1.0);
 }
 
+TEST_CASE("pixels are rounded to 8 bits, towards the image where the nearest is farther from it") {
+  std::vector<float> centre, x;
+  for (int u = 0; u < 256; ++u) centre.push_back(pixel_value(static_cast<std::uint8_t>(u), -0.5f));
+  const std::vector<float> offsets = reference::reals(256, 9);
+  for (std::size_t i = 0; i < 256; ++i)
+    x.push_back(std::clamp(centre[i] + 0.02f * offsets[i], shifted.lowest, shifted.highest()));
+  const std::vector<float> given = x;
+  round_to_8_bits(centre, shifted, x);
+  for (std::size_t i = 0; i < 256; ++i) {
+    CHECK(std::ranges::count(centre, x[i]) == 1);
+    CHECK(std::abs(x[i] - centre[i]) <= std::abs(given[i] - centre[i]));
+    CHECK(std::abs(x[i] - given[i]) < 1.001f / 255);
+  }
+  CHECK(std::ranges::count_if(given, [&](float v) { return std::ranges::count(centre, v) > 0; }) <
+        99);
+  const std::vector<float> once = x;
+  round_to_8_bits(centre, shifted, x);
+  CHECK(x == once);
+  x = centre;
+  round_to_8_bits(centre, shifted, x);
+  CHECK(x == centre);
+}
+
 TEST_CASE(
     "a projection ends within ball and pixels, leaves alone what is there, and goes no farther") {
   for (const AttackNorm norm : attack_norms) {

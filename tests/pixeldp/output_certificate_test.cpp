@@ -24,14 +24,16 @@ struct OutputLaw {
   double mean() const {
     return std::inner_product(values.begin(), values.end(), probabilities.begin(), 0.0);
   }
-  /// The largest mean of any output with this law where Gaussian noise of scale 1 has moved by
-  /// `size`: by Neyman and Pearson of the one that rises with the noise.
-  double largest_mean(double size) const {
+  /// The largest mean of any output with this law where noise of scale 1 has moved by `size`: by
+  /// Neyman and Pearson of the one that rises with the noise.
+  double largest_mean(double size, Mechanism noise = Mechanism::gaussian) const {
     double mean = 0.0, below = 0.0, cdf_before = 0.0;
     for (std::size_t i = 0; i < values.size(); ++i) {
       below += probabilities[i];
-      const double cdf =
-          i + 1 < values.size() ? normal_cdf(kernels::normal_quantile(below) - size) : 1.0;
+      const double cdf = i + 1 == values.size() ? 1.0
+                         : noise == Mechanism::gaussian
+                             ? normal_cdf(kernels::normal_quantile(below) - size)
+                             : 1.0 - probability_after(noise, 1.0 - below, size);
       mean += values[i] * (cdf - cdf_before);
       cdf_before = cdf;
     }
@@ -42,7 +44,9 @@ struct OutputLaw {
     for (double& value : law.values) value = -value;
     return law;
   }
-  double smallest_mean(double size) const { return -mirrored().largest_mean(size); }
+  double smallest_mean(double size, Mechanism noise = Mechanism::gaussian) const {
+    return -mirrored().largest_mean(size, noise);
+  }
 };
 
 /// What draws leave of which so many had each value.
@@ -203,10 +207,14 @@ TEST_CASE("10,000 certifications of skewed outputs fail no more often than alpha
   std::mt19937_64 random(5);
   constexpr double radius = 0.4;
   constexpr int runs = 10'000, draws = 60;
-  for (const OutputLaw& law : {skewed_law, skewed_law.mirrored()}) {
-    const double high = law.largest_mean(radius), low = law.smallest_mean(radius);
+  for (const auto& [law, noise] :
+       std::vector<std::pair<OutputLaw, Mechanism>>{{skewed_law, Mechanism::gaussian},
+                                                    {skewed_law.mirrored(), Mechanism::gaussian},
+                                                    {skewed_law, Mechanism::laplace}}) {
+    const double high = law.largest_mean(radius, noise), low = law.smallest_mean(radius, noise);
     const double move = std::max(high - law.mean(), law.mean() - low);
     for (const OutputOptions& options : mean_options) {
+      CAPTURE(name(noise));
       CAPTURE(name(options.kind));
       CAPTURE(name(options.bound));
       // Whether it fails depends on two counts only.
@@ -222,7 +230,8 @@ TEST_CASE("10,000 certifications of skewed outputs fail no more often than alpha
         if (is_new) {
           const OutputStatistics statistics =
               output_statistics_of(law, {first, draws - first - last, last}, angle_output);
-          const OutputCertificate certificate(statistics, angle_output, output_noise(), options);
+          const OutputCertificate certificate(statistics, angle_output, output_noise(noise),
+                                              options);
           const OutputInterval interval = certificate.interval(radius);
           at->second = interval.high < high || interval.low > low ||
                        certificate.move(radius) < move ||
@@ -255,6 +264,36 @@ TEST_CASE("the bounds of the median fail no more often than alpha") {
     failures += at->second;
   }
   CHECK(failures <= 500);
+}
+
+TEST_CASE("the interval of the median loses an attacked median no more often than alpha") {
+  // An attack of 0.3 makes of P(A = 30) = .4 just over one half, so that the median moves to 30.
+  const OutputLaw law{{-20.0, 0.5, 30.0}, {0.3, 0.3, 0.4}};
+  constexpr double size = 0.3;
+  REQUIRE(probability_after(Mechanism::gaussian, 0.4, size) > 0.5);
+  REQUIRE(probability_after(Mechanism::gaussian, 0.3, size) < 0.5);
+  std::mt19937_64 random(8);
+  std::binomial_distribution<std::uint64_t> rare(100, law.probabilities[2]);
+  std::map<std::array<std::uint64_t, 2>, bool> known;
+  int failures = 0, tight = 0;
+  for (int run = 0; run < 10'000; ++run) {
+    const std::uint64_t last = rare(random);
+    std::binomial_distribution<std::uint64_t> of_rest(100 - last, 0.5);
+    const std::uint64_t first = of_rest(random);
+    const auto [at, is_new] = known.try_emplace({first, last});
+    if (is_new) {
+      const OutputCertificate certificate(
+          output_statistics_of(law, {first, 100 - first - last, last}, angle_output), angle_output,
+          output_noise(), median_options);
+      const OutputInterval interval = certificate.interval(size);
+      at->second = !interval.contains(30.0) || !interval.contains(0.5) ||
+                   certificate.move(size) < 30.0 - 0.5;
+      tight += certificate.interval(0.0).low > -20.0;
+    }
+    failures += at->second;
+  }
+  CHECK(failures <= 500);
+  CHECK(tight > 0);  // or it would say nothing
 }
 
 TEST_CASE("intervals and moves grow with the radius and with the range") {

@@ -83,6 +83,36 @@ TEST_CASE("without noise the mean is the network's output, by each of its kinds"
   }
 }
 
+TEST_CASE("a device counts the outputs that the processor does, in any batch") {
+  const Device emulated = Device::parse("emulated");
+  for (const int after_layers : {0, 1}) {
+    CAPTURE(after_layers);
+    Model model = made_regression_model();
+    model.spec.noise_after_layers = after_layers;
+    model.network = layers::make_network(model.spec, 3);
+    apply_calibration(model.calibration, model.network);
+    const auto sampled = [&](const Device& device, std::int64_t micro_batch) {
+      OutputSampler sampler(device, model.spec, model.network, micro_batch);
+      std::vector<OutputStatistics> all;
+      sampler.run(3, {.seed = 9, .count = 11}, made_pixels,
+                  [&](std::int64_t, const OutputStatistics& statistics) {
+                    all.push_back(statistics);
+                    return true;
+                  });
+      return all;
+    };
+    const auto on_device = sampled(emulated, 0), on_processor = sampled({}, 0);
+    CHECK(on_device == sampled(emulated, 4));
+    REQUIRE(on_device.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(on_device[i].draws == 11);
+      // Products are in bf16 there.
+      CHECK(on_device[i].mean(*model.spec.output) ==
+            doctest::Approx(on_processor[i].mean(*model.spec.output)).epsilon(0.02));
+    }
+  }
+}
+
 TEST_CASE("a model file keeps the output, and fits real labels only") {
   const TemporaryFolder folder;
   const Model model = made_regression_model(OutputKind::truncated);
@@ -93,7 +123,7 @@ TEST_CASE("a model file keeps the output, and fits real labels only") {
   CHECK_NOTHROW(check_images_fit(again, "mnist-angle", form));
   form.real_labels = false;
   CHECK_FAILS(check_images_fit(again, "digits", form), "is a network for regression");
-  CHECK_FAILS(refuse_regression(again, "attacks"), "attacks are for classifiers");
+  CHECK_FAILS(refuse_regression(again, "plans"), "plans are for classifiers");
 }
 
 TEST_CASE("only some networks have a real output, of a sound range") {

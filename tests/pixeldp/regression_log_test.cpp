@@ -25,6 +25,7 @@ RegressionLogHeader made_regression_header() {
   header.draws = 100;
   header.radius = 0.1;
   header.move = 10.0;
+  header.ledger = {header.options};
   return header;
 }
 
@@ -49,18 +50,18 @@ TEST_CASE("the log of a regression network comes back as it was written, and goe
   const RegressionLogHeader header = made_regression_header();
   const auto path = folder / "certificates.jsonl";
   {
-    RegressionLogWriter writer(path, header, false);
+    RegressionLogWriter writer = RegressionLogWriter::create(path, header);
     for (const std::int64_t image : {4, 2}) writer.append(made_regression_record(header, image));
     CHECK_FAILS(writer.append(made_regression_record(header, 2)), "in the certificate log already");
   }
   CHECK(is_regression_log(path));
-  CHECK_FAILS(RegressionLogWriter(path, header, false), "--resume");
+  CHECK_FAILS(RegressionLogWriter::create(path, header), "--resume");
   // A kill in the middle of a line.
   write_file_atomically(path, text_of(path) + "{\"image\":7,");
   CHECK(read_regression_log(path).cut_short);
   {
-    RegressionLogWriter writer(path, header, true);
-    CHECK(writer.records().size() == 2);
+    RegressionLogWriter writer = RegressionLogWriter::resume(path, header);
+    CHECK(writer.take_records().size() == 2);
     writer.append(made_regression_record(header, 3));
     writer.sort();
   }
@@ -77,7 +78,7 @@ TEST_CASE("the log of a regression network comes back as it was written, and goe
   CHECK(text_of(folder / "again") == text_of(path));
   RegressionLogHeader other = header;
   other.options.alpha = 0.01;
-  CHECK_FAILS(RegressionLogWriter(path, other, true), "alpha: 0.05 and 0.01");
+  CHECK_FAILS(RegressionLogWriter::resume(path, other), "alpha: 0.05 and 0.01");
   CHECK_FAILS(read_certificate_log(path), "the log of a regression network");
 }
 
@@ -86,7 +87,7 @@ TEST_CASE("a changed log of a regression network is refused with the place") {
   const RegressionLogHeader header = made_regression_header();
   const auto path = folder / "certificates.jsonl";
   {
-    RegressionLogWriter writer(path, header, false);
+    RegressionLogWriter writer = RegressionLogWriter::create(path, header);
     for (const std::int64_t image : {0, 1}) writer.append(made_regression_record(header, image));
   }
   const std::string text = text_of(path);
@@ -108,6 +109,12 @@ TEST_CASE("a changed log of a regression network is refused with the place") {
               "too many");
   CHECK_FAILS(parse_regression_log(changed("\"alpha\":0.05", "\"alpha\":1.5"), "log"), "log:1:");
   CHECK_FAILS(parse_regression_log("", "log"), "the header, is missing");
+  CHECK_FAILS(parse_regression_log(changed("\"regression_log\":2", "\"regression_log\":1"), "log"),
+              "it is of format 1, this program knows 2: certify anew");
+  const std::string look =
+      "{\"prediction\":\"mean\",\"certificate\":\"exact\",\"bound\":\"betting\",\"alpha\":0.05}";
+  CHECK_FAILS(parse_regression_log(changed("[" + look, "["), "log"), "the ledger reserves nothing");
+  CHECK_FAILS(parse_regression_log(changed(look, look + "," + look), "log"), "a look twice");
   // A line with a right chain, but a narrower interval than its counts give.
   RegressionLog log = parse_regression_log(text, "log");
   log.records[1].interval->high -= 1.0;
@@ -133,8 +140,66 @@ TEST_CASE("parts of the log of a regression network become one, and contradictio
   REQUIRE(merged.records.size() == 4);
   for (std::int64_t image = 0; image < 4; ++image)
     CHECK(merged.records[static_cast<std::size_t>(image)].image == image);
+  // The sensitivity that another processor rounds up is everybody's.
+  parts[1].log.header.calibration.sensitivity *= 1.0 + 1e-12;
+  for (RegressionRecord& record : parts[1].log.records) derive(parts[1].log.header, record);
+  const RegressionLog larger = merge_regression_logs(parts, repeated);
+  CHECK(repeated == 1);
+  CHECK(larger.header.calibration.sensitivity > header.calibration.sensitivity);
+  for (std::size_t i = 0; i < 4; ++i)
+    CHECK(larger.records[i].interval->width() >= merged.records[i].interval->width());
   parts[1].log.records[1].label = 7.0;
   CHECK_FAILS(merge_regression_logs(parts, repeated), "b: image 2 has another line");
   parts[1].log.header.seed = 2;
   CHECK_FAILS(merge_regression_logs(parts, repeated), "seed: 1 and 2");
+}
+
+TEST_CASE("a log of a regression network is certified anew, and says whether that was reserved") {
+  const RegressionLogHeader header = made_regression_header();
+  RegressionLog log{.header = header};
+  for (const std::int64_t image : {2, 0})
+    log.records.push_back(made_regression_record(header, image));
+  const RegressionLog wider = recertified(log, header.options, 0.3, std::nullopt);
+  CHECK(wider.header.reserved());  // all radii of a certificate hold together
+  CHECK(wider.records[0].image == 0);
+  CHECK_FALSE(wider.records[0].radius.has_value());
+  CHECK(wider.records[0].interval->width() > log.records[1].interval->width());
+  CHECK(wider.records[0].statistics == log.records[1].statistics);
+  const OutputOptions median{Prediction::median, CertificateKind::exact, Bound::clopper_pearson,
+                             0.05};
+  OutputOptions surer = header.options;
+  surer.alpha = 0.01;
+  for (const OutputOptions& other : {median, surer}) {
+    const RegressionLog explored = recertified(log, other, 0.1, 10.0);
+    CHECK_FALSE(explored.header.reserved());
+    CHECK(explored.header.ledger == header.ledger);
+    CHECK(recertified(explored, header.options, 0.1, 10.0).header.reserved());
+  }
+  CHECK_FAILS(recertified(log, {Prediction::median, CertificateKind::pixeldp, Bound::betting, 0.05},
+                          0.1, 10.0),
+              "speaks of expectations");
+}
+
+TEST_CASE("parts of the log of a regression network are collected, and none is left") {
+  const TemporaryFolder folder;
+  const RegressionLogHeader header = made_regression_header();
+  const auto path = folder / "log";
+  const auto write = [&](const std::filesystem::path& part, std::vector<std::int64_t> images) {
+    RegressionLogWriter writer = RegressionLogWriter::create(part, header);
+    for (const std::int64_t image : images) writer.append(made_regression_record(header, image));
+  };
+  write(folder / "whole", {0, 1, 2, 3});
+  write(folder / "log.part-0", {0, 2});
+  write(folder / "log.part-1", {3, 2});
+  write_file_atomically(folder / "log.part-2", "{\"regression_log\":2,\"mod");  // killed at once
+  {
+    RegressionLogWriter writer = RegressionLogWriter::create(path, header);
+    writer.append(made_regression_record(header, 1));
+    collect_parts(writer, path);
+    CHECK(writer.take_records().size() == 4);
+    CHECK_FAILS(writer.append(made_regression_record(header, 3)), "in the certificate log already");
+  }
+  CHECK(text_of(path) == text_of(folder / "whole"));
+  for (const char* part : {"log.part-0", "log.part-1", "log.part-2"})
+    CHECK_FALSE(std::filesystem::exists(folder / part));
 }

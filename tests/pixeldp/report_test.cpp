@@ -19,58 +19,13 @@
 #include "pixeldp/report/figures.hpp"
 #include "pixeldp/report/tables.hpp"
 #include "pixeldp/special_functions.hpp"
-#include "tests/pixeldp/made_run.hpp"
+#include "tests/pixeldp/made_page.hpp"
 #include "tests/temporary_folder.hpp"
 
 namespace pixeldp::report {
 namespace {
 
 namespace fs = std::filesystem;
-using tests::MadeRun;
-
-/// A run in memory.
-Run made(const std::string& name, const MadeRun& made_run) {
-  Run run;
-  run.name = name;
-  run.log.header = tests::made_header(made_run);
-  std::mt19937_64 random(made_run.seed);
-  for (int image = 0; image < made_run.images; ++image) {
-    run.log.records.push_back(tests::made_record(made_run, run.log.header, image, random));
-  }
-  run.others = other_certificates(run.log);
-  return run;
-}
-
-bool contains(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
-}
-
-/// Whether every element that is opened is closed in order, and every < and & is markup.
-std::string markup_fault(std::string_view html) {
-  std::vector<std::string> open;
-  for (std::size_t i = 0; i < html.size(); ++i) {
-    if (html[i] == '&') {
-      const std::size_t end = html.find(';', i);
-      if (end == std::string_view::npos || end - i > 6) return fmt::format("stray & at {}", i);
-    }
-    if (html[i] == '>') return fmt::format("stray > at {}", i);
-    if (html[i] != '<') continue;
-    const std::size_t end = html.find('>', i);
-    if (end == std::string_view::npos) return "an element without end";
-    const std::string_view tag = html.substr(i + 1, end - i - 1);
-    i = end;
-    const std::string element(tag.substr(0, tag.find_first_of(" \n/", tag[0] == '/' ? 1 : 0)));
-    if (tag[0] == '!' || element == "meta" || tag.back() == '/') continue;
-    if (tag[0] == '/') {
-      if (open.empty() || "/" + open.back() != element) return fmt::format("{} at {}", tag, i);
-      open.pop_back();
-    } else {
-      open.push_back(element);
-    }
-    if (element == "style") i = html.find("</style>", i) - 1;
-  }
-  return open.empty() ? "" : open.back() + " is not closed";
-}
 
 }  // namespace
 
@@ -122,59 +77,6 @@ TEST_CASE("Runs are read from folders, and what is missing is named") {
   CHECK_THROWS_AS(load_run(folder / "other"), Error);  // a header and no image
   std::ofstream(log).close();
   CHECK_THROWS_AS(load_run(folder / "other"), Error);
-}
-
-TEST_CASE("At the certified radius the prediction's worst case meets the best case of all others") {
-  for (const Mechanism mechanism : {Mechanism::gaussian, Mechanism::laplace}) {
-    for (const CertificateKind kind : {CertificateKind::pixeldp, CertificateKind::exact}) {
-      for (const ScoreType scores : {ScoreType::argmax, ScoreType::softmax}) {
-        for (const std::uint64_t selection_draws : {0, 50}) {
-          CAPTURE(name(mechanism));
-          CAPTURE(name(kind));
-          CAPTURE(name(scores));
-          CAPTURE(selection_draws);
-          const Run run = made("run", {.mechanism = mechanism,
-                                       .kind = kind,
-                                       .scores = scores,
-                                       .skill = 3,
-                                       .images = 60,
-                                       .draws = 1000,
-                                       .selection_draws = selection_draws});
-          int certified = 0;
-          for (const CertificateRecord& record : run.log.records) {
-            const Stability picture = stability(run.log.header, record);
-            REQUIRE(picture.labels.size() == 10);
-            CHECK(picture.labels[0].label == record.prediction);
-            CHECK(picture.attack == record.radius);
-            for (const LabelScore& score : picture.labels) {
-              CHECK(score.attacked_lower <= score.lower);
-              CHECK(score.lower <= score.observed);
-              CHECK(score.observed <= score.upper + 1e-9);
-              CHECK(score.upper <= score.attacked_upper);
-            }
-            double rival = 0.0;
-            for (std::size_t i = 1; i < picture.labels.size(); ++i) {
-              rival = std::max(rival, picture.labels[i].attacked_upper);
-            }
-            CHECK(rival == picture.labels[1].attacked_upper);
-            if (record.radius == 0) continue;
-            ++certified;
-            CHECK(std::abs(picture.labels[0].attacked_lower - rival) < 1e-4);
-          }
-          CHECK(certified > 20);
-        }
-      }
-    }
-  }
-}
-
-TEST_CASE("Without an attack the scores do not move") {
-  Run run = made("run", {.images = 1});
-  run.log.records[0].radius = 0;
-  for (const LabelScore& score : stability(run.log.header, run.log.records[0]).labels) {
-    CHECK(score.attacked_lower == score.lower);
-    CHECK(score.attacked_upper == score.upper);
-  }
 }
 
 TEST_CASE("A histogram counts every image once, in the right place") {

@@ -7,6 +7,7 @@
 
 #include "kernels/lattice_noise.hpp"
 #include "pixeldp/certificate.hpp"
+#include "pixeldp/float_noise.hpp"
 #include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/sampling_loop.hpp"
 #include "pixeldp/special_functions.hpp"
@@ -64,13 +65,19 @@ struct Outcome {
   double radius = 0.0;
 };
 
+/// `charged`: for all that noise in floats is charged for.
 Outcome outcome(const NetworkPlan& network, double sensitivity, bool sound,
-                const std::vector<std::uint8_t>& image, std::uint32_t draws = 1'000'000) {
+                const std::vector<std::uint8_t>& image, bool charged,
+                std::uint32_t draws = 1'000'000) {
   const auto lattice = sound ? std::make_shared<LatticePrefix>(network, 0.0) : nullptr;
   Calibration calibration{.mechanism = Mechanism::gaussian,
                           .noise_scale = network.noise_scale,
                           .sensitivity = sensitivity};
   if (sound) calibration.sensitivity = lattice->norms(SensitivityForm::tight)[1][1];
+  if (charged) {
+    calibration.variation = truncation(network.distribution, network.noise_size());
+    calibration.prefix_error = prefix_error(network.prefix, 0.0, calibration.mechanism);
+  }
   const auto loop = make_host_sampling_loop(network, 64, {}, lattice);
   Certificate certificate;
   loop->run(
@@ -94,9 +101,10 @@ double distance(const std::vector<std::uint8_t>& a, const std::vector<std::uint8
 
 /// Whether the first image's certificate is wrong about the second.
 bool broken(const NetworkPlan& network, double sensitivity, bool sound,
-            const std::vector<std::uint8_t>& image, const std::vector<std::uint8_t>& attack) {
-  const Outcome certified = outcome(network, sensitivity, sound, image),
-                attacked = outcome(network, sensitivity, sound, attack);
+            const std::vector<std::uint8_t>& image, const std::vector<std::uint8_t>& attack,
+            bool charged = false) {
+  const Outcome certified = outcome(network, sensitivity, sound, image, charged),
+                attacked = outcome(network, sensitivity, sound, attack, charged);
   return certified.radius >= distance(image, attack) && attacked.label != certified.label;
 }
 
@@ -137,6 +145,7 @@ TEST_CASE("a network that knows which floats can be reached breaks noise in floa
       InferencePlan(2), scale,
       [&](std::span<const float> values) { return reachable(values[0]) && reachable(values[1]); });
   CHECK(broken(network, 1.0, false, {64, 64}, {0, 0}));
+  CHECK(broken(network, 1.0, false, {64, 64}, {0, 0}, true));  // which no charge mends
   CHECK_FALSE(broken(network, 1.0, true, {64, 64}, {0, 0}));
   CHECK_FALSE(broken(network, 1.0, true, {0, 0}, {64, 64}));
 }
@@ -151,6 +160,7 @@ TEST_CASE("a network whose prefix rounds breaks floats, and whole numbers do not
   };
   const NetworkPlan network = recognising(one_pixel_prefix(16, 0.25f, bias), scale, mean_above);
   CHECK(broken(network, 1.0, false, {64}, {63}));
+  CHECK_FALSE(broken(network, 1.0, false, {64}, {63}, true));  // rounding, which is charged
   CHECK_FAILS(LatticePrefix(network, 0.0), "1024 noise scales");
 
   // Where the lattice reaches, floats still round: by more than the sensitivity allows.
@@ -181,6 +191,9 @@ TEST_CASE("a network whose prefix rounds breaks floats, and whole numbers do not
     last = y, before = n;
   }
   CHECK(worst > 1.2);
+  // Which is what prefix_error is charged for.
+  CHECK(worst / 255 <=
+        sensitivity / 255 + 2.0 * prefix_error(smaller.prefix, 0.0, Mechanism::gaussian));
   CHECK(worst_whole <= sensitivity);
   CHECK(worst_whole > 0.99 * sensitivity);
 }

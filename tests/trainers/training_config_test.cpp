@@ -232,3 +232,34 @@ TEST_CASE("an epoch is a permutation, epochs differ, and any step can be reached
   }
   for (const int count : hits) CHECK(std::abs(count - 200) < 70);  // five standard deviations
 }
+
+TEST_CASE("training on attacks needs a norm, a size and steps that lead into the ball") {
+  CHECK(!read({}).adversarial);
+  const auto attacked = [](std::initializer_list<const char*> changes) {
+    ConfigNode node = ConfigNode::parse(base, "test.yaml");
+    for (const char* setting : {"training.adversarial.norm=inf", "training.adversarial.size=0.3",
+                                "training.adversarial.step=0.05", "training.adversarial.steps=10"})
+      node.set(setting);
+    for (const char* change : changes) node.set(change);
+    return read_training_config(node);
+  };
+  const AdversarialTraining attack = attacked({}).adversarial.value();
+  CHECK(attack.norm == AttackNorm::linf);
+  CHECK(attack.size == 0.3);
+  CHECK(attack.step == 0.05);
+  CHECK(attack.steps == 10);
+  CHECK(attacked({"training.adversarial.norm=2"}).adversarial->norm == AttackNorm::l2);
+  CHECK_THROWS_WITH(attacked({"training.adversarial.norm=3"}),
+                    doctest::Contains("training.adversarial.norm"));
+  CHECK_THROWS_WITH(attacked({"training.adversarial.step=0.7"}),
+                    doctest::Contains("leads out of any ball of size 0.3"));
+  CHECK_THROWS_WITH(attacked({"training.adversarial.steps=0"}),
+                    doctest::Contains("training.adversarial.steps"));
+  CHECK_THROWS_WITH(read({"training.adversarial.norm=inf"}),
+                    doctest::Contains("training.adversarial.size"));
+  CHECK_THROWS_WITH(read({"training.adversarial.size=0.3"}),
+                    doctest::Contains("training.adversarial.size"));
+  CHECK_THROWS_WITH(
+      attacked({"data.set=mnist-angle", "network.output_low=-30", "network.output_high=30"}),
+      doctest::Contains("attacks are on labels"));
+}

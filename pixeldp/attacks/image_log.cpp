@@ -1,0 +1,72 @@
+#include "pixeldp/attacks/image_log.hpp"
+
+#include <set>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/error.hpp"
+#include "engine/io/file.hpp"
+
+namespace pixeldp {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Names and both values of what differs, one per line.
+std::string difference(const Json& log, const Json& mine) {
+  std::string text;
+  for (const auto& [key, value] : mine.items()) {
+    const Json theirs = log.contains(key) ? log[key] : Json("nothing");
+    if (theirs != value) text += fmt::format("\n{}: {} and {}", key, theirs.dump(), value.dump());
+  }
+  return text;
+}
+
+}  // namespace
+
+ImageLog::ImageLog(std::filesystem::path path, const Json& header, bool resume, const Take& take)
+    : path_(std::move(path)), file_(path_) {
+  if (file_.size() > 0 && !resume) {
+    fail("{}: there is an attack log already; continue it with --resume, or move it away",
+         path_.string());
+  }
+  const Bytes bytes = read_file(path_);
+  const std::size_t complete = as_text(bytes).rfind('\n') + 1;  // 0 where there is none
+  std::string_view text = as_text(bytes).substr(0, complete);
+  std::set<std::int64_t> images;
+  std::size_t number = 0;
+  for (std::size_t end; (end = text.find('\n')) != std::string_view::npos;
+       text.remove_prefix(end + 1)) {
+    ++number;
+    Json json;
+    std::int64_t image = 0;
+    try {
+      json = Json::parse(text.substr(0, end));
+      if (number > 1) image = take(json);
+    } catch (const std::exception& error) {
+      fail("{}:{}: not a line of an attack log: {}", path_.string(), number, error.what());
+    }
+    if (number > 1) {
+      if (!images.insert(image).second)
+        fail("{}:{}: image {} is in the log already", path_.string(), number, image);
+      continue;
+    }
+    if (const std::string other = difference(json, header); !other.empty()) {
+      fail(
+          "{}: the attacks cannot be continued, they were made under other conditions (the log's "
+          "first, yours second):{}",
+          path_.string(), other);
+    }
+  }
+  if (complete < bytes.size()) file_.truncate(complete);
+  if (complete == 0) append(header);
+}
+
+void ImageLog::append(const Json& line) {
+  if (file_.write(line.dump() + '\n')) return;
+  fail("{}: cannot write to the attack log; is the disk full? What it holds is kept",
+       path_.string());
+}
+
+}  // namespace pixeldp
