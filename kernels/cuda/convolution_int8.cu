@@ -30,9 +30,9 @@
 /// of 4096 products.
 ///
 ///   tile        registers sm_80, sm_90   shared memory
-///   128 x 64    REGS0                    49152
-///   128 x 32    REGS1                    40960
-///    64 x 64    REGS2                    32768
+///   128 x 64    125, 124                 49152
+///   128 x 32     80,  80                 40960
+///    64 x 64     80,  80                 32768
 ///
 /// (nvcc --resource-usage; none spilt.)
 #include <iterator>

@@ -18,6 +18,9 @@
 /// Bytes: 4 read per value of x and residual each, 4 written of real and 1 of bytes; of noise 4
 /// read, which come from the L2 cache when rows share their source, and 1 written. Operations: 7
 /// per value besides those of the noise.
+///
+/// Registers (sm_80, sm_90; nvcc --resource-usage; none spilt): values 20, 22, Gaussian noise 39,
+/// 43. No shared memory.
 #include "kernels/cuda/int8_values.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/noise.cuh"
