@@ -17,7 +17,16 @@ using tests::Fixture;
 
 namespace {
 
-/// Eight images of made-up digits and a network with random weights.
+ConfigNode without_noise(const Fixture& fixture, int steps,
+                         std::initializer_list<const char*> settings = {}) {
+  ConfigNode config = fixture.config(steps);
+  config.set("noise.mechanism=none");
+  config.set("sensitivity.control=none");
+  for (const char* setting : settings) config.set(setting);
+  return config;
+}
+
+/// Eight images of made-up digits and a network with random weights, without noise.
 struct Digits {
   TrainingConfig config;
   Dataset images;
@@ -26,11 +35,12 @@ struct Digits {
   TrainingBatch batch;
 
   explicit Digits(const Fixture& fixture)
-      : config(read_training_config(fixture.config())),
+      : config(read_training_config(without_noise(fixture, 24))),
         images(load_dataset("mnist", "train", fixture.folder.path(), image_form("mnist"))),
         network(layers::make_network(config.network, 1)) {
     apply_calibration(config.calibration, network);
-    BatchSource(images, {.batch = 8, .seed = 1, .pixel_shift = -0.5f}).prepare(0, batch);
+    BatchSource(images, {.batch = 8, .seed = 1, .pixel_shift = -0.5f, .augmentation = {}})
+        .prepare(0, batch);
   }
 
   Tensor perturbed(const AdversarialTraining& attack) {
@@ -94,11 +104,11 @@ TEST_CASE_FIXTURE(Fixture, "an adversary's picture does not depend on its place 
 }
 
 TEST_CASE_FIXTURE(Fixture, "training on attacks withstands them, and gives the same model twice") {
-  ConfigNode attacked = config(60);
-  for (const char* setting : {"training.adversarial.norm=inf", "training.adversarial.size=0.15",
-                              "training.adversarial.step=0.05", "training.adversarial.steps=5"})
-    attacked.set(setting);
-  train(config(60), {.output = folder / "plain"});
+  const ConfigNode attacked =
+      without_noise(*this, 150,
+                    {"training.adversarial.norm=inf", "training.adversarial.size=0.2",
+                     "training.adversarial.step=0.05", "training.adversarial.steps=5"});
+  train(without_noise(*this, 150), {.output = folder / "plain"});
   train(attacked, {.output = folder / "attacked"});
   train(attacked, {.output = folder / "again"});
   CHECK(tests::text_of(folder / "attacked" / "model.safetensors") ==
@@ -106,17 +116,15 @@ TEST_CASE_FIXTURE(Fixture, "training on attacks withstands them, and gives the s
   const auto loss_under_attack = [&](const char* run) {
     Digits digits(*this);
     digits.network = std::move(load_model(folder / run / "model.safetensors").network);
-    return digits.loss(digits.perturbed({AttackNorm::linf, 0.15, 0.02, 20}));
+    return digits.loss(digits.perturbed({AttackNorm::linf, 0.2, 0.02, 20}));
   };
   CHECK(loss_under_attack("attacked") < 0.8 * loss_under_attack("plain"));
 }
 
 TEST_CASE_FIXTURE(Fixture, "training on the dual bound proves what no attack takes back") {
   constexpr double size = 0.1;
-  ConfigNode proving = config(120);
-  for (const char* setting : {"noise.mechanism=none", "sensitivity.control=none",
-                              "training.dual_bound.size=0.1", "training.dual_bound.ramp=60"})
-    proving.set(setting);
+  const ConfigNode proving =
+      without_noise(*this, 120, {"training.dual_bound.size=0.1", "training.dual_bound.ramp=60"});
   train(proving, {.output = folder / "proved"});
   Digits digits(*this);
   digits.network = std::move(load_model(folder / "proved" / "model.safetensors").network);

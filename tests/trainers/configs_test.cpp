@@ -35,7 +35,10 @@ TEST_CASE("every configuration is understood, named after its place, and ends at
     CHECK(config.learning_rate.back().step < config.steps);
     CHECK(learning_rate_at(config, config.steps - 1) <= 0.1 * learning_rate_at(config, 0));
     const Calibration& c = config.calibration;
-    CHECK((c.mechanism == Mechanism::none) == row.ends_with("baseline"));
+    const bool attacked = row == "adversarial", bounded = row == "dual";
+    CHECK((c.mechanism == Mechanism::none) == (row.ends_with("baseline") || attacked || bounded));
+    CHECK(config.adversarial.has_value() == attacked);
+    CHECK(config.dual.has_value() == bounded);
     CHECK(config.network.standardise == row.starts_with("standardised-"));
     if (c.mechanism != Mechanism::none) {
       CHECK(c.construction.value().bound == std::stod(row.substr(row.rfind('l') + 1)));

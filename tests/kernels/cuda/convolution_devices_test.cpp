@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <memory>
@@ -152,9 +153,13 @@ TEST_CASE("convolutions in plans scale, shift, add a residual and activate, on a
       const InferencePlan plan = reference::plan_of(s.in_h * s.in_w * s.in_c, steps);
       for_each_device([&](DeviceKind kind, Precision p) {
         if (p == Precision::tf32) return;  // plans are in fp32 or bf16
+        std::vector<float> in_precision = expected;
+        if (kind == DeviceKind::cpu && p == Precision::bf16 && parts & 1)  // rounds these sums, too
+          for (float& value : in_precision)
+            value = std::bit_cast<float>(std::uint32_t{reference::to_bf16(value)} << 16);
         CHECK(on(kind, {x}, sums.size(), [&](auto& stream, auto& in, float* out) {
                 reference::run_plan(stream, plan, p, s.batch, in[0], out);
-              }) == expected);
+              }) == in_precision);
       });
     }
   }
