@@ -2,7 +2,7 @@
 
 #include "engine/buffer.hpp"
 #include "engine/interrupt.hpp"
-#include "kernels/device_plan.hpp"
+#include "pixeldp/device_rows.hpp"
 #include "pixeldp/sampling_window.hpp"
 
 namespace pixeldp {
@@ -13,7 +13,8 @@ namespace {
 class DeviceOutputLoop : public OutputSamplingLoop {
  public:
   DeviceOutputLoop(const Stream& stream, const kernels::NetworkPlan& network,
-                   const kernels::RealOutput& output, std::int64_t micro_batch)
+                   const kernels::RealOutput& output, std::int64_t micro_batch,
+                   const BodyPrecision& precision)
       : stream_(stream),
         output_(output),
         micro_batch_(micro_batch),
@@ -31,9 +32,7 @@ class DeviceOutputLoop : public OutputSamplingLoop {
     if (!network.prefix.steps.empty())
       prefix_ = prepare_device_plan(stream, network.prefix,
                                     DeviceSchedule::make(network.prefix, at_once, Precision::fp32));
-    body_ = prepare_device_plan(stream, network.body,
-                                DeviceSchedule::make(network.body, micro_batch, Precision::bf16,
-                                                     true, kernels::Fusion::allowed));
+    body_ = prepare_device_body(stream, network, micro_batch, precision, kernels::Fusion::allowed);
   }
 
   void run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
@@ -95,8 +94,9 @@ class DeviceOutputLoop : public OutputSamplingLoop {
 std::unique_ptr<OutputSamplingLoop> make_device_sampling_loop(const Stream& stream,
                                                               const kernels::NetworkPlan& network,
                                                               const kernels::RealOutput& output,
-                                                              std::int64_t micro_batch) {
-  return std::make_unique<DeviceOutputLoop>(stream, network, output, micro_batch);
+                                                              std::int64_t micro_batch,
+                                                              const BodyPrecision& precision) {
+  return std::make_unique<DeviceOutputLoop>(stream, network, output, micro_batch, precision);
 }
 
 }  // namespace pixeldp

@@ -79,6 +79,7 @@ std::unique_ptr<SamplingLoop> make_device_sampling_loop(
 std::unique_ptr<OutputSamplingLoop> make_device_sampling_loop(const Stream& stream,
                                                               const kernels::NetworkPlan& network,
                                                               const kernels::RealOutput& output,
-                                                              std::int64_t micro_batch);
+                                                              std::int64_t micro_batch,
+                                                              const BodyPrecision& precision = {});
 
 }  // namespace pixeldp

@@ -20,7 +20,7 @@ OutputSampler::OutputSampler(const Device& device, const layers::NetworkSpec& sp
   function_ = body_function(device, precision, plan.body);
   loop_ = device.kind == DeviceKind::cpu
               ? make_host_sampling_loop(plan, *spec.output, micro_batch, precision)
-              : make_device_sampling_loop(stream, plan, *spec.output, micro_batch);
+              : make_device_sampling_loop(stream, plan, *spec.output, micro_batch, precision);
 }
 
 void OutputSampler::run(std::int64_t images, const DrawRange& draws, const ImageSource& source,
