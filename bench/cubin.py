@@ -2,7 +2,8 @@
 
 An object holds a "fatbin": for each architecture the PTX and a cubin, which is an ELF file. Its
 .nv.info sections are lists of attributes: format, attribute (a byte each), and two bytes of value or
-of the length of what follows. Needs objects made with --no-compress.
+of the length of what follows. Machine code lies in .text sections, 16 bytes to an instruction, the
+operation in the lowest 12 bits. Needs objects made with --no-compress.
 """
 
 import json
@@ -16,15 +17,19 @@ SIZED = 4  # the format of attributes of more than two bytes
 REGISTERS, FRAME, STACK, MAX_THREADS = 0x2F, 0x11, 0x12, 0x05
 # From sm_90 on, static shared memory begins with what the system keeps for itself in every block.
 SYSTEM_SHARED = 1024
+INSTRUCTION, BRANCH = 16, 0x947
+MMA = 0x23C, 0x237  # of floating point and of integers
 
 
 class Kernel:
     """registers: of a thread; stack: bytes of local memory, spills among them; shared: static bytes;
-    threads: the most that a block may have (__launch_bounds__)."""
+    threads: the most that a block may have (__launch_bounds__); per_mma: machine instructions of the main
+    loop for each mma in it, None where there is none."""
 
     def __init__(self, symbol, arch):
         self.symbol, self.arch = symbol, arch
         self.registers = self.stack = self.shared = self.threads = 0
+        self.per_mma = None
 
 
 def sections(data, start=0):
@@ -72,6 +77,30 @@ def attributes(data, offset, size):
             offset += length
 
 
+def branch(word, arch):
+    """How many instructions a branch skips; negative: it goes back."""
+    distance = word >> 34 if arch < 90 else word >> 34 << 8 | word >> 16 & 0xFF
+    bits = 30 if arch < 90 else 38
+    return (distance - (1 << bits if distance >> bits - 1 else 0)) * 4 // INSTRUCTION
+
+
+def instructions_per_mma(code, arch):
+    """Of the loop with the most mma: what lies between a place that a branch goes back to and that branch. What the
+    compiler moved out of the middle of a loop overlaps it, and counts."""
+    words = [word for word, _ in struct.iter_unpack("<QQ", code)]
+    loops = sorted((i + 1 + branch(word, arch), i + 1) for i, word in enumerate(words)
+                   if word & 0xFFF == BRANCH and branch(word, arch) < -1)
+    merged = []
+    for first, end in loops:
+        if merged and first < merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], end)
+        else:
+            merged.append([first, end])
+    mma = lambda loop: sum(word & 0xFFF in MMA for word in words[loop[0]:loop[1]])
+    main = max(merged, key=mma, default=[0, 0])
+    return (main[1] - main[0]) / mma(main) if mma(main) else None
+
+
 def kernels_of(path):
     """All kernels of an object, for all its architectures."""
     with open(path, "rb") as file:
@@ -108,6 +137,8 @@ def kernels_of(path):
                     if attribute == MAX_THREADS:
                         x, y, z = struct.unpack("<III", value)
                         kernels[name[9:]].threads = x * y * z
+            elif name.startswith(".text.") and name[6:] in kernels:
+                kernels[name[6:]].per_mma = instructions_per_mma(data[offset:offset + size], arch)
             elif name.startswith(".nv.shared.") and name[11:] in kernels:
                 kernel = kernels[name[11:]]
                 kernel.shared = size - (SYSTEM_SHARED if kernel.arch >= 90 else 0)
@@ -140,10 +171,10 @@ def short(name):
 
 def kernels_of_build(build, source):
     """All kernels of kernels/cuda, each with its `name`, which begins with its file's."""
-    folder = pathlib.Path(build) / "kernels/cuda/CMakeFiles/pixeldp_cuda.dir"
+    folder = pathlib.Path(build) / "kernels/cuda/CMakeFiles"
     found = []
-    for path in sorted(folder.rglob("*.cu.o")):
-        file = path.relative_to(folder).with_suffix("")
+    for path in sorted(folder.glob("pixeldp_cuda*.dir/**/*.cu.o")):
+        file = pathlib.Path(*path.relative_to(folder).parts[1:]).with_suffix("")
         if not (pathlib.Path(source) / "kernels/cuda" / file).exists():
             continue  # left over from a file that was removed
         for kernel in kernels_of(path):

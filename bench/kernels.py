@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """The table of the CUDA kernels: python3 bench/kernels.py build > bench/kernels.md
 
-What they take (from the cubins), what representative shapes cost at the least, and, where PTXRUN names
-the build folder of a PTX interpreter, what of that the compiled PTX does. No figure is a measurement
-of time.
+What they take (from the cubins), what representative shapes cost at the least, and what of that the compiled PTX
+does, as the interpreter of PTX counts it (tests/ptx/interpreter). No figure is a measurement of time.
 """
 
 import argparse
@@ -21,23 +20,25 @@ import occupancy
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def counted(build, interpreter, name):
-    """symbol -> what the interpreter counted in one case."""
+def counted(build, interpreter, name, arch):
+    """symbol -> what the interpreter, as a device of this architecture, counted in one case."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         runtime = pathlib.Path(interpreter) / "libptxrun_cudart.so"
         # The launches are those of the table, whatever device the interpreter stands for.
         environment = {**os.environ, "LD_PRELOAD": str(runtime), "PTXRUN_STATS": file.name,
-                       "PIXELDP_ARCHITECTURE": "80"}
+                       "PIXELDP_ARCHITECTURE": str(arch), "PTXRUN_ARCH": str(arch)}
         subprocess.run([pathlib.Path(build) / "bench/bench", "device", "--run", name], env=environment, check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return {kernel["symbol"]: kernel for kernel in json.load(file)["kernels"]}
 
 
 def resources(kernels, launch):
-    """What one launch takes of each GPU."""
+    """What one launch takes of each GPU that has the kernel."""
     x, y, z = launch["block"]
     found = {}
     for gpu in occupancy.GPUS:
+        if (launch["kernel"], gpu.arch) not in kernels:
+            continue
         kernel = kernels[launch["kernel"], gpu.arch]
         shared = kernel.shared + launch["shared"]
         arguments = gpu, kernel.registers, x * y * z, shared
@@ -76,11 +77,12 @@ def table(build, interpreter):
     kernels = {(kernel.symbol, kernel.arch): kernel for kernel in cubin.kernels_of_build(build, ROOT)}
     report = []
     for case in cubin.cases_of_build(build):
-        work_done = work(case, counted(build, interpreter, case["name"]) if interpreter else {})
+        arch = min(arch for symbol, arch in kernels if symbol == case["launches"][0]["kernel"])
+        work_done = work(case, counted(build, interpreter, case["name"], arch) if interpreter else {})
         entry = {"name": case["name"], "unit": case["unit"], "operations": case["operations"], "bytes": case["bytes"],
                  "counted": work_done, "launches": [], "computed_not_measured": {}}
         for launch in case["launches"]:
-            entry["launches"].append({"kernel": kernels[launch["kernel"], 80].name, "grid": launch["grid"],
+            entry["launches"].append({"kernel": kernels[launch["kernel"], arch].name, "grid": launch["grid"],
                                       "block": launch["block"], "resources": resources(kernels, launch)})
         for gpu in occupancy.GPUS:
             seconds, limit = occupancy.roofline(gpu, case["unit"], case["operations"], case["bytes"])
@@ -108,13 +110,15 @@ def markdown(report):
     for entry in report:
         for launch in entry["launches"]:
             found = launch["resources"]
-            cells = (launch["kernel"], found[names[0]]["shared"], found[names[1]]["shared"], tuple(launch["block"]))
+            shared = next(iter(found.values()))["shared"]
+            cells = (launch["kernel"], shared, tuple(launch["block"]))
             if cells in seen:
                 continue
             seen.add(cells)
             yield line(f"`{launch['kernel']}`", f"{size(launch['grid'])}, {size(launch['block'])}",
-                       ", ".join(str(found[name]["registers"]) for name in names), found[names[0]]["shared"],
-                       *(f"{found[name]['blocks']}, {100 * found[name]['occupancy']:.0f} %" for name in names))
+                       ", ".join(str(found[name]["registers"]) if name in found else "-" for name in names), shared,
+                       *(f"{found[name]['blocks']}, {100 * found[name]['occupancy']:.0f} %" if name in found else "-"
+                         for name in names))
     yield ""
     yield "The least that a shape can cost: each operand from or to memory once, each operation once. Beside it, what the"
     yield "compiled PTX does, as an interpreter counts it: bytes that threads ask for, most of them from a cache; operations"
@@ -158,10 +162,10 @@ def size(extent):
 def main():
     parser = argparse.ArgumentParser(description="The table of the CUDA kernels")
     parser.add_argument("build", help="a build folder with bench and bench_kernel_cases")
-    parser.add_argument("--ptxrun", default=os.environ.get("PTXRUN"), help="build folder of a PTX interpreter")
+    parser.add_argument("--no-counts", action="store_true", help="without what the interpreter of PTX counts")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    report = table(options.build, options.ptxrun)
+    report = table(options.build, None if options.no_counts else pathlib.Path(options.build) / "ptxrun")
     print(json.dumps({"cases": report}) if options.json else "\n".join(markdown(report)))
 
 

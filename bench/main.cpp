@@ -11,6 +11,7 @@
 #include "bench/compare.hpp"
 #include "bench/device/command.hpp"
 #include "bench/parts.hpp"
+#include "bench/roofline.hpp"
 #include "bench/serve.hpp"
 #include "bench/votes.hpp"
 #include "engine/error.hpp"
@@ -73,6 +74,18 @@ void add_votes(CLI::App& app) {
   command->callback([a] { bench::compare_votes(a->log, a->other, a->json); });
 }
 
+void add_roofline(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "roofline",
+      "What GPUs let the convolutions of WRN-28-10 reach at the most: computed from "
+      "data sheets, not measured");
+  const auto rows = std::make_shared<std::int64_t>(bench::roofline_rows);
+  command->add_option("--rows", *rows, "Draws evaluated together")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  command->callback([rows] { fmt::print("{}", bench::roofline(*rows)); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -103,6 +116,7 @@ int main(int argc, char** argv) {
   bench::add_device(app, options.source_folder, status);
   add_compare(app, status);
   add_votes(app);
+  add_roofline(app);
   app.add_subcommand("serve", "Makes draws when standard input says so, for bench/peers.py")
       ->callback([] { bench::serve(std::cin, std::cout); });
   try {

@@ -24,10 +24,10 @@ class LayerProduct {
                std::int64_t rows)
       : product_(std::move(product)),
         rows_(rows),
-        x_(static_cast<std::size_t>(rows * row.in_h * row.in_w * row.in_c), cpu::zero_byte + 1),
-        bytes_(static_cast<std::size_t>(rows * row.out_h() * row.out_w() * row.out_c)),
-        y_(bytes_.size()),
-        residual_(bytes_.size()),
+        x_({}, rows * row.in_h * row.in_w * row.in_c),
+        bytes_({}, rows * row.out_h() * row.out_w() * row.out_c),
+        y_({}, bytes_.size()),
+        residual_({}, bytes_.size()),
         scratch_({}, static_cast<std::size_t>(product_->scratch_size(rows))) {}
 
   /// Seconds per row.
@@ -46,8 +46,8 @@ class LayerProduct {
  private:
   std::unique_ptr<cpu::PreparedProduct> product_;
   std::int64_t rows_;
-  std::vector<std::uint8_t> x_, bytes_;
-  std::vector<float> y_, residual_;
+  Buffer<std::uint8_t> x_, bytes_;  // aligned, as values of a plan are
+  Buffer<float> y_, residual_;
   Memory scratch_;
 };
 

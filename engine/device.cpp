@@ -63,7 +63,7 @@ bool obtains_amx() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & tiles_and_int8) != tiles_and_int8)
     return false;
-  constexpr long request_permission = 0x1023, tile_data = 18;  // asm/prctl.h, since Linux 5.16
+  constexpr long request_permission = 0x1023, tile_data = 18;  // of arch_prctl, since Linux 5.16
   return ::syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 

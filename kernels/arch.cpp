@@ -25,21 +25,30 @@ Arch arch_of(const Device& device) {
             .shared_per_multiprocessor = p.shared_per_multiprocessor,
             .registers_per_multiprocessor = p.registers_per_multiprocessor,
             .threads_per_multiprocessor = p.threads_per_multiprocessor,
-            .l2_bytes = p.l2_bytes};
+            .l2_bytes = p.l2_bytes,
+            .clock = p.clock,
+            .dram_bandwidth = p.memory_bandwidth,
+            .warpgroup_products = p.architecture == sm_90.capability};
   if (arch.multiprocessors < 1 || arch.shared_per_block == 0)
     fail("device {} ({}) does not say what multiprocessors it has: kernels are for GPUs",
          device.name(), p.name);
+  const Arch* below = nullptr;
   for (const Arch& known : known_archs)
-    if (known.capability <= arch.capability) arch.tensor_products = known.tensor_products;
-  if (arch.tensor_products == 0)
+    if (known.capability <= arch.capability) below = &known;
+  if (below == nullptr)
     fail("device {} ({}) is {}, older than the kernels' {}", device.name(), p.name, arch.name(),
          known_archs[0].name());
+  arch.tensor_products = below->tensor_products / (p.name.find("GeForce") == p.name.npos ? 1 : 2);
+  arch.l2_bytes_per_clock = below->l2_bytes_per_clock;
+  if (arch.clock == 0.0) arch.clock = below->clock;
+  if (arch.dram_bandwidth == 0.0) arch.dram_bandwidth = below->dram_bandwidth;
   const char* const other = std::getenv("PIXELDP_ARCHITECTURE");
   return other != nullptr && device.kind == DeviceKind::cuda ? imitated(arch, other) : arch;
 }
 
-const Arch& imitated(const Arch& device, std::string_view capability) {
-  const Arch& arch = known_arch("PIXELDP_ARCHITECTURE", capability);
+Arch imitated(const Arch& device, std::string_view capability) {
+  Arch arch = known_arch("PIXELDP_ARCHITECTURE", capability);
+  arch.warpgroup_products &= device.warpgroup_products;
   if (arch.shared_per_block > device.shared_per_block)
     fail_usage(
         "PIXELDP_ARCHITECTURE: a block of {} may take {} bytes of shared memory, and {} has {}",

@@ -20,14 +20,19 @@ struct Arch {
   int registers_per_multiprocessor = 0;       ///< of 32 bits
   int threads_per_multiprocessor = 0;
   std::size_t l2_bytes = 0;
-  int tensor_products = 0;  ///< of bf16, dense, for each clock of a multiprocessor
+  int tensor_products = 0;          ///< of bf16, dense, for each clock of a multiprocessor
+  double clock = 0.0;               ///< Hz, the highest
+  int l2_bytes_per_clock = 0;       ///< that all multiprocessors together read from the L2 cache
+  double dram_bandwidth = 0.0;      ///< bytes/s
+  bool warpgroup_products = false;  ///< kernels for sm_90a run, which no later GPU takes
 
   std::string name() const { return "sm_" + std::to_string(capability); }
   bool operator==(const Arch&) const = default;
 };
 
 // Limits are those of NVIDIA's CUDA C++ Programming Guide ("Compute Capabilities"), the rest those
-// of its data sheets and white papers.
+// of its data sheets and white papers; but of the L2 cache's rate they tell only that of an A100:
+// H100 is taken to have the same, and A40, L40S and RTX 4090 what is measured of Ada, 5 TB/s.
 
 /// A100 SXM, 80 GB.
 inline constexpr Arch sm_80{.capability = 80,
@@ -37,7 +42,10 @@ inline constexpr Arch sm_80{.capability = 80,
                             .registers_per_multiprocessor = 65536,
                             .threads_per_multiprocessor = 2048,
                             .l2_bytes = std::size_t{40} << 20,
-                            .tensor_products = 1024};
+                            .tensor_products = 1024,
+                            .clock = 1.41e9,
+                            .l2_bytes_per_clock = 5120,
+                            .dram_bandwidth = 2039e9};
 /// A40: Ampere without the large shared memory, as in the GeForce RTX 30.
 inline constexpr Arch sm_86{.capability = 86,
                             .multiprocessors = 84,
@@ -46,7 +54,10 @@ inline constexpr Arch sm_86{.capability = 86,
                             .registers_per_multiprocessor = 65536,
                             .threads_per_multiprocessor = 1536,
                             .l2_bytes = std::size_t{6} << 20,
-                            .tensor_products = 512};
+                            .tensor_products = 512,
+                            .clock = 1.74e9,
+                            .l2_bytes_per_clock = 2048,
+                            .dram_bandwidth = 696e9};
 /// L40S: Ada, as in the GeForce RTX 40.
 inline constexpr Arch sm_89{.capability = 89,
                             .multiprocessors = 142,
@@ -55,7 +66,10 @@ inline constexpr Arch sm_89{.capability = 89,
                             .registers_per_multiprocessor = 65536,
                             .threads_per_multiprocessor = 1536,
                             .l2_bytes = std::size_t{96} << 20,
-                            .tensor_products = 512};
+                            .tensor_products = 512,
+                            .clock = 2.52e9,
+                            .l2_bytes_per_clock = 2048,
+                            .dram_bandwidth = 864e9};
 /// H100 SXM, and H200.
 inline constexpr Arch sm_90{.capability = 90,
                             .multiprocessors = 132,
@@ -64,7 +78,19 @@ inline constexpr Arch sm_90{.capability = 90,
                             .registers_per_multiprocessor = 65536,
                             .threads_per_multiprocessor = 2048,
                             .l2_bytes = std::size_t{50} << 20,
-                            .tensor_products = 2048};
+                            .tensor_products = 2048,
+                            .clock = 1.83e9,
+                            .l2_bytes_per_clock = 5120,
+                            .dram_bandwidth = 3352e9,
+                            .warpgroup_products = true};
+
+/// GeForce RTX 4090, whose tensor cores, as those of every GeForce, add to fp32 at half the rate.
+inline constexpr Arch rtx_4090 = [] {
+  Arch arch = sm_89;
+  arch.multiprocessors = 128, arch.l2_bytes = std::size_t{72} << 20, arch.tensor_products = 256;
+  arch.dram_bandwidth = 1008e9;
+  return arch;
+}();
 
 /// In the order of their capabilities.
 inline constexpr Arch known_archs[] = {sm_80, sm_86, sm_89, sm_90};
@@ -78,16 +104,18 @@ inline constexpr std::size_t least_shared_per_block =
 /// `where` for any other text.
 const Arch& known_arch(std::string_view where, std::string_view capability);
 
-/// Of a GPU, or the emulator's, as it says itself. Of tensor_products it says nothing: they are
-/// those of the known architecture next below it. Throws an Error for a processor.
+/// Of a GPU, or the emulator's, as it says itself. What it does not say, such as the rates of
+/// tensor cores and L2 cache, is that of the known architecture next below it, for a GeForce half
+/// the former. Throws an Error for a processor.
 ///
 /// The environment variable PIXELDP_ARCHITECTURE makes plans for GPUs as for one of known_archs
 /// instead, for a look at what those choose: see imitated().
 Arch arch_of(const Device& device);
 
-/// The known architecture of this capability, to make plans by on `device`. Throws a usage error
-/// where there is none, or where its blocks may take more shared memory than the device has.
-const Arch& imitated(const Arch& device, std::string_view capability);
+/// The known architecture of this capability, to make plans by on `device`, but without kernels
+/// that the device cannot run. Throws a usage error where there is none, or where its blocks may
+/// take more shared memory than the device has.
+Arch imitated(const Arch& device, std::string_view capability);
 
 /// Throws the Error of a kernel, called by what it is to do, whose blocks take more shared memory
 /// than there is.

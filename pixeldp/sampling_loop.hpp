@@ -80,6 +80,6 @@ std::unique_ptr<OutputSamplingLoop> make_device_sampling_loop(const Stream& stre
                                                               const kernels::NetworkPlan& network,
                                                               const kernels::RealOutput& output,
                                                               std::int64_t micro_batch,
-                                                              const BodyPrecision& precision = {});
+                                                              const BodyPrecision& precision);
 
 }  // namespace pixeldp

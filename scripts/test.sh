@@ -4,8 +4,6 @@
 #   scripts/test.sh [--all]
 #     --all                 also under sanitizers, and fuzzes every reader
 #     PIXELDP_FUZZ_SECONDS  seconds per fuzzer (default 5)
-#     PTXRUN                build folder of an interpreter of PTX, which runs what nvcc compiled (tests/ptx/run.sh);
-#                           without it, that of ../shared/tools/ptxrun is built where it and nvcc are there
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case "$*" in "" | --all) ;; *) echo "usage: test.sh [--all]" >&2; exit 2 ;; esac
@@ -43,7 +41,7 @@ format() {
     echo "skipped: the sources are formatted by clang-format 14, here is $(clang-format --version)"
     return
   fi
-  find engine kernels layers pixeldp trainers cli bench tests -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' |
+  find engine kernels layers pixeldp trainers cli bench tests -name '*.[ch]pp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' |
     xargs clang-format --dry-run --Werror
 }
 
@@ -58,21 +56,7 @@ werror() {
   [ "$(c++ -dumpversion 2>/dev/null | cut -d. -f1)" = 12 ] && echo ON || echo OFF
 }
 
-# What runs the kernels as nvcc compiled them. Without it, nobody does but a GPU.
-interpreter() {
-  if [ -d ../shared/tools/ptxrun ]; then
-    make -C ../shared/tools/ptxrun -j2 OUT="$PTXRUN" >/dev/null
-  else
-    echo "skipped: no ../shared/tools/ptxrun; without a GPU nothing runs what nvcc compiles"
-    unset PTXRUN
-  fi
-}
-
 run "install" scripts/install.sh --test
-if [ -z "${PTXRUN:-}" ] && command -v nvcc >/dev/null; then
-  export PTXRUN=$PWD/build/ptxrun
-  run "interpreter of PTX" interpreter
-fi
 run "format" format
 run "build" build default -DPIXELDP_WERROR="$(werror)"
 run "test" ctest --preset default

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Holds every CUDA kernel to its budget of registers and shared memory, tests/kernel_budgets.txt.
+"""Holds every CUDA kernel to its budget of registers, shared memory and instructions, tests/kernel_budgets.txt.
 
 kernel_budgets.py BUILD [--update]: compares what nvcc made with the budget, or writes the budget anew.
 """
 
 import argparse
+import math
 import pathlib
+import re
 import sys
 
 sys.dont_write_bytecode = True
@@ -14,27 +16,31 @@ sys.path.insert(0, str(ROOT / "bench"))
 import cubin
 
 BUDGETS = ROOT / "tests/kernel_budgets.txt"
+TILES = "kernels/cuda/convolution_gemm.hpp"
 HEAD = """\
 # The most that each kernel may take: registers of a thread on sm_80 and sm_90, and bytes of shared memory
-# of a block, in the shapes of bench/cuda/kernel_cases.cpp (-: none launches this instance). No stack,
-# no spills. Of nvcc 13.0; another version may take more, or less.
+# of a block, in the shapes of bench/cuda/kernel_cases.cpp (-: none launches this instance); machine
+# instructions of the main loop per mma on sm_80 and sm_90 (-: no mma). No stack, no spills. Of nvcc 13.0;
+# another version may take more, or less.
 # Written by: python3 tests/kernel_budgets.py BUILD --update
 """
-COLUMNS = "sm_80", "sm_90", "shared"
+COLUMNS = "sm_80", "sm_90", "shared", "mma_80", "mma_90"
 
 
 def measure(kernels, cases):
-    """name -> [registers on sm_80, on sm_90, most shared memory or None], and what is wrong with them."""
+    """name -> values of COLUMNS, None where there are none, and what is wrong with them."""
     found, problems = {}, []
     for kernel in kernels:
         if kernel.stack > 0:
             problems.append(f"{kernel.name}, sm_{kernel.arch}: {kernel.stack} bytes of stack: spilt registers or "
                             "arrays indexed at run time")
-        row = found.setdefault(kernel.name, [None, None, None])
+        row = found.setdefault(kernel.name, [None] * len(COLUMNS))
         column = COLUMNS.index(f"sm_{kernel.arch}")
         if row[column] is not None:
             problems.append(f"{kernel.name}: two kernels of this name in one file")
         row[column] = kernel.registers
+        if kernel.per_mma is not None:
+            row[COLUMNS.index(f"mma_{kernel.arch}")] = math.ceil(100 * kernel.per_mma) / 100
     by_symbol = {kernel.symbol: kernel for kernel in kernels}
     for case in cases:
         for launch in case["launches"]:
@@ -48,6 +54,18 @@ def measure(kernels, cases):
     return found, problems
 
 
+def check_tiles(found, header):
+    """Plans choose tiles by instructions per mma that ConvTile states: those of the compiled kernels, or up to a tenth
+    more."""
+    problems = []
+    for i, stated in enumerate(re.findall(r"\{\d+, \d+, \d+, \d+, \d+, ([0-9.]+)\}", header)):
+        row = found[f"convolution_gemm: conv2d_gemm_kernel<TileOf<{i}>, unsigned short, unsigned short>"]
+        most = max(row[COLUMNS.index("mma_80")], row[COLUMNS.index("mma_90")])
+        if not 0.9 * float(stated) <= most <= float(stated):
+            problems.append(f"conv_tiles[{i}].per_mma is {stated}, and its kernel has {text(most)}: mend {TILES}")
+    return problems
+
+
 def compare(found, budget):
     problems = [f"{name}: no budget" for name in sorted(found.keys() - budget.keys())]
     problems += [f"{name}: a budget but no such kernel" for name in sorted(budget.keys() - found.keys())]
@@ -59,7 +77,7 @@ def compare(found, budget):
 
 
 def text(value):
-    return "-" if value is None else str(value)
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def write(found):
@@ -74,7 +92,8 @@ def read(lines):
     for line in lines:
         if line.strip() and not line.startswith("#"):
             name, *values = line.rstrip().rsplit(maxsplit=len(COLUMNS))
-            budget[name.strip()] = [None if value == "-" else int(value) for value in values]
+            budget[name.strip()] = [None if value == "-" else float(value) if "." in value else int(value)
+                                    for value in values]
     return budget
 
 
@@ -84,6 +103,7 @@ def main():
     parser.add_argument("--update", action="store_true", help="write the budget anew")
     options = parser.parse_args()
     found, problems = measure(cubin.kernels_of_build(options.build, ROOT), cubin.cases_of_build(options.build))
+    problems += check_tiles(found, (ROOT / TILES).read_text())
     if options.update:
         BUDGETS.write_text(write(found))
     else:

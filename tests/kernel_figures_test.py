@@ -2,6 +2,7 @@
 """The figures of bench/kernels.py and the comparison of tests/kernel_budgets.py, on known answers."""
 
 import pathlib
+import struct
 import sys
 import types
 import unittest
@@ -69,8 +70,40 @@ class Names(unittest.TestCase):
             self.assertEqual(cubin.short(name), expected)
 
 
+class MachineCode(unittest.TestCase):
+    def code(self, arch, *instructions):
+        """Instructions by their words, or by how many a branch skips."""
+        words = []
+        for one in instructions:
+            if isinstance(one, tuple):
+                distance = one[0] * 4
+                one = ((distance & (1 << 30) - 1) << 34 if arch < 90 else
+                       (distance >> 8 & (1 << 30) - 1) << 34 | (distance & 0xFF) << 16) | cubin.BRANCH
+            words.append(one)
+        return b"".join(struct.pack("<QQ", word, 0) for word in words)
+
+    def test_branches_as_nvcc_writes_them(self):
+        for arch, word, skipped in [(80, 0x0000003000008947, 3), (90, 0x00000000000C8947, 3),
+                                    (90, 0x0000001400880947, 0x162), (90, 0xFFFFFFF800F41947, -0x43)]:
+            self.assertEqual(cubin.branch(word, arch), skipped)
+
+    def test_loops(self):
+        add = 0x210
+        for arch, mma in [(arch, kind | 5 << 12) for arch in (80, 90) for kind in cubin.MMA]:
+            per_mma = lambda *instructions: cubin.instructions_per_mma(self.code(arch, *instructions), arch)
+            self.assertIsNone(per_mma(add, add, (-3,), (-1,)))
+            self.assertIsNone(per_mma(add, mma, add, (-2,)))
+            # The loop, not what is in front of it and behind.
+            self.assertEqual(per_mma(add, add, mma, mma, (-4,), add, mma, (-1,)), 2.0)
+            # A part of it was moved to its front: an inner branch goes there, and comes back.
+            self.assertEqual(per_mma(add, add, mma, mma, (-3,), add, mma, mma, (-6,)), 7 / 4)
+            # A loop around a smaller one counts as a whole.
+            self.assertEqual(per_mma(add, add, mma, (-2,), add, add, add, (-8,)), 8.0)
+
+
 def kernel(name, arch, registers=32, stack=0, shared=0):
-    return types.SimpleNamespace(name=name, symbol=name, arch=arch, registers=registers, stack=stack, shared=shared)
+    return types.SimpleNamespace(name=name, symbol=name, arch=arch, registers=registers, stack=stack, shared=shared,
+                                 per_mma=2.125 if name == "b: g" else None)
 
 
 class Budgets(unittest.TestCase):
@@ -85,7 +118,7 @@ class Budgets(unittest.TestCase):
 
     @property
     def budget(self):
-        return {"a: f<1>": [32, 32, 10], "a: f<2>": [32, 32, None], "b: g": [32, 32, 0]}
+        return {"a: f<1>": [32, 32, 10, None, None], "a: f<2>": [32, 32, None, None, None], "b: g": [32, 32, 0, 2.13, 2.13]}
 
     def test_kept(self):
         self.assertEqual(self.problems(), [])
@@ -103,6 +136,22 @@ class Budgets(unittest.TestCase):
         self.kernels[1].registers = 32
         self.cases[1]["launches"][0]["shared"] = 11
         self.assertEqual(self.problems(), ["a: f<1>: shared 11, budget 10"])
+
+    def test_instructions(self):
+        self.kernels[5].per_mma = 2.1301
+        self.assertEqual(self.problems(), ["b: g: mma_90 2.14, budget 2.13"])
+
+    def test_tiles(self):
+        name = "convolution_gemm: conv2d_gemm_kernel<TileOf<{}>, unsigned short, unsigned short>".format
+        found = {name(0): [0, 0, 0, 2.25, 2.5], name(1): [0, 0, 0, 3.5, 3.0]}
+        header = lambda *values: "conv_tiles[] = {%s};" % ", ".join("{128, 64, 4, 2, 2, %s}" % v for v in values)
+        self.assertEqual(kernel_budgets.check_tiles(found, header("2.5", "3.6")), [])
+        self.assertIn("conv_tiles[0].per_mma is 2.4, and its kernel has 2.50",
+                      kernel_budgets.check_tiles(found, header("2.4", "3.6"))[0])
+        self.assertIn("conv_tiles[1].per_mma is 4.0", kernel_budgets.check_tiles(found, header("2.5", "4.0"))[0])
+        # All tiles of the header are there.
+        sources = (ROOT / kernel_budgets.TILES).read_text()
+        self.assertRaises(KeyError, kernel_budgets.check_tiles, {}, sources)
 
     def test_spill(self):
         self.kernels[4].stack = 8

@@ -7,6 +7,7 @@
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/convolution_int8.hpp"
 #include "kernels/cuda/convolution_weight.hpp"
+#include "kernels/cuda/convolution_wgmma.hpp"
 #include "kernels/cuda/operations.hpp"
 
 // Compiled for GPUs and for the emulator, whose namespace PIXELDP_DEVICE names.
@@ -44,14 +45,14 @@ KernelCase forward(const Conv2dShape& s) {
           static_cast<double>(size.x + size.weight) * sizeof(Element) +
               static_cast<double>(size.y) * sizeof(Output),
           [=](Inputs& in) -> Work {
-            const ConvTile tile = choose_conv_tile(s.batch * s.out_h() * s.out_w(), s.out_c,
-                                                   arch_of(in.stream().device()));
+            const ConvPass pass = ConvPass::forward(s, chunk_of<Element>);
+            const ConvTile tile =
+                choose_conv_tile(pass, chunk_of<Element>, arch_of(in.stream().device()));
             const auto* x = in.random<Element>(size.x);
             const auto* weight = in.random<Element>(size.weight);
             auto* y = in.zeros<Output>(size.y);
             return [=, stream = in.stream().native()] {
-              on::conv2d_gemm(stream, ConvPass::forward(s, chunk_of<Element>), tile, x, weight, {},
-                              y);
+              on::conv2d_gemm(stream, pass, tile, x, weight, {}, y);
             };
           }};
 }
@@ -63,8 +64,9 @@ KernelCase end_of_unit(const Conv2dShape& s) {
   using Element = std::uint16_t;
   return {"end of a residual unit, " + name(s), "bf16", operations(s),
           2.0 * static_cast<double>(size.x + size.weight + 3 * size.y), [=](Inputs& in) -> Work {
-            const ConvTile tile = choose_conv_tile(s.batch * s.out_h() * s.out_w(), s.out_c,
-                                                   arch_of(in.stream().device()));
+            const ConvPass pass = ConvPass::forward(s, chunk_of<Element>);
+            const ConvTile tile =
+                choose_conv_tile(pass, chunk_of<Element>, arch_of(in.stream().device()));
             const auto* x = in.random<Element>(size.x);
             const auto* weight = in.random<Element>(size.weight);
             auto* y = in.zeros<Element>(size.y);
@@ -74,10 +76,34 @@ KernelCase end_of_unit(const Conv2dShape& s) {
                                         .next_activation = Activation::leaky_relu(0.1f),
                                         .next = in.zeros<Element>(size.y)};
             return [=, stream = in.stream().native()] {
-              on::conv2d_gemm(stream, ConvPass::forward(s, chunk_of<Element>), tile, x, weight,
-                              epilogue, y);
+              on::conv2d_gemm(stream, pass, tile, x, weight, epilogue, y);
             };
           }};
+}
+
+/// The same by warpgroups.
+KernelCase by_warpgroups(const Conv2dShape& s) {
+  const Sizes size(s);
+  using Element = std::uint16_t;
+  KernelCase made = {"end of a residual unit by warpgroups, " + name(s), "bf16", operations(s),
+                     2.0 * static_cast<double>(size.x + size.weight + 3 * size.y),
+                     [=](Inputs& in) -> Work {
+                       const ConvPass pass = ConvPass::forward(s, chunk_of<Element>);
+                       const auto* x = in.random<Element>(size.x);
+                       const auto* weight = in.random<Element>(size.weight);
+                       auto* y = in.zeros<Element>(size.y);
+                       const ConvEpilogue epilogue{.residual = in.random<Element>(size.y),
+                                                   .next_scale = in.random<float>(s.out_c),
+                                                   .next_shift = in.random<float>(s.out_c),
+                                                   .next_activation = Activation::leaky_relu(0.1f),
+                                                   .next = in.zeros<Element>(size.y)};
+                       return [=, stream = in.stream().native()] {
+                         on::conv2d_wgmma(stream, pass, choose_wgmma_channels(pass, sm_90), x,
+                                          weight, epilogue, y);
+                       };
+                     }};
+  made.warpgroups = true;
+  return made;
 }
 
 KernelCase data_gradient(const Conv2dShape& s) {
@@ -90,8 +116,7 @@ KernelCase data_gradient(const Conv2dShape& s) {
             auto* dx = in.zeros<Element>(size.x);
             return [=, arch = arch_of(in.stream().device()), stream = in.stream().native()] {
               for (const ConvPass& pass : ConvPass::backward_data(s, chunk_of<Element>)) {
-                const ConvTile tile =
-                    choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c, arch);
+                const ConvTile tile = choose_conv_tile(pass, chunk_of<Element>, arch);
                 on::conv2d_gemm(stream, pass, tile, dy, weight, {}, dx);
               }
             };
@@ -250,6 +275,7 @@ std::vector<KernelCase> convolution_cases(CaseSize size) {
           forward<Bf16, float>(narrow),
           forward<float, float>(narrow),
           end_of_unit(narrow),
+          by_warpgroups(full ? narrow : square_convolution(1, 8, 64, 128, 1, 1)),
           forward_int8(mnist),
           forward_int8(narrow),
           values_int8(full ? 512 : 4, full ? 6272 : 64),

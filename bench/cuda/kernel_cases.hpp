@@ -27,6 +27,7 @@ struct KernelCase {
   /// What is counted of the work, where that says more than bytes or operations: "draws".
   std::string items = {};
   double count = 0.0;
+  bool warpgroups = false;  ///< takes a device with Arch::warpgroup_products
 };
 
 /// Shapes of the networks, or the least that every kernel takes.
@@ -40,8 +41,8 @@ kernels::Conv2dShape square_convolution(std::int64_t batch, std::int64_t side, s
                                         std::int64_t stride);
 
 // kernel_cases: every kernel, though not every instance of its template, is launched by one of
-// these. convolution_case: one convolution with operands in bf16 on tensor cores; y and dx are
-// rounded to bf16, dweight is in fp32.
+// these; the caller leaves out what the device has not. convolution_case: one convolution with
+// operands in bf16 on tensor cores; y and dx are rounded to bf16, dweight is in fp32.
 
 namespace cuda {
 std::vector<KernelCase> kernel_cases(CaseSize size);

@@ -2,6 +2,7 @@
 
 #include "bench/cuda/read.hpp"
 #include "engine/error.hpp"
+#include "kernels/arch.hpp"
 
 namespace pixeldp::bench {
 namespace {
@@ -27,10 +28,21 @@ namespace {
 #define PIXELDP_ON_EMULATOR(device, ...) static_cast<void>(device)
 #endif
 
-std::vector<KernelCase> kernel_cases(const Device& device, CaseSize size) {
+namespace {
+
+std::vector<KernelCase> all_kernel_cases(const Device& device, CaseSize size) {
   PIXELDP_ON_CUDA(device, kernel_cases(size));
   PIXELDP_ON_EMULATOR(device, kernel_cases(size));
   fail_without(device);
+}
+
+}  // namespace
+
+std::vector<KernelCase> kernel_cases(const Device& device, CaseSize size) {
+  std::vector<KernelCase> cases = all_kernel_cases(device, size);
+  if (!kernels::arch_of(device).warpgroup_products)
+    std::erase_if(cases, [](const KernelCase& one) { return one.warpgroups; });
+  return cases;
 }
 
 KernelCase convolution_case(const Device& device, kernels::ConvDirection direction,

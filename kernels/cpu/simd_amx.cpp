@@ -37,29 +37,42 @@ struct Amx {
   static Floats min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 };
 
-// The compiler's macros take tiles by literal numbers only.
-template <int tile>
-[[gnu::always_inline]] inline void load_tile(const void* rows, std::int64_t stride) {
-  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(rows), "r"(stride), "i"(tile) : "memory");
-}
-template <int tile>
-[[gnu::always_inline]] inline void store_tile(void* rows, std::int64_t stride) {
-  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(rows), "r"(stride), "i"(tile) : "memory");
-}
-template <int sums, int x, int weight>
-[[gnu::always_inline]] inline void multiply_tiles() {
-  asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sums), "i"(x), "i"(weight));
-}
-
 /// Tiles 0 to 3 are sums, 4 and 5 weights, 6 and 7 positions.
 constexpr int first_weight = 4, first_x = 6;
 
-/// As the instruction LDTILECFG reads it.
-struct alignas(64) Configuration {
-  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  std::uint16_t row_bytes[16] = {};
-  std::uint8_t rows[16] = {};
-};
+// The intrinsics take tiles by literal numbers only.
+template <int tile>
+[[gnu::always_inline]] inline void load_tile(const void* rows, std::int64_t stride) {
+  if constexpr (tile == 0) _tile_loadd(0, rows, stride);
+  if constexpr (tile == 1) _tile_loadd(1, rows, stride);
+  if constexpr (tile == 2) _tile_loadd(2, rows, stride);
+  if constexpr (tile == 3) _tile_loadd(3, rows, stride);
+  if constexpr (tile == 4) _tile_loadd(4, rows, stride);
+  if constexpr (tile == 5) _tile_loadd(5, rows, stride);
+  if constexpr (tile == 6) _tile_loadd(6, rows, stride);
+  if constexpr (tile == 7) _tile_loadd(7, rows, stride);
+}
+template <int tile>
+[[gnu::always_inline]] inline void store_tile(void* rows, std::int64_t stride) {
+  static_assert(tile < first_weight);
+  if constexpr (tile == 0) _tile_stored(0, rows, stride);
+  if constexpr (tile == 1) _tile_stored(1, rows, stride);
+  if constexpr (tile == 2) _tile_stored(2, rows, stride);
+  if constexpr (tile == 3) _tile_stored(3, rows, stride);
+}
+/// Sums of tile t of positions and group g.
+template <int t, int g, int groups>
+[[gnu::always_inline]] inline void multiply_tiles() {
+  constexpr int sums = t * groups + g;
+  static_assert(sums < first_weight && g < 2);
+  if constexpr (sums == 0) _tile_dpbusd(0, 6, 4);
+  if constexpr (sums == 1 && groups == 2) _tile_dpbusd(1, 6, 5);
+  if constexpr (sums == 2 && groups == 2) _tile_dpbusd(2, 7, 4);
+  if constexpr (sums == 3 && groups == 2) _tile_dpbusd(3, 7, 5);
+  if constexpr (sums == 1 && groups == 1) _tile_dpbusd(1, 7, 4);
+  if constexpr (sums == 2 && groups == 1) _tile_dpbusd(2, 6, 4);
+  if constexpr (sums == 3 && groups == 1) _tile_dpbusd(3, 7, 4);
+}
 
 /// Sums of some tiles by some groups, [tile, group, position, output], and what is written next.
 template <class V>
@@ -152,10 +165,9 @@ void multiply_block(const TileSweep& s, std::int64_t tile, std::int64_t group, B
       (all_groups);
       const auto multiply = [&]<int t, int... g>(Numbers<t>, Numbers<g...>)
           __attribute__((always_inline)) {
-        constexpr int x_tile = first_x + t % 2;
-        load_tile<x_tile>(x[t], x_stride);
+        load_tile<first_x + t % 2>(x[t], x_stride);
         x[t] += chunk;
-        (multiply_tiles<t * groups + g, x_tile, first_weight + g>(), ...);
+        (multiply_tiles<t, g, groups>(), ...);
       };
       [&]<int... t>(Numbers<t...>) __attribute__((always_inline)) {
         (multiply(Numbers<t>{}, all_groups), ...);
@@ -210,17 +222,22 @@ void multiply_all(const TileSweep& s) {
 template <class V>
 void sweep_tiles(const TileSweep& s) {
   const std::int64_t chunk = s.run < tile_words ? s.run : tile_words;
-  Configuration c;
+  // The palette, and from 16 and 48 on the bytes of a row and the rows of each tile. Volatile, for
+  // the compiler knows that LDTILECFG reads the first 8 bytes, but not of all 64.
+  alignas(64) volatile std::uint8_t configuration[64];
+  for (int i = 0; i < 64; ++i) configuration[i] = 0;
+  configuration[0] = 1;
   for (int t = 0; t < 8; ++t) {
     const bool is_weight = t >= first_weight && t < first_x;
-    c.rows[t] = static_cast<std::uint8_t>(is_weight ? chunk : s.tile_rows);
-    c.row_bytes[t] = static_cast<std::uint16_t>(4 * (t < first_x ? group_outputs : chunk));
+    configuration[16 + 2 * t] =
+        static_cast<std::uint8_t>(4 * (t < first_x ? group_outputs : chunk));
+    configuration[48 + t] = static_cast<std::uint8_t>(is_weight ? chunk : s.tile_rows);
   }
-  asm volatile("ldtilecfg %0" ::"m"(c));
+  _tile_loadconfig(const_cast<const std::uint8_t*>(configuration));
   for_target(
       s.epilogue.target, [&]<bool real, bool bytes>()
                              __attribute__((always_inline)) { multiply_all<V, real, bytes>(s); });
-  asm volatile("tilerelease");
+  _tile_release();
 }
 
 }  // namespace

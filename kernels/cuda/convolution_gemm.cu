@@ -14,12 +14,17 @@
 /// Work: a block makes ConvTile::m pixels of ConvTile::n channels. A step is 4 chunks of every sum,
 /// 32 products of bf16 or 16 of tf32, where a chunk belongs to one tap and whole chunks, not whole
 /// taps, make a step, so that no step is wasted on channel counts that are no multiple of it.
-/// cp.async brings steps into a ring three ahead, with zeros for padding; chunk c of row i lies at
-/// c xor (i/2 mod 4), which leaves ldmatrix and cp.async without bank conflicts. ldmatrix reads the
-/// operands of the next two chunks while mma multiplies these (kernels/cuda/warp_products.cuh); the
+/// cp.async brings steps into a ring, with zeros for padding; chunk c of row i lies at c xor (i/2
+/// mod 4), which leaves ldmatrix and cp.async without bank conflicts. ldmatrix reads the operands
+/// of the next two chunks while mma multiplies these (kernels/cuda/warp_products.cuh); the
 /// fragments of m16n8k8 in tf32 are, in registers, those of m16n8k16 in bf16, so that only mma, and
-/// the rounding to tf32 in front of it, differ. A thread finds its next tap by additions: positions
-/// of its rows are kept, and a tap is an offset that they share.
+/// the rounding to tf32 in front of it, differ.
+///
+/// A thread brings one chunk of every few rows. Of each it keeps where the patch begins, and a bit
+/// for each row and column of the kernel that lies outside of x there; a tap is an offset and two
+/// bits that all rows share, and the next one is found by additions and shifts. So a copy takes
+/// three instructions: an address, a test and the copy. Longer steps would save little of what is
+/// left, and take the registers of twice as many rows.
 ///
 /// The sums of an element run over (r, s, c) in ascending order, 16 products (tf32: 8) to an mma,
 /// in every tile: its bits depend on nothing but its own operands.
@@ -30,16 +35,17 @@
 ///
 /// Bytes: x, weight, y, residual and next once from or to memory; from the L2 cache, x once for
 /// each tap and each n channels, weight once for each m pixels. Operations: 2 kernel_h kernel_w
-/// in_c per element of y; shared memory gives 128 (tile 128 x 128), 192 (128 x 64) or 256 bytes per
-/// mma of 2048 (tf32: 1024) products. Instructions of PTX in the main loop per mma (counted; not
-/// timed on a GPU): 4 (128 x 128), 7 (128 x 64) or 10 (64 x 64) in bf16, of which the additions
-/// that find the next chunks are half; 6, 10 or 14 in tf32, where rounding adds the rest.
+/// in_c per element of y; ldmatrix reads 115 (tile 128 x 160), 128 (128 x 128), 192 (128 x 64) or
+/// 256 bytes per mma of 2048 (tf32: 1024) products. Machine instructions per mma are in
+/// tests/kernel_budgets.txt; docs/roofline.md has what all that lets GPUs reach, computed and not
+/// measured.
 ///
 ///   tile        registers bf16 sm_80, sm_90   tf32 sm_80, sm_90   shared memory
-///   128 x 128   254, 252                      254, 254            67072
-///   128 x 64    166, 168                      166, 168            50688
-///   128 x 32     96, 120                      100, 120            42496
-///    64 x 64     96,  96                       96,  96            33536
+///   128 x 160   254, 255                      254, 255            55808
+///   128 x 128   226, 226                      228, 228            49664
+///   128 x 64    152, 154                      154, 154            49664
+///   128 x 32     96,  96                       96,  94            31232
+///    64 x 64     96,  96                       96,  96            24832
 ///
 /// (nvcc --resource-usage; none spilt.)
 #include <iterator>
@@ -69,26 +75,44 @@ struct TileOf {
                        n_warps = value.n_warps, threads = value.threads();
 };
 
+/// What a step of products reads.
 template <class Tile>
-struct Ring {
-  Chunk a[Tile::stages][Tile::m * row_chunks], b[Tile::stages][Tile::n * row_chunks];
+struct Step {
+  Chunk a[Tile::m * row_chunks], b[Tile::n * row_chunks];
 };
+
+/// Sums are written in two parts, which take no more room than the ring does.
+constexpr int parts = 2;
 
 template <class Tile>
 struct alignas(16) SharedStorage {
-  union {
-    Ring<Tile> ring;
-    float sum[Tile::m * Tile::n];  // once the ring has done its work
-  };
   // Of each row, that is, pixel of y: where its patch begins in x, in chunks from the tile's first
-  // image; the same as h (upper half) and w, which may lie outside; where the pixel begins in y, in
-  // elements from the tile's first image, or -1 beyond the last.
-  int patch[Tile::m], corner[Tile::m], pixel[Tile::m];
+  // image; and which rows and columns of the kernel lie outside of x there (outside()).
+  struct Rows {
+    int patch[Tile::m];
+    unsigned outside[Tile::m];
+  };
+  union {
+    Rows rows;  // until all have read them
+    Step<Tile> ring[Tile::stages];
+    float sum[Tile::m / parts * Tile::n];  // once the ring has done its work
+  };
+  // Where the row's pixel begins in y, in elements from the tile's first image, or -1 beyond the
+  // last.
+  int pixel[Tile::m];
 };
 
 /// Where chunk c of a row of a step lies.
 __device__ __forceinline__ int offset_of(int row, int c) {
   return row * row_chunks + (c ^ (row / 2 % row_chunks));
+}
+
+/// Bit k: position + k lies outside of 0 ... extent - 1, or `kernel` has no such place; of 16 bits,
+/// the last of which is no place in any kernel.
+__device__ __forceinline__ unsigned outside(int position, int extent, int kernel) {
+  const int first = position < 0 ? -position : 0, end = extent - position;
+  const int past = end < kernel ? end : kernel;
+  return first < past ? 0xffffu & ~((1u << past) - (1u << first)) : 0xffffu;
 }
 
 template <class Tile>
@@ -100,10 +124,11 @@ __device__ __forceinline__ void find_rows(const ConvPlan& plan, std::int64_t fir
     const int p = rest / plan.out_w, q = rest % plan.out_w;
     const int h = p * plan.stride - plan.pad_h, w = q * plan.stride - plan.pad_w;
     const bool exists = first_pixel + row < plan.pixels;
-    shared.patch[row] = n * static_cast<int>(plan.x_image) + (h * plan.in_w + w) * plan.in_chunks;
-    // No tap leads from the lowest position back into the image.
-    shared.corner[row] = exists ? static_cast<int>(static_cast<unsigned>(h) << 16) | (w & 0xffff)
-                                : static_cast<int>(0x80000000u);
+    shared.rows.patch[row] =
+        n * static_cast<int>(plan.x_image) + (h * plan.in_w + w) * plan.in_chunks;
+    shared.rows.outside[row] =
+        exists ? outside(h, plan.in_h, plan.kernel_h) << 16 | outside(w, plan.in_w, plan.kernel_w)
+               : 0xffffffffu;
     shared.pixel[row] =
         exists ? n * static_cast<int>(plan.y_image) + p * plan.y_row + q * plan.y_column : -1;
   }
@@ -117,68 +142,77 @@ struct Loader {
   static_assert(Tile::m % rows_at_once == 0 && Tile::n % rows_at_once == 0);
   static_assert(rows_at_once % (2 * row_chunks) == 0);  // so that the swizzle is the same for all
 
-  int patch[a_rows], corner[a_rows];
-  int r, s, c;       // the chunk of the next step that this thread brings
-  int weight_chunk;  // the same, counted through all taps
-  int weight_rows;   // below this, rows of the weight exist
+  // Where each row's begins, maybe outside of x; as numbers, for of pointers compilers keep x and
+  // an index, whose sum takes three instructions more each time.
+  std::uintptr_t patch[a_rows];
+  unsigned outside[a_rows];
+  const Chunk* weight;   // the next chunk of this thread's first row
+  int chunk;             // the same, counted from the row's first
+  int weight_rows;       // below this, rows of the weight exist
+  int offset;            // of the same tap and channels in a patch, in chunks
+  int c;                 // channels of the tap, in chunks
+  unsigned row, column;  // bits of the tap, as in `outside`
   int target;
 
-  __device__ __forceinline__ Loader(const ConvPlan& plan, int channels,
-                                    const SharedStorage<Tile>& shared) {
-    const int first = static_cast<int>(threadIdx.x) % row_chunks;
-    const int row = static_cast<int>(threadIdx.x) / row_chunks;
+  /// x: of the tile's first image; first_weight: of its first channel; channels: that there are.
+  __device__ __forceinline__ Loader(const ConvPlan& plan, const SharedStorage<Tile>& shared,
+                                    const Chunk* x, const Chunk* first_weight, int channels) {
+    const int own = static_cast<int>(threadIdx.x) / row_chunks;
+    chunk = static_cast<int>(threadIdx.x) % row_chunks;
     for (int i = 0; i < a_rows; ++i) {
-      patch[i] = shared.patch[row + i * rows_at_once];
-      corner[i] = shared.corner[row + i * rows_at_once];
+      patch[i] = reinterpret_cast<std::uintptr_t>(x + shared.rows.patch[own + i * rows_at_once]);
+      outside[i] = shared.rows.outside[own + i * rows_at_once];
     }
-    const int tap = first / plan.in_chunks;
-    c = first % plan.in_chunks, s = tap % plan.kernel_w, r = tap / plan.kernel_w;
-    weight_chunk = first;
-    weight_rows = channels - row;
-    target = offset_of(row, first);
+    weight = first_weight + std::int64_t{own} * plan.taps_chunks + chunk;
+    weight_rows = channels - own;
+    const int tap = chunk / plan.in_chunks, r = tap / plan.kernel_w, s = tap % plan.kernel_w;
+    c = chunk % plan.in_chunks;
+    offset = (r * plan.in_w + s) * plan.in_chunks + c;
+    row = 0x10000u << r, column = 1u << s;
+    target = offset_of(own, chunk);
   }
 
-  /// x: of the tile's first image; weight: this thread's row of the tile's first channels.
-  __device__ __forceinline__ void bring(const ConvPlan& plan, Ring<Tile>& ring, int slot,
-                                        const Chunk* __restrict__ x,
-                                        const Chunk* __restrict__ weight) {
-    const bool exists = weight_chunk < plan.taps_chunks;
-    const int tap = (r * plan.in_w + s) * plan.in_chunks + c;
-    for (int i = 0; i < a_rows; ++i) {
-      const int h = (corner[i] >> 16) + r, w = static_cast<std::int16_t>(corner[i]) + s;
-      const bool inside = exists && static_cast<unsigned>(h) < static_cast<unsigned>(plan.in_h) &&
-                          static_cast<unsigned>(w) < static_cast<unsigned>(plan.in_w);
-      ptx::cp_async<16>(ring.a[slot] + target + i * rows_at_once * row_chunks,
-                        x + (inside ? patch[i] + tap : 0), inside ? 16 : 0);
-    }
-    for (int i = 0; i < b_rows; ++i) {
-      const bool inside = exists && i * rows_at_once < weight_rows;
-      const std::int64_t offset = i * rows_at_once * plan.taps_chunks + weight_chunk;
-      ptx::cp_async<16>(ring.b[slot] + target + i * rows_at_once * row_chunks,
-                        weight + (inside ? offset : 0), inside ? 16 : 0);
-    }
-    weight_chunk += row_chunks;
-    c += plan.step_chunk, s += plan.step_s, r += plan.step_r;
-    if (c >= plan.in_chunks) c -= plan.in_chunks, ++s;
-    if (s >= plan.kernel_w) s -= plan.kernel_w, ++r;
+  __device__ __forceinline__ void bring(const ConvPlan& plan, Step<Tile>& step) {
+    const bool exists = chunk < plan.taps_chunks;
+    const unsigned tap = exists ? row | column : 0x80000000u;
+    const std::int64_t bytes = offset * std::int64_t{sizeof(Chunk)};
+    for (int i = 0; i < a_rows; ++i)
+      ptx::cp_async<16>(step.a + target + i * rows_at_once * row_chunks,
+                        reinterpret_cast<const void*>(patch[i] + bytes),
+                        (outside[i] & tap) == 0 ? 16 : 0);
+    const std::int64_t weight_step = rows_at_once * plan.taps_chunks;
+    for (int i = 0; i < b_rows; ++i)
+      ptx::cp_async<16>(step.b + target + i * rows_at_once * row_chunks, weight + i * weight_step,
+                        exists && i * rows_at_once < weight_rows ? 16 : 0);
+    chunk += row_chunks, weight += row_chunks;
+    // A step of channels beyond the last is the first of the next tap, which lies there too; a tap
+    // beyond the row's last, that of the next row.
+    c += plan.step_chunk, offset += plan.step_offset;
+    column <<= plan.step_s, row <<= plan.step_r;
+    if (c >= plan.in_chunks) c -= plan.in_chunks, column <<= 1;
+    if (column >> plan.kernel_w != 0)
+      column >>= plan.kernel_w, row <<= 1, offset += plan.row_offset;
   }
 };
 
-/// The warp's operands of two chunks of products. Matrices of 8 x 8 bf16 and of 8 x 4 tf32 are the
-/// same to ldmatrix: a pair of bf16 is one register, and so is a tf32. a_row, b_row: of this lane;
-/// half: the first or second two chunks.
-template <class Tile, int m, int n>
-__device__ __forceinline__ void load_fragments(Fragments<m, n>& f, const Ring<Tile>& ring, int slot,
-                                               int half, int a_row, int b_row, int lane) {
-  // Multiples of 16 rows do not change the swizzle.
-  const Chunk* const from_a = ring.a[slot] + offset_of(a_row, half * 2 + lane / 16);
-  const Chunk* const from_b = ring.b[slot] + offset_of(b_row, half * 2 + lane / 8 % 2);
-  for (int i = 0; i < m; ++i) ptx::ldmatrix(f.a[i], from_a + i * 16 * row_chunks);
-  for (int j = 0; j < n; j += 2) {
-    std::uint32_t pair[4];
-    ptx::ldmatrix(pair, from_b + j * 8 * row_chunks);
-    f.b[j][0] = pair[0], f.b[j][1] = pair[1], f.b[j + 1][0] = pair[2], f.b[j + 1][1] = pair[3];
-  }
+/// A warp's operands of two chunks of products. Matrices of 8 x 8 bf16 and of 8 x 4 tf32 are the
+/// same to ldmatrix: a pair of bf16 is one register, and so is a tf32. row: of this lane, of which
+/// multiples of 16 do not change the swizzle; half: the first or second two chunks.
+template <int m>
+__device__ __forceinline__ void load_rows(RowFragments<m>& a, const Chunk* operands, int row,
+                                          int half, int lane) {
+  const Chunk* const from = operands + offset_of(row, half * 2 + lane / 16);
+  for (int i = 0; i < m; ++i) ptx::ldmatrix(a[i], from + i * 16 * row_chunks);
+}
+
+/// Columns `first` and the 15 behind it.
+template <int n>
+__device__ __forceinline__ void load_columns(ColumnFragments<n>& b, int first,
+                                             const Chunk* operands, int row, int half, int lane) {
+  std::uint32_t pair[4];
+  ptx::ldmatrix(pair, operands + offset_of(row, half * 2 + lane / 8 % 2) + first * 8 * row_chunks);
+  b[first][0] = pair[0], b[first][1] = pair[1];
+  b[first + 1][0] = pair[2], b[first + 1][1] = pair[3];
 }
 
 struct Epilogue {
@@ -203,12 +237,19 @@ __device__ __forceinline__ float residual_of_one(const ConvEpilogue& epilogue,
   if (epilogue.residual_fp32 != nullptr) return epilogue.residual_fp32[offset];
   return epilogue.residual != nullptr ? from_bf16(epilogue.residual[offset]) : 0.0f;
 }
-__device__ __forceinline__ float4 residual_of_four(const ConvEpilogue& epilogue,
-                                                   std::int64_t offset) {
+
+/// Four, as they lie in memory: what is not used at once, nobody waits for.
+__device__ __forceinline__ uint4 residual_bits(const ConvEpilogue& epilogue, std::int64_t offset) {
   if (epilogue.residual_fp32 != nullptr)
-    return *reinterpret_cast<const float4*>(epilogue.residual_fp32 + offset);
-  if (epilogue.residual == nullptr) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    return *reinterpret_cast<const uint4*>(epilogue.residual_fp32 + offset);
+  if (epilogue.residual == nullptr) return make_uint4(0, 0, 0, 0);
   const uint2 bits = *reinterpret_cast<const uint2*>(epilogue.residual + offset);
+  return make_uint4(bits.x, bits.y, 0, 0);
+}
+__device__ __forceinline__ float4 residual_of_four(const ConvEpilogue& epilogue, uint4 bits) {
+  if (epilogue.residual_fp32 != nullptr)
+    return make_float4(__uint_as_float(bits.x), __uint_as_float(bits.y), __uint_as_float(bits.z),
+                       __uint_as_float(bits.w));
   return make_float4(from_bf16(bits.x), __uint_as_float(bits.x & 0xffff0000u), from_bf16(bits.y),
                      __uint_as_float(bits.y & 0xffff0000u));
 }
@@ -232,13 +273,16 @@ __device__ __forceinline__ int sum_offset(int row, int c) {
   return row * Tile::n + (c ^ (row % 4 * 2)) * 4;
 }
 
-/// From shared.sum to y. A thread has four channels of every few rows.
+/// From shared.sum to y, one of the parts. A thread has four channels of every few rows.
 template <class Tile, class Output>
-__device__ __forceinline__ void write_tile(const ConvPlan& plan, const Epilogue& epilogue,
-                                           const SharedStorage<Tile>& shared, int first_o,
+__device__ __forceinline__ void write_part(const ConvPlan& plan, const Epilogue& epilogue,
+                                           const SharedStorage<Tile>& shared, int part, int first_o,
                                            std::int64_t image, Output* __restrict__ y) {
-  constexpr int row_threads = Tile::n / 4;
-  static_assert(Tile::threads % row_threads == 0);
+  constexpr int row_threads = Tile::n / 4, rows_at_once = Tile::threads / row_threads;
+  constexpr int rows = Tile::m / parts, warp_rows = rows / Tile::m_warps;
+  if (Tile::threads % row_threads != 0 &&
+      static_cast<int>(threadIdx.x) >= rows_at_once * row_threads)
+    return;
   const int column = static_cast<int>(threadIdx.x) % row_threads, o = first_o + column * 4;
   const int count = plan.out_c - o < 4 ? plan.out_c - o : 4;
   if (count <= 0) return;
@@ -253,33 +297,49 @@ __device__ __forceinline__ void write_tile(const ConvPlan& plan, const Epilogue&
     if (writes_next)
       next[j] = {epilogue.params.next_scale[o + j], epilogue.params.next_shift[o + j]};
   }
-  for (int row = static_cast<int>(threadIdx.x) / row_threads; row < Tile::m;
-       row += Tile::threads / row_threads) {
-    const int pixel = shared.pixel[row];
-    if (pixel < 0) return;
-    const std::int64_t offset = image + pixel + o;
-    const float4 sum =
-        load_shared(reinterpret_cast<const float4*>(shared.sum + sum_offset<Tile>(row, column)));
-    const float sums[4] = {sum.x, sum.y, sum.z, sum.w};
-    float value[4];
-    if (plan.vectorised) {
-      const float4 residual = residual_of_four(epilogue.params, offset);
-      const float added[4] = {residual.x, residual.y, residual.z, residual.w};
-      for (int j = 0; j < 4; ++j)
-        value[j] = epilogue.apply<Lane>(sums[j], scale[j], shift[j], added[j]);
-      if (writes_y) store(y + offset, value);
-      if (writes_next) {
-        for (int j = 0; j < 4; ++j) value[j] = normalised(next[j], value[j], next_slope);
-        store(epilogue.params.next + offset, value);
-      }
-    } else {
-      for (int j = 0; j < 4; ++j) {
-        if (j >= count) continue;
-        const float added = residual_of_one(epilogue.params, offset + j);
-        const float one = epilogue.apply<Lane>(sums[j], scale[j], shift[j], added);
-        if (writes_y) store(y + offset + j, one);
-        if (writes_next)
-          store(epilogue.params.next + offset + j, normalised(next[j], one, next_slope));
+  // Residuals of a few rows are on their way at once: a store might change what a later load reads,
+  // for all the compiler knows, so that none would pass it.
+  constexpr int batch = 4;
+  for (int first = static_cast<int>(threadIdx.x) / row_threads; first < rows;
+       first += rows_at_once * batch) {
+    int pixel[batch];
+    uint4 residual[batch] = {};
+#pragma unroll
+    for (int b = 0; b < batch; ++b) {
+      const int row = first + b * rows_at_once;
+      pixel[b] = row < rows
+                     ? shared.pixel[(row / warp_rows * parts + part) * warp_rows + row % warp_rows]
+                     : -1;
+      if (plan.vectorised && pixel[b] >= 0)
+        residual[b] = residual_bits(epilogue.params, image + pixel[b] + o);
+    }
+#pragma unroll
+    for (int b = 0; b < batch; ++b) {
+      if (pixel[b] < 0) continue;
+      const std::int64_t offset = image + pixel[b] + o;
+      const float4 sum = load_shared(reinterpret_cast<const float4*>(
+          shared.sum + sum_offset<Tile>(first + b * rows_at_once, column)));
+      const float sums[4] = {sum.x, sum.y, sum.z, sum.w};
+      float value[4];
+      if (plan.vectorised) {
+        const float4 four = residual_of_four(epilogue.params, residual[b]);
+        const float added[4] = {four.x, four.y, four.z, four.w};
+        for (int j = 0; j < 4; ++j)
+          value[j] = epilogue.apply<Lane>(sums[j], scale[j], shift[j], added[j]);
+        if (writes_y) store(y + offset, value);
+        if (writes_next) {
+          for (int j = 0; j < 4; ++j) value[j] = normalised(next[j], value[j], next_slope);
+          store(epilogue.params.next + offset, value);
+        }
+      } else {
+        for (int j = 0; j < 4; ++j) {
+          if (j >= count) continue;
+          const float added = residual_of_one(epilogue.params, offset + j);
+          const float one = epilogue.apply<Lane>(sums[j], scale[j], shift[j], added);
+          if (writes_y) store(y + offset + j, one);
+          if (writes_next)
+            store(epilogue.params.next + offset + j, normalised(next[j], one, next_slope));
+        }
       }
     }
   }
@@ -291,7 +351,7 @@ __global__ void __launch_bounds__(Tile::threads)
                        const Chunk* __restrict__ weight, Output* __restrict__ y) {
   constexpr int warp_m = Tile::m / Tile::m_warps, warp_n = Tile::n / Tile::n_warps;
   constexpr int m = warp_m / 16, n = warp_n / 8;
-  static_assert(warp_m % 16 == 0 && warp_n % 16 == 0);
+  static_assert(warp_m % (16 * parts) == 0 && warp_n % 16 == 0);
   auto& shared = shared_storage<SharedStorage<Tile>>();
 
   const int block = static_cast<int>(blockIdx.x);
@@ -301,35 +361,45 @@ __global__ void __launch_bounds__(Tile::threads)
   find_rows(plan, first_pixel, static_cast<int>(first_pixel - first_image * plan.image_pixels),
             shared);
   __syncthreads();
-  Loader<Tile> loader(plan, plan.out_c - first_o, shared);
-  const Chunk* const tile_x = x + first_image * plan.x_image;
-  const Chunk* const tile_weight =
-      weight + (std::int64_t{first_o} + threadIdx.x / row_chunks) * plan.taps_chunks;
+  Loader<Tile> loader(plan, shared, x + first_image * plan.x_image,
+                      weight + std::int64_t{first_o} * plan.taps_chunks, plan.out_c - first_o);
+  __syncthreads();  // the ring takes the place of the rows
 
   const int lane = static_cast<int>(threadIdx.x % 32), warp = static_cast<int>(threadIdx.x / 32);
-  const int first_m = warp / Tile::n_warps * warp_m, first_n = warp % Tile::n_warps * warp_n;
-  const int a_row = first_m + lane % 16, b_row = first_n + lane % 8 + lane / 16 * 8;
+  const int warp_row = warp / Tile::n_warps, first_n = warp % Tile::n_warps * warp_n;
+  const int a_row = warp_row * warp_m + lane % 16, b_row = first_n + lane % 8 + lane / 16 * 8;
   float sum[m][n][4] = {};
-  add_products<Element, Tile::stages>(
-      (plan.taps_chunks + row_chunks - 1) / row_chunks,
-      [&](int slot) { loader.bring(plan, shared.ring, slot, tile_x, tile_weight); },
-      [&](Fragments<m, n>& fragments, int slot, int half) {
-        load_fragments(fragments, shared.ring, slot, half, a_row, b_row, lane);
-      },
-      sum);
-  __syncthreads();  // sums take the place of the ring, even of what was read ahead
+  add_products<Element, Tile::stages, 2>((plan.taps_chunks + row_chunks - 1) / row_chunks,
+                                         [&](int slot) { loader.bring(plan, shared.ring[slot]); },
+                                         [&](RowFragments<m>& a, int slot, int half) {
+                                           load_rows<m>(a, shared.ring[slot].a, a_row, half, lane);
+                                         },
+                                         [&](ColumnFragments<n>& b, int first, int slot, int half) {
+                                           load_columns<n>(b, first, shared.ring[slot].b, b_row,
+                                                           half, lane);
+                                         },
+                                         sum);
 
-  for (int j = 0; j < n; ++j) {
-    // Multiples of 4 rows do not change where a row's columns are.
-    const int column = first_n + j * 8 + lane % 4 * 2;
-    float* const to = shared.sum + sum_offset<Tile>(first_m + lane / 4, column / 4) + column % 4;
-    for (int i = 0; i < m; ++i)
-      for (int half = 0; half < 2; ++half)
-        store_shared(reinterpret_cast<float2*>(to + (i * 16 + half * 8) * Tile::n),
-                     make_float2(sum[i][j][2 * half], sum[i][j][2 * half + 1]));
+#pragma unroll
+  for (int part = 0; part < parts; ++part) {
+    __syncthreads();  // sums take the place of the ring, even of what was read ahead
+    for (int j = 0; j < n; ++j) {
+      // Multiples of 4 rows do not change where a row's columns are.
+      const int column = first_n + j * 8 + lane % 4 * 2;
+      float* const to = shared.sum +
+                        sum_offset<Tile>(warp_row * (warp_m / parts) + lane / 4, column / 4) +
+                        column % 4;
+      for (int i = 0; i < m / parts; ++i)
+        for (int half = 0; half < 2; ++half) {
+          const float(&two)[4] = sum[part * (m / parts) + i][j];
+          store_shared(reinterpret_cast<float2*>(to + (i * 16 + half * 8) * Tile::n),
+                       make_float2(two[2 * half], two[2 * half + 1]));
+        }
+    }
+    __syncthreads();
+    write_part<Tile>(plan, epilogue, shared, part, first_o,
+                     first_image * plan.y_image + plan.y_first, y);
   }
-  __syncthreads();
-  write_tile<Tile>(plan, epilogue, shared, first_o, first_image * plan.y_image + plan.y_first, y);
 }
 
 /// Starts the kernel of conv_tiles[index] or, where that is not the tile, of a later one.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -49,22 +50,21 @@ struct ConvEpilogue {
 /// time; a ring of `stages` such steps in shared memory; m_warps x n_warps warps.
 struct ConvTile {
   int m, n, stages, m_warps, n_warps;
+  /// Machine instructions of the main loop in bf16 for each mma, itself among them, on sm_80 or
+  /// sm_90, whichever has more (tests/kernel_budgets.py holds the compiled kernels against it).
+  double per_mma = 0.0;
 
   static constexpr int chunks = 4;
   constexpr int threads() const { return 32 * m_warps * n_warps; }
   constexpr bool operator==(const ConvTile&) const = default;
 };
 
-inline constexpr ConvTile conv_tiles[] = {
-    {128, 128, 4, 2, 2}, {128, 64, 4, 2, 2}, {128, 32, 4, 4, 1}, {64, 64, 4, 2, 2}};
-
-/// The tile for a product of so many pixels and channels: that of the least time, in units of the
-/// tensor cores' time for one pixel, channel and product. A block takes m n for its products and
-/// f (m + n) to bring the operands, where 2 bytes come in the time of f products: a multiprocessor
-/// gets 64 bytes from the L2 cache per clock. (A product of tf32 takes twice as long and twice as
-/// many bytes.) As many blocks run at a time as there are multiprocessors; all tiles fit every
-/// device. The choice does not change the result.
-ConvTile choose_conv_tile(std::int64_t pixels, std::int64_t channels, const Arch& arch);
+/// All of them fit every device, twice or more but for 128 x 160 on sm_86 and sm_89.
+inline constexpr ConvTile conv_tiles[] = {{128, 128, 3, 2, 2, 2.54},
+                                          {128, 64, 4, 2, 2, 3.7},
+                                          {128, 32, 3, 4, 1, 6.0},
+                                          {64, 64, 3, 2, 2, 5.7},
+                                          {128, 160, 3, 2, 2, 2.34}};
 
 /// What the kernel calculates, in its own terms: the forward convolution, or a part of a gradient.
 ///
@@ -94,6 +94,37 @@ struct ConvPass {
   auto operator<=>(const ConvPass&) const = default;
 };
 
+/// The least seconds that a pass takes with a tile, by what it needs of the device. They are
+/// computed from Arch and never measured:
+///
+///   tensor  products of whole tiles
+///   issue   instructions of the main loop, by one for each clock and quarter of a multiprocessor
+///   shared  bytes of shared memory that ldmatrix reads and cp.async writes, by 128 for each clock
+///   l2      bytes of operands, by the rate of the cache, and by 64 for each clock of a
+///           multiprocessor
+///   dram    x, weight and y, once
+///
+/// All but the last are those of the multiprocessor with the most blocks: the others wait for it.
+struct ConvTime {
+  double tensor = 0.0, issue = 0.0, shared = 0.0, l2 = 0.0, dram = 0.0;
+
+  static ConvTime of(const ConvPass& pass, int chunk, const ConvTile& tile, const Arch& arch);
+
+  /// If all goes on at the same time.
+  double seconds() const { return std::max({tensor, issue, shared, l2, dram}); }
+  /// If nothing does.
+  double sum() const { return tensor + issue + shared + l2 + dram; }
+};
+
+/// That of conv_tiles with the least time and, among such, the least sum. The choice does not
+/// change the result.
+ConvTile choose_conv_tile(const ConvPass& pass, int chunk, const Arch& arch);
+
+/// Whether four channels of y (y_bytes each), and of what its epilogue reads and writes, always lie
+/// aligned together.
+bool is_vectorised(const ConvPass& pass, const ConvEpilogue& epilogue, const void* y,
+                   std::size_t y_bytes);
+
 /// What the threads of kernels/cuda/convolution_gemm.cu calculate with.
 struct ConvPlan {
   std::int64_t pixels = 0;                ///< of y, all images
@@ -102,9 +133,11 @@ struct ConvPlan {
   int y_row = 0, y_column = 0;            ///< in elements
   int in_h = 0, in_w = 0, in_chunks = 0;  ///< in_chunks of one pixel
   int image_pixels = 0, out_w = 0, out_c = 0;
-  int kernel_w = 0, stride = 0, pad_h = 0, pad_w = 0;
+  int kernel_h = 0, kernel_w = 0, stride = 0, pad_h = 0, pad_w = 0;
   int taps_chunks = 0;                         ///< of all taps: a row of the weight
   int step_r = 0, step_s = 0, step_chunk = 0;  ///< four chunks further on
+  int step_offset = 0;                         ///< the same in x, in chunks
+  int row_offset = 0;  ///< from the tap behind a kernel's row to the next row's first, in chunks
   int channel_tiles = 0;
   unsigned blocks = 0;
   bool vectorised = false;  ///< four channels of y (and residual) always lie aligned together

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <utility>
 
 #include "engine/error.hpp"
 #include "kernels/cuda/convolution_gemm.hpp"
@@ -25,6 +26,8 @@ struct ResidueClass {
   }
 };
 
+std::uintptr_t address(const void* p) { return reinterpret_cast<std::uintptr_t>(p); }
+
 /// Calls f(class in h, class in w, a, b) for every class that has pixels.
 template <class F>
 void for_each_class(const Conv2dShape& s, F f) {
@@ -36,15 +39,41 @@ void for_each_class(const Conv2dShape& s, F f) {
 
 }  // namespace
 
-ConvTile choose_conv_tile(std::int64_t pixels, std::int64_t channels, const Arch& arch) {
-  constexpr std::int64_t operand_bytes = 2, l2_bytes_per_clock = 64;
-  const std::int64_t operand_time = operand_bytes * arch.tensor_products / l2_bytes_per_clock;
-  const auto time = [&](const ConvTile& t) {
-    const std::int64_t blocks = divide_up(pixels, t.m) * divide_up(channels, t.n);
-    return divide_up(blocks, arch.multiprocessors) * (t.m * t.n + operand_time * (t.m + t.n));
+ConvTime ConvTime::of(const ConvPass& pass, int chunk, const ConvTile& t, const Arch& arch) {
+  constexpr double chunk_bytes = 16.0, schedulers = 4.0, shared_bytes = 128.0, l2_bytes = 64.0;
+  constexpr double step_products = 32.0;  // in bf16; in tf32 half as many take as long
+  constexpr double step_mmas = 2.0, mma_m = 16.0, mma_n = 8.0;
+  const auto real = [](std::int64_t value) { return static_cast<double>(value); };
+  const std::int64_t pixels = pass.batch * pass.out_h * pass.out_w;
+  const std::int64_t taps_chunks = pass.kernel_h * pass.kernel_w * (pass.in_c / chunk);
+  const std::int64_t blocks = divide_up(pixels, t.m) * divide_up(pass.out_c, t.n);
+  const double steps = real(divide_up(taps_chunks, ConvTile::chunks));
+  const double block_bytes = real(t.m + t.n) * ConvTile::chunks * chunk_bytes;  // of a step
+  const double read_bytes =
+      real(t.m * t.n_warps + t.n * t.m_warps) * ConvTile::chunks * chunk_bytes;
+  const double most_steps = real(divide_up(blocks, arch.multiprocessors)) * steps;
+  const double mmas = step_mmas * (t.m / mma_m) * (t.n / mma_n);
+
+  ConvTime time;
+  time.tensor = most_steps * t.m * t.n * step_products / (arch.tensor_products * arch.clock);
+  time.issue = most_steps * mmas * t.per_mma / (schedulers * arch.clock);
+  time.shared = most_steps * (read_bytes + block_bytes) / (shared_bytes * arch.clock);
+  time.l2 = std::max(most_steps * block_bytes / (l2_bytes * arch.clock),
+                     real(blocks) * steps * block_bytes / (arch.l2_bytes_per_clock * arch.clock));
+  const double x_bytes =
+                   real(pass.batch * pass.in_h * pass.in_w * (pass.in_c / chunk)) * chunk_bytes,
+               weight_bytes = real(pass.out_c * taps_chunks) * chunk_bytes,
+               y_bytes = real(pixels * pass.out_c) * chunk_bytes / chunk;
+  time.dram = (x_bytes + weight_bytes + y_bytes) / arch.dram_bandwidth;
+  return time;
+}
+
+ConvTile choose_conv_tile(const ConvPass& pass, int chunk, const Arch& arch) {
+  const auto time = [&](const ConvTile& tile) {
+    const ConvTime least = ConvTime::of(pass, chunk, tile, arch);
+    return std::pair(least.seconds(), least.sum());
   };
-  return *std::min_element(std::begin(conv_tiles), std::end(conv_tiles),
-                           [&](const ConvTile& a, const ConvTile& b) { return time(a) < time(b); });
+  return *std::ranges::min_element(conv_tiles, {}, time);
 }
 
 ConvPass ConvPass::forward(const Conv2dShape& s, int chunk) {
@@ -86,6 +115,14 @@ std::vector<ConvPass> ConvPass::backward_data(const Conv2dShape& s, int chunk) {
   return passes;
 }
 
+bool is_vectorised(const ConvPass& pass, const ConvEpilogue& epilogue, const void* y,
+                   std::size_t y_bytes) {
+  return (pass.out_c | pass.first | pass.image | pass.row | pass.column) % 4 == 0 &&
+         address(y) % (4 * y_bytes) == 0 && address(epilogue.residual) % 8 == 0 &&
+         address(epilogue.residual_fp32) % 16 == 0 && address(epilogue.next) % 8 == 0 &&
+         (address(epilogue.scale) | address(epilogue.shift)) % 16 == 0;
+}
+
 ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, const void* x,
                         const void* weight, const ConvEpilogue& epilogue, const void* y,
                         std::size_t y_bytes) {
@@ -96,7 +133,6 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
         pass.batch, pass.in_h, pass.in_w, pass.in_c, pass.out_h, pass.out_w, pass.out_c,
         pass.kernel_h, pass.kernel_w, pass.stride, why);
   };
-  const auto address = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
   if (std::find(std::begin(conv_tiles), std::end(conv_tiles), tile) == std::end(conv_tiles))
     refuse("there is no kernel of such a tile");
   if (pass.in_c % chunk != 0)
@@ -107,7 +143,7 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
     refuse("what follows y has no scale or no shift");
 
   // Positions are 16 bits in the kernel; the furthest pixel lies a tap beyond the last.
-  constexpr std::int64_t most_position = 32767, most = 1 << 30;
+  constexpr std::int64_t most_position = 32767, most = 1 << 30, most_kernel = 15;
   const auto far = [&](std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t pad) {
     return std::max({in, kernel, std::abs(pad), out, pass.stride}) > most_position ||
            (out - 1) * pass.stride + std::abs(pad) + kernel > most_position;
@@ -115,6 +151,9 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
   if (far(pass.in_h, pass.out_h, pass.kernel_h, pass.pad_h) ||
       far(pass.in_w, pass.out_w, pass.kernel_w, pass.pad_w))
     refuse("no extent may exceed 32767");
+  // A row of the kernel is a bit of 16, and so is a column.
+  if (pass.kernel_h > most_kernel || pass.kernel_w > most_kernel)
+    refuse(fmt::format("a kernel has at most {0} x {0} taps", most_kernel));
   // Offsets are 32 bits within the images that one tile can meet, and within a tile of the weight.
   const std::int64_t image_pixels = pass.out_h * pass.out_w;
   const std::int64_t images = (tile.m - 1) / std::max<std::int64_t>(image_pixels, 1) + 2;
@@ -140,6 +179,7 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
   plan.in_h = to_int(pass.in_h), plan.in_w = to_int(pass.in_w), plan.in_chunks = to_int(in_chunks);
   plan.image_pixels = to_int(image_pixels);
   plan.out_w = to_int(pass.out_w), plan.out_c = to_int(pass.out_c);
+  plan.kernel_h = to_int(pass.kernel_h);
   plan.kernel_w = std::max(to_int(pass.kernel_w), 1);  // the kernel divides by it
   plan.stride = to_int(pass.stride);
   plan.pad_h = to_int(pass.pad_h), plan.pad_w = to_int(pass.pad_w);
@@ -147,12 +187,11 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
   plan.step_chunk = ConvTile::chunks % plan.in_chunks;
   plan.step_s = ConvTile::chunks / plan.in_chunks % plan.kernel_w;
   plan.step_r = ConvTile::chunks / plan.in_chunks / plan.kernel_w;
+  plan.step_offset = (plan.step_r * plan.in_w + plan.step_s) * plan.in_chunks + plan.step_chunk;
+  plan.row_offset = (plan.in_w - plan.kernel_w) * plan.in_chunks;
   plan.channel_tiles = to_int(channel_tiles);
   plan.blocks = static_cast<unsigned>(divide_up(plan.pixels, tile.m) * channel_tiles);
-  plan.vectorised = (pass.out_c | pass.first | pass.image | pass.row | pass.column) % 4 == 0 &&
-                    address(y) % (4 * y_bytes) == 0 && address(epilogue.residual) % 8 == 0 &&
-                    address(epilogue.residual_fp32) % 16 == 0 && address(epilogue.next) % 8 == 0 &&
-                    (address(epilogue.scale) | address(epilogue.shift)) % 16 == 0;
+  plan.vectorised = is_vectorised(pass, epilogue, y, y_bytes);
   return plan;
 }
 

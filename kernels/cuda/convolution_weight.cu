@@ -9,10 +9,10 @@
 /// single precision; partial sums [split, out_c, r, s, c].
 ///
 /// Work: a block makes ConvTile::m channels by ConvTile::n columns of one split, 32 pixels of bf16
-/// or 16 of tf32 a step. cp.async brings steps into a ring three ahead, as they lie in memory, a
-/// pixel to a row; a thread brings one chunk of every few pixels: one channel chunk of dy, and one
-/// chunk of x at one tap; it goes from pixel to pixel by additions. Sums run over rows, so operands
-/// have to be transposed:
+/// or 16 of tf32 a step. cp.async brings steps into a ring, as they lie in memory, a pixel to a
+/// row; a thread brings one chunk of every few pixels: one channel chunk of dy, and one chunk of x
+/// at one tap. From pixel to pixel two pointers and a position move by additions; at the end of a
+/// row and of an image, by others. Sums run over rows, so operands have to be transposed:
 ///
 /// - bf16: ldmatrix does it. Chunk c of row i lies at c xor (i mod 8).
 /// - tf32: which ldmatrix cannot, for it transposes 16 bits. Lane 4 g + t reads chunk g of rows t
@@ -36,8 +36,8 @@
 /// element of the weight.
 ///
 ///   tile        registers bf16 sm_80, sm_90   tf32 sm_80, sm_90   shared memory
-///   128 x 128   254, 254                      254, 254            65536
-///    64 x 64    114, 118                      116, 120            32768
+///   128 x 128   232, 230                      237, 235            49152
+///    64 x 64     96,  96                       96,  94            24576
 ///
 /// (nvcc --resource-usage; none spilt; the sum of splits has 32.)
 #include "kernels/cuda/convolution_weight.hpp"
@@ -63,9 +63,15 @@ struct TileOf {
   static_assert(m == n);  // so that a thread's chunk of dy and of x lie alike
 };
 
+/// What a step of products reads.
+template <class Tile>
+struct Step {
+  Chunk a[Tile::k * Tile::row_chunks], b[Tile::k * Tile::row_chunks];
+};
+
 template <class Tile>
 struct SharedStorage {
-  Chunk a[Tile::stages][Tile::k * Tile::row_chunks], b[Tile::stages][Tile::k * Tile::row_chunks];
+  Step<Tile> ring[Tile::stages];
 };
 
 /// Where chunk c of a row (a pixel) of a step lies: a transposing ldmatrix reads one chunk of eight
@@ -82,80 +88,83 @@ struct Loader {
   // So that the swizzle is the same for all, and a step comes out even.
   static_assert(rows_at_once % (Tile::chunk == 8 ? 8 : 4) == 0 && Tile::k % rows_at_once == 0);
 
-  std::int64_t pixel, end;  // the next pixel, and where the split ends
-  std::int64_t image;       // of x, in chunks
-  int p, q;
-  int r, s, c;  // of x; c in chunks
-  int step_p, step_q, step_n;
-  int o;                 // of dy, in chunks
-  bool column, channel;  // exist
+  const Chunk* dy;      // the next pixel's chunk
+  const Chunk* x;       // the same of x at this thread's tap, maybe outside of it
+  int h, w;             // where that lies
+  int last_h, last_w;   // from these on, it is another image's, another row's
+  int dy_left, x_left;  // pixels of the split that are still to come, 0 where there are no such
+                        // channels or columns
   int target;
 
-  __device__ __forceinline__ Loader(const Plan& plan, int first_o, int first_column) {
+  /// pixels: of the split.
+  __device__ __forceinline__ Loader(const Plan& plan, const Chunk* first_x, const Chunk* first_dy,
+                                    int first_o, int first_column, int pixels) {
     const int own = static_cast<int>(threadIdx.x) % Tile::row_chunks;
     const int row = static_cast<int>(threadIdx.x) / Tile::row_chunks;
-    const std::int64_t first = blockIdx.y * plan.split_pixels;
-    end = first + plan.split_pixels < plan.pixels ? first + plan.split_pixels : plan.pixels;
-    pixel = first + row;
+    const std::int64_t pixel = blockIdx.y * plan.split_pixels + row;
     const int image_pixels = plan.out_h * plan.out_w;
     const std::int64_t n = pixel / image_pixels;
-    const int rest = static_cast<int>(pixel - n * image_pixels);
-    image = n * plan.x_image;
-    p = rest / plan.out_w, q = rest % plan.out_w;
-    step_q = rows_at_once % plan.out_w;
-    step_p = rows_at_once / plan.out_w % plan.out_h;
-    step_n = rows_at_once / image_pixels;
-    o = first_o / Tile::chunk + own, channel = o < plan.out_chunks;
+    const int in_image = static_cast<int>(pixel - n * image_pixels);
+    const int o = first_o / Tile::chunk + own;
+    dy_left = o < plan.out_chunks ? pixels - row : 0;
+    dy = first_dy + pixel * plan.out_chunks + o;
     const int own_column = first_column / Tile::chunk + own, tap = own_column / plan.in_chunks;
-    c = own_column % plan.in_chunks, column = tap < plan.taps;
-    r = tap / plan.kernel_w - plan.pad_h, s = tap % plan.kernel_w - plan.pad_w;
+    x_left = tap < plan.taps ? pixels - row : 0;
+    const int r = tap / plan.kernel_w - plan.pad_h, s = tap % plan.kernel_w - plan.pad_w;
+    h = in_image / plan.out_w * plan.stride + r, w = in_image % plan.out_w * plan.stride + s;
+    last_h = plan.out_h * plan.stride + r, last_w = plan.out_w * plan.stride + s;
+    x = first_x + n * plan.x_image + std::int64_t{h * plan.in_w + w} * plan.in_chunks +
+        own_column % plan.in_chunks;
     target = offset_of<Tile>(row, own);
   }
 
-  __device__ __forceinline__ void bring(const Plan& plan, SharedStorage<Tile>& ring, int slot,
-                                        const Chunk* __restrict__ x, const Chunk* __restrict__ dy) {
+  __device__ __forceinline__ void bring(const Plan& plan, Step<Tile>& step) {
+    const ConvWeightPlan::Move& move = plan.move;
     for (int i = 0; i < Tile::k; i += rows_at_once) {
-      const bool exists = pixel < end;
-      const int h = p * plan.stride + r, w = q * plan.stride + s;
-      const bool inside = exists && column &&
+      const bool inside = x_left > i &&
                           static_cast<unsigned>(h) < static_cast<unsigned>(plan.in_h) &&
                           static_cast<unsigned>(w) < static_cast<unsigned>(plan.in_w);
-      const bool read = exists && channel;
-      ptx::cp_async<16>(ring.a[slot] + target + i * Tile::row_chunks,
-                        dy + (read ? pixel * plan.out_chunks + o : 0), read ? 16 : 0);
-      ptx::cp_async<16>(ring.b[slot] + target + i * Tile::row_chunks,
-                        x + (inside ? image + (h * plan.in_w + w) * plan.in_chunks + c : 0),
-                        inside ? 16 : 0);
-      pixel += rows_at_once;
-      q += step_q, p += step_p, image += step_n * plan.x_image;
-      if (q >= plan.out_w) q -= plan.out_w, ++p;
-      if (p >= plan.out_h) p -= plan.out_h, image += plan.x_image;
+      ptx::cp_async<16>(step.a + target + i * Tile::row_chunks, dy, dy_left > i ? 16 : 0);
+      ptx::cp_async<16>(step.b + target + i * Tile::row_chunks, x, inside ? 16 : 0);
+      int x_move = move.x;
+      h += move.h, w += move.w;
+      if (w >= last_w) w -= move.row_w, h += plan.stride, x_move += move.row_x;
+      if (h >= last_h) h -= move.image_h, x_move += move.image_x;
+      dy += move.dy, x += x_move;
     }
+    dy_left -= Tile::k, x_left -= Tile::k;
   }
 };
 
-/// load reads the operands of one mma, for_each_run calls write(channel, column, sums) for every
-/// run of consecutive columns of which a lane then has sums. first_m, first_n: of the warp; half:
-/// the first or second half of a step's pixels.
+/// load_rows and load_columns read the operands of one mma, the latter of `group` columns of
+/// fragments; for_each_run calls write(channel, column, sums) for every run of consecutive columns
+/// of which a lane then has sums. first_m, first_n: of the warp; half: the first or second half of
+/// a step's pixels.
 template <class Element>
 struct Operands;
 
 /// 16 pixels of bf16, transposed by ldmatrix.
 template <>
 struct Operands<std::uint16_t> {
-  template <class Tile, int m, int n>
-  __device__ __forceinline__ static void load(Fragments<m, n>& f, const SharedStorage<Tile>& ring,
-                                              int slot, int half, int first_m, int first_n,
-                                              int lane) {
-    const int a_row = half * 16 + lane % 8 + lane / 16 * 8, a_chunk = first_m / 8 + lane / 8 % 2;
-    const int b_row = half * 16 + lane % 8 + lane / 8 % 2 * 8, b_chunk = first_n / 8 + lane / 16;
+  static constexpr int group = 2;
+
+  template <class Tile, int m>
+  __device__ __forceinline__ static void load_rows(RowFragments<m>& a, const Step<Tile>& step,
+                                                   int half, int first_m, int lane) {
+    const int row = half * 16 + lane % 8 + lane / 16 * 8, chunk = first_m / 8 + lane / 8 % 2;
     for (int i = 0; i < m; ++i)
-      ptx::ldmatrix<true>(f.a[i], ring.a[slot] + offset_of<Tile>(a_row, a_chunk + i * 2));
-    for (int j = 0; j < n; j += 2) {
-      std::uint32_t pair[4];
-      ptx::ldmatrix<true>(pair, ring.b[slot] + offset_of<Tile>(b_row, b_chunk + j));
-      f.b[j][0] = pair[0], f.b[j][1] = pair[1], f.b[j + 1][0] = pair[2], f.b[j + 1][1] = pair[3];
-    }
+      ptx::ldmatrix<true>(a[i], step.a + offset_of<Tile>(row, chunk + i * 2));
+  }
+
+  template <class Tile, int n>
+  __device__ __forceinline__ static void load_columns(ColumnFragments<n>& b, int first,
+                                                      const Step<Tile>& step, int half, int first_n,
+                                                      int lane) {
+    const int row = half * 16 + lane % 8 + lane / 8 % 2 * 8, chunk = first_n / 8 + lane / 16;
+    std::uint32_t pair[4];
+    ptx::ldmatrix<true>(pair, step.b + offset_of<Tile>(row, chunk + first));
+    b[first][0] = pair[0], b[first][1] = pair[1];
+    b[first + 1][0] = pair[2], b[first + 1][1] = pair[3];
   }
 
   template <int m, int n, class Write>
@@ -174,24 +183,30 @@ struct Operands<std::uint16_t> {
 /// not channel g but one of 4 g ... 4 g + 3.
 template <>
 struct Operands<float> {
-  template <class Tile, int m, int n>
-  __device__ __forceinline__ static void load(Fragments<m, n>& f, const SharedStorage<Tile>& ring,
-                                              int slot, int half, int first_m, int first_n,
-                                              int lane) {
-    static_assert(m % 2 == 0 && n % 4 == 0);
-    for (int k = 0; k < 2; ++k) {
-      const int row = half * 8 + k * 4 + lane % 4;
+  static constexpr int group = 4;
+
+  template <class Tile, int m>
+  __device__ __forceinline__ static void load_rows(RowFragments<m>& a, const Step<Tile>& step,
+                                                   int half, int first_m, int lane) {
+    static_assert(m % 2 == 0);
+    for (int k = 0; k < 2; ++k)
       for (int i = 0; i < m; i += 2) {
-        const Chunk four =
-            load_shared(ring.a[slot] + offset_of<Tile>(row, first_m / 4 + i * 4 + lane / 4));
-        f.a[i][2 * k] = four.x, f.a[i][2 * k + 1] = four.y;
-        f.a[i + 1][2 * k] = four.z, f.a[i + 1][2 * k + 1] = four.w;
+        const Chunk four = load_shared(
+            step.a + offset_of<Tile>(half * 8 + k * 4 + lane % 4, first_m / 4 + i * 4 + lane / 4));
+        a[i][2 * k] = four.x, a[i][2 * k + 1] = four.y;
+        a[i + 1][2 * k] = four.z, a[i + 1][2 * k + 1] = four.w;
       }
-      for (int j = 0; j < n; j += 4) {
-        const Chunk four =
-            load_shared(ring.b[slot] + offset_of<Tile>(row, first_n / 4 + j * 2 + lane / 4));
-        f.b[j][k] = four.x, f.b[j + 1][k] = four.y, f.b[j + 2][k] = four.z, f.b[j + 3][k] = four.w;
-      }
+  }
+
+  template <class Tile, int n>
+  __device__ __forceinline__ static void load_columns(ColumnFragments<n>& b, int first,
+                                                      const Step<Tile>& step, int half, int first_n,
+                                                      int lane) {
+    for (int k = 0; k < 2; ++k) {
+      const Chunk four = load_shared(step.b + offset_of<Tile>(half * 8 + k * 4 + lane % 4,
+                                                              first_n / 4 + first * 2 + lane / 4));
+      b[first][k] = four.x, b[first + 1][k] = four.y;
+      b[first + 2][k] = four.z, b[first + 3][k] = four.w;
     }
   }
 
@@ -212,22 +227,26 @@ __global__ void __launch_bounds__(Tile::threads)
                               float* __restrict__ partial) {
   constexpr int warp_m = Tile::m / Tile::m_warps, warp_n = Tile::n / Tile::n_warps;
   constexpr int m = warp_m / 16, n = warp_n / 8;
-  auto& ring = shared_storage<SharedStorage<Tile>>();
+  auto& shared = shared_storage<SharedStorage<Tile>>();
 
   const int block = static_cast<int>(blockIdx.x);
   const int first_o = block / plan.column_tiles * Tile::m;
   const int first_column = block % plan.column_tiles * Tile::n;
-  Loader<Tile> loader(plan, first_o, first_column);
-  const std::int64_t first_pixel = blockIdx.y * plan.split_pixels;
+  const std::int64_t rest = plan.pixels - blockIdx.y * plan.split_pixels;
+  const int pixels = static_cast<int>(rest < plan.split_pixels ? rest : plan.split_pixels);
+  Loader<Tile> loader(plan, x, dy, first_o, first_column, pixels);
 
   const int lane = static_cast<int>(threadIdx.x % 32), warp = static_cast<int>(threadIdx.x / 32);
   const int first_m = warp / Tile::n_warps * warp_m, first_n = warp % Tile::n_warps * warp_n;
   float sum[m][n][4] = {};
-  add_products<Element, Tile::stages>(
-      static_cast<int>((loader.end - first_pixel + Tile::k - 1) / Tile::k),
-      [&](int slot) { loader.bring(plan, ring, slot, x, dy); },
-      [&](Fragments<m, n>& fragments, int slot, int half) {
-        Operands<Element>::load(fragments, ring, slot, half, first_m, first_n, lane);
+  add_products<Element, Tile::stages, Operands<Element>::group>(
+      (pixels + Tile::k - 1) / Tile::k, [&](int slot) { loader.bring(plan, shared.ring[slot]); },
+      [&](RowFragments<m>& a, int slot, int half) {
+        Operands<Element>::template load_rows<Tile, m>(a, shared.ring[slot], half, first_m, lane);
+      },
+      [&](ColumnFragments<n>& b, int first, int slot, int half) {
+        Operands<Element>::template load_columns<Tile, n>(b, first, shared.ring[slot], half,
+                                                          first_n, lane);
       },
       sum);
 

@@ -13,9 +13,20 @@ namespace pixeldp::kernels {
 /// depend on the device, and nor do the steps that training takes. Both tiles fit every device.
 struct ConvWeightPlan {
   /// m: channels of dy; n: products of a tap and a channel of x; step_pixels at a time.
-  static constexpr ConvTile tiles[] = {{128, 128, 4, 2, 2}, {64, 64, 4, 2, 2}};
+  static constexpr ConvTile tiles[] = {{128, 128, 3, 2, 2}, {64, 64, 3, 2, 2}};
   /// As many bytes in bf16 and in tf32.
   static constexpr int step_pixels(int chunk) { return ConvTile::chunks * chunk; }
+
+  /// Pixels of a step that a thread brings lie this far apart; its chunks of dy and x, in chunks,
+  /// and its position in x move by so much, first all the same, then also at the end of a row and
+  /// of an image.
+  static constexpr int pixels_apart(const ConvTile& tile, int chunk) {
+    return tile.threads() / (tile.n / chunk);
+  }
+  struct Move {
+    int dy = 0, x = 0, row_x = 0, image_x = 0;
+    int h = 0, w = 0, row_w = 0, image_h = 0;
+  };
 
   std::size_t tile = 0;
   std::int64_t pixels = 0, split_pixels = 0;  ///< of dy; of a split, a multiple of step_pixels
@@ -26,6 +37,7 @@ struct ConvWeightPlan {
   int columns = 0;  ///< of all taps, with the channels that fill up chunks of x
   int column_tiles = 0;
   unsigned tile_blocks = 0, splits = 0;
+  Move move;
 
   /// Floats that the partial sums take.
   std::int64_t workspace_size() const { return std::int64_t{splits} * out_c * columns; }

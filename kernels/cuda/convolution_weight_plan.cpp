@@ -58,8 +58,30 @@ ConvWeightPlan ConvWeightPlan::make(const Conv2dShape& s, int chunk, const void*
   const std::int64_t splits = std::clamp<std::int64_t>(
       wanted_blocks / plan.tile_blocks, 1, std::max<std::int64_t>(steps / least_steps, 1));
   plan.split_pixels = std::max<std::int64_t>(divide_up(steps, splits), 1) * step;
+  if (plan.split_pixels > most)
+    fail("{}, gradient in the weight on tensor cores: at most 2^30 pixels for each of {} sums",
+         describe(s), splits);
   plan.splits =
       static_cast<unsigned>(std::max<std::int64_t>(divide_up(plan.pixels, plan.split_pixels), 1));
+
+  // So many pixels on, by whole images (if there are as many), rows and pixels, and what is one row
+  // or image too many.
+  const std::int64_t apart = pixels_apart(tiles[plan.tile], chunk);
+  const std::int64_t images = std::min(apart / image_pixels, s.batch),
+                     rows = apart / s.out_w() % s.out_h(), columns = apart % s.out_w(),
+                     in_row = s.in_w * in_chunks;
+  if ((images + 1) * plan.x_image > most)
+    fail(
+        "{}, gradient in the weight on tensor cores: {} images of x exceed 2^30 vectors of 16 "
+        "bytes",
+        describe(s), images + 1);
+  plan.move.dy = to_int(apart * plan.out_chunks);
+  plan.move.h = to_int(rows * s.stride), plan.move.w = to_int(columns * s.stride);
+  plan.move.x = to_int(images * plan.x_image + plan.move.h * in_row + plan.move.w * in_chunks);
+  plan.move.row_w = to_int(s.out_w() * s.stride);
+  plan.move.row_x = to_int(s.stride * in_row - plan.move.row_w * in_chunks);
+  plan.move.image_h = to_int(s.out_h() * s.stride);
+  plan.move.image_x = to_int(plan.x_image - plan.move.image_h * in_row);
   return plan;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/cuda/convolution_operands.hpp"
+#include "kernels/cuda/convolution_wgmma.hpp"
 #include "kernels/cuda/current_arch.cuh"
 #include "kernels/cuda/stream_scratch.cuh"
 
@@ -72,8 +73,13 @@ class PackedConvolution {
     else
       operand = filled_.of(x);
     for (const ConvPass& pass : passes_) {
-      const ConvTile tile =
-          choose_conv_tile(pass.batch * pass.out_h * pass.out_w, pass.out_c, current_arch());
+      if constexpr (std::is_same_v<Element, std::uint16_t>) {
+        if (const int channels = choose_wgmma_channels(pass, current_arch())) {
+          conv2d_wgmma(stream_, pass, channels, operand, weight_.data(), epilogue, y);
+          continue;
+        }
+      }
+      const ConvTile tile = choose_conv_tile(pass, chunk_of<Element>, current_arch());
       conv2d_gemm(stream_, pass, tile, operand, weight_.data(), epilogue, y);
     }
   }

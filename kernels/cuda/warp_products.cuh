@@ -16,55 +16,74 @@ namespace pixeldp::kernels::PIXELDP_DEVICE {
 using Chunk = uint4;
 
 /// The operands of a warp for one mma of each of its sums: 16 products in bf16, 8 in tf32.
-template <int m, int n>
-struct Fragments {
-  std::uint32_t a[m][4], b[n][2];
-};
+template <int m>
+using RowFragments = std::uint32_t[m][4];
+template <int n>
+using ColumnFragments = std::uint32_t[n][2];
 
-template <class Element, int m, int n>
-__device__ __forceinline__ void multiply(Fragments<m, n>& f, float (&sum)[m][n][4]) {
-  if constexpr (std::is_same_v<Element, float>) {
-    const auto round = [](std::uint32_t& bits) { bits = ptx::to_tf32(__uint_as_float(bits)); };
-    for (int i = 0; i < m; ++i)
-      for (int k = 0; k < 4; ++k) round(f.a[i][k]);
-    for (int j = 0; j < n; ++j)
-      for (int k = 0; k < 2; ++k) round(f.b[j][k]);
-  }
+/// The sums' next mma. `a` is done with afterwards, and so are `group` columns of `b` at a time:
+/// load_columns(b, first column) puts others in their place, long before anybody wants them.
+template <class Element, int group, int m, int n, class LoadColumns>
+__device__ __forceinline__ void multiply(RowFragments<m>& a, ColumnFragments<n>& b,
+                                         float (&sum)[m][n][4], const LoadColumns& load_columns) {
+  static_assert(n % group == 0);
+  const auto round = [](std::uint32_t& bits) {
+    if constexpr (std::is_same_v<Element, float>) bits = ptx::to_tf32(__uint_as_float(bits));
+  };
   for (int i = 0; i < m; ++i)
-    for (int j = 0; j < n; ++j) {
-      if constexpr (std::is_same_v<Element, float>)
-        ptx::mma_tf32(sum[i][j], f.a[i], f.b[j]);
-      else
-        ptx::mma_bf16(sum[i][j], f.a[i], f.b[j]);
+    for (int k = 0; k < 4; ++k) round(a[i][k]);
+  for (int first = 0; first < n; first += group) {
+    for (int j = first; j < first + group; ++j) {
+      for (int k = 0; k < 2; ++k) round(b[j][k]);
+      for (int i = 0; i < m; ++i) {
+        if constexpr (std::is_same_v<Element, float>)
+          ptx::mma_tf32(sum[i][j], a[i], b[j]);
+        else
+          ptx::mma_bf16(sum[i][j], a[i], b[j]);
+      }
     }
+    load_columns(b, first);
+  }
 }
 
 /// Adds `steps` steps of two mmas each to a warp's sums. bring(slot) starts the calling thread's
-/// copies (cp_async) of the next step to a slot of a ring of `stages`; load(fragments, slot, half)
-/// reads the operands of one mma. Copies run stages - 1 steps ahead, operands half a step: load is
-/// called once for what lies behind the last step. All threads of the block must call it together.
-template <class Element, int stages, int m, int n, class Bring, class Load>
-__device__ __forceinline__ void add_products(int steps, const Bring& bring_step, const Load& load,
+/// copies (cp_async) of the next step to a slot of a ring of `stages`; load_rows(a, slot, half) and
+/// load_columns(b, first, slot, half) read the operands of one mma, the latter of `group` columns.
+/// Copies run stages - 1 steps ahead, operands half a step: they are read once for what lies behind
+/// the last step. Rows have two sets of registers, columns one. All threads of the block must call
+/// it together.
+template <class Element, int stages, int group, int m, int n, class Bring, class LoadRows,
+          class LoadColumns>
+__device__ __forceinline__ void add_products(int steps, const Bring& bring,
+                                             const LoadRows& load_rows,
+                                             const LoadColumns& load_columns,
                                              float (&sum)[m][n][4]) {
   static_assert(stages >= 3);
   constexpr int ahead = stages - 1;
-  const auto bring = [&](int step) {
-    if (step < steps) bring_step(step % stages);
+  RowFragments<m> a[2];
+  ColumnFragments<n> b;
+  for (int step = 0; step < ahead; ++step) {
+    if (step < steps) bring(step);
     ptx::cp_async_commit();  // empty at the end, so that groups and steps stay in step
-  };
-  Fragments<m, n> fragments[2];
-  for (int step = 0; step < ahead; ++step) bring(step);
+  }
   ptx::cp_async_wait<ahead - 1>();
   __syncthreads();
-  load(fragments[0], 0, 0);
-  for (int step = 0; step < steps; ++step) {
-    load(fragments[1], step % stages, 1);
-    bring(step + ahead);  // where everybody had read before the last barrier
-    multiply<Element>(fragments[0], sum);
+  load_rows(a[0], 0, 0);
+  for (int first = 0; first < n; first += group) load_columns(b, first, 0, 0);
+  int slot = 0, free = ahead;  // of this step, and where everybody had read before the last barrier
+  for (int left = steps; left > 0; --left) {
+    load_rows(a[1], slot, 1);
+    if (left > ahead) bring(free);
+    ptx::cp_async_commit();
+    multiply<Element, group>(
+        a[0], b, sum, [&](ColumnFragments<n>& to, int first) { load_columns(to, first, slot, 1); });
     ptx::cp_async_wait<ahead - 1>();
     __syncthreads();  // everybody's part of the next step has come
-    load(fragments[0], (step + 1) % stages, 0);
-    multiply<Element>(fragments[1], sum);
+    free = slot;
+    slot = slot + 1 == stages ? 0 : slot + 1;
+    load_rows(a[0], slot, 0);
+    multiply<Element, group>(
+        a[1], b, sum, [&](ColumnFragments<n>& to, int first) { load_columns(to, first, slot, 0); });
   }
 }
 

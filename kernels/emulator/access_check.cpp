@@ -62,6 +62,37 @@ void AccessCheck::begin_block(std::uint64_t number, dim3 grid, dim3 block,
   run_ = first_run + (number - first_number);
   time_ = 1, block_time_ = 0;
   std::fill(std::begin(warp_time_), std::end(warp_time_), 0);
+  threads_ = block.x * block.y * block.z;
+  known_.clear();
+  for (auto& reads : product_reads_) reads.clear();
+  std::fill(std::begin(fence_time_), std::end(fence_time_), std::uint16_t{0});
+}
+
+void AccessCheck::release(unsigned thread, AccessClock& clock) {
+  known_.resize(std::size_t{threads_} * threads_);
+  clock.resize(threads_);
+  const unsigned warp = thread / 32;
+  for (unsigned other = 0; other < threads_; ++other) {
+    const std::uint64_t in_warp = other / 32 == warp ? warp_time_[warp] : 0;
+    clock[other] = static_cast<std::uint16_t>(std::max<std::uint64_t>(
+        {clock[other], known_[std::size_t{thread} * threads_ + other], in_warp}));
+  }
+  clock[thread] = mark();
+}
+
+void AccessCheck::acquire(unsigned thread, const AccessClock& clock) {
+  known_.resize(std::size_t{threads_} * threads_);
+  for (std::size_t other = 0; other < clock.size(); ++other) {
+    std::uint16_t& known = known_[std::size_t{thread} * threads_ + other];
+    known = std::max(known, clock[other]);
+  }
+}
+
+void AccessCheck::end_products(unsigned warp) {
+  known_.resize(std::size_t{threads_} * threads_);
+  const std::uint16_t now = mark();
+  for (unsigned lane = 1; lane < 32; ++lane)
+    known_[std::size_t{warp * 32 + lane} * threads_ + warp * 32] = now;
 }
 
 std::string AccessCheck::describe() const {
@@ -74,6 +105,10 @@ std::string AccessCheck::describe() const {
   if (wrong == Wrong::outside)
     return fmt::format("it {} outside of every array: {}", verb(kind, false), where);
 
+  if (wrong == Wrong::proxy)
+    return fmt::format("the asynchronous proxy {} {}, which thread {} {} with no fence.proxy.async",
+                       verb(kind, false), where, coordinates(earlier.thread(), block_),
+                       verb(earlier_kind, true));
   const bool other_block = earlier.run() != run_ || earlier.scope() == Scope::launch;
   std::string who;
   switch (earlier.scope()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -14,12 +15,22 @@
 ///
 /// Only what CUDA promises orders accesses: __syncthreads those of a block, __syncwarp those of a
 /// warp (of the whole warp whatever its mask, lest a right kernel is accused), the end of a kernel
-/// all of them. Shuffles, votes and matrix instructions order nothing, and blocks have no order.
+/// all of them; who saw a phase of an mbarrier completed comes after those who arrived there, and
+/// after what those came after. Shuffles, votes and matrix instructions order nothing, and blocks
+/// have no order. What bulk copies write and warpgroup products read (the asynchronous proxy) must
+/// come after the ordinary writes there, and after a fence.proxy.async of the thread that made
+/// them.
 ///
 /// Words of two bytes are told apart: no kernel has an array of single bytes.
 namespace pixeldp::emulator {
 
 enum class Access { read, write, atomic };
+
+/// By loads and stores, or by what goes on beside the threads.
+enum class Proxy { generic, async };
+
+/// Up to which time the accesses of each thread are known to somebody.
+using AccessClock = std::vector<std::uint16_t>;
 
 /// What the blocks need that one thread of the operating system runs, one after the other. While
 /// accesses are checked there is only one such thread.
@@ -39,22 +50,32 @@ class AccessCheck {
   void order_block() { block_time_ = pass(); }
   void order_warp(unsigned warp) { warp_time_[warp] = pass(); }
 
+  /// Whoever acquires the clock comes after what the thread has done, and has come after itself.
+  void release(unsigned thread, AccessClock& clock);
+  void acquire(unsigned thread, const AccessClock& clock);
+  /// The products of a warp, which its first lane stands for, are over for all of its lanes.
+  void end_products(unsigned warp);
+  /// The present time of a thread, which release() would give away alone.
+  std::uint16_t mark() { return static_cast<std::uint16_t>(pass()); }
+  void fence_proxy(unsigned thread) { fence_time_[thread] = mark(); }
+
   /// False when the access is a mistake: describe() tells which. What is neither shared nor device
   /// memory (local variables, constants) is nobody's business.
-  bool check(unsigned thread, const void* address, std::size_t bytes, Access kind) {
+  bool check(unsigned thread, const void* address, std::size_t bytes, Access kind,
+             Proxy proxy = Proxy::generic) {
     if (bytes == 0) return true;
     const std::size_t in_shared =
         reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(shared_);
     if (in_shared + guard_ < capacity_ + 2 * guard_) {
       if (in_shared < shared_bytes_ && bytes <= shared_bytes_ - in_shared)
-        return check_words(shared_cells_.data(), in_shared, address, bytes, {run_, 1}, thread,
-                           kind);
+        return check_words(shared_cells_.data(), in_shared, address, bytes, {run_, 1}, thread, kind,
+                           proxy);
     } else {
       const std::size_t offset = arena_.offset(address);
       if (offset >= Arena::bytes) return true;
       if (arena_.in_array(offset, bytes))
         return check_words(device_cells, offset, address, bytes, {first_run, launch_runs}, thread,
-                           kind);
+                           kind, Proxy::generic);
     }
     mistake_ = {address, bytes, kind, Wrong::outside, {}, kind};
     return false;
@@ -71,18 +92,21 @@ class AccessCheck {
     std::uint64_t bits = 0;
 
     static Slot of(std::uint64_t run, std::uint64_t time, unsigned thread) {
-      return {run << 29 | time << 13 | std::uint64_t{thread} << 3};
+      return {run << 30 | time << time_shift | std::uint64_t{thread} << 4};
     }
-    std::uint64_t run() const { return bits >> 29; }
-    std::uint64_t time() const { return bits >> 13 & 0xffff; }
-    unsigned thread() const { return static_cast<unsigned>(bits >> 3 & 1023); }
+    static constexpr int time_shift = 14;
+    static constexpr std::uint64_t async_bit = 8;
+    std::uint64_t run() const { return bits >> 30; }
+    std::uint64_t time() const { return bits >> time_shift & 0xffff; }
+    unsigned thread() const { return static_cast<unsigned>(bits >> 4 & 1023); }
+    bool async() const { return (bits & async_bit) != 0; }
     bool atomic() const { return (bits & 4) != 0; }
     Scope scope() const { return static_cast<Scope>(bits & 3); }
   };
   struct Cell {
     Slot write, read;
   };
-  enum class Wrong { race, outside };
+  enum class Wrong { race, outside, proxy };
   struct Mistake {
     const void* address;
     std::size_t bytes;
@@ -98,6 +122,7 @@ class AccessCheck {
     bool have(std::uint64_t run) const { return run - first < count; }
   };
   static constexpr std::uint64_t most_time = 0xffff;  // beyond, races go unnoticed
+  static constexpr std::size_t chunk_bytes = 16;
 
   std::uint64_t pass() { return time_ < most_time ? time_++ : time_; }
 
@@ -105,7 +130,7 @@ class AccessCheck {
   bool is_over(Slot slot, Runs runs, unsigned thread) const {
     if (!runs.have(slot.run())) return true;
     if (slot.run() != run_ || slot.scope() == Scope::launch) return false;
-    if (slot.time() <= block_time_) return true;
+    if (slot.time() <= block_time_ || knows(thread, slot)) return true;
     switch (slot.scope()) {
       case Scope::thread:
         if (slot.thread() == thread) return true;
@@ -117,6 +142,25 @@ class AccessCheck {
         break;
     }
     return false;
+  }
+
+  /// Whether mbarriers told the thread of what the slot, of this block, stands for: of several
+  /// threads, of the last.
+  bool knows(unsigned thread, Slot slot) const {
+    return !known_.empty() && known_[std::size_t{thread} * threads_ + slot.thread()] >= slot.time();
+  }
+
+  /// The latest read of a chunk of shared memory by products of another warp that is not over for
+  /// the thread; a slot of no run where there is none.
+  Slot product_under_way(unsigned thread, std::size_t chunk) const {
+    for (unsigned warp = 0; warp < product_reads_.size(); ++warp) {
+      const std::vector<std::uint16_t>& reads = product_reads_[warp];
+      if (reads.empty() || warp == thread / 32) continue;
+      const std::uint64_t time = reads[chunk];
+      if (time > block_time_ && time > known_[std::size_t{thread} * threads_ + warp * 32])
+        return Slot::of(run_, time, warp * 32);
+    }
+    return {};
   }
 
   /// The slot for what it stands for and the access of `self` as well.
@@ -134,7 +178,9 @@ class AccessCheck {
   /// already: readers of several warps (lanes) with no barrier in between saw that all writes were
   /// over for their block (warp).
   bool is_known(Slot read, Slot self) const {
-    if ((read.bits ^ self.bits) >> 13 != 0) return false;
+    if ((read.bits ^ self.bits) >> Slot::time_shift != 0) return false;
+    if (!known_.empty())  // threads know different things
+      return read.scope() == Scope::thread && read.thread() == self.thread();
     switch (read.scope()) {
       case Scope::thread:
         return read.thread() == self.thread();
@@ -149,8 +195,9 @@ class AccessCheck {
   }
 
   bool check_words(Cell* cells, std::size_t offset, const void* address, std::size_t bytes,
-                   Runs runs, unsigned thread, Access kind) {
-    const Slot self = Slot::of(run_, time_, thread);
+                   Runs runs, unsigned thread, Access kind, Proxy proxy) {
+    Slot self = Slot::of(run_, time_, thread);
+    if (proxy == Proxy::async) self.bits |= Slot::async_bit;
     const auto race = [&](Slot earlier, Access earlier_kind) {
       mistake_ = {address, bytes, kind, Wrong::race, earlier, earlier_kind};
       return false;
@@ -158,17 +205,38 @@ class AccessCheck {
     for (std::size_t word = offset / 2; word <= (offset + bytes - 1) / 2; ++word) {
       Cell& cell = cells[word];
       if (kind == Access::read && is_known(cell.read, self)) continue;
+      if (proxy == Proxy::async && !is_fenced(cell.write)) {
+        mistake_ = {address, bytes, kind, Wrong::proxy, cell.write, Access::write};
+        return false;
+      }
       const Access last = cell.write.atomic() ? Access::atomic : Access::write;
       if (!is_over(cell.write, runs, thread) && !(kind == Access::atomic && last == kind))
         return race(cell.write, last);
       if (kind == Access::read) {
-        cell.read = joined(cell.read, self, runs);
+        if (proxy == Proxy::async)
+          note_product_read(thread / 32, word / (chunk_bytes / 2));
+        else
+          cell.read = joined(cell.read, self, runs);
         continue;
       }
       if (!is_over(cell.read, runs, thread)) return race(cell.read, Access::read);
+      if (cells == shared_cells_.data())
+        if (const Slot read = product_under_way(thread, word / (chunk_bytes / 2)); read.run() != 0)
+          return race(read, Access::read);
       cell.write = kind == Access::write ? self : joined(cell.write, {self.bits | 4}, runs);
     }
     return true;
+  }
+
+  /// Whether the asynchronous proxy sees what was written, once it comes after it.
+  bool is_fenced(Slot write) const {
+    return write.run() != run_ || write.async() || write.time() <= fence_time_[write.thread()];
+  }
+
+  void note_product_read(unsigned warp, std::size_t chunk) {
+    if (product_reads_.size() <= warp) product_reads_.resize(warp + 1);
+    if (product_reads_[warp].empty()) product_reads_[warp].resize(capacity_ / chunk_bytes);
+    product_reads_[warp][chunk] = static_cast<std::uint16_t>(time_);
   }
 
   static Cell* device_cells;
@@ -182,6 +250,12 @@ class AccessCheck {
   std::vector<Cell> shared_cells_;
   std::uint64_t run_ = 0;  ///< the block: counted through all launches
   std::uint64_t time_ = 1, block_time_ = 0, warp_time_[32] = {};
+  unsigned threads_ = 0;
+  AccessClock known_;  ///< the clocks of all threads, once an mbarrier was used
+  std::uint16_t fence_time_[1024] = {};
+  /// When products of each warp, as its first lane, read each chunk of shared memory last. (They
+  /// are no part of the cells: several warps read the same, and each comes to its end on its own.)
+  std::vector<std::vector<std::uint16_t>> product_reads_;
   dim3 grid_, block_;
   Mistake mistake_ = {};
 };

@@ -37,26 +37,7 @@ int nth_bit(unsigned bits, unsigned n) {
   return std::countr_zero(bits);
 }
 
-std::string lane_ranges(unsigned lanes) {
-  std::string text;
-  for (int first = 0; first < 32; ++first) {
-    if (!(lanes >> first & 1)) continue;
-    int last = first;
-    while (last < 31 && lanes >> (last + 1) & 1) ++last;
-    text += fmt::format("{}{}", text.empty() ? "" : ",", first);
-    if (last > first) text += fmt::format("-{}", last);
-    first = last;
-  }
-  return text;
-}
-
 }  // namespace
-
-std::string describe(const Location& location) {
-  std::string_view file = location.file_name();
-  file.remove_prefix(file.rfind('/') + 1);
-  return fmt::format("{}:{}", file, location.line());
-}
 
 Block::Block()
     : threads_(std::make_unique<Thread[]>(max_threads)),
@@ -92,6 +73,7 @@ void Block::prepare(const KernelLaunch& launch, uint3 index, std::uint64_t numbe
   checks_ = settings().check_accesses;
   if (checks_) check_.begin_block(number, launch.grid, launch.block, launch.shared_bytes);
   thread_count_ = launch.block.x * launch.block.y * launch.block.z;
+  async_.begin(thread_count_);
   warp_count_ = (thread_count_ + warp_lanes - 1) / warp_lanes;
   unfinished_ = thread_count_;
   waiting_at_barrier_ = 0;
@@ -142,13 +124,19 @@ void Block::run(const KernelLaunch& launch, uint3 index, std::uint64_t number) {
   checked_block = checks_ ? this : nullptr;
   try {
     while (unfinished_ > 0) {
+      if (schedule_.order == Order::random && async_.copies() > 0 && next_random(random_) % 8 == 0)
+        land_copy();
       const int next = choose();
-      if (next < 0) report_hang();
+      if (next < 0) {
+        if (!land_copy()) report_hang();
+        continue;
+      }
       running_ = static_cast<unsigned>(next);
       threadIdx = threads_[running_].index;
       scheduler_.switch_to(threads_[running_].context);
       if (error_) std::rethrow_exception(error_);
     }
+    async_.finish();
   } catch (...) {
     running_block = outer;
     checked_block = nullptr;
@@ -201,6 +189,16 @@ int Block::choose() {
   return -1;
 }
 
+/// False when none is under way.
+bool Block::land_copy() {
+  const std::size_t copies = async_.copies();
+  if (copies == 0) return false;
+  std::size_t copy = schedule_.order == Order::last_warp ? copies - 1 : 0;
+  if (schedule_.order == Order::random) copy = next_random(random_) % copies;
+  async_.land(copy);
+  return true;
+}
+
 void Block::thread_main() {
   Block& block = *running_block;
   Context::arrived(block.scheduler_);
@@ -223,6 +221,23 @@ void Block::finish_thread() {
 }
 
 void Block::suspend() { running_thread().context.switch_to(scheduler_); }
+
+void Block::sleep(const char* what, const Location& where) {
+  Warp& warp = running_warp();
+  const unsigned bit = 1u << lane();
+  warp.runnable &= ~bit;
+  warp.asleep |= bit;
+  running_thread().what = what;
+  running_thread().where = where;
+  suspend();
+}
+
+void Block::wake(unsigned thread) {
+  Warp& warp = warps_[thread / warp_lanes];
+  const unsigned bit = 1u << thread % warp_lanes;
+  warp.asleep &= ~bit;
+  warp.runnable |= bit;
+}
 
 void Block::synchronize(const Location& where) {
   for (unsigned w = 0; waiting_at_barrier_ > 0 && w < warp_count_; ++w) {
@@ -313,80 +328,6 @@ void Block::complete_operations(unsigned w) {
     warp.runnable |= present;
     waiting &= ~present;
   }
-}
-
-std::string Block::place() const {
-  return fmt::format("kernel {} (launched at {}), block ({},{},{}) of ({},{},{})", launch_->name,
-                     describe(launch_->where), blockIdx.x, blockIdx.y, blockIdx.z, gridDim.x,
-                     gridDim.y, gridDim.z);
-}
-
-void Block::report(const std::string& text) const {
-  fail("{}, thread ({},{},{}): {}", place(), threadIdx.x, threadIdx.y, threadIdx.z, text);
-}
-
-/// The compiler takes it that nothing is thrown where memory is accessed.
-void Block::refuse_access(unsigned thread, const std::string& text) {
-  threadIdx = threads_[thread].index;
-  try {
-    report(text);
-  } catch (...) {
-    error_ = std::current_exception();
-  }
-  running_thread().context.switch_to(scheduler_, true);
-  std::abort();
-}
-
-void Block::report_hang() const {
-  bool some_finished = false;
-  std::string text;
-  for (unsigned w = 0; w < warp_count_; ++w) {
-    const Warp& warp = warps_[w];
-    std::string line;
-    const auto add = [&](unsigned lanes, const std::string& state) {
-      if (lanes)
-        line += fmt::format("{} lanes {} {}", line.empty() ? "" : ";", lane_ranges(lanes), state);
-    };
-    for (unsigned waiting = warp.at_barrier | warp.in_operation; waiting;) {
-      const Thread& leader =
-          threads_[w * warp_lanes + static_cast<unsigned>(std::countr_zero(waiting))];
-      unsigned alike = 0;
-      for (unsigned rest = waiting; rest; rest &= rest - 1) {
-        const int lane = std::countr_zero(rest);
-        const Thread& thread = threads_[w * warp_lanes + static_cast<unsigned>(lane)];
-        if (thread.what == leader.what && thread.where.line() == leader.where.line() &&
-            (warp.at_barrier >> lane & 1 || thread.mask == leader.mask))
-          alike |= 1u << lane;
-      }
-      const bool barrier = (alike & warp.at_barrier) != 0;
-      add(alike, fmt::format("wait in {} at {}{}", leader.what, describe(leader.where),
-                             barrier ? "" : fmt::format(" with mask {:#x}", leader.mask)));
-      waiting &= ~alike;
-    }
-    add(warp.finished, "have returned");
-    some_finished = some_finished || warp.finished != 0;
-    text += fmt::format("\n  warp {}:{}", w, line);
-  }
-  fail("{}: {}; no thread can go on{}", place(),
-       waiting_at_barrier_ > 0 && waiting_at_barrier_ == unfinished_ && some_finished
-           ? "divergent __syncthreads, which some threads returned without reaching"
-           : "deadlock",
-       text);
-}
-
-void Block::check_shared(const void* address, std::size_t bytes, std::size_t alignment,
-                         const char* what) const {
-  const auto offset = static_cast<const std::byte*>(address) - shared_;
-  const auto limit = static_cast<std::ptrdiff_t>(launch_->shared_bytes);
-  if (offset < 0 || offset + static_cast<std::ptrdiff_t>(bytes) > limit) {
-    report(
-        fmt::format("{}: {} bytes at offset {} do not lie in the block's {} bytes of shared "
-                    "memory",
-                    what, bytes, offset, limit));
-  }
-  if (offset % static_cast<std::ptrdiff_t>(alignment) != 0)
-    report(fmt::format("{}: offset {} in shared memory is not a multiple of {}", what, offset,
-                       alignment));
 }
 
 }  // namespace pixeldp::emulator

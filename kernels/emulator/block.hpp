@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/emulator/access_check.hpp"
+#include "kernels/emulator/async_state.hpp"
 #include "kernels/emulator/dialect.hpp"
 #include "kernels/emulator/fiber.hpp"
 #include "kernels/emulator/settings.hpp"
@@ -68,8 +69,31 @@ class Block {
   unsigned lane() const { return running_ % warp_lanes; }
   unsigned linear_thread() const { return running_; }
 
+  /// What goes on beside the threads.
+  AsyncState& async() { return async_; }
+  /// Whether all lanes of this warp exist.
+  bool has_warp(unsigned warp) const { return warp * warp_lanes + warp_lanes <= thread_count_; }
+  /// Until wake() the running thread is not chosen.
+  void sleep(const char* what, const Location& where);
+  void wake(unsigned thread);
+
   /// Memory of the running thread's warp is in order: it has come to a __syncwarp.
   void order_warp() { check_.order_warp(running_ / warp_lanes); }
+  // The same of the running thread and whom it meets at an mbarrier (AccessCheck).
+  void release_to(AccessClock& clock) {
+    if (checks_) check_.release(running_, clock);
+  }
+  void acquire_from(const AccessClock& clock) {
+    if (checks_) check_.acquire(running_, clock);
+  }
+  void end_products(unsigned warp) {
+    if (checks_) check_.end_products(warp);
+  }
+  void fence_proxy() {
+    if (checks_) check_.fence_proxy(running_);
+  }
+  /// The running thread's time; 0 where accesses are not checked.
+  std::uint16_t mark() { return checks_ ? check_.mark() : std::uint16_t{0}; }
   /// Holds an access of the running thread (or another, by number) to memory against those of the
   /// others, if the settings say so. When it is a mistake this never returns: the thread ends here,
   /// and the launch fails.
@@ -77,9 +101,12 @@ class Block {
     note_access(running_, address, bytes, kind);
   }
   void note_access(unsigned thread, const void* address, std::size_t bytes, Access kind) {
-    if (checks_ && !check_.check(thread, address, bytes, kind))
-      refuse_access(thread, check_.describe());
+    if (!checks_) return;
+    if (async_.busy()) refuse_collision(thread, address, bytes, kind);
+    if (!check_.check(thread, address, bytes, kind)) refuse_access(thread, check_.describe());
   }
+  /// The same for what goes on beside a thread; throws where it is a mistake.
+  void note_async(unsigned thread, const void* address, std::size_t bytes, Access kind);
   /// Ends the thread, and fails the launch, with the place of the thread in front.
   [[noreturn]] void refuse_access(unsigned thread, const std::string& text);
 
@@ -90,6 +117,8 @@ class Block {
                     const char* what) const;
   /// Fails with the place of the running thread in front.
   [[noreturn]] void report(const std::string& text) const;
+  /// "kernel ... block (0,0,0) of (1,1,1)".
+  std::string place() const;
 
   /// An asynchronous copy: its target holds 0xFF bytes until the thread waits for the group.
   void start_copy(void* target, const void* source, std::size_t bytes, std::size_t source_bytes);
@@ -130,7 +159,7 @@ class Block {
     std::uint64_t groups = 0;  // committed
   };
   struct Warp {
-    unsigned existing = 0, runnable = 0, finished = 0, at_barrier = 0, in_operation = 0;
+    unsigned existing = 0, runnable = 0, finished = 0, at_barrier = 0, in_operation = 0, asleep = 0;
   };
 
   static void thread_main();
@@ -145,7 +174,8 @@ class Block {
   void deliver(std::uint64_t groups);
   void guard_shared(bool raise);
   void tally_accesses();
-  std::string place() const;
+  bool land_copy();
+  void refuse_collision(unsigned thread, const void* address, std::size_t bytes, Access kind);
   [[noreturn]] void report_hang() const;
 
   StackArena stacks_;
@@ -154,6 +184,7 @@ class Block {
   std::byte* shared_ = nullptr;
   AccessCheck check_;
   bool checks_ = false;
+  AsyncState async_{*this};
   Context scheduler_;
   const KernelLaunch* launch_ = nullptr;
   Warp warps_[max_warps];

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the CUDA kernels as nvcc compiled them: on a GPU where there is one, else in an interpreter of
-# PTX. PTXRUN names the build folder of such an interpreter, with libptxrun_cudart.so and
-# libptxrun_cublas.so in it, which take the places of the CUDA runtime and of cuBLAS; a second
-# argument is what takes the place of cuDNN there. Without an argument, or with neither, exits with 77
+# run.sh [PROGRAM [FOLDER [CUDNN]]]: runs the CUDA kernels as nvcc compiled them, on a GPU where there is
+# one, else in the interpreter of PTX (tests/ptx/interpreter). FOLDER holds its libptxrun_cudart.so and
+# libptxrun_cublas.so, which take the places of the CUDA runtime and of cuBLAS, as CUDNN takes that of
+# cuDNN; PTXRUN=FOLDER asks for it beside a GPU, too. Without a program, or with neither, exits with 77
 # (skipped).
 set -euo pipefail
 program=${1:-}
@@ -16,17 +16,20 @@ fi
 count() { grep -aoE "$1" "$program" | wc -l; }
 loads=$(count 'ld\.global\.nc\.v4\.f32') stores=$(count 'st\.global\.wb\.v4\.f32')
 echo "PTX: $loads loads and $stores stores of 16 bytes, $(count 'mma\.sync\.') mma.sync," \
-  "$(count 'ldmatrix\.sync\.') ldmatrix, $(count 'cp\.async\.c[ag]\.') cp.async"
+  "$(count 'ldmatrix\.sync\.') ldmatrix, $(count 'cp\.async\.c[ag]\.') cp.async," \
+  "$(count 'wgmma\.mma_async\.') wgmma, $(count 'cp\.async\.bulk\.tensor\.') copies of boxes"
 if ((loads != stores || stores == 0 || $(count '(ld|st)\.local') > 0)); then
   echo "error: accesses of 16 bytes were taken apart, or variables lie in local memory" >&2
   exit 1
 fi
 
-if [[ -n ${PTXRUN:-} ]]; then
-  preload=${2:-}
+gpu() { compgen -G "/dev/nvidia[0-9]*" > /dev/null; }
+interpreter=${PTXRUN:-$(gpu || echo "${2:-}")}
+if [[ -n $interpreter ]]; then
+  preload=${3:-}
   for name in cublas cudart; do
-    library=$PTXRUN/libptxrun_$name.so
-    [[ -e $library ]] || { echo "error: PTXRUN=$PTXRUN: no libptxrun_$name.so there" >&2; exit 1; }
+    library=$interpreter/libptxrun_$name.so
+    [[ -e $library ]] || { echo "error: $interpreter: no libptxrun_$name.so there" >&2; exit 1; }
     preload+=${preload:+:}$library
   done
   for arch in 80 90; do
@@ -36,9 +39,9 @@ if [[ -n ${PTXRUN:-} ]]; then
         LD_PRELOAD=$preload "$program"
     done
   done
-elif compgen -G "/dev/nvidia[0-9]*" > /dev/null; then
+elif gpu; then
   "$program"
 else
-  echo "skipped: no GPU, and PTXRUN does not name the build folder of a PTX interpreter"
+  echo "skipped: no GPU and no interpreter of PTX"
   exit 77
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The program itself with --device cuda: trains a step or two and certifies a few images as the
-# processor does, on a GPU where there is one, else in an interpreter of PTX (PTXRUN, see run.sh).
-# Its argument is the test program that does so. Without one, or with neither, exits with 77 (skipped).
+# run_program.sh [PROGRAM [FOLDER]]: the program itself with --device cuda trains a step or two and certifies
+# a few images as the processor does, on a GPU where there is one, else in the interpreter of PTX (see run.sh).
+# PROGRAM is the test program that does so. Without one, or with neither, exits with 77 (skipped).
 set -euo pipefail
 program=${1:-}
 if [[ -z $program ]]; then
@@ -9,14 +9,16 @@ if [[ -z $program ]]; then
   exit 77
 fi
 cases='every device*'
-if [[ -n ${PTXRUN:-} ]]; then
+gpu() { compgen -G "/dev/nvidia[0-9]*" > /dev/null; }
+interpreter=${PTXRUN:-$(gpu || echo "${2:-}")}
+if [[ -n $interpreter ]]; then
   # The child processes inherit these.
-  export LD_PRELOAD=$PTXRUN/libptxrun_cublas.so:$PTXRUN/libptxrun_cudart.so
+  export LD_PRELOAD=$interpreter/libptxrun_cublas.so:$interpreter/libptxrun_cudart.so
   PTXRUN_ARCH=80 "$program" -tc="$cases"
   PTXRUN_ARCH=90 PTXRUN_RACE=2 PTXRUN_SHUFFLE=1 "$program" -tc="$cases"
-elif compgen -G "/dev/nvidia[0-9]*" > /dev/null; then
+elif gpu; then
   "$program" -tc="$cases"
 else
-  echo "skipped: no GPU, and PTXRUN does not name the build folder of a PTX interpreter"
+  echo "skipped: no GPU and no interpreter of PTX"
   exit 77
 fi

@@ -1,8 +1,10 @@
 #include "kernels/arch.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -51,7 +53,7 @@ TEST_CASE("a GPU makes plans as another, if it has as much shared memory") {
   CHECK_FAILS(imitated(sm_90, "A100"), "PIXELDP_ARCHITECTURE: 'A100'");
 }
 
-TEST_CASE("of a device that is not known, only the rate of its tensor cores is guessed") {
+TEST_CASE("of a device that is not known, only rates are guessed") {
   const auto seen_as = [](int capability) {
     Arch arch = sm_89;
     arch.capability = capability;
@@ -60,6 +62,9 @@ TEST_CASE("of a device that is not known, only the rate of its tensor cores is g
   };
   CHECK(seen_as(87).tensor_products == sm_86.tensor_products);
   CHECK(seen_as(120).tensor_products == sm_90.tensor_products);
+  CHECK(seen_as(120).clock == sm_90.clock);
+  CHECK(seen_as(120).l2_bytes_per_clock == sm_90.l2_bytes_per_clock);
+  CHECK(seen_as(120).dram_bandwidth == sm_90.dram_bandwidth);
   CHECK(seen_as(120).multiprocessors == sm_89.multiprocessors);
   CHECK(seen_as(120).shared_per_block == sm_89.shared_per_block);
   CHECK_FAILS(seen_as(75), "sm_75, older than the kernels' sm_80");
@@ -68,28 +73,72 @@ TEST_CASE("of a device that is not known, only the rate of its tensor cores is g
 TEST_CASE("the tiles of convolutions, of networks and devices") {
   struct Layer {
     const char* name;
-    std::int64_t rows, side, channels;
+    Conv2dShape shape;
     std::string tiles;  // the places in conv_tiles, for each of known_archs
   };
-  const Layer layers[] = {{"MNIST CNN, second convolution", 128, 7, 64, "3133"},
-                          {"MNIST CNN, dense layer", 128, 1, 1024, "3333"},
-                          {"WRN-28-10, first group", 64, 32, 160, "1211"},
-                          {"WRN-28-10, second group", 64, 16, 320, "1110"},
-                          {"WRN-28-10, third group", 64, 8, 640, "1031"},
-                          {"WRN-28-10, third group, few rows", 16, 8, 640, "1111"},
-                          {"WRN-16-4, first group", 64, 32, 64, "1111"},
-                          {"WRN-16-4, second group", 64, 16, 128, "3000"},
-                          {"WRN-16-4, third group", 64, 8, 256, "0011"},
-                          {"WRN-16-4, third group, few rows", 16, 8, 256, "3333"}};
+  const Layer layers[] = {
+      {"MNIST CNN, second convolution", same(128, 14, 14, 32, 64, 5, 2), "3133"},
+      {"MNIST CNN, dense layer", same(128, 1, 1, 3136, 1024, 1, 1), "3333"},
+      {"WRN-28-10, first group", same(64, 32, 32, 160, 160, 3, 1), "4444"},
+      {"WRN-28-10, second group", same(64, 16, 16, 320, 320, 3, 1), "1144"},
+      {"WRN-28-10, third group", same(64, 8, 8, 640, 640, 3, 1), "1044"},
+      {"WRN-28-10, third group, few rows", same(16, 8, 8, 640, 640, 3, 1), "1111"},
+      {"WRN-16-4, first group", same(64, 32, 32, 64, 64, 3, 1), "1111"},
+      {"WRN-16-4, second group", same(64, 16, 16, 128, 128, 3, 1), "1000"},
+      {"WRN-16-4, third group", same(64, 8, 8, 256, 256, 3, 1), "0011"},
+      {"WRN-16-4, third group, few rows", same(16, 8, 8, 256, 256, 3, 1), "3333"}};
   for (const Layer& layer : layers) {
     CAPTURE(layer.name);
     std::string chosen;
     for (const Arch& arch : known_archs) {
-      const ConvTile tile =
-          choose_conv_tile(layer.rows * layer.side * layer.side, layer.channels, arch);
+      const ConvTile tile = choose_conv_tile(ConvPass::forward(layer.shape, 8), 8, arch);
       chosen += std::to_string(std::ranges::find(conv_tiles, tile) - std::begin(conv_tiles));
     }
     CHECK(chosen == layer.tiles);
+  }
+}
+
+TEST_CASE("the time of a tile is what it needs of the device") {
+  // 16 images of 4 x 8 pixels, 9 taps of 8 chunks: 18 steps. 4 x 2 blocks of 128 x 64.
+  const ConvPass pass = ConvPass::forward(same(16, 4, 8, 64, 96, 3, 1), 8);
+  const ConvTile tile{128, 64, 4, 2, 2, 4.0};
+  Arch arch{.multiprocessors = 8,
+            .tensor_products = 1024,
+            .clock = 1.0,
+            .l2_bytes_per_clock = 256,
+            .dram_bandwidth = 8.0};
+  const ConvTime time = ConvTime::of(pass, 8, tile, arch);
+  CHECK(time.tensor == 18.0 * 128 * 64 * 32 / 1024);
+  CHECK(time.issue == 18.0 * 2 * 8 * 8 * 4 / 4);        // mmas, four instructions each
+  CHECK(time.shared == 18.0 * (384 + 192) * 64 / 128);  // two warps read each row
+  CHECK(time.l2 == 18.0 * 8 * 192 * 64 / 256);          // of all blocks
+  CHECK(time.dram == 2.0 * (512 * 64 + 96 * 576 + 512 * 96) / 8);
+  CHECK(time.seconds() == time.dram);
+  CHECK(time.sum() == time.tensor + time.issue + time.shared + time.l2 + time.dram);
+  // tf32 has twice as many chunks, and takes twice as long.
+  const ConvPass tf32 = ConvPass::forward(same(16, 4, 8, 64, 96, 3, 1), 4);
+  CHECK(ConvTime::of(tf32, 4, tile, arch).tensor == 2.0 * time.tensor);
+  CHECK(ConvTime::of(tf32, 4, tile, arch).dram == 2.0 * time.dram);
+  // Seven multiprocessors: one has two blocks. One block: a multiprocessor gets 64 bytes a clock.
+  arch.multiprocessors = 7;
+  CHECK(ConvTime::of(pass, 8, tile, arch).tensor == 2.0 * time.tensor);
+  CHECK(ConvTime::of(pass, 8, tile, arch).l2 == time.l2);
+  arch.multiprocessors = 1;
+  CHECK(ConvTime::of(pass, 8, tile, arch).l2 == 18.0 * 8 * 192 * 64 / 64);
+  arch.clock = 2.0;
+  CHECK(ConvTime::of(pass, 8, tile, arch).l2 == 18.0 * 8 * 192 * 64 / 64 / 2);
+}
+
+TEST_CASE("peaks follow from the rates of data sheets") {
+  const auto peak = [](const Arch& arch) {
+    return 2e-12 * arch.multiprocessors * arch.tensor_products * arch.clock;
+  };
+  const std::pair<Arch, double> sheets[] = {
+      {sm_80, 312.0}, {sm_86, 149.7}, {sm_89, 362.0}, {rtx_4090, 165.2}, {sm_90, 989.4}};
+  for (const auto& [arch, teraflops] : sheets) {
+    CAPTURE(teraflops);
+    CHECK(std::abs(peak(arch) / teraflops - 1.0) < 0.015);
+    CHECK(arch.l2_bytes_per_clock * arch.clock > 2.0 * arch.dram_bandwidth);
   }
 }
 

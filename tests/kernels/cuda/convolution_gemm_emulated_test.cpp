@@ -449,11 +449,21 @@ TEST_CASE("the plan and the tile") {
   CHECK_FALSE(plan_of(same(1, 8, 8, 8, 16, 3, 1), memory + 2).vectorised);
   CHECK(plan_of(same(1, 8, 8, 8, 16, 3, 1), memory + 4).vectorised);
 
-  CHECK(choose_conv_tile(1 << 20, 640, sm_80) == conv_tiles[0]);
-  CHECK(choose_conv_tile(1 << 20, 160, sm_80) == conv_tiles[1]);
-  CHECK(choose_conv_tile(1 << 20, 64, sm_80) == conv_tiles[1]);
-  CHECK(choose_conv_tile(1 << 20, 32, sm_80) == conv_tiles[2]);
-  CHECK(choose_conv_tile(64 * 27, 256, sm_80) == conv_tiles[3]);  // 108 blocks
+  CHECK(wide.step_offset == 4);
+  CHECK(wide.row_offset == (32 - 3) * 20);
+  CHECK(narrow.step_offset == 8 + 1);
+  CHECK(narrow.row_offset == 8 - 3);
+
+  const auto chosen = [](std::int64_t rows, std::int64_t side, std::int64_t channels) {
+    return choose_conv_tile(ConvPass::forward(same(rows, side, side, 64, channels, 3, 1), 8), 8,
+                            sm_80);
+  };
+  CHECK(chosen(1 << 10, 32, 640) == conv_tiles[4]);
+  CHECK(chosen(1 << 10, 32, 160) == conv_tiles[4]);
+  CHECK(chosen(1 << 10, 32, 128) == conv_tiles[0]);
+  CHECK(chosen(1 << 10, 32, 64) == conv_tiles[1]);
+  CHECK(chosen(1 << 10, 32, 32) == conv_tiles[2]);
+  CHECK(chosen(3 * 64, 3, 256) == conv_tiles[3]);  // 108 blocks
 }
 
 TEST_CASE("the tensor-core convolution refuses what it cannot do, by name") {
@@ -470,6 +480,7 @@ TEST_CASE("the tensor-core convolution refuses what it cannot do, by name") {
   CHECK_FAILS(unfilled(), "fill vectors of 16 bytes");
   CHECK_FAILS(refused(same(1, 8, 8, 8, 16, 3, 1), memory + 4), "aligned to 16 bytes");
   CHECK_FAILS(refused(same(1, 40000, 1, 8, 16, 3, 1), memory), "32767");
+  CHECK_FAILS(refused(same(1, 32, 32, 8, 16, 16, 1), memory), "at most 15 x 15 taps");
   CHECK_FAILS(refused(same(1, 20000, 20000, 64, 16, 3, 1), memory), "2^30 values");
   CHECK_FAILS(refused(same(std::int64_t{1} << 39, 32, 32, 8, 16, 3, 1), memory), "2^30 tiles");
   CHECK_FAILS(refused({1, 2, 2, 8, 8, 3, 3, 1, {}, {}}, memory), "larger than the padded image");

@@ -1,0 +1,314 @@
+/// y[n, p, q, o] = epilogue(sum over r, s, c of x[n, p stride + r - pad, q stride + s - pad, c]
+///                                              * weight[o, r, s, c])
+///
+/// in bf16 by warpgroups of sm_90a: what convolution_gemm.cu does on every GPU, for the shapes that
+/// choose_wgmma_channels takes.
+///
+/// Layouts: x [batch, in_h, in_w, in_c] and weight [out_c, kernel_h, kernel_w, in_c] in bf16, in_c
+/// a multiple of 16, aligned to 16 bytes; y in bf16 or single precision, its channels side by side,
+/// its pixels anywhere. Where four channels always lie aligned they are written together.
+///
+/// Work: a block makes a box of up to 256 pixels, whole rows of one or several images, and n
+/// channels. A step is 64 channels of one tap: of x the box shifted by the tap, whose pixels
+/// outside of the image (padding), of images that are none and of channels beyond in_c come as
+/// zeros, and the weight's rows of the tap. One thread of the first warpgroup asks for the two
+/// copies of a step (tiled, no im2col mode; with stride 2, x is four tensors, by the parity of row
+/// and column), which end a phase of the slot's mbarrier `full`; the two other warpgroups multiply,
+/// each half of the pixels by all channels in two products of 64 x n x 16, and arrive once per warp
+/// at `empty` when the products of a step have read their operands, which is when those of the next
+/// are under way. Four slots. Rows of a slot are 128 bytes, swizzled by the copy as the products
+/// read them: no bank conflicts.
+///
+/// The sums of an element run over (r, s, c) in ascending order, 16 products at a time: the order
+/// of convolution_gemm.cu. Its bits depend on nothing but its own operands.
+///
+/// The epilogue goes through shared memory, where the ring was: a lane's sums are pairs of
+/// channels, and stores of 4 bytes, 16 bytes to a row, would write every sector of y in halves. So
+/// each warp lays its rows down (swizzled; no other warp has to do with them), and writes 256 bytes
+/// of a row at a time. Residuals are read for eight rows before the first of these is written, for
+/// a block has eight warps alone to hide their way from memory.
+///
+/// Fused: padding, gathering of patches, scale and shift of each channel, residual, activation,
+/// rounding of y; batch norm and activation of what reads y next. Never written: patches, unscaled
+/// sums, and y where only what follows it is asked for.
+///
+/// Bytes: x, weight, y, residual and next once from or to memory; from the L2 cache, x once for
+/// each tap and each n channels, weight once for each tile of pixels. Operations: 2 kernel_h
+/// kernel_w in_c per element of y; shared memory gives 7168 (n = 160) or 6144 bytes to a product of
+/// 64 x n x 16. Machine instructions of the main loop for the 8 products of a step: 117 (n = 160)
+/// or 123. Not timed on a GPU.
+///
+///   n     registers     while they bring, multiply   shared memory
+///   160   168           40, 232                      215040
+///   128   168           40, 232                      198656
+///
+/// (nvcc --resource-usage for sm_90a; none spilt.)
+#include "kernels/cuda/convolution_epilogue.cuh"
+#include "kernels/cuda/convolution_wgmma.hpp"
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/ptx/mbarrier.cuh"
+#include "kernels/cuda/ptx/tma.cuh"
+#include "kernels/cuda/ptx/wgmma.cuh"
+
+namespace pixeldp::kernels::PIXELDP_DEVICE {
+namespace {
+
+constexpr int m = WgmmaTile::pixels, depth = WgmmaTile::depth, stages = WgmmaTile::stages;
+constexpr int warpgroup = 128, consumers = 2, threads = (1 + consumers) * warpgroup;
+constexpr int consumer_warps = consumers * warpgroup / 32;
+constexpr int product_rows = 64, product_depth = 16;
+constexpr int consumer_rows = m / consumers, row_products = consumer_rows / product_rows;
+static_assert(consumer_rows % product_rows == 0);
+/// Of 65536: what a thread takes while it brings, and while it multiplies.
+constexpr int producer_registers = 40, consumer_registers = 232;
+static_assert(warpgroup * (producer_registers + consumers * consumer_registers) <=
+              sm_90.registers_per_multiprocessor);
+
+struct Maps {
+  TensorMap x[4], weight;
+};
+
+template <int n>
+struct Ring {
+  std::uint16_t a[stages][m * depth], b[stages][n * depth];
+};
+
+template <int n>
+struct alignas(shared_alignment) SharedStorage {
+  union {
+    Ring<n> ring;
+    float sum[m * n];  // once the ring has done its work
+  };
+  std::uint64_t full[stages], empty[stages], done;
+  int pixel[m];  // where it begins in y, in elements from the tile's first image, or -1
+};
+
+/// The tile of a block.
+struct Place {
+  int image, p, o;  // the first of each
+
+  __device__ __forceinline__ Place(const ConvWgmmaPlan& plan, int n) {
+    const int block = static_cast<int>(blockIdx.x), boxes = block / plan.channel_tiles;
+    o = block % plan.channel_tiles * n;
+    p = boxes % plan.tiles_h * plan.box.h;
+    image = boxes / plan.tiles_h * plan.box.images;
+  }
+};
+
+__device__ __forceinline__ int find_pixel(const ConvWgmmaPlan& plan, const Place& place, int row) {
+  const int q = row % plan.box.w, rows = row / plan.box.w;
+  const int p = rows % plan.box.h + place.p, n = rows / plan.box.h;
+  const bool exists = n < plan.box.images && n < plan.images - place.image && p < plan.out_h;
+  return exists ? n * static_cast<int>(plan.y_image) + p * plan.y_row + q * plan.y_column : -1;
+}
+
+/// A slot of the ring, and the parity of the phases in which it is used.
+struct Slot {
+  int number = 0;
+  unsigned parity = 0;
+
+  __device__ __forceinline__ void next() {
+    if (++number == stages) number = 0, parity ^= 1;
+  }
+};
+
+/// Asks for the copies of all steps, as slots get empty.
+template <int n>
+__device__ __forceinline__ void bring_steps(const ConvWgmmaPlan& plan, const Maps& maps,
+                                            const Place& place, SharedStorage<n>& shared) {
+  const int odd = plan.stride - 1;  // the bit that tells the parity; the shift that takes it away
+  Slot slot;
+  for (int r = 0; r < plan.kernel_h; ++r) {
+    for (int s = 0; s < plan.kernel_w; ++s) {
+      const int h = r - plan.pad_h, w = s - plan.pad_w;
+      const TensorMap& x = maps.x[(h & odd) * 2 + (w & odd)];
+      for (int chunk = 0; chunk < plan.chunks; ++chunk) {
+        std::uint64_t* const full = &shared.full[slot.number];
+        ptx::mbarrier_wait(&shared.empty[slot.number], slot.parity ^ 1);
+        ptx::mbarrier_arrive_expect(full, plan.step_bytes);
+        ptx::copy_box(shared.ring.a[slot.number], x, full, chunk * depth, w >> odd,
+                      (h >> odd) + place.p, place.image);
+        ptx::copy_box(shared.ring.b[slot.number], maps.weight, full, chunk * depth,
+                      r * plan.kernel_w + s, place.o);
+        slot.next();
+      }
+    }
+  }
+}
+
+/// The sums of a warpgroup's pixels.
+template <int n>
+__device__ __forceinline__ void multiply_steps(const ConvWgmmaPlan& plan, int consumer,
+                                               SharedStorage<n>& shared,
+                                               float (&sum)[row_products][n / 2]) {
+  const bool arrives = threadIdx.x % 32 == 0;
+  const int steps = plan.kernel_h * plan.kernel_w * plan.chunks;
+  Slot slot;
+  int chunk = 0, before = 0;
+  for (int i = 0; i < row_products; ++i) ptx::keep_sums(sum[i]);
+#pragma unroll 1
+  for (int step = 0; step < steps; ++step) {
+    // Products that the last channels of a tap do not fill are left out, from the first on, so that
+    // there is always a last one, with which the group closes.
+    constexpr int products = depth / product_depth;
+    const int left_out = ++chunk == plan.chunks ? products - plan.last_products : 0;
+    if (chunk == plan.chunks) chunk = 0;
+    ptx::mbarrier_wait(&shared.full[slot.number], slot.parity);
+    const std::uint64_t skipped = ptx::wgmma_step(0, left_out);
+    const std::uint64_t a =
+        ptx::wgmma_rows(shared.ring.a[slot.number] + consumer * consumer_rows * depth) - skipped;
+    const std::uint64_t b = ptx::wgmma_rows(shared.ring.b[slot.number]) - skipped;
+    ptx::wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < products; ++k) {
+      if (k < left_out) continue;
+#pragma unroll
+      for (int i = 0; i < row_products; ++i)
+        ptx::wgmma_bf16(sum[i], a + ptx::wgmma_step(i * product_rows / 8, k),
+                        b + ptx::wgmma_step(0, k));
+    }
+    ptx::wgmma_commit();
+    ptx::wgmma_wait<1>();  // for the products of the step before
+    if (step > 0 && arrives) ptx::mbarrier_arrive(&shared.empty[before]);
+    before = slot.number;
+    slot.next();
+  }
+  ptx::wgmma_wait<0>();
+  for (int i = 0; i < row_products; ++i) ptx::keep_sums(sum[i]);
+}
+
+/// `width` times four channels of a warp's rows from shared.sum to y, a lane the same four of every
+/// few rows.
+template <int width, int n, class Output>
+__device__ __forceinline__ void write_columns(const ConvWgmmaPlan& plan, const Place& place,
+                                              const ConvEpilogue& epilogue,
+                                              const SharedStorage<n>& shared, int first_row,
+                                              int first_column, Output* __restrict__ y) {
+  constexpr int rows = 16 * row_products, at_once = 32 / width, batch = 8;
+  static_assert(rows % (at_once * batch) == 0);
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int column = first_column + lane % width, o = place.o + column * 4;
+  const FourChannels four(epilogue, o, plan.out_c);
+  if (!four.exist()) return;
+  const std::int64_t first = place.image * plan.y_image + plan.y_first + o;
+#pragma unroll 1
+  for (int done = lane / width; done < rows; done += at_once * batch) {
+    FourChannels::Residual residual[batch] = {};
+    std::int64_t offset[batch];
+    const auto row_of = [&](int i) {
+      const int row = done + i * at_once;
+      return first_row + row / 16 * product_rows + row % 16;
+    };
+#pragma unroll
+    for (int i = 0; i < batch; ++i) {
+      const int pixel = shared.pixel[row_of(i)];
+      offset[i] = pixel < 0 ? -1 : first + pixel;
+      if (pixel >= 0) residual[i] = four.residual(epilogue, plan.vectorised, offset[i]);
+    }
+#pragma unroll
+    for (int i = 0; i < batch; ++i) {
+      if (offset[i] < 0) continue;
+      const float4 sum = load_shared(
+          reinterpret_cast<const float4*>(shared.sum + sum_offset<n>(row_of(i), column)));
+      four.write(epilogue, plan.vectorised, sum, residual[i], offset[i], y);
+    }
+  }
+}
+
+/// From registers through shared.sum to y.
+template <int n, class Output>
+__device__ __forceinline__ void write_sums(const ConvWgmmaPlan& plan, const Place& place,
+                                           const ConvEpilogue& epilogue, int consumer,
+                                           const float (&sum)[row_products][n / 2],
+                                           SharedStorage<n>& shared, Output* __restrict__ y) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int warp = static_cast<int>(threadIdx.x / 32 % 4);
+  const int first_row = consumer * consumer_rows + warp * 16;
+  for (int j = 0; j < n / 8; ++j) {
+    // Multiples of 4 rows do not change where a row's columns are.
+    const int column = j * 8 + lane % 4 * 2;
+    float* const to = shared.sum + sum_offset<n>(first_row + lane / 4, column / 4) + column % 4;
+    for (int i = 0; i < row_products; ++i)
+      for (int half = 0; half < 2; ++half)
+        store_shared(reinterpret_cast<float2*>(to + (i * product_rows + half * 8) * n),
+                     make_float2(sum[i][j * 4 + half * 2], sum[i][j * 4 + half * 2 + 1]));
+  }
+  __syncwarp();
+  constexpr int whole = n / 128, rest = n % 128 / 4;  // 32 lanes take 128 channels
+  for (int i = 0; i < whole; ++i)
+    write_columns<32>(plan, place, epilogue, shared, first_row, i * 32, y);
+  if constexpr (rest > 0)
+    write_columns<rest>(plan, place, epilogue, shared, first_row, whole * 32, y);
+}
+
+template <int n, class Output>
+__global__ void __launch_bounds__(threads, 1)
+    conv2d_wgmma_kernel(const __grid_constant__ Maps maps, ConvWgmmaPlan plan,
+                        ConvEpilogue epilogue, Output* __restrict__ y) {
+  auto& shared = shared_storage<SharedStorage<n>>();
+  const Place place(plan, n);
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread == 0) {
+    for (int i = 0; i < stages; ++i) {
+      ptx::mbarrier_init(&shared.full[i], 1);
+      ptx::mbarrier_init(&shared.empty[i], consumer_warps);
+    }
+    ptx::mbarrier_init(&shared.done, consumer_warps);
+    ptx::fence_proxy_async();
+  }
+  if (thread >= threads - m) {
+    const int row = thread - (threads - m);
+    shared.pixel[row] = find_pixel(plan, place, row);
+  }
+  __syncthreads();
+
+  if (thread < warpgroup) {
+    ptx::take_fewer_registers<producer_registers>();
+    if (thread == 0) bring_steps(plan, maps, place, shared);
+  } else {
+    ptx::take_more_registers<consumer_registers>();
+    const int consumer = thread / warpgroup - 1;
+    float sum[row_products][n / 2] = {};
+    multiply_steps(plan, consumer, shared, sum);
+    // Sums take the place of what all products have read.
+    if (thread % 32 == 0) ptx::mbarrier_arrive(&shared.done);
+    ptx::mbarrier_wait(&shared.done, 0);
+    write_sums(plan, place, epilogue, consumer, sum, shared, y);
+  }
+}
+
+template <int n, class Output>
+void start(void* stream, const ConvWgmmaPlan& plan, const Maps& maps, const ConvEpilogue& epilogue,
+           Output* y) {
+  static_assert(sizeof(SharedStorage<n>) <= sm_90.shared_per_block);
+  launch<conv2d_wgmma_kernel<n, Output>>(plan.blocks, threads, sizeof(SharedStorage<n>),
+                                         static_cast<cudaStream_t>(stream), maps, plan, epilogue,
+                                         y);
+}
+
+}  // namespace
+
+template <class Output>
+void conv2d_wgmma(void* stream, const ConvPass& pass, int channels, const std::uint16_t* x,
+                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y) {
+  const auto plan = ConvWgmmaPlan::make(pass, channels, epilogue, y, sizeof(Output));
+  if (plan.blocks == 0) return;
+  const auto boxes = ConvWgmmaBoxes::make(pass, channels, x, weight + pass.weight_first);
+  Maps maps = {};
+  for (int i = 0; i < 4; ++i)
+    if (boxes.x[i].rank > 0) maps.x[i] = encode(boxes.x[i]);
+  maps.weight = encode(boxes.weight);
+  static_assert(std::size(WgmmaTile::channels) == 2);
+  if (channels == WgmmaTile::channels[0])
+    start<WgmmaTile::channels[0]>(stream, plan, maps, epilogue, y);
+  if (channels == WgmmaTile::channels[1])
+    start<WgmmaTile::channels[1]>(stream, plan, maps, epilogue, y);
+}
+
+template void conv2d_wgmma(void*, const ConvPass&, int, const std::uint16_t*, const std::uint16_t*,
+                           const ConvEpilogue&, std::uint16_t*);
+template void conv2d_wgmma(void*, const ConvPass&, int, const std::uint16_t*, const std::uint16_t*,
+                           const ConvEpilogue&, float*);
+
+}  // namespace pixeldp::kernels::PIXELDP_DEVICE

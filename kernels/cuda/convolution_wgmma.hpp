@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/arch.hpp"
+#include "kernels/cuda/convolution_gemm.hpp"
+#include "kernels/cuda/tensor_map.hpp"
+
+/// Convolutions in bf16 on the tensor cores of sm_90a, by warpgroups: what convolution_gemm.hpp
+/// does on every GPU, for the shapes that fill larger tiles.
+namespace pixeldp::kernels {
+
+/// A block makes so many pixels, 64 channels of every sum at a time; four such steps are under way.
+struct WgmmaTile {
+  static constexpr int pixels = 256, depth = 64, stages = 4;
+  /// Channels of y, and of a tile: what there are kernels for.
+  static constexpr int channels[] = {160, 128};
+};
+
+/// The pixels of y of one tile: a box of whole rows of `w` pixels, `h` rows of each of `images`.
+struct WgmmaBox {
+  int w = 0, h = 0, images = 0;
+
+  constexpr int pixels() const { return w * h * images; }
+  /// The rows of an image in as few boxes as can be, of like size; several images where they fit
+  /// whole. No pixels where a row has more than a tile.
+  static WgmmaBox of(std::int64_t out_h, std::int64_t out_w);
+};
+
+/// The channels of the tile (of WgmmaTile::channels) by which a pass is made on `arch`, 0 where it
+/// is none for this kernel: not sm_90a; other strides than 1, and 2 of images of even height; fewer
+/// than 64 channels that are read, or no multiple of a product's 16; images of fewer than 32
+/// pixels; tiles of which less than three quarters are pixels, or channels, of y. It does not ask
+/// how many images there are, so that a row's bits depend on no other row.
+int choose_wgmma_channels(const ConvPass& pass, const Arch& arch);
+
+/// What the threads of kernels/cuda/convolution_wgmma.cu calculate with.
+struct ConvWgmmaPlan {
+  WgmmaBox box;
+  int tiles_h = 0;  ///< boxes above each other in an image
+  int channel_tiles = 0;
+  int kernel_h = 0, kernel_w = 0;
+  int chunks = 0;         ///< steps of one tap
+  int last_products = 0;  ///< of the last of them: products of 16 channels
+  int stride = 0, pad_h = 0, pad_w = 0;
+  int images = 0, out_h = 0, out_c = 0;
+  std::int64_t y_first = 0, y_image = 0;  ///< in elements
+  int y_row = 0, y_column = 0;            ///< in elements
+  std::uint32_t step_bytes = 0;           ///< that the copies of a step bring
+  unsigned blocks = 0;
+  bool vectorised = false;  ///< as ConvPlan's
+
+  /// Throws an Error where choose_wgmma_channels has no such tile for the pass on sm_90a, or it
+  /// exceeds what the kernel's threads can count. y_bytes: of an element.
+  static ConvWgmmaPlan make(const ConvPass& pass, int channels, const ConvEpilogue& epilogue,
+                            const void* y, std::size_t y_bytes);
+};
+
+/// The boxes of x that a step reads, of pixels of even or odd row (2) and column (1) where the
+/// stride is 2, else of all in the first; and of the packed weight, [in_c, taps, out_c].
+struct ConvWgmmaBoxes {
+  TensorBox x[4], weight;
+
+  static ConvWgmmaBoxes make(const ConvPass& pass, int channels, const void* x, const void* weight);
+};
+
+// Calculates one pass by tiles of so many channels (choose_wgmma_channels): x and the packed weight
+// in bf16, Output std::uint16_t (bf16) or float; all else as conv2d_gemm, sums included: they run
+// over (r, s, c), 16 products at a time.
+
+namespace cuda {
+template <class Output>
+void conv2d_wgmma(void* stream, const ConvPass& pass, int channels, const std::uint16_t* x,
+                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y);
+}
+
+namespace emulated {
+template <class Output>
+void conv2d_wgmma(void* stream, const ConvPass& pass, int channels, const std::uint16_t* x,
+                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y);
+}
+
+}  // namespace pixeldp::kernels

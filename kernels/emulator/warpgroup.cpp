@@ -1,0 +1,254 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "engine/error.hpp"
+#include "kernels/emulator/async.hpp"
+
+namespace pixeldp::emulator {
+namespace {
+
+constexpr unsigned all_lanes = ~0u;
+constexpr int warp_rows = 16, depth = 16, row_chunks = 2;  // of bf16: 32 bytes are two chunks
+constexpr std::uint32_t poison_bits = 0xffffffff;
+
+/// A matrix descriptor ("wgmma: Matrix Descriptor Format") of rows that lie swizzled, eight by
+/// eight.
+struct Rows {
+  std::size_t start;   // offset in shared memory
+  std::size_t stride;  // in bytes, from eight rows to the next eight
+  unsigned span;       // of the swizzle, and the bytes from a row to the next
+
+  /// Of a chunk of a row.
+  std::size_t chunk(int row, int c) const {
+    const auto r = static_cast<std::size_t>(row);
+    return swizzled(start + r / 8 * stride + r % 8 * span + static_cast<std::size_t>(c) * 16, span);
+  }
+};
+
+Rows decode(Block& block, std::uint64_t descriptor) {
+  constexpr const char* what = "wgmma.mma_async";
+  const auto bytes = [&](int shift) { return std::size_t{descriptor >> shift & 0x3fff} << 4; };
+  const unsigned mode = static_cast<unsigned>(descriptor >> 62);
+  if (mode == 0) block.report(fmt::format("{}: the emulator takes swizzled operands only", what));
+  const unsigned span = 256u >> mode;  // 128, 64, 32
+  const Rows rows = {bytes(0) - shared_window, bytes(32), span};
+  if ((descriptor >> 49 & 7) != 0 || rows.start % (8 * span) >= span)
+    block.report(
+        fmt::format("{}: an operand at offset {} does not begin with the first of the eight "
+                    "rows of {} bytes that a swizzle is made of",
+                    what, rows.start, span));
+  return rows;
+}
+
+float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+
+std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
+
+/// The sums of a lane: f(register, row, column) for each.
+template <class F>
+void for_each_sum(int n, int lane, F f) {
+  for (int i = 0; i < n / 2; ++i) f(i, lane / 4 + i / 2 % 2 * 8, i / 4 * 8 + lane % 4 * 2 + i % 2);
+}
+
+/// f(async, warp, lanes) once, for a warp whose lanes are all there; lanes: what each gave as its
+/// operand.
+template <auto f>
+void whole_warp(const char* what, void* operand, const Location& where) {
+  struct Named {
+    void* operand;
+    const char* what;
+  } named = {operand, what};
+  Block::current(what).together(
+      all_lanes, what,
+      [](void* const* lanes, unsigned present) {
+        const char* const name = static_cast<Named*>(lanes[std::countr_zero(present)])->what;
+        Block& block = Block::current(name);
+        if (present != all_lanes)
+          block.report(
+              fmt::format("{} needs a whole warp, but some of its lanes have returned", name));
+        if (settings().arch.capability < 90)
+          block.report(fmt::format("{}: {} has no such instruction", name, settings().arch.name()));
+        void* operands[32];
+        for (int lane = 0; lane < 32; ++lane)
+          operands[lane] = static_cast<Named*>(lanes[lane])->operand;
+        f(block.async(), block.linear_thread() / 32, operands);
+      },
+      &named, where);
+}
+
+}  // namespace
+
+template <class F>
+void AsyncState::for_each_chunk(std::uint64_t descriptor, int first_row, int rows, F f) const {
+  const Rows operand = decode(block_, descriptor);
+  for (int row = 0; row < rows; ++row)
+    for (int c = 0; c < row_chunks; ++c) f(operand.chunk(first_row + row, c), row, c);
+}
+
+/// To the lanes' registers, or from them, which then hold what is no number.
+void AsyncState::exchange(Sums& sums, bool to_registers) {
+  for (int lane = 0; lane < 32; ++lane) {
+    for_each_sum(sums.n, lane, [&](int i, int row, int column) {
+      float& value = sums.values[static_cast<std::size_t>(row * sums.n + column)];
+      if (to_registers) {
+        sums.d[lane][i] = value;
+      } else {
+        value = sums.d[lane][i];
+        sums.d[lane][i] = std::bit_cast<float>(poison_bits);
+      }
+    });
+  }
+}
+
+void AsyncState::start_product(unsigned w, void* const* lanes) {
+  constexpr const char* what = "wgmma.mma_async";
+  const auto operand = [&](int lane) -> const Operands& {
+    return *static_cast<const Operands*>(lanes[lane]);
+  };
+  const auto& [d, a, b, n] = operand(0);
+  for (int lane = 1; lane < 32; ++lane)
+    if (operand(lane).a != a || operand(lane).b != b || operand(lane).n != n)
+      block_.report(fmt::format("{}: lanes 0 and {} have different operands", what, lane));
+  if (n < 8 || n > 256 || n % 8 != 0) block_.report(fmt::format("{}: {} columns", what, n));
+  if (!block_.has_warp(w | 3))
+    block_.report(fmt::format("{}: warp {} is of no whole warpgroup", what, w));
+  Warp& warp = warps_[w];
+  std::vector<Started>& started = started_[w / 4];
+  if (warp.started == started.size())
+    started.push_back({a, b, n});
+  else if (started[warp.started] != Started{a, b, n})
+    block_.report(fmt::format("{}: the warps of a warpgroup have different operands in product {}",
+                              what, warp.started));
+  ++warp.started;
+
+  open_chunks();
+  const auto read = [&](std::size_t chunk, int, int) {
+    block_.check_shared(block_.shared() + chunk, chunk_bytes, chunk_bytes, what);
+    if (writers_[chunk / chunk_bytes] > 0)
+      block_.report(fmt::format("{}: an operand at offset {}, to where a bulk copy is under way",
+                                what, chunk));
+    ++readers_[chunk / chunk_bytes];
+  };
+  for_each_chunk(a, static_cast<int>(w % 4) * warp_rows, warp_rows, read);
+  for_each_chunk(b, 0, n, read);
+
+  auto sums = std::find_if(warp.sums.begin(), warp.sums.end(),
+                           [&](const Sums& other) { return other.d[0] == operand(0).d; });
+  if (sums == warp.sums.end()) {
+    if (!warp.fenced)
+      block_.report(
+          fmt::format("{}: no wgmma.fence since the registers of its sums were written, or "
+                      "since results were waited for",
+                      what));
+    Sums made;
+    for (int lane = 0; lane < 32; ++lane) made.d[lane] = operand(lane).d;
+    made.n = n;
+    made.values.resize(static_cast<std::size_t>(warp_rows * n));
+    exchange(made, false);
+    sums = warp.sums.insert(warp.sums.end(), std::move(made));
+  } else {
+    for (int lane = 0; lane < 32; ++lane) {
+      bool touched = sums->n != n || sums->d[lane] != operand(lane).d;
+      for (int i = 0; !touched && i < n / 2; ++i)
+        touched = bits_of(sums->d[lane][i]) != poison_bits;
+      if (touched)
+        block_.report(
+            fmt::format("{}: sums of lane {} were changed, or are other ones, while a product "
+                        "on them is under way",
+                        what, lane));
+    }
+  }
+  ++sums->products, ++products_;
+  warp.products.push_back({a, b, sums, warp.groups});
+}
+
+void AsyncState::multiply(unsigned w, Product& product) {
+  Sums& sums = *product.sums;
+  const int n = sums.n;
+  double a[warp_rows][depth], b[depth][256];
+  const auto load = [&](std::size_t chunk, auto put) {
+    std::uint16_t values[8];
+    block_.note_async(w * 32, block_.shared() + chunk, chunk_bytes, Access::read);
+    std::memcpy(values, block_.shared() + chunk, sizeof values);
+    --readers_[chunk / chunk_bytes];
+    for (int i = 0; i < 8; ++i) put(i, from_bf16(values[i]));
+  };
+  for_each_chunk(product.a, static_cast<int>(w % 4) * warp_rows, warp_rows,
+                 [&](std::size_t chunk, int row, int c) {
+                   load(chunk, [&](int i, float value) { a[row][c * 8 + i] = value; });
+                 });
+  for_each_chunk(product.b, 0, n, [&](std::size_t chunk, int row, int c) {
+    load(chunk, [&](int i, float value) { b[c * 8 + i][row] = value; });
+  });
+  for (int row = 0; row < warp_rows; ++row) {
+    double sum[256] = {};
+    for (int k = 0; k < depth; ++k) {
+      const double factor = a[row][k];
+#pragma omp simd
+      for (int column = 0; column < n; ++column) sum[column] += factor * b[k][column];
+    }
+    for (int column = 0; column < n; ++column) {
+      float& value = sums.values[static_cast<std::size_t>(row * n + column)];
+      value = static_cast<float>(sum[column] + double{value});
+      if (std::isnan(value)) value = std::bit_cast<float>(0x7fffffffu);
+    }
+  }
+  --sums.products, --products_;
+}
+
+void AsyncState::wait_products(unsigned w, std::uint64_t pending) {
+  Warp& warp = warps_[w];
+  const std::uint64_t groups = warp.groups > pending ? warp.groups - pending : 0;
+  const auto end = std::find_if(warp.products.begin(), warp.products.end(),
+                                [groups](const Product& p) { return p.group >= groups; });
+  if (end == warp.products.begin()) return;
+  for (auto product = warp.products.begin(); product != end; ++product) multiply(w, *product);
+  warp.products.erase(warp.products.begin(), end);
+  for (auto sums = warp.sums.begin(); sums != warp.sums.end();) {
+    if (sums->products > 0) {
+      ++sums;
+      continue;
+    }
+    exchange(*sums, true);
+    sums = warp.sums.erase(sums);
+    warp.fenced = false;
+  }
+  block_.end_products(w);
+}
+
+// ---- The instructions
+
+void wgmma_fence(const Location& where) {
+  whole_warp<[](AsyncState& async, unsigned warp, void* const*) { async.fence_products(warp); }>(
+      "wgmma.fence", nullptr, where);
+}
+
+void wgmma_bf16(float* d, int n, std::uint64_t a, std::uint64_t b, const Location& where) {
+  AsyncState::Operands operands = {d, a, b, n};
+  whole_warp<[](AsyncState& async, unsigned warp, void* const* lanes) {
+    async.start_product(warp, lanes);
+  }>("wgmma.mma_async", &operands, where);
+}
+
+void wgmma_commit(const Location& where) {
+  whole_warp<[](AsyncState& async, unsigned warp, void* const*) { async.commit_products(warp); }>(
+      "wgmma.commit_group", nullptr, where);
+}
+
+void wgmma_wait(int pending_groups, const Location& where) {
+  auto pending = static_cast<std::uint64_t>(pending_groups);
+  whole_warp<[](AsyncState& async, unsigned warp, void* const* lanes) {
+    async.wait_products(warp, *static_cast<std::uint64_t*>(lanes[0]));
+  }>("wgmma.wait_group", &pending, where);
+}
+
+void set_registers(int count, const Location& where) {
+  constexpr const char* what = "setmaxnreg";
+  if (count < 24 || count > 256 || count % 8 != 0)
+    Block::current(what).report(fmt::format("{}: {} registers", what, count));
+  whole_warp<[](AsyncState&, unsigned, void* const*) {}>(what, nullptr, where);
+}
+
+}  // namespace pixeldp::emulator

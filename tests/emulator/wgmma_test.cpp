@@ -1,0 +1,166 @@
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "kernels/cuda/launch.cuh"
+#include "tests/emulator/device_array.hpp"
+#include "tests/emulator/wgmma_gemm.cuh"
+#include "tests/reference/values.hpp"
+#include "tests/throws_error.hpp"
+
+namespace pixeldp::kernels::emulated {
+namespace {
+
+using Fault = WgmmaGemmFault;
+using reference::to_bf16;
+
+std::vector<std::uint16_t> bf16_integers(std::int64_t count, std::uint64_t seed) {
+  std::vector<std::uint16_t> bits;
+  for (const float value : reference::integers(count, 4, seed)) bits.push_back(to_bf16(value));
+  return bits;
+}
+
+double value_of(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+
+/// Rows of k values, in boxes of 64 of them.
+TensorBox rows_of(const std::uint16_t* matrix, int rows, int k, int box_rows) {
+  return {
+      .address = matrix, .rank = 2, .size = {k, rows}, .stride = {2, 2 * k}, .box = {64, box_rows}};
+}
+
+struct WgmmaProblem {
+  WgmmaGemmShape shape;
+  std::vector<std::uint16_t> a, b;
+
+  explicit WgmmaProblem(WgmmaGemmShape s)
+      : shape(s), a(bf16_integers(s.m * s.k, 1)), b(bf16_integers(s.n * s.k, 2)) {}
+
+  /// How many results are wrong.
+  template <Fault fault = Fault::none>
+  int wrong(bool doubles = false) const {
+    using namespace wgmma_gemm;
+    const DeviceArray<std::uint16_t> device_a(a), device_b(b);
+    const DeviceArray<float> device_c(static_cast<std::size_t>(shape.m * shape.n));
+    const dim3 grid(static_cast<unsigned>((shape.n + tile_n - 1) / tile_n),
+                    static_cast<unsigned>((shape.m + tile_m - 1) / tile_m));
+    launch<wgmma_gemm_kernel<fault>>(grid, threads, sizeof(Storage), nullptr,
+                                     encode(rows_of(device_a.data(), shape.m, shape.k, tile_m)),
+                                     encode(rows_of(device_b.data(), shape.n, shape.k, tile_n)),
+                                     shape, doubles, device_c.data());
+    const std::vector<float> c = device_c.values();
+    int count = 0;
+    for (int m = 0; m < shape.m; ++m)
+      for (int n = 0; n < shape.n; ++n) {
+        double sum = 0.0;
+        for (int k = 0; k < shape.k; ++k)
+          sum += value_of(a[static_cast<std::size_t>(m * shape.k + k)]) *
+                 value_of(b[static_cast<std::size_t>(n * shape.k + k)]);
+        const float value = c[static_cast<std::size_t>(m * shape.n + n)];
+        count += !(static_cast<double>(value) == (doubles ? 2.0 : 1.0) * sum);
+      }
+    return count;
+  }
+
+  /// Whether a run fails or makes wrong results; `error` is what it says.
+  template <Fault fault>
+  bool notices(std::string* error = nullptr) const {
+    try {
+      return wrong<fault>(fault == Fault::write_without_fence ||
+                          fault == Fault::write_without_barrier) > 0;
+    } catch (const Error& caught) {
+      if (error != nullptr) *error = caught.what();
+      return true;
+    }
+  }
+};
+
+Settings hopper(const Schedule& schedule, bool checks) {
+  Settings changed = settings();
+  changed.arch = sm_90;
+  changed.schedule = schedule;
+  changed.check_accesses = checks;
+  return changed;
+}
+
+TEST_CASE("products of warpgroups on boxes of tensors are exact under every schedule") {
+  for (const WgmmaGemmShape shape : {WgmmaGemmShape{64, 128, 320}, {70, 136, 200}, {1, 1, 8}}) {
+    const WgmmaProblem problem(shape);
+    for (const Schedule& schedule : adversarial_schedules) {
+      for (const bool checks : {false, true}) {
+        const WithSettings with(hopper(schedule, checks));
+        CAPTURE(schedule.name());
+        CAPTURE(checks);
+        CHECK(problem.wrong() == 0);
+        CHECK(problem.wrong(true) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("what a warpgroup or its copies do wrong is noticed under every schedule") {
+  const WgmmaProblem problem({64, 128, 320});
+  const auto says = [&]<Fault fault>(const std::string& what) {
+    const WithSettings with(hopper({}, true));
+    std::string error;
+    CHECK(problem.notices<fault>(&error));
+    CHECK_MESSAGE(error.find(what) != std::string::npos, error);
+  };
+  const auto is_noticed = [&]<Fault fault>(const std::string& what) {
+    CAPTURE(what);
+    for (const Schedule& schedule : adversarial_schedules) {
+      const WithSettings with(hopper(schedule, true));
+      CAPTURE(schedule.name());
+      CHECK(problem.notices<fault>());
+    }
+    says.template operator()<fault>(what);
+  };
+  is_noticed.operator()<Fault::no_barrier_after_init>("a race");
+  is_noticed.operator()<Fault::no_fence_after_init>("initialised the mbarrier at offset");
+  is_noticed.operator()<Fault::no_wait_for_full>("");
+  is_noticed.operator()<Fault::no_wait_for_empty>("there");
+  is_noticed.operator()<Fault::early_release>("");
+  is_noticed.operator()<Fault::one_arrival>("");
+  is_noticed.operator()<Fault::few_bytes>("");
+  is_noticed.operator()<Fault::many_bytes>("waits for 0 arrivals and 16 bytes");
+  is_noticed.operator()<Fault::no_products_fence>("no wgmma.fence since the registers");
+  is_noticed.operator()<Fault::no_commit>("");
+  is_noticed.operator()<Fault::no_wait_for_sums>("");
+  is_noticed.operator()<Fault::touched_sums>("were changed");
+  is_noticed.operator()<Fault::write_without_fence>("with no fence.proxy.async");
+  is_noticed.operator()<Fault::write_without_barrier>("");
+  is_noticed.operator()<Fault::three_warps>("warp 3 took part in 0 products of 20");
+}
+
+TEST_CASE("most of that is noticed without a look at every access") {
+  const WgmmaProblem problem({64, 128, 320});
+  const auto is_noticed = [&]<Fault fault>(const std::string& what) {
+    CAPTURE(what);
+    int noticed = 0;
+    for (const Schedule& schedule : adversarial_schedules) {
+      const WithSettings with(hopper(schedule, false));
+      noticed += problem.notices<fault>();
+    }
+    CHECK(noticed > 0);
+  };
+  is_noticed.operator()<Fault::no_barrier_after_init>("no_barrier_after_init");
+  is_noticed.operator()<Fault::no_fence_after_init>("no_fence_after_init");
+  is_noticed.operator()<Fault::no_wait_for_full>("no_wait_for_full");
+  is_noticed.operator()<Fault::no_wait_for_empty>("no_wait_for_empty");
+  is_noticed.operator()<Fault::early_release>("early_release");
+  is_noticed.operator()<Fault::few_bytes>("few_bytes");
+  is_noticed.operator()<Fault::many_bytes>("many_bytes");
+  is_noticed.operator()<Fault::no_products_fence>("no_products_fence");
+  is_noticed.operator()<Fault::no_commit>("no_commit");
+  is_noticed.operator()<Fault::no_wait_for_sums>("no_wait_for_sums");
+  is_noticed.operator()<Fault::touched_sums>("touched_sums");
+  is_noticed.operator()<Fault::write_without_barrier>("write_without_barrier");
+}
+
+TEST_CASE("before sm_90 there are no such instructions") {
+  const WithSettings with(sm_89);
+  CHECK_FAILS(WgmmaProblem({64, 128, 64}).wrong(), "sm_89 has no such instruction");
+}
+
+}  // namespace
+}  // namespace pixeldp::kernels::emulated

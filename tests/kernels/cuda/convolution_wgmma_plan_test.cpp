@@ -1,0 +1,149 @@
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "kernels/cuda/convolution_wgmma.hpp"
+#include "tests/reference/convolution.hpp"
+#include "tests/throws_error.hpp"
+
+/// Which convolutions warpgroups make, and by which boxes of tensors.
+namespace pixeldp::kernels {
+namespace {
+
+using Bits = std::uint16_t;
+using reference::same;
+
+TEST_CASE("which convolutions warpgroups make") {
+  const auto chosen = [](const Conv2dShape& s, const Arch& arch = sm_90) {
+    return choose_wgmma_channels(ConvPass::forward(s, 8), arch);
+  };
+  const Conv2dShape wide = same(1, 32, 32, 160, 160, 3, 1);
+  CHECK(chosen(wide) == 160);
+  for (const Arch& arch : {sm_80, sm_86, sm_89}) CHECK(chosen(wide, arch) == 0);
+  Arch later = sm_90;
+  later.capability = 100, later.warpgroup_products = false;
+  CHECK(chosen(wide, later) == 0);
+  // WRN-28-10: all that follow the first group's noise, strides and shortcuts among them.
+  CHECK(chosen(same(7, 32, 32, 160, 320, 3, 2)) == 160);
+  CHECK(chosen(same(7, 32, 32, 160, 320, 1, 2)) == 160);
+  CHECK(chosen(same(7, 16, 16, 320, 320, 3, 1)) == 160);
+  CHECK(chosen(same(7, 8, 8, 640, 640, 3, 1)) == 160);
+  CHECK(chosen(same(7, 32, 32, 16, 160, 3, 1)) == 0);  // fewer channels than a step
+  CHECK(chosen(same(1, 32, 32, 72, 160, 3, 1)) == 0);  // no multiple of 16
+  // Channels of y: tiles of 128 where they are fewer in all.
+  const std::pair<int, int> fitting[] = {{128, 128}, {256, 128}, {512, 128}, {640, 160},
+                                         {64, 0},    {95, 0},    {96, 128},  {120, 128},
+                                         {121, 128}, {129, 160}, {192, 128}, {239, 128},
+                                         {241, 128}, {260, 160}, {1000, 128}};
+  for (const auto& pair : fitting) {
+    CAPTURE(pair.first);
+    CHECK(chosen(same(1, 16, 16, 64, pair.first, 3, 1)) == pair.second);
+  }
+  // Pixels: boxes of whole rows that are three quarters of a tile.
+  CHECK(chosen(same(1, 56, 56, 64, 128, 3, 1)) == 128);  // 4 rows
+  CHECK(chosen(same(1, 28, 28, 64, 128, 3, 1)) == 128);  // 4 boxes of 7
+  CHECK(chosen(same(1, 14, 14, 64, 128, 3, 1)) == 128);  // 196
+  CHECK(chosen(same(1, 7, 7, 64, 128, 3, 1)) == 128);    // 5 images
+  CHECK(chosen(same(1, 13, 13, 64, 128, 3, 1)) == 0);    // 169
+  CHECK(chosen(same(1, 256, 256, 64, 128, 3, 1)) == 128);
+  CHECK(chosen(same(1, 2, 257, 64, 128, 3, 1)) == 0);
+  CHECK(chosen(same(1, 4, 8, 64, 128, 3, 1)) == 128);
+  CHECK(chosen(same(1, 5, 6, 64, 128, 3, 1)) == 0);  // 30 pixels
+  // Strides.
+  CHECK(chosen(same(1, 32, 31, 64, 128, 3, 2)) == 128);
+  CHECK(chosen(same(1, 31, 32, 64, 128, 3, 2)) == 0);
+  CHECK(chosen(same(1, 48, 48, 64, 128, 3, 3)) == 0);
+  // The batch does not count.
+  for (const std::int64_t batch : {0, 1, 3, 1000})
+    CHECK(chosen(same(batch, 8, 8, 64, 160, 3, 1)) == 160);
+  // Classes of gradients that no tap reaches.
+  for (const ConvPass& pass : ConvPass::backward_data(same(1, 32, 32, 128, 128, 1, 2), 8))
+    CHECK(choose_wgmma_channels(pass, sm_90) == (pass.kernel_h * pass.kernel_w > 0 ? 128 : 0));
+}
+
+TEST_CASE("the box of pixels and the plan of a convolution by warpgroups") {
+  const auto box = [](std::int64_t h, std::int64_t w) {
+    const WgmmaBox made = WgmmaBox::of(h, w);
+    return std::vector{made.w, made.h, made.images};
+  };
+  CHECK(box(32, 32) == std::vector{32, 8, 1});
+  CHECK(box(16, 16) == std::vector{16, 16, 1});
+  CHECK(box(8, 8) == std::vector{8, 8, 4});
+  CHECK(box(28, 28) == std::vector{28, 7, 1});
+  CHECK(box(10, 100) == std::vector{100, 2, 1});
+  CHECK(box(1, 1) == std::vector{1, 1, 256});
+  CHECK(WgmmaBox::of(1, 257).pixels() == 0);
+
+  alignas(16) const float y[8] = {};
+  const auto plan = [&](const Conv2dShape& s, const void* to, int channels = 160) {
+    return ConvWgmmaPlan::make(ConvPass::forward(s, 8), channels, {}, to, sizeof(float));
+  };
+  const ConvWgmmaPlan wide = plan(same(5, 8, 8, 160, 480, 3, 1), y);
+  CHECK(wide.blocks == 2 * 3);
+  CHECK(wide.chunks == 3);
+  CHECK(wide.last_products == 2);
+  CHECK(wide.step_bytes == (256 + 160) * 128);
+  CHECK(wide.vectorised);
+  CHECK_FALSE(plan(same(5, 8, 8, 160, 160, 3, 1), y + 1).vectorised);
+  CHECK(plan(same(0, 8, 8, 160, 160, 3, 1), y).blocks == 0);
+  CHECK_FAILS(plan(same(5, 8, 8, 160, 160, 3, 1), y, 128), "no kernel of such a tile");
+  CHECK_FAILS(plan(same(5, 8, 8, 160, 160, 3, 1), y, 0), "5 images 8x8x160 to 8x8x160");
+  CHECK_FAILS(plan(same(1, 40000, 32, 64, 160, 3, 1), y), "32767");
+  CHECK_FAILS(plan(same(std::int64_t{1} << 31, 32, 32, 64, 160, 3, 1), y), "2^30 tiles");
+  CHECK_FAILS(plan(same(std::int64_t{1} << 27, 32, 32, 64, 480, 3, 1), y), "2^30 tiles");
+  CHECK_FAILS(plan(same(1, 32, 32, 1 << 21, 160, 3, 1), y), "2^30 values");
+  CHECK_FAILS(plan(same(1, 16384, 256, 64, 320, 3, 1), y), "2^30 values");
+  CHECK_FAILS(ConvWgmmaPlan::make(ConvPass::forward(same(1, 8, 8, 64, 160, 3, 1), 8), 160,
+                                  {.next = reinterpret_cast<Bits*>(16)}, y, 4),
+              "no scale or no shift");
+
+  // With stride 2, the pixels of odd rows and columns begin at the second.
+  const ConvPass strided = ConvPass::forward(same(2, 16, 15, 64, 160, 3, 2), 8);
+  const auto boxes = ConvWgmmaBoxes::make(strided, 160, y, y);
+  CHECK(boxes.x[3].address == reinterpret_cast<const std::byte*>(y) + (15 + 1) * 128);
+  CHECK(boxes.x[3].size[1] == 7);
+  CHECK(boxes.x[3].size[2] == 8);
+  CHECK(boxes.x[0].size[1] == 8);
+  CHECK(boxes.x[0].stride[1] == 2 * 128);
+  CHECK(boxes.x[0].stride[2] == 2 * 15 * 128);
+  CHECK(boxes.x[0].stride[3] == 16 * 15 * 128);
+  CHECK(boxes.weight.size[1] == 9);
+  for (const TensorBox& one : boxes.x) CHECK_NOTHROW(one.check());
+}
+
+TEST_CASE("a tensor map refuses what the hardware refuses, by name") {
+  alignas(16) static const Bits memory[16] = {};
+  const TensorBox right = {.address = memory,
+                           .rank = 3,
+                           .size = {96, 7, 5},
+                           .stride = {2, 192, 1344},
+                           .box = {64, 7, 2}};
+  CHECK_NOTHROW(right.check());
+  CHECK(right.box_bytes() == 64 * 7 * 2 * 2);
+  const auto refuses = [&](const std::string& why, auto change) {
+    TensorBox box = right;
+    change(box);
+    CHECK_FAILS(box.check(), why);
+  };
+  refuses("rank 6", [](TensorBox& b) { b.rank = 6; });
+  refuses("rank 0", [](TensorBox& b) { b.rank = 0; });
+  refuses("aligned to 16 bytes", [](TensorBox& b) { b.address = memory + 4; });
+  refuses("a swizzle of 16 bytes", [](TensorBox& b) { b.swizzle = 16; });
+  refuses("side by side", [](TensorBox& b) { b.stride[0] = 4; });
+  refuses("dimension 1 must have 1 to 2^32", [](TensorBox& b) { b.size[1] = 0; });
+  refuses("dimension 2 must have 1 to 2^32",
+          [](TensorBox& b) { b.size[2] = (std::int64_t{1} << 32) + 1; });
+  refuses("dimension 1 of the box", [](TensorBox& b) { b.box[1] = 257; });
+  refuses("dimension 2 of the box", [](TensorBox& b) { b.box[2] = 0; });
+  refuses("a stride of 200 bytes in dimension 1", [](TensorBox& b) { b.stride[1] = 200; });
+  refuses("below 2^40", [](TensorBox& b) { b.stride[2] = std::int64_t{192} << 33; });
+  refuses("strides of 192 and 1360 bytes", [](TensorBox& b) { b.stride[2] = 1360; });
+  refuses("a multiple of 16 bytes", [](TensorBox& b) { b.box[0] = 60, b.swizzle = 0; });
+  refuses("a row of the box has 64 bytes, and the swizzle is of 128",
+          [](TensorBox& b) { b.box[0] = 32; });
+  refuses("boxes 32x7x2 of a tensor 96x7x5", [](TensorBox& b) { b.box[0] = 32; });
+}
+
+}  // namespace
+}  // namespace pixeldp::kernels
