@@ -2,8 +2,7 @@
 
 #include "engine/buffer.hpp"
 #include "engine/interrupt.hpp"
-#include "kernels/device_plan.hpp"
-#include "pixeldp/quantisation.hpp"
+#include "pixeldp/device_rows.hpp"
 #include "pixeldp/sampling_window.hpp"
 
 namespace pixeldp {
@@ -15,7 +14,7 @@ class DeviceOutputLoop : public OutputSamplingLoop {
  public:
   DeviceOutputLoop(const Stream& stream, const kernels::NetworkPlan& network,
                    const kernels::RealOutput& output, std::int64_t micro_batch,
-                   const BodyPrecision& chosen)
+                   const BodyPrecision& precision)
       : stream_(stream),
         output_(output),
         micro_batch_(micro_batch),
@@ -33,11 +32,7 @@ class DeviceOutputLoop : public OutputSamplingLoop {
     if (!network.prefix.steps.empty())
       prefix_ = prepare_device_plan(stream, network.prefix,
                                     DeviceSchedule::make(network.prefix, at_once, Precision::fp32));
-    const Precision precision = precision_on(stream.device(), chosen.precision);
-    const std::vector<float> scales = scales_of(network.body, precision, chosen.quantisation);
-    body_ = prepare_device_plan(stream, network.body,
-                                DeviceSchedule::make(network.body, micro_batch, precision, true,
-                                                     kernels::Fusion::allowed, scales));
+    body_ = prepare_device_body(stream, network, micro_batch, precision, kernels::Fusion::allowed);
   }
 
   void run(std::int64_t images, const DrawRange& draws, const ImageSource& source,

@@ -145,6 +145,25 @@ Buffer<float> on_device(const Stream& stream, const std::vector<float>& values) 
 
 }  // namespace
 
+std::unique_ptr<kernels::DevicePlan> prepare_device_body(const Stream& stream,
+                                                         const kernels::NetworkPlan& network,
+                                                         std::int64_t micro_batch,
+                                                         const BodyPrecision& chosen,
+                                                         kernels::Fusion fusion) {
+  const kernels::Precision precision = precision_on(stream.device(), chosen.precision);
+  const std::vector<float> scales = scales_of(network.body, precision, chosen.quantisation);
+  // Counts in int8 are a processor's, to the last one, where the prefixes are.
+  if (precision == kernels::Precision::int8)
+    if (const std::string why = fp32_difference(network.prefix); !why.empty())
+      fail_usage(
+          "precision int8 on the device {}: what lies before the noise would not have a "
+          "processor's bits, and so the counts: {}. Take --device cpu or --precision bf16",
+          stream.device().name(), why);
+  return prepare_device_plan(
+      stream, network.body,
+      kernels::DeviceSchedule::make(network.body, micro_batch, precision, true, fusion, scales));
+}
+
 DeviceNetwork::DeviceNetwork(const Stream& stream_, const kernels::NetworkPlan& network,
                              std::int64_t micro_batch_, const BodyPrecision& chosen,
                              kernels::Fusion fusion)
@@ -158,25 +177,14 @@ DeviceNetwork::DeviceNetwork(const Stream& stream_, const kernels::NetworkPlan& 
       head_weight(on_device(stream_, network.head_weight)),
       head_bias(on_device(stream_, network.head_bias)) {
   using kernels::DeviceSchedule, kernels::Precision;
-  const Precision precision = precision_on(stream.device(), chosen.precision);
-  const std::vector<float> scales = scales_of(network.body, precision, chosen.quantisation);
-  // Counts in int8 are a processor's, to the last one, where the prefixes are.
-  if (precision == Precision::int8)
-    if (const std::string why = fp32_difference(network.prefix); !why.empty())
-      fail_usage(
-          "precision int8 on the device {}: what lies before the noise would not have a "
-          "processor's bits, and so the counts: {}. Take --device cpu or --precision bf16",
-          stream.device().name(), why);
   if (!network.prefix.steps.empty())
     prefix =
         prepare_device_plan(stream, network.prefix,
                             DeviceSchedule::make(network.prefix, prefix_batch, Precision::fp32));
-  if (fusion == kernels::Fusion::allowed && precision == Precision::bf16)
+  const bool in_bf16 = precision_on(stream.device(), chosen.precision) == Precision::bf16;
+  if (fusion == kernels::Fusion::allowed && in_bf16)
     multi_draw = prepare_multi_draw(stream, network);
-  if (!multi_draw)
-    body = prepare_device_plan(
-        stream, network.body,
-        DeviceSchedule::make(network.body, micro_batch, precision, true, fusion, scales));
+  if (!multi_draw) body = prepare_device_body(stream, network, micro_batch, chosen, fusion);
 }
 
 std::unique_ptr<DeviceRows> make_device_rows(const DeviceNetwork& network, const DrawRange& draws,

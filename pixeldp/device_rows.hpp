@@ -8,12 +8,20 @@
 
 namespace pixeldp {
 
+/// What follows the noise, for micro-batches of so many rows. Throws an Error for a precision that
+/// the device has not, for int8 without its scales, and for int8 where what lies before the noise
+/// would differ from a processor's.
+std::unique_ptr<kernels::DevicePlan> prepare_device_body(const Stream& stream,
+                                                         const kernels::NetworkPlan& network,
+                                                         std::int64_t micro_batch,
+                                                         const BodyPrecision& chosen,
+                                                         kernels::Fusion fusion);
+
 /// What a device needs to go from pixels to statistics; made once for all runs.
 struct DeviceNetwork {
   static constexpr std::int64_t prefix_batch = 16;  ///< images whose prefixes are made together
 
-  /// Throws an Error for a precision that the device has not, for int8 without its scales, and for
-  /// int8 where what lies before the noise would differ from a processor's.
+  /// Throws the Errors of prepare_device_body.
   DeviceNetwork(const Stream& stream, const kernels::NetworkPlan& network, std::int64_t micro_batch,
                 const BodyPrecision& precision, kernels::Fusion fusion);
 

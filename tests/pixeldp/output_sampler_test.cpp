@@ -91,8 +91,9 @@ TEST_CASE("a device counts the outputs that the processor does, in any batch") {
     model.spec.noise_after_layers = after_layers;
     model.network = layers::make_network(model.spec, 3);
     apply_calibration(model.calibration, model.network);
-    const auto sampled = [&](const Device& device, std::int64_t micro_batch) {
-      OutputSampler sampler(device, model.spec, model.network, micro_batch);
+    const auto sampled = [&](const Device& device, std::int64_t micro_batch,
+                             const BodyPrecision& precision = {}) {
+      OutputSampler sampler(device, model.spec, model.network, micro_batch, precision);
       std::vector<OutputStatistics> all;
       sampler.run(3, {.seed = 9, .count = 11}, made_pixels,
                   [&](std::int64_t, const OutputStatistics& statistics) {
@@ -110,6 +111,15 @@ TEST_CASE("a device counts the outputs that the processor does, in any batch") {
       CHECK(on_device[i].mean(*model.spec.output) ==
             doctest::Approx(on_processor[i].mean(*model.spec.output)).epsilon(0.02));
     }
+    // In int8 they are the very same.
+    Quantisation scales{{}, 1, 1};
+    for (const kernels::InferenceStep& step : lower(Stream(), model.network).body.steps)
+      if (step.multiplies()) scales.scales[step.name] = 0.02f;
+    const BodyPrecision in_int8{kernels::Precision::int8, &scales};
+    const auto bytes = sampled(emulated, 4, in_int8);
+    CHECK(bytes == sampled({}, 0, in_int8));
+    CHECK(bytes != on_processor);
+    CHECK_FAILS(sampled(emulated, 4, {kernels::Precision::int8}), "the model has no scales");
   }
 }
 
