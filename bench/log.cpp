@@ -24,8 +24,8 @@ class LogOfDraws {
     for (std::int64_t c = 0; c < classes; ++c) {
       const std::uint64_t votes = c == 0 ? draws - 9 : c < 10 ? 1 : 0;
       statistics.votes.push_back(votes);
-      statistics.sums.push_back((votes << 32) / 3);
-      statistics.squares.push_back((votes << 32) / 7);
+      statistics.sums.push_back(votes << 32);  // all scores are 0 or 1
+      statistics.squares.push_back(votes << 32);
     }
   }
   ~LogOfDraws() { std::filesystem::remove_all(folder_); }
