@@ -192,7 +192,7 @@ class Lemma:
         if end == 0: return NONE, NONE
         n = h['draws']
         mean, square = (Fraction(s) * UNIT / n for s in sums)
-        slack = UNIT / 2 * (1 + 2 * mean) + square / (1 << 24)  # what was rounded, squares in single precision
+        slack = UNIT / 2 * (1 + 2 * mean) + square / (1 << 23)  # what was rounded, squares in single precision
         variance = (max(0, square - mean**2) + slack) * n / max(n - 1, 1)
         low, high = mean_bounds(h['bound'], max(0, mean - UNIT / 2), min(1, mean + UNIT / 2), variance, n, failure)
         return low * Interval(end), high * Interval(end)
