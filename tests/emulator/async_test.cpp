@@ -5,6 +5,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx/mbarrier.cuh"
 #include "kernels/cuda/ptx/tma.cuh"
+#include "kernels/emulator/sanitizer.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/throws_error.hpp"
 
@@ -91,6 +92,7 @@ TEST_CASE("who waited for an mbarrier finds what was done before the arrivals") 
     CAPTURE(schedule.name());
     CHECK(met(Meet::hand_over) == 7);
     CHECK(met(Meet::through_a_third) == 7);
+    if (address_sanitizer) continue;  // in whose place accesses are not looked at
     CHECK_FAILS(met(Meet::no_wait), "a race");
     CHECK_FAILS(met(Meet::wrong_barrier), "a race");
     CHECK_FAILS(met(Meet::after_arrival), "a race");
