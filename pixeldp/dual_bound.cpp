@@ -38,11 +38,44 @@ void zero(Tensor& tensor, const Shape& shape) {
   tensor.fill(0.0f);
 }
 
-/// gradient += what a convolution of x to y gives its weight, each value times `factor`'s sign.
+bool is_dense(const kernels::Conv2dShape& shape) { return shape.in_h * shape.in_w == 1; }
+
+kernels::DenseShape dense_shape(const kernels::Conv2dShape& shape, std::int64_t rows) {
+  return {.rows = rows, .in = shape.in_c, .out = shape.out_c};
+}
+
+/// y = W x of so many rows, for any W of that shape.
+void multiply(const kernels::Conv2dShape& shape, const Tensor& x, const float* weight, Tensor& y) {
+  if (is_dense(shape)) {
+    const std::vector<float> no_bias(static_cast<std::size_t>(shape.out_c), 0.0f);
+    dense_forward(Stream(), dense_shape(shape, x.rows()), fp32, x.data(), weight, no_bias.data(),
+                  y.data());
+  } else {
+    conv2d_forward(Stream(), of_rows(shape, x.rows()), fp32, x.data(), weight, y.data());
+  }
+}
+
+/// x = W^T y likewise.
+void multiply_transposed(const kernels::Conv2dShape& shape, const Tensor& y, const float* weight,
+                         Tensor& x) {
+  if (is_dense(shape))
+    dense_backward_data(Stream(), dense_shape(shape, y.rows()), fp32, y.data(), weight, x.data());
+  else
+    conv2d_backward_data(Stream(), of_rows(shape, y.rows()), fp32, y.data(), weight, x.data());
+}
+
+/// gradient += what y = W x gives W, each value times the sign of that of `signs`, if there are.
 void add_weight_gradient(const kernels::Conv2dShape& shape, const Tensor& x, const Tensor& dy,
                          Tensor& gradient, const Tensor* signs = nullptr) {
   Tensor own(gradient.shape());
-  conv2d_backward_weight(Stream(), of_rows(shape, x.rows()), fp32, x.data(), dy.data(), own.data());
+  if (is_dense(shape)) {
+    std::vector<float> bias(static_cast<std::size_t>(shape.out_c));
+    dense_backward_weight(Stream(), dense_shape(shape, x.rows()), fp32, x.data(), dy.data(),
+                          own.data(), bias.data());
+  } else {
+    conv2d_backward_weight(Stream(), of_rows(shape, x.rows()), fp32, x.data(), dy.data(),
+                           own.data());
+  }
   for (std::int64_t i = 0; i < gradient.size(); ++i) {
     const float sign = !signs                    ? 1.0f
                        : signs->data()[i] > 0.0f ? 1.0f
@@ -128,12 +161,11 @@ void DualBound::bound_values(const Tensor& images, double size, PixelRange pixel
     magnitudes_[i].resize(weights.size());
     std::ranges::transform(weights, magnitudes_[i].begin(), [](float w) { return std::abs(w); });
     if (i + 1 == maps_.size()) break;  // the dual begins there
-    const kernels::Conv2dShape shape = of_rows(map.shape, rows);
     own.low.resize({rows, map.out});
     own.high.resize({rows, map.out});
     spread.resize({rows, map.out});
-    conv2d_forward(Stream(), shape, fp32, own.centre.data(), weights.data(), own.low.data());
-    conv2d_forward(Stream(), shape, fp32, own.radius.data(), magnitudes_[i].data(), spread.data());
+    multiply(map.shape, own.centre, weights.data(), own.low);
+    multiply(map.shape, own.radius, magnitudes_[i].data(), spread);
     for (std::int64_t j = 0; j < spread.size(); ++j) {
       const float bias = map.bias ? map.bias->value.data()[j % map.out] : 0.0f;
       const float middle = own.low.data()[j] + bias;
@@ -161,8 +193,7 @@ void DualBound::bound_margins(std::span<const std::int32_t> labels) {
     const Map& map = maps_[i];
     Values& own = values_[i];
     own.w.resize({duals, map.in});
-    conv2d_backward_data(Stream(), of_rows(map.shape, duals), fp32, own.v.data(),
-                         map.weight->value.data(), own.w.data());
+    multiply_transposed(map.shape, own.v, map.weight->value.data(), own.w);
     if (i > 0) values_[i - 1].v.resize({duals, map.in});
 #pragma omp parallel for
     for (std::int64_t dual = 0; dual < duals; ++dual) {
@@ -258,8 +289,7 @@ void DualBound::backward_margins(const Tensor& dmargins) {
           map.bias->gradient.data()[j] += dmargins.data()[dual] * own.v.row(dual)[j];
     if (i + 1 == maps_.size()) break;  // there v is given
     dv.resize({duals, map.out});
-    conv2d_forward(Stream(), of_rows(map.shape, duals), fp32, dw.data(), map.weight->value.data(),
-                   dv.data());
+    multiply(map.shape, dw, map.weight->value.data(), dv);
     if (map.bias)
       for (std::int64_t dual = 0; dual < duals; ++dual)
         for (std::int64_t j = 0; j < map.out; ++j)
@@ -285,11 +315,8 @@ void DualBound::backward_values() {
         map.bias->gradient.data()[j % map.out] += dmiddle.data()[j];
     if (i == 0) break;
     Tensor dcentre({rows, map.in}), dradius({rows, map.in});
-    const kernels::Conv2dShape shape = of_rows(map.shape, rows);
-    conv2d_backward_data(Stream(), shape, fp32, dmiddle.data(), map.weight->value.data(),
-                         dcentre.data());
-    conv2d_backward_data(Stream(), shape, fp32, dspread.data(), magnitudes_[i].data(),
-                         dradius.data());
+    multiply_transposed(map.shape, dmiddle, map.weight->value.data(), dcentre);
+    multiply_transposed(map.shape, dspread, magnitudes_[i].data(), dradius);
     Values& below = values_[i - 1];
     for (std::int64_t j = 0; j < dcentre.size(); ++j) {
       const float a = 0.5f * dcentre.data()[j], b = 0.5f * dradius.data()[j];
