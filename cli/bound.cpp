@@ -33,12 +33,13 @@ std::int64_t proved(DualBound& bound, const Dataset& dataset, const Model& model
     if (interrupted()) fail_interrupted("interrupted; nothing was written");
     const std::int64_t count = std::min(batch, range.count() - first);
     Tensor x(model.network.input().with_rows(count));
+    std::vector<std::int64_t> images;
     std::vector<std::int32_t> labels;
     for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t image = range[first + i];
-      to_float(dataset, image, image + 1, x.row(i), pixels.lowest);
-      labels.push_back(dataset.labels[static_cast<std::size_t>(image)]);
+      images.push_back(range[first + i]);
+      labels.push_back(dataset.labels[static_cast<std::size_t>(images.back())]);
     }
+    to_float(dataset, images, x.data(), pixels.lowest);
     const Tensor& margins = bound.margins(x, labels, size, pixels);
     for (std::int64_t row = 0; row < margins.rows(); ++row) {
       const auto label = static_cast<std::int64_t>(labels[static_cast<std::size_t>(row)]);

@@ -50,6 +50,7 @@
 /// (nvcc --resource-usage; none spilt.)
 #include <iterator>
 
+#include "kernels/cuda/convolution_epilogue.cuh"
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/lane.cuh"
@@ -254,25 +255,6 @@ __device__ __forceinline__ float4 residual_of_four(const ConvEpilogue& epilogue,
                      __uint_as_float(bits.y & 0xffff0000u));
 }
 
-__device__ __forceinline__ void store(float* y, const float (&value)[4]) {
-  *reinterpret_cast<float4*>(y) = make_float4(value[0], value[1], value[2], value[3]);
-}
-__device__ __forceinline__ void store(std::uint16_t* y, const float (&value)[4]) {
-  *reinterpret_cast<uint2*>(y) =
-      make_uint2(ptx::to_bf16x2(value[0], value[1]), ptx::to_bf16x2(value[2], value[3]));
-}
-__device__ __forceinline__ void store(float* y, float value) { *y = value; }
-__device__ __forceinline__ void store(std::uint16_t* y, float value) {
-  *y = static_cast<std::uint16_t>(ptx::to_bf16x2(value, 0.0f));
-}
-
-/// Where columns 4 c ... 4 c + 3 of a row of sums begin: neither the writing of fragments nor the
-/// reading of rows meets a bank twice.
-template <class Tile>
-__device__ __forceinline__ int sum_offset(int row, int c) {
-  return row * Tile::n + (c ^ (row % 4 * 2)) * 4;
-}
-
 /// From shared.sum to y, one of the parts. A thread has four channels of every few rows.
 template <class Tile, class Output>
 __device__ __forceinline__ void write_part(const ConvPlan& plan, const Epilogue& epilogue,
@@ -318,7 +300,7 @@ __device__ __forceinline__ void write_part(const ConvPlan& plan, const Epilogue&
       if (pixel[b] < 0) continue;
       const std::int64_t offset = image + pixel[b] + o;
       const float4 sum = load_shared(reinterpret_cast<const float4*>(
-          shared.sum + sum_offset<Tile>(first + b * rows_at_once, column)));
+          shared.sum + sum_offset<Tile::n>(first + b * rows_at_once, column)));
       const float sums[4] = {sum.x, sum.y, sum.z, sum.w};
       float value[4];
       if (plan.vectorised) {
@@ -387,7 +369,7 @@ __global__ void __launch_bounds__(Tile::threads)
       // Multiples of 4 rows do not change where a row's columns are.
       const int column = first_n + j * 8 + lane % 4 * 2;
       float* const to = shared.sum +
-                        sum_offset<Tile>(warp_row * (warp_m / parts) + lane / 4, column / 4) +
+                        sum_offset<Tile::n>(warp_row * (warp_m / parts) + lane / 4, column / 4) +
                         column % 4;
       for (int i = 0; i < m / parts; ++i)
         for (int half = 0; half < 2; ++half) {
