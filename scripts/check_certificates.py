@@ -97,7 +97,7 @@ HEADER = set('format_version model_sha256 dataset dataset_sha256 split mechanism
              'attack_norm sensitivity score_type bound certificate alpha seed draws selection_draws'.split())
 FUNCTION = set('noise_at_certification precision residual_precision algorithm'.split())  # not in the oldest logs
 FORMAT_2, STOPPED = (set(keys.split()) for keys in ('source statistics stopping ledger selected_by',
-                                                    'target futility looks stopping_certificate stopping_alpha'))
+                                                    'target futility_at_last looks stopping_certificate stopping_alpha'))
 KNOWN = {'mechanism': ['gaussian', 'laplace', 'none'], 'score_type': ['argmax'], 'stopping': ['fixed', 'radius', 'tolerance'],
          'certificate': ['exact', 'pixeldp'], 'bound': ['clopper-pearson', 'pairwise', 'one-sided', 'anytime'],
          'stopping_certificate': ['exact', 'pixeldp', 'pixeldp-grid'],
@@ -116,7 +116,8 @@ def parse(line):
 def check_header(h):
     """Returns what the ledger says of the radii."""
     stopped = h.get('stopping', 'fixed') != 'fixed'
-    keys = HEADER | (FORMAT_2 | FUNCTION if h['format_version'] == 2 else set()) | (STOPPED if stopped else set())
+    futility = 'futility' if 'futility' in h else 'futility_at_last'
+    keys = HEADER | (FORMAT_2 | FUNCTION if h['format_version'] == 2 else set()) | (STOPPED - {'futility_at_last'} | {futility} if stopped else set())
     optional = {'classifier_sha256', 'lattice_step', 'variation', 'prefix_error'} & set(h) if h['format_version'] == 2 else set()
     need(keys <= set(h) <= keys | FUNCTION | optional, f'the header lacks a key or has another: {sorted(keys ^ set(h))}')
     for key in KNOWN.keys() & h.keys():
@@ -136,7 +137,8 @@ def check_header(h):
     need(h['selection_draws'] > 0 or not (stopped or h['bound'] == 'one-sided'), 'such bounds need selection draws')
     if stopped:
         need(h['bound'] == 'anytime' and h['mechanism'] != 'none', 'draws that stopped by their counts need anytime bounds')
-        shares = ['futility', 'stopping_alpha'] + ['target'] * (h['stopping'] == 'tolerance')
+        need(h['stopping'] == 'radius' or futility == 'futility', 'a tolerance is of what infinitely many draws would prove')
+        shares = [futility, 'stopping_alpha'] + ['target'] * (h['stopping'] == 'tolerance')
         need(number(h, 'target') > 0 and all(0 < number(h, key) < 1 for key in shares), f'target, {" or ".join(shares)} is out of range')
         looks = [0, *h['looks'], h['draws']]
         need(all(map(is_count, looks)) and looks[:-1] == sorted(set(looks)), 'the looks do not rise to the draws')
