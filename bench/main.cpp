@@ -13,6 +13,7 @@
 #include "bench/parts.hpp"
 #include "bench/roofline.hpp"
 #include "bench/serve.hpp"
+#include "bench/sharing.hpp"
 #include "bench/votes.hpp"
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
@@ -86,6 +87,17 @@ void add_roofline(CLI::App& app) {
   command->callback([rows] { fmt::print("{}", bench::roofline(*rows)); });
 }
 
+void add_sharing(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "sharing",
+      "How well ranks and tasks of job arrays share certify's work: its own rules on up to 4,096 "
+      "modelled devices, computed, not measured");
+  const auto page = std::make_shared<std::string>();
+  command->add_option("--page", *page,
+                      "Draw it on a page as well: docs/sharing.png is its picture");
+  command->callback([page] { bench::print_sharing(*page); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -117,6 +129,7 @@ int main(int argc, char** argv) {
   add_compare(app, status);
   add_votes(app);
   add_roofline(app);
+  add_sharing(app);
   app.add_subcommand("serve", "Makes draws when standard input says so, for bench/peers.py")
       ->callback([] { bench::serve(std::cin, std::cout); });
   try {

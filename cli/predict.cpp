@@ -11,9 +11,11 @@
 #include "cli/noise_arguments.hpp"
 #include "cli/regression.hpp"
 #include "cli/run_folder.hpp"
+#include "engine/communicator.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
 #include "engine/io/class_names.hpp"
+#include "engine/io/file.hpp"
 #include "engine/io/resize.hpp"
 #include "pixeldp/conditions.hpp"
 #include "pixeldp/float_noise.hpp"
@@ -21,6 +23,7 @@
 #include "pixeldp/network_sensitivity.hpp"
 #include "pixeldp/regression/output_sampler.hpp"
 #include "pixeldp/sampler.hpp"
+#include "pixeldp/shared_draws.hpp"
 
 namespace pixeldp::cli {
 namespace {
@@ -86,9 +89,36 @@ Input load_input(const std::string& text, const Model& model, const PredictOptio
   return input;
 }
 
+/// Throws an Error where ranks would not all draw the same (Communicator::check_same).
+template <class Header>
+void check_same_draws(Communicator& ranks, Header header, const RunModel& run,
+                      const PredictOptions& o, const std::vector<Input>& inputs) {
+  if (ranks.size() == 1) return;
+  header.model_sha256 = run.sha256, header.seed = o.seed;
+  Sha256 images;
+  for (const Input& input : inputs) {
+    images.update(as_bytes(fmt::format("{} ", input.id)));
+    images.update({reinterpret_cast<const std::uint8_t*>(input.pixels.data()),
+                   input.pixels.size() * sizeof(float)});
+  }
+  std::vector<Communicator::Fact> facts = header.fields();
+  facts.emplace_back("images", images.hex());
+  ranks.check_same(std::move(facts));
+}
+
+/// After the last image, or the last before an interruption of any rank.
+void check_finished(Communicator& ranks, const PredictOptions& o, std::size_t predicted) {
+  if (predicted == o.images.size()) return;
+  const int signal = interrupt_signal(ranks);
+  if (o.json) throw Interruption("interrupted; nothing was printed, start again", signal);
+  throw Interruption(fmt::format("interrupted after {} of {} images; start again with the others",
+                                 predicted, o.images.size()),
+                     signal);
+}
+
 /// Each image's interval within a radius, by default that which the noise was made for, and the
 /// radius within which it moves so far at most, by default a tenth of the range.
-void predict_output(const PredictOptions& o, const RunModel& run) {
+void predict_output(const PredictOptions& o, const RunModel& run, Communicator& ranks) {
   if (o.noise.noise()) fail_usage("--noise is for classifiers: train a regression network with it");
   if (o.sound) fail_usage("--sound is for classifiers, and this network is one for regression");
   const Calibration calibration = check_certifiable(run.model);
@@ -102,7 +132,7 @@ void predict_output(const PredictOptions& o, const RunModel& run) {
   std::map<std::string, Dataset> sets;
   std::vector<Input> inputs;
   for (const std::string& image : o.images) inputs.push_back(load_input(image, run.model, o, sets));
-  OutputSampler sampler(Device::parse(o.device), run.model.spec, run.model.network, 0,
+  OutputSampler sampler(chosen_device(o.device), run.model.spec, run.model.network, 0,
                         {chosen_precision(o.precision), nullptr, chosen_algorithm(o.algorithm)});
   RegressionLogHeader header{.output = output,
                              .calibration = calibration,
@@ -112,40 +142,40 @@ void predict_output(const PredictOptions& o, const RunModel& run) {
                              .radius = radius,
                              .move = move,
                              .ledger = {options}};
-  if (!o.json) fmt::print("{}\n", conditions_text(header));
+  check_same_draws(ranks, header, run, o, inputs);
+  if (!o.json && ranks.first()) fmt::print("{}\n", conditions_text(header));
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   std::size_t predicted = 0;
-  sampler.run(
-      std::ssize(inputs),
+  sample_by_ranks<OutputSampler, OutputStatistics>(
+      ranks, sampler, std::ssize(inputs),
       {.seed = o.seed, .tag = StreamTag::estimation, .count = o.draws, .interruptible = true},
       [&](std::int64_t i, float* pixels) {
         const Input& input = inputs[static_cast<std::size_t>(i)];
         std::copy(input.pixels.begin(), input.pixels.end(), pixels);
         return input.id;
       },
+      {},
       [&](std::int64_t i, const OutputStatistics& statistics) {
+        ++predicted;
+        if (!ranks.first()) return;
         RegressionRecord record{.image = i, .statistics = statistics};
         derive(header, record);
         const std::string& image = inputs[static_cast<std::size_t>(i)].name;
-        ++predicted;
         if (o.json) {
           results.push_back({{"image", image},
                              {"prediction", record.prediction},
                              {"interval", {record.interval->low, record.interval->high}},
                              {"radius", *record.radius}});
-          return true;
+          return;
         }
         fmt::print(
             "{}: {:.4g}; from {} to {} within radius {}; moves at most {} within radius {}\n",
             image, record.prediction, rounded_signed(record.interval->low, true),
             rounded_signed(record.interval->high, false), radius, move,
             rounded(*record.radius, true));
-        return true;
       });
-  if (predicted < inputs.size())
-    fail_interrupted("interrupted after {} of {} images; start again with the others", predicted,
-                     inputs.size());
-  if (!o.json) return;
+  check_finished(ranks, o, predicted);
+  if (!o.json || !ranks.first()) return;
   const nlohmann::ordered_json report = {{"prediction", name(options.prediction)},
                                          {"certificate", name(options.kind)},
                                          {"bound", name(options.bound)},
@@ -159,11 +189,12 @@ void predict_output(const PredictOptions& o, const RunModel& run) {
 
 void run(const PredictOptions& o) {
   install_interrupt_handler();
+  Communicator& ranks = join_ranks();
   RunModel run = load_run(o.run);
-  if (run.model.spec.output) return predict_output(o, run);
+  if (run.model.spec.output) return predict_output(o, run, ranks);
   o.regression.refuse_given();
   if (o.radius) fail_usage("--radius is for regression networks, and this one is a classifier");
-  const Stream stream(Device::parse(o.device));
+  const Stream stream(chosen_device(o.device));
   const CertificateOptions options = o.certificate.options(parse_score_type(o.scores));
   const auto precision = chosen_precision(o.precision);
   o.noise.give_to(run.model, precision);
@@ -186,30 +217,35 @@ void run(const PredictOptions& o) {
         in_all_norms(conditions.calibration,
                      lattice ? lattice->norms : network_norms(run.model.network, run.model.form));
   }
-  if (noisy) warn_of_too_few_draws(o.draws, run.model, options, Selection::same_draws);
+  if (noisy && ranks.first())
+    warn_of_too_few_draws(o.draws, run.model, options, Selection::same_draws);
   std::size_t predicted = 0;
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   Sampler sampler(stream, run.model.network, 0,
                   {precision, quantisation(run.model), chosen_algorithm(o.algorithm)},
                   lattice ? lattice->prefix : nullptr);
   conditions.function = sampler.function();
-  sampler.run(
-      static_cast<std::int64_t>(inputs.size()),
+  check_same_draws(ranks, conditions, run, o, inputs);
+  const bool histogram = options.kind == CertificateKind::cdf;
+  sample_by_ranks<Sampler, ScoreStatistics>(
+      ranks, sampler, std::ssize(inputs),
       {.seed = o.seed,
        .tag = StreamTag::estimation,
        .count = static_cast<std::uint32_t>(conditions.draws),
        .interruptible = true,
-       .histogram = options.kind == CertificateKind::cdf},
+       .histogram = histogram},
       [&](std::int64_t i, float* pixels) {
         const Input& input = inputs[static_cast<std::size_t>(i)];
         std::copy(input.pixels.begin(), input.pixels.end(), pixels);
         return input.id;
       },
+      no_scores(sampler.classes(), histogram),
       [&](std::int64_t i, const ScoreStatistics& statistics) {
+        ++predicted;
+        if (!ranks.first()) return;
         Certificate certificate{.prediction = statistics.top_label(options.scores)};
         if (noisy) certificate = certify(statistics, conditions.calibration, options);
         const std::string& name = inputs[static_cast<std::size_t>(i)].name;
-        ++predicted;
         nlohmann::ordered_json radii = nlohmann::ordered_json::object();
         std::string in_norms;
         for (const Calibration& norm : norms) {
@@ -226,7 +262,7 @@ void run(const PredictOptions& o) {
                              {"lower", certificate.lower},
                              {"upper", certificate.upper},
                              {"counts", statistics.votes}});
-          return true;
+          return;
         }
         if (predicted == 1) fmt::print("{}\n", conditions_text(conditions));
         const std::string label = run.model.class_names.empty()
@@ -239,14 +275,9 @@ void run(const PredictOptions& o) {
         } else {
           fmt::print("{}: label {}, not certified\n", name, label);
         }
-        return true;
       });
-  if (predicted < inputs.size()) {
-    if (o.json) fail_interrupted("interrupted; nothing was printed, start again");
-    fail_interrupted("interrupted after {} of {} images; start again with the others", predicted,
-                     inputs.size());
-  }
-  if (!o.json) return;
+  check_finished(ranks, o, predicted);
+  if (!o.json || !ranks.first()) return;
   nlohmann::ordered_json report = conditions_json(conditions);
   report["predictions"] = results;
   fmt::print("{}\n", report.dump());

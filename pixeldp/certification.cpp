@@ -14,6 +14,7 @@
 #include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/sampling.hpp"
 #include "pixeldp/shared_certification.hpp"
+#include "pixeldp/shared_draws.hpp"
 
 namespace pixeldp {
 namespace {
@@ -47,6 +48,45 @@ void add_earlier(const Task& task, SampledImage& sampled) {
   if (record.selection_draws > 0) sampled.selected = record.prediction;
 }
 
+/// Images one after the other, the draws of each made by all ranks; rank 0 takes them. Ends at the
+/// first that an interruption of any rank left without all its draws.
+void sample_together(Communicator& ranks, Sampler& sampler, const Dataset& dataset,
+                     std::span<const std::int64_t> images, const SamplingOptions& o,
+                     const std::function<void(SampledImage)>& take) {
+  for (const std::int64_t image : images) {
+    SampledImage sampled{.image = image,
+                         .label = dataset.labels[static_cast<std::size_t>(image)],
+                         .selection_draws = o.selection_draws,
+                         .statistics = {}};
+    const auto source = [&](std::int64_t, float* pixels) {
+      to_float(dataset, image, image + 1, pixels, o.pixel_shift);
+      return dataset.image_id(image);
+    };
+    const auto sample_range = [&](const DrawRange& draws, const auto& consume) {
+      sample_by_ranks<Sampler, ScoreStatistics>(
+          ranks, sampler, 1, draws, source, no_scores(sampler.classes(), draws.histogram),
+          [&](std::int64_t, const ScoreStatistics& statistics) { consume(statistics); });
+    };
+    if (o.selection_draws > 0) {
+      sample_range({.seed = o.seed,
+                    .tag = StreamTag::selection,
+                    .count = o.selection_draws,
+                    .interruptible = true},
+                   [&](const ScoreStatistics& s) { sampled.selected = s.top_label(o.scores); });
+      if (!sampled.selected) return;
+    }
+    sample_range({.seed = o.seed,
+                  .tag = StreamTag::estimation,
+                  .first = o.first,
+                  .count = o.draws,
+                  .interruptible = true,
+                  .histogram = o.histogram},
+                 [&](const ScoreStatistics& s) { sampled.statistics = s; });
+    if (sampled.statistics.draws == 0) return;
+    if (ranks.first()) take(std::move(sampled));
+  }
+}
+
 /// Draws and certifies the images that this rank claims; returns the draws.
 std::uint64_t certify_claimed(const Dataset& dataset, const Task& task,
                               const CertificationOptions& o, Sampler& sampler, Claims& claims,
@@ -65,8 +105,13 @@ std::uint64_t certify_claimed(const Dataset& dataset, const Task& task,
     draws += image.statistics.draws + image.selection_draws;
     certificates.push(std::move(image));
   };
-  while (const auto images = claims.next())
-    sample_until_stopped(task.header, sampler, dataset, *images, task.sampling, take);
+  const std::span all = claims.images();
+  const bool fixed = task.header.stopping.rule == StoppingRule::fixed;
+  if (fixed && worth_sharing(*o.ranks, all.size(), task.sampling.draws))
+    sample_together(*o.ranks, sampler, dataset, all, task.sampling, take);
+  else
+    while (const auto images = claims.next())
+      sample_until_stopped(task.header, sampler, dataset, *images, task.sampling, take);
   certificates.finish();
   return draws;
 }

@@ -55,6 +55,8 @@ class Claims {
         report_(std::move(report)) {
     ranks_.begin_claims();
   }
+  /// All of them, whoever claims which.
+  std::span<const std::int64_t> images() const { return images_; }
   /// Nothing once all are claimed, or the process was interrupted.
   std::optional<std::span<const std::int64_t>> next() {
     if (interrupted()) {

@@ -26,7 +26,7 @@ fi
 
 cmake --install build --component bundle --prefix "$folder" --strip >/dev/null
 cp -r configs README.md LICENSE "$folder"
-cp --parents docs/clusters.md scripts/slurm/* "$folder"
+cp --parents docs/clusters.md docs/sharing.png scripts/slurm/* "$folder"
 mkdir -p "$folder/bench" "$folder/lib"
 cp bench/networks.py bench/pytorch.py "$folder/bench"
 

@@ -10,18 +10,20 @@
 #include "pixeldp/model.hpp"
 #include "pixeldp/regression/output_sampler.hpp"
 #include "pixeldp/shared_certification.hpp"
+#include "pixeldp/shared_draws.hpp"
 
 namespace pixeldp {
 namespace {
 
-/// Draws images and gives each to `take`, in their order; ends early when the process is
-/// interrupted.
-void sample_outputs(OutputSampler& sampler, const Model& model, const Dataset& dataset,
-                    std::span<const std::int64_t> images, const RegressionLogHeader& header,
+/// Draws images by all ranks, and gives each to `take`, in their order and at every rank; ends
+/// early when one is interrupted (sample_by_ranks).
+void sample_outputs(Communicator& ranks, OutputSampler& sampler, const Model& model,
+                    const Dataset& dataset, std::span<const std::int64_t> images,
+                    const RegressionLogHeader& header,
                     const std::function<void(RegressionRecord)>& take) {
   const auto image_at = [&](std::int64_t index) { return images[static_cast<std::size_t>(index)]; };
-  sampler.run(
-      std::ssize(images),
+  sample_by_ranks<OutputSampler, OutputStatistics>(
+      ranks, sampler, std::ssize(images),
       {.seed = header.seed,
        .tag = StreamTag::estimation,
        .count = static_cast<std::uint32_t>(header.draws),
@@ -31,12 +33,12 @@ void sample_outputs(OutputSampler& sampler, const Model& model, const Dataset& d
         to_float(dataset, image, image + 1, pixels, static_cast<float>(model.pixel_shift));
         return dataset.image_id(image);
       },
+      {},
       [&](std::int64_t index, const OutputStatistics& statistics) {
         const std::int64_t image = image_at(index);
         take({.image = image,
               .label = dataset.targets[static_cast<std::size_t>(image)],
               .statistics = statistics});
-        return true;
       });
 }
 
@@ -93,12 +95,25 @@ RegressionSummary certify_outputs(const Model& model, const std::string& model_s
       [&](Claims& claims, const RegressionLogHeader& header,
           const std::function<void(RegressionRecord)>& keep) {
         std::uint64_t draws = 0;
-        while (const auto claimed = claims.next())
-          sample_outputs(sampler, model, dataset, *claimed, header, [&](RegressionRecord record) {
-            derive(header, record);
-            draws += record.statistics.draws;
-            keep(std::move(record));
-          });
+        const auto take = [&](RegressionRecord record) {
+          derive(header, record);
+          draws += record.statistics.draws;
+          keep(std::move(record));
+        };
+        if (!worth_sharing(*task.ranks, claims.images().size(), task.draws)) {
+          while (const auto claimed = claims.next())
+            sample_outputs(Communicator::alone(), sampler, model, dataset, *claimed, header, take);
+          return draws;
+        }
+        for (std::size_t image = 0; image < claims.images().size(); ++image) {
+          bool done = false;
+          sample_outputs(*task.ranks, sampler, model, dataset, claims.images().subspan(image, 1),
+                         header, [&](RegressionRecord record) {
+                           done = true;
+                           if (task.ranks->first()) take(std::move(record));
+                         });
+          if (!done) break;  // interrupted
+        }
         return draws;
       });
   return {.header = std::move(result.header),
@@ -135,7 +150,7 @@ Verification verify_outputs(const RegressionLog& log, const Model& model,
   ProgressBar progress("verify", std::ssize(chosen), "images", 0);
   const auto start = std::chrono::steady_clock::now();
   std::size_t done = 0;
-  sample_outputs(sampler, model, dataset, verification.images, header,
+  sample_outputs(Communicator::alone(), sampler, model, dataset, verification.images, header,
                  [&](const RegressionRecord& drawn) {
                    const RegressionRecord& of_log = *chosen.at(drawn.image);
                    if (of_log.label != drawn.label)

@@ -54,6 +54,15 @@ std::vector<pid_t> children_of(pid_t parent) {
   return children;
 }
 
+/// Whether a process waits for SIGUSR1 by now, which until then would end it.
+bool takes_signals(pid_t process) {
+  std::ifstream file(fmt::format("/proc/{}/status", process));
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("SigBlk:"))
+      return (std::stoull(line.substr(7), nullptr, 16) >> (SIGUSR1 - 1)) & 1;
+  return false;
+}
+
 template <class Condition>
 void wait_until(Condition condition) {
   for (int tries = 0; tries < 3000 && !condition(); ++tries)
@@ -96,6 +105,46 @@ TEST_CASE("any number of ranks certify the very log of one process, with one rep
   place.done(3, place.certify + "--output a --resume");
   CHECK(place.text("a") == place.text("whole"));
   CHECK(place.parts() == 0);
+}
+
+TEST_CASE("ranks share the draws of one image, with the very output of one process") {
+  if (!can_launch()) return;
+  const Ranks place;
+  place.train();
+  for (const std::string arguments :
+       {"test:3 --draws 6000 --json", "test:3 --draws 5999 --scores softmax --json",
+        "test:0 test:7 test:2 --draws 700", "test:4 --draws 1500 --sound",
+        "test:1 --draws 2000 --scores softmax --certificate cdf --json",
+        "test:0 test:1 test:2 test:3 --draws 2"}) {
+    CAPTURE(arguments);
+    const std::string predict = "predict run --data . " + arguments;
+    const std::string alone = place.MadeWorkplace::done(predict);
+    for (const int ranks : {2, 3}) CHECK(place.done(ranks, predict) == alone);
+  }
+  // As certify does where there are fewer images than ranks.
+  for (const std::string arguments :
+       {"--draws 3000 --images 3:5", "--draws 2000 --selection-draws 1100 --images 7:8 --histogram",
+        "--tolerance 0.2 --draws 4000 --images 2:9"}) {
+    CAPTURE(arguments);
+    const std::string certify = "certify run --data . --resume " + arguments + " --output ";
+    place.MadeWorkplace::done(certify + "alone");
+    place.done(3, certify + "shared");
+    CHECK(place.text("shared") == place.text("alone"));
+    for (const char* log : {"shared", "alone"}) fs::remove(place.folder / log);
+  }
+
+  const std::vector<std::string> predict =
+      split_words("predict run test:3 --data . --draws 100000000");
+  RunningProgram program(predict, place.folder.path(), "OMP_NUM_THREADS=1", mpirun + "2");
+  wait_until([&] {
+    const std::vector<pid_t> ranks = children_of(program.pid());
+    return ranks.size() == 2 && std::ranges::all_of(ranks, takes_signals);
+  });
+  program.signal(SIGUSR1);
+  const Outcome outcome = program.wait();
+  CHECK_MESSAGE(outcome.status == 75, outcome.errors);
+  CHECK(outcome.output.empty());
+  CHECK(outcome.errors.find("interrupted after 0 of 1 images") != std::string::npos);
 }
 
 TEST_CASE("ranks that are interrupted, or lose one, go on from all their parts") {
@@ -150,6 +199,7 @@ TEST_CASE("a rank that differs, or does not come, is named, and all stop") {
   const std::string other = fmt::format("at rank 1 (on {})", host);
   refused(certify, certify + " --seed 2", "seed: 1 here, 2 " + other);
   refused(certify, certify + " --images :9", "images: 0:32:1 here, 0:9:1 " + other);
+  refused("predict run test:1 --data .", "predict run test:2 --data .", "images: ");
   refused("train made.yaml --output t", "train made.yaml --output t --set training.seed=9", other);
   CHECK_FALSE(fs::exists(place.folder / "a"));
 

@@ -133,19 +133,30 @@ TEST_CASE("a regression network is certified in shards and by ranks as by one pr
   CHECK_FALSE(std::filesystem::exists(place.folder / "b.part-40"));
 
   if (!can_launch()) return;
-  for (const int ranks : {2, 3}) {
-    const std::string log = fmt::format("of-{}", ranks);
+  const auto by_ranks = [&](int ranks, const std::string& arguments) {
     const Outcome outcome =
-        RunningProgram(split_words(place.certify + "--json --output " + log), place.folder.path(),
-                       "OMP_NUM_THREADS=1",
+        RunningProgram(split_words(arguments), place.folder.path(), "OMP_NUM_THREADS=1",
                        fmt::format("mpirun --oversubscribe --allow-run-as-root -n {}", ranks))
             .wait();
     REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
-    CHECK(place.text(log) == place.text("whole"));
-    CHECK(std::ranges::count(outcome.output, '\n') == 1);
-    CHECK(nlohmann::json::parse(outcome.output)["new_draws"] == 32 * 60);
-    CHECK_FALSE(std::filesystem::exists(place.folder / (log + ".part-1")));
+    CHECK_FALSE(std::filesystem::exists(place.folder / "of-ranks.part-1"));
+    return outcome.output;
+  };
+  for (const int ranks : {2, 3}) {
+    const std::string output = by_ranks(ranks, place.certify + "--json --output of-ranks");
+    CHECK(place.text("of-ranks") == place.text("whole"));
+    CHECK(std::ranges::count(output, '\n') == 1);
+    CHECK(nlohmann::json::parse(output)["new_draws"] == 32 * 60);
+    std::filesystem::remove(place.folder / "of-ranks");
   }
+
+  // The draws of single images.
+  const std::string predict = "predict run test:3 test:1 --data . --draws 1300";
+  CHECK(by_ranks(2, predict) == place.done(predict));
+  const std::string few = "certify run --data . --draws 1600 --radius 0.05 --images 4:6 --output ";
+  place.done(few + "few");
+  by_ranks(3, few + "of-ranks");
+  CHECK(place.text("of-ranks") == place.text("few"));
 }
 
 TEST_CASE("a regression network's certification that is stopped at random moments goes on") {

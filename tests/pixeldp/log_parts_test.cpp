@@ -1,9 +1,6 @@
 #include "pixeldp/log_parts.hpp"
 
 #include <algorithm>
-#include <numeric>
-#include <queue>
-#include <set>
 
 #include <doctest/doctest.h>
 
@@ -57,33 +54,4 @@ TEST_CASE("claims cover the work once, and end in small ones") {
     CHECK(std::ranges::adjacent_find(ends) == ends.end());
     CHECK(ends[ends.size() - 1] - ends[ends.size() - 2] == 1);
   }
-}
-
-TEST_CASE("ranks at half speed hold nobody up: at least 95 % of the ideal") {
-  // What each rank does is to claim, and to take as long as its images take.
-  const auto efficiency = [](std::int64_t images, int ranks) {
-    const std::vector<std::int64_t> ends = ends_of_claims(images, ranks);
-    using Free = std::pair<double, int>;  // when a rank is free
-    std::priority_queue<Free, std::vector<Free>, std::greater<>> free;
-    double speed_of_all = 0.0, end = 0.0;
-    const auto speed = [](int rank) { return rank % 10 == 9 ? 0.5 : 1.0; };
-    for (int rank = 0; rank < ranks; ++rank) {
-      free.push({0.0, rank});
-      speed_of_all += speed(rank);
-    }
-    std::int64_t begin = 0;
-    for (const std::int64_t next : ends) {
-      auto [time, rank] = free.top();
-      free.pop();
-      time += static_cast<double>(next - begin) / speed(rank);
-      end = std::max(end, time);
-      free.push({time, rank});
-      begin = next;
-    }
-    return static_cast<double>(images) / speed_of_all / end;
-  };
-  CHECK(efficiency(10'000, 8) > 0.95);
-  CHECK(efficiency(10'000, 64) > 0.95);
-  CHECK(efficiency(50'000, 256) > 0.95);
-  CHECK(efficiency(500'000, 4096) > 0.95);
 }
