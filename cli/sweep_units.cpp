@@ -111,11 +111,14 @@ void check_arguments(const SweepCell& cell) {
   if (cell.command == "certify") add_certify(program);
   if (cell.command == "attack") add_attack(program);
   if (cell.command == "bound") add_bound(program);
-  program.get_subcommand(cell.command)->callback([] {});
+  // Before the command runs, but after all was read. A callback of its own would end its options.
+  struct Understood {};
+  program.parse_complete_callback([] { throw Understood(); });
   std::vector<std::string> reversed(cell.arguments.rbegin(), cell.arguments.rend());
   reversed.insert(reversed.end(), {"run", cell.command});
   try {
     program.parse(reversed);
+  } catch (const Understood&) {
   } catch (const CLI::ParseError& error) {
     fail_usage("{} {}: {}", cell.command, fmt::join(cell.arguments, " "), error.what());
   }
