@@ -78,7 +78,12 @@ void merge_attacks(const MergeOptions& o) {
 void run(const MergeOptions& o) {
   install_interrupt_handler();
   if (is_regression_log(o.logs.front())) return merge_regression(o);
-  if (is_attack_log(o.logs.front())) return merge_attacks(o);
+  const bool attacks = is_attack_log(o.logs.front());
+  for (const auto& path : o.logs)
+    if (is_attack_log(path) != attacks)
+      fail("{} {} a log of attacks, and {} {}: merge them apart", path.string(),
+           attacks ? "is not" : "is", o.logs.front().string(), attacks ? "is" : "is not");
+  if (attacks) return merge_attacks(o);
   std::vector<LogPart> parts;
   for (const auto& path : o.logs) {
     if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");

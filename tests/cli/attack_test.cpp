@@ -251,7 +251,7 @@ TEST_CASE(
   write_file_atomically(place.folder / "twice", whole + whole.substr(whole.find("{\"image\":5")));
   refused("twice", "twice:8: image 5 is on line 7 already");
   place.done("certify run --draws 40 --images 0:4 --output certificates" + place.data());
-  refused("certificates", "certificates:1: not a line of an attack log");
+  refused("certificates", "certificates is not a log of attacks, and early is");
 }
 
 TEST_CASE("the sanity check passes where gradients lead somewhere") {
