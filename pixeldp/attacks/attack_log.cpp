@@ -1,6 +1,6 @@
 #include "pixeldp/attacks/attack_log.hpp"
 
-#include <algorithm>
+#include <fstream>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -146,9 +146,10 @@ std::vector<AttackRecord> AttackLogContents::records() const {
 }
 
 bool is_attack_log(const std::filesystem::path& path) {
-  const Bytes bytes = read_file(path);
-  const Json json =
-      Json::parse(as_text(bytes).substr(0, as_text(bytes).find('\n')), nullptr, false);
+  std::ifstream file(path, std::ios::binary);
+  std::string line;
+  std::getline(file, line);
+  const Json json = Json::parse(line, nullptr, false);
   return json.is_object() && json.contains("attack") && json.contains("against_certified");
 }
 
