@@ -219,7 +219,8 @@ Stopping parse_stopping(Fields& fields) {
   })};
   if (stopping.rule == StoppingRule::fixed) return stopping;
   stopping.target = fields.number("target");
-  stopping.futility = fields.number("futility");
+  stopping.at_last = fields.holds("futility_at_last");
+  stopping.futility = fields.number(stopping.at_last ? "futility_at_last" : "futility");
   stopping.looks = fields.counts("looks");
   stopping.kind = fields.named("stopping_certificate", parse_certificate_kind);
   stopping.alpha = fields.number("stopping_alpha");

@@ -80,7 +80,7 @@ Json to_json(const CertificateLogHeader& header) {
   const Stopping& stopping = header.stopping;
   if (stopping.rule != StoppingRule::fixed) {
     json["target"] = stopping.target;
-    json["futility"] = stopping.futility;
+    json[stopping.at_last ? "futility_at_last" : "futility"] = stopping.futility;
     json["looks"] = stopping.looks;
     json["stopping_certificate"] = name(stopping.kind);
     json["stopping_alpha"] = stopping.alpha;

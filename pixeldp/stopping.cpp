@@ -3,11 +3,27 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "engine/error.hpp"
+#include "kernels/formulas/special_functions.hpp"
 #include "pixeldp/conditions.hpp"
 
 namespace pixeldp {
+namespace {
+
+double log_factorial(std::uint64_t n) {
+  const auto x = static_cast<double>(n);
+  if (n == 0) return 0.0;
+  return x * std::log(x) - x + 0.5 * std::log(2.0 * std::numbers::pi * x) +
+         kernels::stirling_error(x);
+}
+
+double log_choose(std::uint64_t n, std::uint64_t k) {
+  return log_factorial(n) - log_factorial(k) - log_factorial(n - k);
+}
+
+}  // namespace
 
 std::string_view name(StoppingRule rule) {
   switch (rule) {
@@ -36,6 +52,7 @@ Stopping stop_by(StoppingRule rule, double target, std::uint64_t most_draws,
   return {.rule = rule,
           .target = target,
           .futility = 0.01,
+          .at_last = rule == StoppingRule::radius,
           .looks = look_numbers(most_draws),
           .kind = options.kind,
           .alpha = options.alpha};
@@ -54,6 +71,8 @@ std::optional<std::string> fault(const Stopping& stopping, std::uint64_t most_dr
     case StoppingRule::tolerance:
       if (!(stopping.target > 0.0 && stopping.target < 1.0))
         return fmt::format("the tolerance must lie between 0 and 1, not {}", stopping.target);
+      if (stopping.at_last)
+        return "a tolerance is of what infinitely many draws would prove, not of the last";
       break;
   }
   if (!(stopping.futility > 0.0 && stopping.futility < 1.0))
@@ -85,6 +104,69 @@ void check_stopping(const Stopping& stopping, const Calibration& calibration, in
       rounded(most, true), name(stopping.kind), stopping.alpha, classes);
 }
 
+std::uint64_t most_votes_at_last(std::uint64_t votes, std::uint64_t draws, std::uint64_t most,
+                                 double failure) {
+  const std::uint64_t against = draws - votes, left = most - draws;
+  const double mixture = log_factorial(2 * votes) - log_factorial(votes) +
+                         log_factorial(2 * against) - log_factorial(against) -
+                         log_factorial(draws) -
+                         2.0 * static_cast<double>(draws) * std::numbers::ln2;
+  const double goal = -std::log(failure);
+  const auto possible = [&](std::uint64_t at_last) {
+    return log_choose(most, at_last) - log_choose(left, at_last - votes) + mixture < goal;
+  };
+  // The ratio is least, and at most 1, at the K that make these votes most likely; from there on it
+  // rises.
+  std::uint64_t low = votes, high = votes + left;
+  if (draws > 0) {
+    const double likeliest =
+        static_cast<double>(votes) / static_cast<double>(draws) * (static_cast<double>(most) + 1.0);
+    low = std::clamp(static_cast<std::uint64_t>(likeliest), low, high);
+  }
+  while (low < high) {
+    const std::uint64_t middle = high - (high - low) / 2;
+    if (possible(middle))
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
+}
+
+double provable_at_last(const Stopping& stopping, const ScoreStatistics& statistics, int selected,
+                        const Calibration& calibration) {
+  const std::uint64_t most = stopping.looks.back(), draws = statistics.draws;
+  const std::vector<std::uint64_t>& votes = statistics.votes;
+  const auto label = static_cast<std::size_t>(selected);
+  const std::uint64_t others = votes.size() - 1;
+  const bool two = others == 1;
+
+  std::uint64_t beside = 0;
+  for (std::size_t c = 0; c < votes.size(); ++c)
+    if (c != label) beside = std::max(beside, votes[c]);
+  const double failure = two ? stopping.futility : stopping.futility / 2;
+  std::uint64_t for_label = most_votes_at_last(votes[label], draws, most, failure), rival = 0;
+  if (!two) {
+    rival = most -
+            most_votes_at_last(draws - beside, draws, most, failure / static_cast<double>(others));
+    for_label = std::min(for_label, most - rival);
+  }
+  // The draws for others, shared out so that the strongest of them has as few as it can.
+  std::uint64_t rest = most - for_label;
+  rival = std::max(rival, (rest + others - 1) / others);
+  ScoreStatistics last{.draws = most,
+                       .votes = std::vector<std::uint64_t>(votes.size(), 0),
+                       .sums = {},
+                       .squares = {}};
+  for (std::size_t c = 0; c < votes.size(); ++c) {
+    if (c == label) continue;
+    last.votes[c] = std::min(rival, rest);
+    rest -= last.votes[c];
+  }
+  last.votes[label] = for_label;
+  return certify(last, calibration, stopping.options(), selected).radius;
+}
+
 double reachable_radius(const Stopping& stopping, const ScoreStatistics& statistics, int selected,
                         const Calibration& calibration) {
   const std::uint64_t most_draws = stopping.looks.back();
@@ -111,7 +193,8 @@ bool has_enough(const Stopping& stopping, const ScoreStatistics& statistics, int
                 const Calibration& calibration) {
   if (stopping.rule == StoppingRule::fixed) return true;
   const double proved = certify(statistics, calibration, stopping.options(), selected).radius;
-  const double reachable = reachable_radius(stopping, statistics, selected, calibration);
+  const double reachable = (stopping.at_last ? provable_at_last : reachable_radius)(
+      stopping, statistics, selected, calibration);
   switch (stopping.rule) {
     case StoppingRule::fixed:
       break;

@@ -16,7 +16,7 @@ namespace {
 using kernels::RadiusRule;
 
 /// More than rounding takes away of what a variation costs.
-constexpr double above = 1.0 + 1e-9;
+constexpr double upwards = 1.0 + 1e-9;
 
 /// Labels that overtake together, and an upper bound of their scores' sum.
 struct Overtaking {
@@ -91,14 +91,14 @@ double top_k_attack_size(RadiusRule rule, double lower, std::span<const double> 
   const double v = charged_variation(variation);
   const std::vector<Overtaking> sets = overtaking(lower, others, classes, softmax, v);
   lower -= v;
-  if (lower <= std::numbers::e * above * v) return 0.0;
+  if (lower <= std::numbers::e * upwards * v) return 0.0;
   switch (rule) {
     case RadiusRule::gaussian_exact:
     case RadiusRule::laplace_exact:
       return exact_size(rule, lower, sets, excess, v);
     case RadiusRule::gaussian:  // as e^eps is at most e
       return largest_size(sets, [&](const Overtaking& set) {
-        return kernels::largest_gaussian_size(lower - std::numbers::e * above * v,
+        return kernels::largest_gaussian_size(lower - std::numbers::e * upwards * v,
                                               set.score + excess + v, kernels::InTurn(),
                                               set.labels);
       });
@@ -107,7 +107,7 @@ double top_k_attack_size(RadiusRule rule, double lower, std::span<const double> 
         const double own = set.labels * lower, beside = set.score + excess;
         const double size = kernels::half_log_ratio(own, beside);
         if (v == 0.0 || size <= 0.0) return size;
-        return size - 0.5 * (set.labels + 1.0) * v / std::sqrt(own * beside) * above;
+        return size - 0.5 * (set.labels + 1.0) * v / std::sqrt(own * beside) * upwards;
       });
     case RadiusRule::gaussian_grid:
       break;

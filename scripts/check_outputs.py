@@ -6,7 +6,7 @@ import functools, math, re
 from decimal import Decimal as D
 from fractions import Fraction
 
-from check_certificates import DOWN, UP, Interval, is_count, lower_bound, need, normal_cdf, normal_quantile, number
+from check_intervals import DOWN, UP, Interval, is_count, lower_bound, need, normal_cdf, normal_quantile, number
 
 STEPS, UNIT = 64, Fraction(1, 1 << 32)
 ONE, NONE, HALF = Interval(1), Interval(0), Interval(Fraction(1, 2))

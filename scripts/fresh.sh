@@ -51,6 +51,7 @@ begin=$SECONDS
 unshare --mount --pid --fork bash -euc '
   mount --bind "$1" "$1"  # first: it would hide what is mounted below
   mount -t proc proc "$1/proc"
+  mount --rbind /sys "$1/sys"  # Open MPI looks for the processors there
   mount --rbind /dev "$1/dev"
   exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM="${TERM:-dumb}" \
     "/root/pixeldp/scripts/$2.sh" </dev/null' bash "$root" "$command"

@@ -83,8 +83,9 @@ def stopped_log(program, folder, rng, certificate, rule):
     """A log of images that stopped after different numbers of draws."""
     early, late = (Log(made_log(program, folder, rng, (certificate, 'gaussian', 'anytime', 9), 6, draws, 10, '0.05'))
                    for draws in (96, 300))
-    late.header.update(stopping=rule, target=0.2, futility=0.01, looks=[32, 64, 96, 300], stopping_certificate='exact',
+    late.header.update(stopping=rule, target=0.2, looks=[32, 64, 96, 300], stopping_certificate='exact',
                        stopping_alpha=0.05)
+    late.header['futility_at_last' if rule == 'radius' else 'futility'] = 0.01
     late.records += [record | {'image': record['image'] + 100} for record in early.records]
     return late.text()
 
@@ -223,6 +224,7 @@ MUTATIONS = [larger_radius, larger_radius, larger_radius, invented_radius, moved
              other_header('model_sha256', ['', 'A' * 64, 5]),
              other_stopping('looks', [[300], [32, 96], [96, 32, 300], [0, 96, 300], [96, 96, 300], 300, [96.5, 300], []]),
              other_stopping('target', [0, -1, None, '0.2']),
+             other_stopping('futility_at_last', [0, 1, None]),
              other_stopping('futility', [0, 1, None]),
              other_stopping('stopping_alpha', [0, 1.5]),
              other_stopping('stopping_certificate', ['best', None]),

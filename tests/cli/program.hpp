@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,6 +72,8 @@ class RunningProgram {
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     std::vector<std::string> settings = split_words(variables);
+    for (const std::string& stream : {out, err})
+      std::ofstream(stream, std::ios::app);  // a signal may come before the program's
     std::fflush(nullptr);  // or the child would write what is buffered a second time
     pid_ = ::fork();
     if (pid_ == 0) {

@@ -177,7 +177,7 @@ TEST_CASE("a radius that stops draws is proved after the deductions") {
                             .radius;
     CHECK((record.radius == 0.0 || record.radius < real));
     if (record.statistics.draws == log.header.draws) continue;
-    const double reachable = reachable_radius(log.header.stopping, record.statistics,
+    const double reachable = provable_at_last(log.header.stopping, record.statistics,
                                               record.prediction, log.header.calibration);
     CHECK((record.radius >= 0.05 || reachable < 0.05));
     proved += record.radius >= 0.05;

@@ -5,6 +5,7 @@
 #include <numbers>
 #include <numeric>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -158,18 +159,32 @@ class StoppedRuns {
                                .sums = {},
                                .squares = {}};
     for (const std::uint64_t look : stopping_.looks) {
-      for (; statistics.draws < look; ++statistics.draws) {
-        const auto label = std::upper_bound(sums_.begin(), sums_.end() - 1, uniform.next());
-        ++statistics.votes[static_cast<std::size_t>(label - sums_.begin())];
-      }
+      draw(uniform, look, statistics);
       const auto& [enough, radius] = at(statistics);
       if (enough) return {radius, look};
     }
     FAIL("a run did not end at the last look");
     return {};
   }
+  /// What all draws of that run prove.
+  End at_last(std::uint32_t number) {
+    Uniform uniform(number);
+    ScoreStatistics statistics{.draws = 0,
+                               .votes = std::vector<std::uint64_t>(sums_.size(), 0),
+                               .sums = {},
+                               .squares = {}};
+    draw(uniform, stopping_.looks.back(), statistics);
+    return {at(statistics).second, stopping_.looks.back()};
+  }
 
  private:
+  void draw(Uniform& uniform, std::uint64_t up_to, ScoreStatistics& statistics) const {
+    for (; statistics.draws < up_to; ++statistics.draws) {
+      const auto label = std::upper_bound(sums_.begin(), sums_.end() - 1, uniform.next());
+      ++statistics.votes[static_cast<std::size_t>(label - sums_.begin())];
+    }
+  }
+
   /// Computed once for all votes that are alike.
   const std::pair<bool, double>& at(const ScoreStatistics& statistics) {
     const std::uint64_t beside =
@@ -227,6 +242,67 @@ TEST_CASE("a radius that is in reach is given up no more often than the rule say
     }
     CHECK(given_up <= 0.01 * long_runs);
     CHECK(draws < 30'000);
+  }
+}
+
+TEST_CASE("what a label's votes are at last is taken for too small no more often than is said") {
+  constexpr std::uint64_t all = 40;
+  for (const double failure : {0.3, 0.1, 0.02}) {
+    double largest = 0.0;
+    for (std::uint64_t truth = 0; truth <= all; ++truth) {
+      CAPTURE(truth);
+      // Of all orders of the draws, those by which no look has been wrong, by the votes so far.
+      std::vector<double> right(truth + 1, 0.0);
+      right[0] = 1.0;
+      double wrong = 0.0;
+      for (std::uint64_t draws = 0; draws <= all; ++draws) {
+        for (std::uint64_t votes = 0; votes <= std::min(draws, truth); ++votes) {
+          if (draws - votes > all - truth) continue;
+          if (most_votes_at_last(votes, draws, all, failure) >= truth) continue;
+          wrong += std::exchange(right[votes], 0.0);
+        }
+        std::vector<double> next(truth + 1, 0.0);
+        for (std::uint64_t votes = 0; votes <= truth && draws < all; ++votes) {
+          if (right[votes] == 0.0) continue;
+          const double rises =
+              static_cast<double>(truth - votes) / static_cast<double>(all - draws);
+          if (votes < truth) next[votes + 1] += right[votes] * rises;
+          next[votes] += right[votes] * (1.0 - rises);
+        }
+        if (draws < all) right = std::move(next);
+      }
+      CHECK(wrong <= failure);
+      largest = std::max(largest, wrong);
+    }
+    CHECK(largest > 0.2 * failure);
+  }
+  CHECK(most_votes_at_last(0, 0, 100, 0.01) == 100);
+  CHECK(most_votes_at_last(30, 100, 100, 0.01) == 30);
+  CHECK(most_votes_at_last(0, 90'000, 100'000, 0.01) < 10);
+}
+
+TEST_CASE("what all draws would prove is given up no more often than the rule says") {
+  // Radii that about half of all runs prove, so that many runs are close.
+  for (const std::vector<double>& p : laws) {
+    CAPTURE(p[0]);
+    constexpr std::uint64_t most_draws = 2000;
+    ScoreStatistics middle{.draws = most_draws, .votes = {}, .sums = {}, .squares = {}};
+    for (const double share : p)
+      middle.votes.push_back(static_cast<std::uint64_t>(std::lround(share * most_draws)));
+    const CertificateOptions options{ScoreType::argmax, Bound::anytime, CertificateKind::exact,
+                                     0.05};
+    const double radius = certify(middle, unit_noise, options, 0).radius;
+    const Stopping stopping = stop_by(StoppingRule::radius, radius, most_draws, options);
+    StoppedRuns stopped(p, stopping);
+    int given_up = 0, lost = 0;
+    for (std::uint32_t run = 0; run < long_runs; ++run) {
+      const auto end = stopped.run(run);
+      if (end.radius >= radius || end.draws == most_draws) continue;
+      ++given_up;
+      lost += stopped.at_last(run).radius >= radius;
+    }
+    CHECK(given_up > 0.05 * long_runs);
+    CHECK(lost <= most(stopping.futility, long_runs) * long_runs);
   }
 }
 

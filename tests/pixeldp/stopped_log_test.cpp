@@ -59,8 +59,9 @@ TEST_CASE("a log whose images stopped names the rule, and every line has its dra
   CHECK(log.records[0].radius >= 0.3);
   CHECK(log.records[1].radius < 0.3);
   const std::string text = text_of(log);
-  CHECK(text.find(R"("stopping":"radius","target":0.3,"futility":0.01,"looks":[32,64,96,)") !=
-        std::string::npos);
+  CHECK(
+      text.find(R"("stopping":"radius","target":0.3,"futility_at_last":0.01,"looks":[32,64,96,)") !=
+      std::string::npos);
   CHECK(text.find(R"("stopping_certificate":"exact","stopping_alpha":0.05,"ledger":[{)") !=
         std::string::npos);
   CertificateLog read = parse_certificate_log(text, "log");
@@ -90,7 +91,8 @@ TEST_CASE("a log whose images stopped names the rule, and every line has its dra
       "scores say nothing of such counts");
   refused("\"target\":0.3", "\"target\":0", "log:1: the radius to prove must be");
   refused("\"target\":0.3,", "", "log:1: target is missing");
-  refused("\"futility\":0.01", "\"futility\":1", "log:1: futility must lie between 0 and 1");
+  refused("\"futility_at_last\":0.01", "\"futility_at_last\":1",
+          "log:1: futility must lie between 0 and 1");
   refused("\"looks\":[32,64,", "\"looks\":[64,64,", "log:1: the looks must rise");
   refused("\"looks\":[32,", "\"looks\":[0,", "log:1: the looks must rise");
   refused("\"draws\":1000,\"selection_draws\"", "\"draws\":1001,\"selection_draws\"",
@@ -99,6 +101,20 @@ TEST_CASE("a log whose images stopped names the rule, and every line has its dra
   refused("\"stopping\":\"radius\"", "\"stopping\":\"fixed\"", "log:1: unknown key");
   refused("\"stopping\":\"radius\"", "\"stopping\":\"luck\"", "unknown stopping rule 'luck'");
   refused("\"stopping_alpha\":0.05", "\"stopping_alpha\":0", "the alpha to stop by must lie");
+}
+
+TEST_CASE("a log that went by what infinitely many draws would prove keeps that rule") {
+  const std::string older = tests::rechained(
+      with(text_of(stopped_log()), "\"futility_at_last\":0.01", "\"futility\":0.01"));
+  const CertificateLog log = parse_certificate_log(older, "log");
+  CHECK_FALSE(log.header.stopping.at_last);
+  CHECK(log.header.stopping != stopped_header().stopping);
+  CHECK(text_of(log) == older);
+  CHECK_FAILS(
+      parse_certificate_log(tests::rechained(with(text_of(stopped_log()), "\"radius\",\"target\"",
+                                                  "\"tolerance\",\"target\"")),
+                            "log"),
+      "a tolerance is of what infinitely many draws would prove");
 }
 
 TEST_CASE("counts that stopped their draws are certified anew by anytime bounds alone") {

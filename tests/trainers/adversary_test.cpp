@@ -106,10 +106,10 @@ TEST_CASE_FIXTURE(Fixture, "an adversary's picture does not depend on its place 
 
 TEST_CASE_FIXTURE(Fixture, "training on attacks withstands them, and gives the same model twice") {
   const ConfigNode attacked =
-      without_noise(*this, 150,
+      without_noise(*this, 60,
                     {"training.adversarial.norm=inf", "training.adversarial.size=0.2",
                      "training.adversarial.step=0.05", "training.adversarial.steps=5"});
-  train(without_noise(*this, 150), {.output = folder / "plain"});
+  train(without_noise(*this, 60), {.output = folder / "plain"});
   train(attacked, {.output = folder / "attacked"});
   train(attacked, {.output = folder / "again"});
   CHECK(tests::text_of(folder / "attacked" / "model.safetensors") ==
@@ -123,9 +123,9 @@ TEST_CASE_FIXTURE(Fixture, "training on attacks withstands them, and gives the s
 }
 
 TEST_CASE_FIXTURE(Fixture, "training on the dual bound proves what no attack takes back") {
-  constexpr double size = 0.1;
+  constexpr double size = 0.05;
   const ConfigNode proving =
-      without_noise(*this, 120, {"training.dual_bound.size=0.1", "training.dual_bound.ramp=60"});
+      without_noise(*this, 60, {"training.dual_bound.size=0.05", "training.dual_bound.ramp=30"});
   train(proving, {.output = folder / "proved"});
   Digits digits(*this);
   digits.network = std::move(load_model(folder / "proved" / "model.safetensors").network);
@@ -133,7 +133,7 @@ TEST_CASE_FIXTURE(Fixture, "training on the dual bound proves what no attack tak
   const Tensor& margins =
       bound.margins(digits.batch.images, digits.batch.labels, size, PixelRange{-0.5f});
   // Some images are proved, and pictures of an attack are not below what is proved of theirs.
-  const Tensor pictures = digits.perturbed({AttackNorm::linf, size, 0.02, 20});
+  const Tensor pictures = digits.perturbed({AttackNorm::linf, size, 0.01, 20});
   const Tensor& logits = digits.pass.forward(Stream(), layers::Mode::inference, pictures,
                                              {.seed = 1, .rows = digits.batch.rows});
   int proved = 0;
