@@ -41,6 +41,7 @@ const std::vector<Part> parts = {
     {"log", "what the certificate log costs beside the draws that it holds", bench::log},
     {"overhead", "training with noise, and predictions by 1 to 1,000 draws, against plain ones",
      bench::overhead},
+    {"attacks", "gradients of many draws in images, against draws alone", bench::attacks},
     {"training", "a training step with and without noise layer and projection", bench::training}};
 
 void add_compare(CLI::App& app, int& status) {

@@ -42,6 +42,10 @@ void log(const Options& options, Report& report);
 /// 1,000 draws as times of plain ones, for the MNIST CNN and WRN-16-1.
 void overhead(const Options& options, Report& report);
 
+/// Gradients of many draws in the images, as attacks take them, against draws alone; under the
+/// names that bench/pytorch.py gives the same.
+void attacks(const Options& options, Report& report);
+
 /// A training step with the noise layer and the projection against one without, and one in bf16
 /// against one in fp32.
 void training(const Options& options, Report& report);

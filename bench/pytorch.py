@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Times in PyTorch what `bench device` does, draws and training steps in bf16, under the same names.
+"""Times in PyTorch what `bench device` does, draws and training steps in bf16, under the same names; and, with --part
+attacks, the gradients of `bench attacks` in fp32.
 
 Random weights, one image of random pixels, channels-last. As the engine does, it runs the first convolution once per
 image, makes noise and all before it in fp32, folds batch normalisations into the convolutions before them, and counts
-the votes. One line per network and way to run; with --json one JSON object; --against FILE, the JSON of `bench device`,
-adds the ratio. PyTorch is not needed for anything else: without it this says so and ends with status 77.
+the votes. One line per network and way to run; with --json one JSON object; --against FILE, the JSON of `bench device`
+or `bench attacks`, adds the ratio. PyTorch is not needed for anything else: without it this says so and ends with status 77.
 """
 import argparse
 import json
@@ -76,6 +77,24 @@ class DeviceTraining:
         self.optimiser.step()
 
 
+class Gradients:
+    """Gradients in images of the losses of many draws, in fp32: the first convolution once per image."""
+
+    def __init__(self, net, device, way, images, draws):
+        self.net = net.eval().to(device, memory_format=torch.channels_last).requires_grad_(False)
+        self.x = torch.full((images, *net.image[1:]), 0.1, device=device).to(memory_format=torch.channels_last)
+        self.x.requires_grad_()
+        self.labels = torch.arange(images, device=device).remainder(10).repeat_interleave(draws)
+        self.draws, self.count, self.unit = draws, images * draws, "rows/s"
+        self.body = torch.compile(self.net) if way == "compiled" else self.net
+
+    def __call__(self):
+        x = self.net.prefix(self.x).repeat_interleave(self.draws, 0)
+        scores = self.body(x + SCALE * torch.randn_like(x))
+        loss = functional.cross_entropy(scores, self.labels, reduction="sum") / self.draws
+        torch.autograd.grad(loss, self.x)
+
+
 def sample(device, calls, run):
     """Seconds of a call, of so many that follow each other."""
     if device != "cuda":
@@ -130,9 +149,23 @@ def device_works(device, quick):
                lambda way: DeviceTraining(wide(depth, widening, False), device, way, images))
 
 
+def attack_works(device, quick):
+    """The same of all that `bench attacks` names so."""
+    images, draws = (1, 2) if quick else (8, 20)
+    side = {"side": 8} if quick else {}
+    nets = {"MNIST CNN": lambda: MnistCnn(**side)}
+    for widening in (1,) if quick else (1, 4):
+        nets[f"WRN-16-{widening}"] = lambda widening=widening: WideResnet(16, widening, **side)
+    for name, net in nets.items():
+        yield ("attacks", f"{name}, fp32, gradient rows of {images} images by {draws} draws",
+               lambda way: Gradients(net(), device, way, images, draws))
+
+
 def measure_device(o):
     if o.device == "cuda" and not torch.cuda.is_available():
         sys.exit("error: this PyTorch finds no GPU: --device cpu shows that everything runs")
+    if o.threads:
+        torch.set_num_threads(o.threads)
     torch.backends.cudnn.allow_tf32 = False  # before the noise all is in fp32
     torch.backends.cudnn.benchmark = True
     ours = {}
@@ -141,16 +174,18 @@ def measure_device(o):
             with open(o.against, encoding="utf-8") as file:
                 ours = {line["what"]: line["rate"] for line in json.load(file)["lines"]}
         except (OSError, ValueError, KeyError) as error:
-            sys.exit(f"error: {o.against}: no JSON that `bench device --json` printed: {error!r}")
+            sys.exit(f"error: {o.against}: no JSON that `bench --json` printed: {error!r}")
     name = torch.cuda.get_device_name() if o.device == "cuda" else "processor"
     if not o.json:
-        print(f"PyTorch {torch.__version__} on {name}; the ratio is that of bench device to it")
-    lines = []
+        print(f"PyTorch {torch.__version__} on {name}; the ratio is that of bench to it")
+    lines, works = [], attack_works if o.part == "attacks" else device_works
     for way in ("eager", "compiled"):  # compiling takes long: what needs none comes first
-        for part, what, make in device_works(o.device, o.quick):
+        for part, what, make in works(o.device, o.quick):
+            if o.part and part != o.part:
+                continue
             line = device_line(what, part, way, o.device, o.repetitions, make)
             if "rate" in line and what in ours:
-                line |= {"bench_device": ours[what], "ratio": ours[what] / line["rate"]}
+                line |= {"bench": ours[what], "ratio": ours[what] / line["rate"]}
             lines.append(line)
             if not o.json:
                 result = f"{line['rate']:12.1f} {line['unit']}" if "rate" in line else "FAILED: " + line["failed"]
@@ -167,6 +202,8 @@ def measure_device(o):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=("cuda", "cpu"), required=True)
+    parser.add_argument("--part", choices=("draws", "training", "attacks"), help="default: draws and training")
+    parser.add_argument("--threads", type=int, help="of the processor")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="the smallest shapes")

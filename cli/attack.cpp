@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/attack_arguments.hpp"
+#include "cli/attack_summary.hpp"
 #include "cli/commands.hpp"
 #include "cli/image_range.hpp"
 #include "cli/regression.hpp"
@@ -47,17 +48,6 @@ std::vector<std::int64_t> images_to_attack(const AttackCommand& o, const Dataset
   return images;
 }
 
-std::string attack_text(const AttackOptions& o) {
-  std::string text = fmt::format("{} in the norm {}", name(o.kind), name(o.norm));
-  if (o.size) text += fmt::format(", size {}", *o.size);
-  if (o.steps > 0) text += fmt::format(", {} steps", o.steps);
-  text += fmt::format(", {} starts, {} draws a gradient ({}), judged by {}", o.restarts, o.draws,
-                      name(o.loss), o.judge_draws);
-  if (o.targeted) text += ", targeted";
-  if (o.certified) text += fmt::format(", against predictions certified at {}", *o.certified);
-  return text;
-}
-
 Json to_json(const Sandwich& sandwich, double alpha) {
   Json points = Json::array();
   for (const Sandwich::Point& point : sandwich.points) {
@@ -96,54 +86,6 @@ std::vector<double> sizes_to_show(const AttackOptions& o) {
   std::ranges::sort(sizes);
   sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
   return sizes;
-}
-
-Json attack_json(const AttackSummary& summary, const AttackOptions& o) {
-  Json json = {{"attack", name(o.kind)},
-               {"norm", name(o.norm)},
-               {"size", o.size ? Json(*o.size) : Json()},
-               {"images", summary.records.size()},
-               {"accuracy", accuracy(summary.records)},
-               {"accuracy_under_attack", accuracy_under_attack(summary.records, o.size)}};
-  std::vector<double> distances;
-  for (const AttackRecord& record : summary.records)
-    if (record.distance && record.restart >= 0) distances.push_back(*record.distance);
-  std::ranges::sort(distances);
-  json["successes"] = distances.size();
-  json["median_distance"] = distances.empty() ? Json() : Json(distances[distances.size() / 2]);
-  if (o.certified) {
-    const RobustPrecision precision = robust_precision(summary.records, o.size);
-    const auto share = precision.share();
-    json["certified_at"] = *o.certified;
-    json["right_and_certified"] = precision.right;
-    json["wrong_and_certified"] = precision.wrong;
-    json["robust_precision"] = share ? Json(*share) : Json();
-  }
-  json["gradient_rows"] = summary.gradient_rows;
-  json["votes_cast"] = summary.votes_cast;
-  json["seconds"] = summary.seconds;
-  return json;
-}
-
-void print(const Json& json, const AttackOptions& o, const Dataset& dataset) {
-  const auto percent = [&](const char* key) { return 100.0 * json.at(key).get<double>(); };
-  fmt::print("images            {} ({} of {})\n", json["images"].get<std::size_t>(), dataset.split,
-             dataset.name);
-  fmt::print("attack            {}\n", attack_text(o));
-  fmt::print("accuracy          {:.2f} %\n", percent("accuracy"));
-  fmt::print("under attack      {:.2f} %\n", percent("accuracy_under_attack"));
-  if (!json["median_distance"].is_null()) {
-    fmt::print("successes         {}, half of them within {:.4g}\n",
-               json["successes"].get<std::size_t>(), json["median_distance"].get<double>());
-  }
-  if (o.certified && !json["robust_precision"].is_null()) {
-    fmt::print("robust precision  {:.2f} %: {} right and {} wrong among what is certified at {}\n",
-               percent("robust_precision"), json["right_and_certified"].get<std::size_t>(),
-               json["wrong_and_certified"].get<std::size_t>(), *o.certified);
-  }
-  fmt::print("work              {} gradient rows and {} votes in {:.1f} s\n",
-             json["gradient_rows"].get<std::uint64_t>(), json["votes_cast"].get<std::uint64_t>(),
-             json["seconds"].get<double>());
 }
 
 void run_sanity(const AttackCommand& o, RunModel& run, const Dataset& dataset,
@@ -271,7 +213,10 @@ void run(const AttackCommand& o) {
   how.images = images_to_attack(o, dataset, how.certificates);
 
   const AttackSummary summary = attack_dataset(run.model, dataset, header, body, how, log);
-  Json json = attack_json(summary, options);
+  Json json = attack_json(summary.records, options);
+  json["gradient_rows"] = summary.gradient_rows;
+  json["votes_cast"] = summary.votes_cast;
+  json["seconds"] = summary.seconds;
   json["log"] = log.string();
   std::optional<Sandwich> held;
   if (certificates) {
@@ -282,7 +227,9 @@ void run(const AttackCommand& o) {
     fmt::print("{}\n", json.dump());
   } else {
     fmt::print("log               {}\n", log.string());
-    print(json, options, dataset);
+    print_attack(json, options, fmt::format("{} of {}", dataset.split, dataset.name));
+    fmt::print("work              {} gradient rows and {} votes in {:.1f} s\n",
+               summary.gradient_rows, summary.votes_cast, summary.seconds);
     if (held) print(*held, certificates->header.options.alpha);
   }
   if (held && !held->holds()) {

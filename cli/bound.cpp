@@ -10,6 +10,7 @@
 #include "cli/run_folder.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/io/file.hpp"
 #include "engine/progress.hpp"
 #include "pixeldp/dual_bound.hpp"
 
@@ -17,7 +18,7 @@ namespace pixeldp::cli {
 namespace {
 
 struct BoundOptions {
-  std::string run, directory, images;
+  std::string run, directory, images, output;
   std::vector<double> sizes = {0.1};
   bool json = false;
 };
@@ -74,6 +75,7 @@ void run(const BoundOptions& o) {
                                    {"certified_accuracy", nlohmann::ordered_json::array()}};
   for (const double size : o.sizes)
     report["certified_accuracy"].push_back({{"size", size}, {"share", share(size)}});
+  if (!o.output.empty()) write_file_atomically(o.output, report.dump() + "\n");
   if (o.json) {
     fmt::print("{}\n", report.dump());
     return;
@@ -101,6 +103,7 @@ void add_bound(CLI::App& program) {
   command->add_option("--images", o->images, "Test images A:B:STEP (default: all)");
   command->add_option("--data", o->directory,
                       "Folder of the data set's files (default: $PIXELDP_DATA/NAME)");
+  command->add_option("--output", o->output, "Write the JSON object of --json to this file");
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });
 }

@@ -1,5 +1,3 @@
-#include "trainers/sweep.hpp"
-
 #include <chrono>
 #include <memory>
 #include <set>
@@ -10,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "cli/sweep_units.hpp"
 #include "engine/child_process.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
@@ -25,87 +24,11 @@ namespace {
 namespace fs = std::filesystem;
 
 struct SweepOptions {
-  fs::path file, output;
-  std::string device = "cpu";
+  std::vector<fs::path> files;
+  fs::path output;
+  std::string device = "cpu", size;
   bool json = false;
 };
-
-/// A training or a certification: what one process does at a time.
-struct Unit {
-  std::string name;
-  fs::path folder;
-  const char* command = "train";       // or certify
-  std::vector<std::string> arguments;  // that make its result
-  std::string settings;                // what it is a result of
-  const Unit* after = nullptr;         // the training that it needs
-
-  /// What is printed. Whoever does the unit holds a lock on this file.
-  fs::path log() const { return folder / fmt::format("{}.log", command); }
-  /// There once the unit is done, with its settings.
-  fs::path mark() const { return folder / fmt::format("{}.done", command); }
-
-  bool done() const {
-    if (!fs::exists(mark())) return false;
-    if (as_text(read_file(mark())) == settings) return true;
-    fail(
-        "{} was made with other settings than the sweep has now; choose another --output, or "
-        "remove {} to have it made anew",
-        mark().string(), folder.string());
-  }
-};
-
-/// The trainings, then the certifications.
-std::vector<Unit> units_of(const Sweep& sweep, const fs::path& output) {
-  std::vector<Unit> units;
-  units.reserve(sweep.trainings.size() * (1 + sweep.certifications.size()));
-  for (const SweepTraining& training : sweep.trainings) {
-    Unit unit{.name = training.name,
-              .folder = output / training.name,
-              .arguments = {training.configuration.string(), "--output",
-                            (output / training.name).string()},
-              .settings = training.resolved};
-    for (const std::string& setting : training.settings)
-      unit.arguments.insert(unit.arguments.end(), {"--set", setting});
-    units.push_back(std::move(unit));
-  }
-  for (std::size_t i = 0; i < sweep.trainings.size(); ++i) {
-    for (const SweepCertification& certification : sweep.certifications) {
-      const Unit& training = units[i];
-      Unit unit{
-          .name = training.name + (certification.name.empty() ? "" : "/") + certification.name,
-          .folder = training.folder / certification.name,
-          .command = "certify",
-          .arguments = {training.folder.string(), "--output",
-                        (training.folder / certification.name / "certificates.jsonl").string()},
-          .settings = fmt::format("{}\n", fmt::join(certification.arguments, " ")),
-          .after = &training};
-      unit.arguments.insert(unit.arguments.end(), certification.arguments.begin(),
-                            certification.arguments.end());
-      if (const auto& directory = sweep.trainings[i].directory)
-        unit.arguments.insert(unit.arguments.end(), {"--data", *directory});
-      units.push_back(std::move(unit));
-    }
-  }
-  return units;
-}
-
-/// Refuses, before anything is trained, what certify would.
-void check_arguments(const SweepCertification& certification) {
-  for (const char* ours : {"--output", "--resume", "--device", "--data", "--shard", "--extend"})
-    if (std::ranges::find(certification.arguments, ours) != certification.arguments.end())
-      fail_usage("certify: the option {} is not for sweeps, which set it themselves", ours);
-  CLI::App program;
-  add_certify(program);
-  program.get_subcommand("certify")->callback([] {});
-  std::vector<std::string> reversed(certification.arguments.rbegin(),
-                                    certification.arguments.rend());
-  reversed.insert(reversed.end(), {"run", "certify"});
-  try {
-    program.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    fail_usage("certify {}: {}", fmt::join(certification.arguments, " "), error.what());
-  }
-}
 
 std::string last_line(const fs::path& file) {
   std::string text(as_text(read_file(file)));
@@ -113,13 +36,13 @@ std::string last_line(const fs::path& file) {
   return text.substr(text.rfind('\n') + 1);
 }
 
-/// What this process has seen of a sweep's units, which others may be doing as well.
+/// What this process has seen of the units of sweeps, which others may be doing as well.
 class Sweeper {
  public:
-  Sweeper(const Sweep& sweep, const SweepOptions& o, const fs::path& output)
-      : units_(units_of(sweep, output)),
+  Sweeper(const std::string& name, const std::vector<Unit>& units, const SweepOptions& o)
+      : units_(units),
         device_(chosen_device(o.device).name()),
-        progress_("sweep " + sweep.name, std::ssize(units_), "parts", count_done(),
+        progress_("sweep " + name, std::ssize(units_), "parts", count_done(),
                   ProgressStyle::lines) {}
 
   /// Does what nobody else does, until all is done or in others' hands.
@@ -128,20 +51,17 @@ class Sweeper {
     progress_.finish();
   }
   bool all_done() const { return count_done() == std::ssize(units_); }
-  const std::set<std::string>& failures() const { return failures_; }
-  /// Those of the certifications that are done.
-  std::vector<fs::path> certified() const {
-    std::vector<fs::path> folders;
-    for (const Unit& unit : units_)
-      if (unit.after && unit.done()) folders.push_back(unit.folder);
-    return folders;
+  std::set<std::string> failures() const {
+    std::set<std::string> names;
+    for (const Unit* unit : failures_) names.insert(unit->name);
+    return names;
   }
 
  private:
   std::int64_t count_done() const {
     return std::ranges::count_if(units_, [](const Unit& unit) { return unit.done(); });
   }
-  bool failed(const Unit* unit) const { return unit && failures_.contains(unit->name); }
+  bool failed(const Unit* unit) const { return failures_.contains(unit); }
 
   /// Looks at every unit once; false where another look would find nothing to do.
   bool pass() {
@@ -170,67 +90,149 @@ class Sweeper {
     progress_.update(count_done());
     std::vector<std::string> arguments = {unit.command};
     arguments.insert(arguments.end(), unit.arguments.begin(), unit.arguments.end());
-    arguments.insert(arguments.end(), {"--resume", "--device", device_});
+    if (unit.command != "bound")
+      arguments.insert(arguments.end(), {"--resume", "--device", device_});
     const int status = run_this_program(arguments, unit.log());
     if (status == 0) {
       write_file_atomically(unit.mark(), unit.settings);
     } else if (!interrupted()) {
-      failures_.insert(unit.name);
+      failures_.insert(&unit);
       warn("{} {}: exit status {}, {}; see {}", unit.command, unit.name, status,
            last_line(unit.log()), unit.log().string());
     }
   }
 
-  std::vector<Unit> units_;
+  const std::vector<Unit>& units_;
   std::string device_;
-  std::set<std::string> failures_;
+  std::set<const Unit*> failures_;
   ProgressBar progress_;
 };
 
+/// The runs certified by these units, named after them.
+std::vector<report::Run> load_runs(const std::vector<const Unit*>& units) {
+  std::vector<report::Run> runs;
+  for (const Unit* unit : units) {
+    if (unit->command != "certify") continue;
+    runs.push_back(report::load_run(unit->folder));
+    runs.back().name = unit->name;
+  }
+  return runs;
+}
+
+/// Those of attacks and bounds, by network and curve, in the order of the units.
+std::vector<report::Curve> load_curves(const std::vector<const Unit*>& units) {
+  std::vector<std::pair<const Unit*, std::vector<fs::path>>> groups;
+  for (const Unit* unit : units) {
+    if (unit->command != "attack" && unit->command != "bound") continue;
+    const auto same = [&](const auto& group) {
+      return group.first->command == unit->command && group.first->curve == unit->curve;
+    };
+    const auto group = std::ranges::find_if(groups, same);
+    if (group == groups.end())
+      groups.emplace_back(unit, std::vector{unit->result()});
+    else
+      group->second.push_back(unit->result());
+  }
+  std::vector<report::Curve> curves;
+  for (const auto& [unit, files] : groups) {
+    if (unit->command == "bound") {
+      curves.push_back(report::bound_curve(unit->curve + ", proved", unit->network, files));
+      continue;
+    }
+    std::vector<AttackLogContents> logs;
+    for (const fs::path& file : files) logs.push_back(read_attack_log(file));
+    curves.push_back(report::attack_curve(unit->curve, unit->network, logs));
+  }
+  return curves;
+}
+
+/// Writes the report of all, and returns what there is of it.
+nlohmann::ordered_json write_report(const std::vector<Sweep>& sweeps, const Units& units,
+                                    const fs::path& output) {
+  std::vector<report::Comparison> comparisons;
+  std::string sections;
+  for (std::size_t i = 0; i < sweeps.size(); ++i) {
+    const std::vector<const Unit*>& mine = units.of_sweep[i];
+    std::vector<report::Curve> curves = load_curves(mine);
+    if (sweeps[i].title.empty() && sweeps[i].published.empty() && curves.empty()) continue;
+    comparisons.push_back({.title = sweeps[i].title.empty() ? sweeps[i].name : sweeps[i].title,
+                           .runs = load_runs(mine),
+                           .curves = std::move(curves),
+                           .published = sweeps[i].published});
+    sections += report::comparison_section(comparisons.back());
+  }
+  std::vector<const Unit*> all;
+  for (const Unit& unit : units.all) all.push_back(&unit);
+  std::vector<report::Run> runs = load_runs(all);
+  report::find_images(runs, std::nullopt);
+  const fs::path page = output / "report.html", csv = output / "report.csv";
+  nlohmann::ordered_json summary = {{"certifications", runs.size()}, {"page", page.string()}};
+  if (runs.empty()) {
+    write_file_atomically(page, report::comparison_page(sections));
+  } else {
+    write_file_atomically(
+        page, report::report_page(runs, std::nullopt, csv.filename().string(), sections));
+    write_file_atomically(csv, report::report_csv(runs));
+    summary["csv"] = csv.string();
+  }
+  if (!comparisons.empty()) {
+    const fs::path compared = output / "comparisons.csv";
+    write_file_atomically(compared, report::comparison_csv(comparisons));
+    summary["comparisons"] = compared.string();
+  }
+  return summary;
+}
+
 void run(const SweepOptions& o) {
   install_interrupt_handler();
-  const Sweep sweep = read_sweep(o.file);
-  for (const SweepCertification& certification : sweep.certifications)
-    check_arguments(certification);
-  const fs::path output = o.output.empty() ? fs::path("sweeps") / sweep.name : o.output;
-  Sweeper sweeper(sweep, o, output);
+  std::vector<Sweep> sweeps;
+  for (const fs::path& file : o.files) sweeps.push_back(read_sweep(file, o.size));
+  if (sweeps.size() > 1 && o.output.empty())
+    fail_usage("--output is missing: several sweeps need a folder, in which they share networks");
+  for (const Sweep& sweep : sweeps)
+    for (const SweepGrid& grid : sweep.grids)
+      for (const SweepCell& cell : grid.cells) check_arguments(cell);
+  const fs::path output = o.output.empty() ? fs::path("sweeps") / sweeps.front().name : o.output;
+  const std::string name = sweeps.size() == 1 ? sweeps.front().name : output.filename().string();
+  const Units units = units_of(sweeps, output);
+  Sweeper sweeper(name, units.all, o);
   sweeper.run();
-  if (!sweeper.failures().empty())
-    fail("{} of the sweep failed: {}; start again once that is mended", sweeper.failures().size(),
-         fmt::join(sweeper.failures(), ", "));
+  if (const std::set<std::string> failures = sweeper.failures(); !failures.empty())
+    fail("{} of the sweep failed: {}; start again once that is mended", failures.size(),
+         fmt::join(failures, ", "));
   if (!sweeper.all_done()) {
     notice("what is left is being done by others, the last of whom writes the report");
-    if (o.json) fmt::print("{}\n", nlohmann::json({{"sweep", sweep.name}, {"done", false}}).dump());
+    if (o.json) fmt::print("{}\n", nlohmann::json({{"sweep", name}, {"done", false}}).dump());
     return;
   }
-  const fs::path page = output / "report.html", csv = output / "report.csv";
-  std::vector<report::Run> runs = report::load_runs(sweeper.certified());
-  report::find_images(runs, std::nullopt);
-  write_file_atomically(page, report::report_page(runs, std::nullopt, csv.filename().string()));
-  write_file_atomically(csv, report::report_csv(runs));
-  if (o.json) {
-    const nlohmann::ordered_json summary = {{"sweep", sweep.name},
-                                            {"done", true},
-                                            {"trainings", sweep.trainings.size()},
-                                            {"certifications", runs.size()},
-                                            {"page", page.string()},
-                                            {"csv", csv.string()}};
-    fmt::print("{}\n", summary.dump());
-    return;
-  }
-  fmt::print("{} networks, certified in {} ways: {} and {}\n", sweep.trainings.size(),
-             sweep.certifications.size(), page.string(), csv.string());
+  nlohmann::ordered_json summary = {{"sweep", name}, {"done", true}};
+  const auto count = [&](const char* command) {
+    return std::ranges::count(units.all, command, &Unit::command);
+  };
+  summary["trainings"] = count("train");
+  const nlohmann::ordered_json report = write_report(sweeps, units, output);
+  summary.update(report);
+  summary["attacks"] = count("attack");
+  summary["bounds"] = count("bound");
+  if (o.json) return fmt::print("{}\n", summary.dump());
+  fmt::print("{} networks, {} certifications, {} attacks and {} bounds: {}\n", count("train"),
+             count("certify"), count("attack"), count("bound"), report["page"].get<std::string>());
 }
 
 }  // namespace
 
 void add_sweep(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
-      "sweep", "Train and certify every combination of what a file varies, and report on all");
+      "sweep", "Train, certify and attack every combination of what files vary, and report on all");
   auto o = std::make_shared<SweepOptions>();
-  command->add_option("file", o->file, "What to vary: see configs/sweeps and docs/clusters.md")
+  command
+      ->add_option("files", o->files,
+                   "What to vary: see configs/sweeps, configs/paper and docs/clusters.md; several "
+                   "files share networks, and get one report")
       ->required()
       ->type_name("FILE.yaml");
+  command->add_option("--size", o->size, "Of files that come in two sizes")
+      ->check(CLI::IsMember({"small", "full"}));
   command
       ->add_option("--output", o->output,
                    "Folder of runs, state and report; several processes with the same one share "

@@ -22,7 +22,8 @@ def check(condition, what):
 
 
 parts = [line.split()[0] for line in run("--list").splitlines()]
-check(parts == ["noise", "draws", "wide-resnet", "products", "curve", "log", "overhead", "training"], f"parts {parts}")
+check(parts == ["noise", "draws", "wide-resnet", "products", "curve", "log", "overhead", "attacks", "training"],
+      f"parts {parts}")
 
 report = json.loads(run("--json", *least))
 check(report["processor"] and report["threads"] >= 1, "no processor")
@@ -31,7 +32,8 @@ check(isinstance(report["instruction_sets"], list), "no instruction sets")
 silent = {note["part"] for note in report["notes"]}
 told = {line["part"] for line in report["lines"]}
 check(told | silent == set(parts), f"only {told | silent} were measured")
-check({"noise", "draws", "products", "curve", "log", "overhead", "training"} <= told, f"only {told} have lines")
+check({"noise", "draws", "products", "curve", "log", "overhead", "attacks", "training"} <= told,
+      f"only {told} have lines")
 met = missed = 0
 for line in report["lines"]:
     check(math.isfinite(line["rate"]) and line["rate"] > 0, f"a rate of {line['rate']}: {line}")

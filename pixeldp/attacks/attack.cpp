@@ -58,6 +58,18 @@ AttackOptions usual_attack(AttackKind kind, AttackNorm norm, std::optional<doubl
   return o;
 }
 
+std::string attack_text(const AttackOptions& o) {
+  std::string text = fmt::format("{} in the norm {}", name(o.kind), name(o.norm));
+  if (o.size) text += fmt::format(", size {}", *o.size);
+  if (o.kind == AttackKind::cw) text += fmt::format(", {} searches", o.searches);
+  if (o.steps > 0) text += fmt::format(", {} steps", o.steps);
+  text += fmt::format(", {} starts, {} draws a gradient ({}), judged by {}", o.restarts, o.draws,
+                      name(o.loss), o.judge_draws);
+  if (o.targeted) text += ", targeted";
+  if (o.certified) text += fmt::format(", against predictions certified at {}", *o.certified);
+  return text;
+}
+
 void check_attack(const AttackOptions& o, std::int64_t values, int classes,
                   const Calibration& calibration, bool radii) {
   const std::string_view attack = name(o.kind);

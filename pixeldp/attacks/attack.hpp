@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "pixeldp/certificate.hpp"
@@ -54,6 +55,9 @@ struct AttackOptions {
 /// A network without noise has one draw of everything.
 AttackOptions usual_attack(AttackKind kind, AttackNorm norm, std::optional<double> size,
                            std::optional<double> certified, bool noisy);
+
+/// "pgd in the norm 2, size 0.1, 100 steps, ...", all that tells one attack from another.
+std::string attack_text(const AttackOptions& options);
 
 /// Where the draws of checks begin, which no gradient reaches (check_attack).
 inline constexpr std::uint32_t first_check_draw = std::uint32_t{1} << 31;

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -57,5 +58,42 @@ class AttackLog {
   std::map<std::int64_t, AttackRecord> records_;
   ImageLog log_;
 };
+
+/// An attack log that is read only, its lines word for word.
+struct AttackLogContents {
+  struct Line {
+    std::string text;
+    std::size_t number = 0;  ///< in the file
+    AttackRecord record;
+  };
+  std::string source = {};               ///< the file
+  std::string header = {};               ///< its first line
+  std::string dataset = {}, split = {};  ///< from it, and so are
+  AttackOptions options = {};            ///< these, but for how predictions are certified
+  std::vector<Line> lines = {};          ///< of the images, in the order of the file
+  /// The number of a last line that was cut short, and left out.
+  std::optional<std::size_t> cut = {};
+
+  std::vector<AttackRecord> records() const;
+};
+
+/// Whether a file's first line is that of attacks on a classifier.
+bool is_attack_log(const std::filesystem::path& path);
+
+/// Throws an Error that names file and line for damage other than a last line cut short.
+AttackLogContents read_attack_log(const std::filesystem::path& path);
+
+struct MergedAttackLog {
+  AttackLogContents log;     ///< in the order of the images
+  std::size_t repeated = 0;  ///< lines left out because another part has the very same
+};
+
+/// One log of attacks on the images of several: what a single job would have written. Throws an
+/// Error when the headers of two differ, with files, keys and values, and when two have different
+/// lines for an image, with files and lines.
+MergedAttackLog merge_attack_logs(std::span<const AttackLogContents> parts);
+
+/// All or nothing. Throws an Error where the file is there already.
+void write_attack_log(const std::filesystem::path& path, const AttackLogContents& log);
 
 }  // namespace pixeldp

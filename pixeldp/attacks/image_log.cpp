@@ -13,17 +13,20 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Names and both values of what differs, one per line.
-std::string difference(const Json& log, const Json& mine) {
+}  // namespace
+
+std::string ImageLog::difference(const Json& log, const Json& mine) {
   std::string text;
-  for (const auto& [key, value] : mine.items()) {
-    const Json theirs = log.contains(key) ? log[key] : Json("nothing");
-    if (theirs != value) text += fmt::format("\n{}: {} and {}", key, theirs.dump(), value.dump());
-  }
+  const auto compare = [&](const std::string& key) {
+    const Json first = log.contains(key) ? log[key] : Json("nothing");
+    const Json second = mine.contains(key) ? mine[key] : Json("nothing");
+    if (first != second) text += fmt::format("\n{}: {} and {}", key, first.dump(), second.dump());
+  };
+  for (const auto& [key, value] : mine.items()) compare(key);
+  for (const auto& [key, value] : log.items())
+    if (!mine.contains(key)) compare(key);
   return text;
 }
-
-}  // namespace
 
 ImageLog::ImageLog(std::filesystem::path path, const Json& header, bool resume, const Take& take)
     : path_(std::move(path)), file_(path_) {

@@ -26,6 +26,10 @@ class ImageLog {
 
   void append(const nlohmann::ordered_json& line);
 
+  /// Keys and both values of what two headers differ in, each after the end of a line.
+  static std::string difference(const nlohmann::ordered_json& log,
+                                const nlohmann::ordered_json& mine);
+
  private:
   std::filesystem::path path_;
   AppendFile file_;

@@ -1,3 +1,5 @@
+#include "pixeldp/report/csv.hpp"
+
 #include <fmt/format.h>
 
 #include "pixeldp/conditions.hpp"
@@ -5,7 +7,6 @@
 #include "pixeldp/report/report.hpp"
 
 namespace pixeldp::report {
-namespace {
 
 std::string csv_cell(std::string_view text) {
   if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
@@ -13,8 +14,6 @@ std::string csv_cell(std::string_view text) {
   for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
   return quoted + "\"";
 }
-
-}  // namespace
 
 std::string report_csv(const std::vector<Run>& runs) {
   std::string csv =

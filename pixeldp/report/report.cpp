@@ -377,6 +377,15 @@ std::string csv_link(std::string_view file) {
       address, escape(file));
 }
 
+std::string page(std::string_view about, const std::string& content) {
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<title>Certified robustness: {0}</title>\n<style>{1}</style>\n</head>\n<body>\n<main>\n"
+      "<h1>Certified robustness</h1>\n{2}</main>\n</body>\n</html>\n",
+      about, style_sheet(), content);
+}
+
 }  // namespace
 
 std::vector<double> table_thresholds(const std::vector<Run>& runs) {
@@ -395,25 +404,27 @@ std::vector<double> table_thresholds(const std::vector<Run>& runs) {
 }
 
 std::string report_page(const std::vector<Run>& runs, std::optional<std::int64_t> image,
-                        std::string_view csv) {
+                        std::string_view csv, std::string_view comparisons) {
   const std::vector<double> thresholds = table_thresholds(runs);
   const CertificateLogHeader& first = runs.front().log.header;
   const std::string subtitle =
       same_data(runs) ? fmt::format("{}, {} split", escape(first.dataset), escape(first.split))
                       : std::string("several data sets");
-  return fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<title>Certified robustness: {0}</title>\n<style>{1}</style>\n</head>\n<body>\n<main>\n"
-      "<h1>Certified robustness</h1>\n<p class=\"subtitle\">{0}; {2} {3}</p>\n{4}{5}"
-      "<h2>Certified accuracy</h2>\n<figure>\n{6}{7}"
-      "<figcaption>{8}</figcaption>\n</figure>\n{9}{10}{11}{12}{13}"
-      "{14}{15}{16}</main>\n</body>\n</html>\n",
-      subtitle, style_sheet(), runs.size(), runs.size() == 1 ? "run" : "runs", lead(runs),
-      notes(runs), legend(runs, true) + certificate_legend(runs), certified_accuracy_figure(runs),
-      accuracy_caption(runs), csv_link(csv), results_table(runs, thresholds),
-      details_tables(runs, thresholds), radii_section(runs), image_section(runs, image),
-      training_section(runs), meaning_section(runs), conditions_section(runs));
+  return page(subtitle,
+              fmt::format("<p class=\"subtitle\">{0}; {1} {2}</p>\n{3}{4}{5}"
+                          "<h2>Certified accuracy</h2>\n<figure>\n{6}{7}"
+                          "<figcaption>{8}</figcaption>\n</figure>\n{9}{10}{11}{12}{13}"
+                          "{14}{15}{16}",
+                          subtitle, runs.size(), runs.size() == 1 ? "run" : "runs", comparisons,
+                          lead(runs), notes(runs), legend(runs, true) + certificate_legend(runs),
+                          certified_accuracy_figure(runs), accuracy_caption(runs), csv_link(csv),
+                          results_table(runs, thresholds), details_tables(runs, thresholds),
+                          radii_section(runs), image_section(runs, image), training_section(runs),
+                          meaning_section(runs), conditions_section(runs)));
+}
+
+std::string comparison_page(std::string_view comparisons) {
+  return page("comparisons", std::string(comparisons));
 }
 
 }  // namespace pixeldp::report

@@ -17,10 +17,14 @@ std::vector<double> table_thresholds(const std::vector<Run>& runs);
 /// The report of at least one run: one HTML page that needs no other file. The same runs give the
 /// same page to the byte. `image` chooses the image whose scores are shown; without it, the
 /// one of median radius among those that are right and certified. `csv` names the file of
-/// report_csv, which the page links to. Throws a usage error when no run holds the image.
+/// report_csv, which the page links to; `comparisons` is HTML that goes before all figures. Throws
+/// a usage error when no run holds the image.
 std::string report_page(const std::vector<Run>& runs,
-                        std::optional<std::int64_t> image = std::nullopt,
-                        std::string_view csv = "");
+                        std::optional<std::int64_t> image = std::nullopt, std::string_view csv = "",
+                        std::string_view comparisons = "");
+
+/// A page of nothing but comparisons.
+std::string comparison_page(std::string_view comparisons);
 
 /// Accuracy, certified accuracy, certified fraction and precision of each run by each certificate
 /// (all_certificates) at 0 and at every radius of its images, where the curves step, as CSV with a

@@ -206,6 +206,54 @@ TEST_CASE("attacks lie above certificates, and show a sensitivity that was halve
   CHECK(!std::filesystem::exists(place.folder / "x"));
 }
 
+TEST_CASE(
+    "logs of attacks on parts of the images are merged to that of one job, or refused by name") {
+  const MadeWorkplace place(20);
+  place.done("train made.yaml --output run");
+  const std::string attack = "attack run --steps 4 --restarts 1 --draws 5 --judge-draws 40" +
+                             place.data() + " --size 4 --images ";
+  place.done(attack + "0:6 --output whole");
+  place.done(attack + "3:6 --output late");
+  place.done(attack + "0:4 --output early");
+  const std::string whole = text_of(place.folder / "whole");
+  const json report = json::parse(place.done("merge late early --output merged --json"));
+  CHECK(text_of(place.folder / "merged") == whole);
+  CHECK(report["images"] == 6);
+  CHECK(report["logs"] == 2);
+  CHECK(report["repeated_lines"] == 1);
+  CHECK(report["accuracy_under_attack"].is_number());
+  place.refused("merge late early --output merged", "the file exists already", 1);
+
+  // A last line that was cut short is left out, and said so.
+  write_file_atomically(place.folder / "cut", whole.substr(0, whole.size() - 9));
+  const Outcome cut = place.run("merge cut early --output most");
+  CHECK(cut.status == 0);
+  CHECK(cut.errors.find("cut:7: the last line is cut short") != std::string::npos);
+  CHECK(text_of(place.folder / "most") == whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1));
+
+  const auto refused = [&](const std::string& other, const std::string& part) {
+    place.refused("merge early " + other + " --output x", part, 1);
+    CHECK(!std::filesystem::exists(place.folder / "x"));
+  };
+  place.done(attack + "4:6 --output seed --seed 7");
+  refused("seed", "early and seed cannot be merged, they were made under other conditions");
+  refused("seed", "\nseed: 1 and 7");
+  place.done("train made.yaml --output run2 --set training.steps=12");
+  place.done(
+      "attack run2 --steps 4 --restarts 1 --draws 5 --judge-draws 40 --size 4 --images 4:6 "
+      "--output model" +
+      place.data());
+  refused("model", "\nmodel_sha256: ");
+  std::string changed = text_of(place.folder / "late");
+  changed.replace(changed.find("\"label\":"), 9, "\"label\":1");
+  write_file_atomically(place.folder / "changed", changed);
+  refused("changed", "changed:2: image 3 has another line than in early:5");
+  write_file_atomically(place.folder / "twice", whole + whole.substr(whole.find("{\"image\":5")));
+  refused("twice", "twice:8: image 5 is on line 7 already");
+  place.done("certify run --draws 40 --images 0:4 --output certificates" + place.data());
+  refused("certificates", "certificates is not a log of attacks, and early is");
+}
+
 TEST_CASE("the sanity check passes where gradients lead somewhere") {
   const NoisyWorkplace place;
   const json report = json::parse(place.done(

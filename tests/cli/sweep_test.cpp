@@ -59,6 +59,104 @@ TEST_CASE("a sweep trains and certifies each combination as the commands alone w
   place.refused("sweep sweep.yaml", "train.done was made with other settings", 1);
 }
 
+TEST_CASE("a sweep attacks and bounds as well, and shows what was published beside") {
+  const Sweeps place;
+  std::string plain = text_of(place.folder / "made.yaml");
+  const auto replace = [&](const std::string& text, const std::string& by) {
+    plain.replace(plain.find(text), text.size(), by);
+  };
+  replace("name: made", "name: plain");
+  replace("{mechanism: gaussian, construction_bound: 0.1}", "{mechanism: none}");
+  plain.erase(plain.find("sensitivity:"), plain.find("training:") - plain.find("sensitivity:"));
+  place.write("plain.yaml", plain);
+  const auto grid = [](const std::string& more) {
+    return "  - configurations: [made.yaml]\n    settings: [{key: training.steps, values: "
+           "[12]}]\n" +
+           more;
+  };
+  const std::string usual =
+      "      - {option: images, values: [':3']}\n"
+      "      - {option: steps, values: [4]}\n"
+      "      - {option: draws, values: [5]}\n"
+      "      - {option: judge-draws, values: [40]}\n";
+  place.write(
+      "figure.yaml",
+      "name: figure\ntitle: Attacks < certificates\nsmall:\n" +
+          grid("    certify:\n      - {option: draws, values: [40]}\n"
+               "      - {option: images, values: [':3']}\n"
+               "    attack:\n      - {option: size, values: [2, 9]}\n"
+               "      - {option: restarts, values: [1]}\n" +
+               usual) +
+          grid("    name: nearest\n    attack:\n      - {option: attack, values: [cw]}\n"
+               "      - {option: searches, values: [3]}\n"
+               "      - {option: check-draws, values: [40]}\n" +
+               usual) +
+          "published:\n"
+          "  - {network: \"MNIST & co\", of: [\"made\"], measure: accuracy-under-attack, at: 2,"
+          " value: 0.75}\n"
+          "  - {network: SVHN, measure: certified-accuracy, value: 0.931}\n");
+  place.write("bound.yaml",
+              "name: bound\nsmall:\n  - configurations: [plain.yaml]\n"
+              "    bound:\n      - {option: size, values: [0.01, 0.02]}\n"
+              "      - {option: images, values: [':3']}\n");
+
+  const std::string sweep = "sweep figure.yaml bound.yaml --size small --output s";
+  const std::string summary = place.done(sweep + " --json");
+  CHECK(summary.find("\"trainings\":2,\"certifications\":1") != std::string::npos);
+  CHECK(summary.find("\"attacks\":3,\"bounds\":2") != std::string::npos);
+  const fs::path network = place.folder / "s/made";
+  // A cell's log is that of the command alone.
+  place.done(
+      "attack s/made --size 9 --restarts 1 --steps 4 --images :3 --draws 5 --judge-draws 40 "
+      "--output alone" +
+      place.data());
+  CHECK(text_of(network / "size=9/attacks.jsonl") == text_of(place.folder / "alone"));
+  CHECK(fs::exists(network / "nearest/attack.done"));
+  const std::string csv = text_of(place.folder / "s/comparisons.csv");
+  const auto has = [&](const std::string& line) {
+    CHECK_MESSAGE(csv.find(line) != csv.npos, line);
+  };
+  has("Attacks < certificates,certified-accuracy,2,\"made, exact\",0,3,");
+  has("Attacks < certificates,certified-accuracy,2,published: SVHN,0,,0.931\n");
+  has("Attacks < certificates,accuracy-under-attack,2,made,9,3,");
+  has("Attacks < certificates,accuracy-under-attack,2,made/nearest,0,3,");
+  has("Attacks < certificates,accuracy-under-attack,2,published: MNIST & co,2,,0.75\n");
+  has("bound,accuracy-under-attack,inf,\"plain, proved\",0.02,3,");
+  const std::string page = text_of(place.folder / "s/report.html");
+  CHECK(page.find("<h2>Attacks &lt; certificates</h2>") != page.npos);
+  CHECK(page.find("published: MNIST &amp; co") != page.npos);
+
+  // It goes on from what is there.
+  fs::remove(network / "size=9/attack.done");
+  const auto made = fs::last_write_time(network / "size=2/attacks.jsonl");
+  place.done(sweep);
+  CHECK(fs::last_write_time(network / "size=2/attacks.jsonl") == made);
+  CHECK(text_of(network / "size=9/attacks.jsonl") == text_of(place.folder / "alone"));
+  CHECK(text_of(place.folder / "s/comparisons.csv") == csv);
+
+  const auto refused = [&](const std::string& arguments, const std::string& part) {
+    place.refused("sweep " + arguments, part, 2);
+  };
+  refused("figure.yaml bound.yaml --size small", "--output is missing");
+  refused("figure.yaml", "--size small or --size full");
+  refused("figure.yaml --size full", "it has no 'full'");
+  refused("sweep.yaml --size small", "leave out --size");
+  const auto wrong = [&](const std::string& text, const std::string& part) {
+    CAPTURE(text);
+    place.write("wrong.yaml", "name: wrong\nconfigurations: [made.yaml]\n" + text);
+    refused("wrong.yaml", part);
+  };
+  wrong("attack: [{option: norm, values: [7]}]\n", "attack --norm 7");
+  wrong("attack: [{option: output, values: [x]}]\n", "--output is not for sweeps");
+  wrong("small: [{configurations: [made.yaml]}]\n", "belongs into the mappings");
+  wrong("published: [{network: a, measure: beauty, value: 1}]\n", "published.0.measure");
+  wrong("published: [{network: a, measure: robust-precision, value: 91}]\n", "published.0.value");
+  place.write("other.yaml", "name: other\nsmall:\n" +
+                                grid("    attack:\n      - {option: size, values: [3]}\n" + usual) +
+                                grid("    attack:\n      - {option: size, values: [4]}\n" + usual));
+  refused("other.yaml --size small", "two different settings");
+}
+
 TEST_CASE("processes that share a sweep, one of which is killed, leave what one would") {
   const Sweeps place;
   place.done("sweep sweep.yaml --output whole");

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "engine/error.hpp"
 #include "trainers/sweep.hpp"
 #include "trainers/training_config.hpp"
 
@@ -23,7 +24,8 @@ TrainingConfig read(const fs::path& path) { return read_training_config(ConfigNo
 TEST_CASE("every configuration is understood, named after its place, and ends at a low rate") {
   int count = 0;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_directory() || entry.path().parent_path() == folder / "sweeps") continue;
+    const fs::path parent = entry.path().parent_path();
+    if (entry.is_directory() || parent == folder / "sweeps" || parent == folder / "paper") continue;
     const std::string path = entry.path().string();
     CAPTURE(path);
     REQUIRE(entry.path().extension() == ".yaml");
@@ -51,7 +53,7 @@ TEST_CASE("every configuration is understood, named after its place, and ends at
     }
     ++count;
   }
-  CHECK(count >= 33);
+  CHECK(count >= 42);
 }
 
 TEST_CASE("the sweeps are understood, and hold the paper's rows of their data sets") {
@@ -72,9 +74,36 @@ TEST_CASE("the sweeps are understood, and hold the paper's rows of their data se
     CHECK(rows.contains(laplace) == fs::exists(folder / set / (laplace + std::string(".yaml"))));
   }
   const Sweep small = read_sweep(folder / "sweeps/mnist.yaml");  // wide ResNets take their time
-  CHECK(small.certifications.size() == 1);
-  CHECK(small.trainings.size() == 7);
-  for (const SweepTraining& training : small.trainings) CHECK(training.name.starts_with("mnist-"));
+  REQUIRE(small.grids.size() == 1);
+  const auto& [trainings, cells] = small.grids.front();
+  REQUIRE(cells.size() == 1);
+  CHECK(cells.front().command == "certify");
+  CHECK(trainings.size() == 7);
+  for (const SweepTraining& training : trainings) CHECK(training.name.starts_with("mnist-"));
+}
+
+TEST_CASE("the paper's table and figures are sweeps of two sizes, of which the small is of MNIST") {
+  std::set<std::string> known;  // networks of either size
+  std::vector<Sweep> all;
+  for (const auto& entry : fs::directory_iterator(folder / "paper")) {
+    CAPTURE(entry.path().string());
+    for (const std::string size : {"small", "full"}) {
+      const Sweep sweep = read_sweep(entry.path(), size);
+      CHECK(sweep.name == entry.path().stem());
+      CHECK(!sweep.title.empty());
+      for (const SweepGrid& grid : sweep.grids)
+        for (const SweepTraining& training : grid.trainings) {
+          known.insert(training.name);
+          if (size == "small") CHECK(training.name.starts_with("mnist-"));
+        }
+      all.push_back(sweep);
+    }
+    CHECK_THROWS_AS(read_sweep(entry.path()), Error);
+  }
+  CHECK(all.size() == 2 * 10);
+  for (const Sweep& sweep : all)
+    for (const report::Published& value : sweep.published)
+      for (const std::string& network : value.of) CHECK_MESSAGE(known.contains(network), network);
 }
 
 TEST_CASE("the rows of the paper's table of accuracies are there") {
