@@ -84,4 +84,9 @@ Operation Softmax::operation(std::span<const Shape> x) const {
   return std::make_shared<kernels::Softmax>(x[0].row_size() / values_, values_);
 }
 
+Operation LocalResponse::operation(std::span<const Shape> x) const {
+  const std::int64_t channels = x[0][x[0].rank() - 1];
+  return std::make_shared<kernels::LocalResponse>(params_, x[0].row_size() / channels, channels);
+}
+
 }  // namespace pixeldp::layers

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/local_response.hpp"
 #include "kernels/pointwise_function.hpp"
 #include "kernels/rearrangement.hpp"
 #include "kernels/window_pool.hpp"
@@ -84,6 +85,18 @@ class Softmax : public RowLayer {
  private:
   std::shared_ptr<const kernels::RowOperation> operation(std::span<const Shape> x) const override;
   std::int64_t values_;
+};
+
+/// Local response normalisation of images, or of rows as one pixel.
+class LocalResponse : public RowLayer {
+ public:
+  LocalResponse(std::string name, const kernels::LocalResponseParams& params)
+      : RowLayer(std::move(name)), params_(params) {}
+  Shape output_shape(std::span<const Shape> x) const override { return x[0]; }
+
+ private:
+  std::shared_ptr<const kernels::RowOperation> operation(std::span<const Shape> x) const override;
+  kernels::LocalResponseParams params_;
 };
 
 }  // namespace pixeldp::layers

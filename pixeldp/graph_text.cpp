@@ -147,11 +147,15 @@ template <class Visit>
 void fields(Visit& visit, layers::SoftmaxNode& o) {
   visit("values", o.values);
 }
+template <class Visit>
+void fields(Visit& visit, kernels::LocalResponseParams& o) {
+  visit("window", o.window), visit("alpha", o.alpha), visit("beta", o.beta), visit("bias", o.bias);
+}
 
 /// In the order of the variant.
 constexpr const char* leaf_names[] = {"convolution", "affine", "dense",       "add",
                                       "multiply",    "pool",   "global_pool", "pointwise",
-                                      "concatenate", "select", "softmax"};
+                                      "concatenate", "select", "softmax",     "local_response"};
 static_assert(std::size(leaf_names) == std::variant_size_v<Leaf>);
 
 template <std::size_t... i>

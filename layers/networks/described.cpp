@@ -35,6 +35,7 @@ struct Appender {
   Value operator()(const ConcatenateNode&) const { return append<Concatenate>(std::ssize(x)); }
   Value operator()(const Select::Options& o) const { return append<Select>(o); }
   Value operator()(const SoftmaxNode& o) const { return append<Softmax>(o.values); }
+  Value operator()(const kernels::LocalResponseParams& o) const { return append<LocalResponse>(o); }
 };
 
 }  // namespace

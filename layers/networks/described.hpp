@@ -44,7 +44,7 @@ struct NodeSpec {
   using Leaf =
       std::variant<kernels::GroupedConv2dShape, Affine::Options, DenseNode, AddNode, MultiplyNode,
                    kernels::WindowPoolShape, GlobalPoolNode, kernels::PointwiseFunction,
-                   ConcatenateNode, Select::Options, SoftmaxNode>;
+                   ConcatenateNode, Select::Options, SoftmaxNode, kernels::LocalResponseParams>;
 
   std::string name = {};           ///< of the layer; no two have the same
   std::vector<Value> inputs = {};  ///< 0: the image, i + 1: what node i makes

@@ -73,6 +73,11 @@ class Draft {
 
   /// Of shape.in_h, in_w and in_c what x has. The weight is OIHW.
   View convolution(const View& x, kernels::GroupedConv2dShape shape, const Constant& weight);
+  /// The transpose of a convolution, with the weight [channels of x, channels of a group, kernel]:
+  /// the strides put zeros between the pixels of x, and padding cuts what it makes. Of shape.in_h,
+  /// in_w and in_c what x has.
+  View transposed_convolution(const View& x, const kernels::GroupedConv2dShape& shape,
+                              const Constant& weight);
   /// scale * x + shift; both fit x, or are repeated to do so.
   View affine(const View& x, const Constant& scale, const Constant& shift);
   View activation(const View& x, kernels::Activation activation);
@@ -86,6 +91,7 @@ class Draft {
   View pool(const View& x, kernels::WindowPoolShape shape);
   /// The mean over these axes, which are all pixels of an image.
   View mean(const View& x, const Dims& axes, bool keep);
+  View local_response(const View& x, const kernels::LocalResponseParams& params);
   /// Over the axes from `axis` on together, or over that one alone.
   View softmax(const View& x, std::int64_t axis, bool together);
 

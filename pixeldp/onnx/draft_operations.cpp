@@ -77,6 +77,51 @@ View Draft::convolution(const View& x, kernels::GroupedConv2dShape shape, const 
                 {.weight = weight.reals()});
 }
 
+View Draft::transposed_convolution(const View& x, const kernels::GroupedConv2dShape& shape,
+                                   const Constant& weight) {
+  const Layout image = image_layout(x);
+  kernels::GroupedConv2dShape made = shape;
+  made.stride_h = made.stride_w = 1;
+  // Along an axis: the pixels between, and what padding adds or, below 0, cuts.
+  struct Axis {
+    std::int64_t stride, cut, kept;
+  };
+  const auto axis = [](std::int64_t inputs, std::int64_t stride, std::int64_t extent,
+                       kernels::Padding& pad) {
+    const std::int64_t before = extent - pad.before, after = extent - pad.after;
+    const std::int64_t cut = std::max<std::int64_t>(-before, 0);
+    pad = {std::max<std::int64_t>(before, 0), std::max<std::int64_t>(after, 0)};
+    return Axis{stride, cut, stride * (inputs - 1) + 1 - cut - std::max<std::int64_t>(-after, 0)};
+  };
+  const Axis h = axis(image.height, shape.stride_h, shape.dilation_h * (shape.kernel_h - 1),
+                      made.pad_h),
+             w = axis(image.width, shape.stride_w, shape.dilation_w * (shape.kernel_w - 1),
+                      made.pad_w);
+  if (h.kept < 1 || w.kept < 1) fail("its padding cuts all of an image of {}", text(x.dims));
+  Movement between{.dims = {1, image.channels, h.kept, w.kept}, .from = {}};
+  if (count(between.dims) > most_values)
+    fail("its strides make {} of {}, which is too many values", text(between.dims), text(x.dims));
+  take_room(count(between.dims));
+  for (std::int64_t c = 0; c < image.channels; ++c)
+    for (std::int64_t p = h.cut; p < h.cut + h.kept; ++p)
+      for (std::int64_t q = w.cut; q < w.cut + w.kept; ++q)
+        between.from.push_back(p % h.stride == 0 && q % w.stride == 0
+                                   ? (c * image.height + p / h.stride) * image.width + q / w.stride
+                                   : -1);
+  // The kernel backwards, from outputs to inputs of each group.
+  const Dims& dims = weight.dims;
+  const std::int64_t inputs = dims[0] / shape.groups, outputs = dims[1], taps = dims[2] * dims[3];
+  std::vector<float> turned(weight.reals().size());
+  for (std::int64_t i = 0; i < dims[0]; ++i)
+    for (std::int64_t o = 0; o < outputs; ++o)
+      for (std::int64_t tap = 0; tap < taps; ++tap)
+        turned[static_cast<std::size_t>(((i / inputs * outputs + o) * inputs + i % inputs) * taps +
+                                        taps - 1 - tap)] =
+            weight.reals()[static_cast<std::size_t>((i * outputs + o) * taps + tap)];
+  return convolution(move(x, between), made,
+                     {{outputs * shape.groups, inputs, dims[2], dims[3]}, std::move(turned)});
+}
+
 /// Scales and shifts of a whole value, for each channel or each element.
 View Draft::scale_value(const View& x, std::vector<double> scale, std::vector<double> shift) {
   const auto size = static_cast<std::int64_t>(scale.size());
@@ -267,6 +312,11 @@ View Draft::pool(const View& x, kernels::WindowPoolShape shape) {
   shape.in_h = from.height, shape.in_w = from.width, shape.channels = from.channels;
   const Layout to{shape.out_h, shape.out_w, shape.channels};
   return append({image.value}, shape, to, {1, to.channels, to.height, to.width});
+}
+
+View Draft::local_response(const View& x, const kernels::LocalResponseParams& params) {
+  const View image = as_image(x);
+  return append({image.value}, params, layout(image), x.dims);
 }
 
 View Draft::mean(const View& x, const Dims& axes, bool keep) {

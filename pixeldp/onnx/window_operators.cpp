@@ -1,4 +1,4 @@
-// Operators that move a window over an image, and products.
+// Operators that move a window over an image or its channels, and products.
 #include <algorithm>
 
 #include "engine/error.hpp"
@@ -102,6 +102,77 @@ Symbol convolution(Operands& o, Draft& draft) {
   return draft.affine(y, Constant::real(1.0f), of_channels(o.constant(2), y.dims));
 }
 
+Symbol transposed_convolution(Operands& o, Draft& draft) {
+  const View& x = o.view(0);
+  const Constant& weight = o.constant(1);
+  const Layout image = draft.image_layout(x);
+  const std::int64_t groups = o.integer("group", 1);
+  if (weight.dims.size() != 4 || std::ranges::min(weight.dims) < 1)
+    fail("its weight is {}: images are read", text(weight.dims));
+  if (weight.dims[0] != image.channels || groups < 1 || image.channels % groups != 0)
+    fail("its weight is {} in {} groups, which does not fit {} channels", text(weight.dims), groups,
+         image.channels);
+  const Dims kernel = {weight.dims[2], weight.dims[3]};
+  if (o.integers("kernel_shape").value_or(kernel) != kernel)
+    fail("'kernel_shape' is not that of its weight, {}", text(weight.dims));
+  const Dims strides = two(o, "strides", 1), dilations = two(o, "dilations", 1);
+  const Dims more = o.integers("output_padding").value_or(Dims{0, 0});
+  const Dims pads = o.integers("pads").value_or(Dims{0, 0, 0, 0});
+  constexpr std::int64_t most = 1 << 12;
+  if (pads.size() != 4 || std::ranges::min(pads) < 0 || std::ranges::max(pads) > most)
+    fail("'pads' must be four numbers from 0 to {}", most);
+  if (more.size() != 2 || std::ranges::min(more) < 0 || std::ranges::max(more) > most)
+    fail("'output_padding' must be two numbers from 0 to {}", most);
+  std::optional<Dims> wanted = o.integers("output_shape");
+  const std::string automatic = o.text("auto_pad", "NOTSET");
+  if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER")
+    wanted = {image.height * strides[0], image.width * strides[1]};
+  else if (automatic != "NOTSET" && automatic != "VALID")
+    fail("auto_pad '{}' is not known", automatic);
+  if (wanted && (wanted->size() != 2 || std::ranges::min(*wanted) < 1 ||
+                 std::ranges::max(*wanted) > most_values))
+    fail("'output_shape' must be two numbers from 1 to {}, rows and columns of what it makes",
+         most_values);
+  kernels::Padding pad[2];
+  for (std::size_t k = 0; k < 2; ++k) {
+    const std::int64_t inputs = k == 0 ? image.height : image.width;
+    const std::int64_t whole =
+        strides[k] * (inputs - 1) + dilations[k] * (kernel[k] - 1) + 1 + more[k];
+    if (wanted) {
+      // Of an uneven number, SAME_UPPER alone cuts more behind. What is too little is zeros there.
+      const std::int64_t total = whole - (*wanted)[k], half = std::max<std::int64_t>(total, 0) / 2;
+      pad[k].before = automatic == "SAME_UPPER" ? half : std::max<std::int64_t>(total, 0) - half;
+      pad[k].after = total - pad[k].before;
+    } else if (automatic == "NOTSET") {
+      pad[k] = {pads[k], pads[k + 2]};
+    }
+    pad[k].after -= more[k];
+    if (whole - more[k] - pad[k].before - pad[k].after < 1)
+      fail("its padding leaves nothing of an image of {}x{}", image.height, image.width);
+  }
+  const View y = draft.transposed_convolution(x,
+                                              {.groups = groups,
+                                               .kernel_h = kernel[0],
+                                               .kernel_w = kernel[1],
+                                               .stride_h = strides[0],
+                                               .stride_w = strides[1],
+                                               .dilation_h = dilations[0],
+                                               .dilation_w = dilations[1],
+                                               .pad_h = pad[0],
+                                               .pad_w = pad[1]},
+                                              weight);
+  if (!o.has(2)) return y;
+  return draft.affine(y, Constant::real(1.0f), of_channels(o.constant(2), y.dims));
+}
+
+Symbol local_response(Operands& o, Draft& draft) {
+  if (!o.attribute("size")) fail("it says no size");
+  return draft.local_response(o.view(0), {.window = o.integer("size", 1),
+                                          .alpha = o.real("alpha", 1e-4f),
+                                          .beta = o.real("beta", 0.75f),
+                                          .bias = o.real("bias", 1.0f)});
+}
+
 Symbol pool(Operands& o, Draft& draft, kernels::WindowPoolShape::Kind kind) {
   const View& x = o.view(0);
   if (!o.attribute("kernel_shape")) fail("it says no kernel_shape");
@@ -199,6 +270,8 @@ std::optional<std::vector<Symbol>> operate_on_windows(Operands& o, Draft& draft)
   const std::string& operation = o.node().operation;
   const auto one = [](Symbol made) { return std::vector<Symbol>{std::move(made)}; };
   if (operation == "Conv") return one(convolution(o, draft));
+  if (operation == "ConvTranspose") return one(transposed_convolution(o, draft));
+  if (operation == "LRN") return one(local_response(o, draft));
   if (operation == "MaxPool") return one(pool(o, draft, Kind::max));
   if (operation == "AveragePool") return one(pool(o, draft, Kind::average));
   if (operation == "GlobalMaxPool") return one(global_max_pool(o, draft));

@@ -129,6 +129,11 @@ TEST_CASE("finite differences confirm the backward of functions, products and re
   check_layer(select, {2, 3, 2, 3});
   Softmax softmax("softmax", 4);
   check_layer(softmax, {3, 2, 2, 4});
+  for (const std::int64_t window : {2, 3, 5}) {
+    LocalResponse response("response",
+                           {.window = window, .alpha = 0.9f, .beta = 0.75f, .bias = 0.8f});
+    check_layer(response, {3, 2, 2, 4});
+  }
 }
 
 TEST_CASE("a clamp passes gradients strictly between its limits") {

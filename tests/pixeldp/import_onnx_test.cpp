@@ -336,6 +336,7 @@ TEST_CASE("the text of a graph holds all of it, and damage to it is named") {
       {"mean", {4}, layers::GlobalPoolNode{}},
       {"join", {1, 2, 3}, layers::ConcatenateNode{}},
       {"soft", {9}, layers::SoftmaxNode{.values = 7}},
+      {"response", {9}, kernels::LocalResponseParams{.window = 5, .alpha = 0.5f, .beta = 0.25f}},
       {"fc", {10}, layers::DenseNode{.out = 9, .activation = {0.0f}}}};
   const std::string text = graph_text(nodes);
   CHECK(parse_graph(text, "TEXT") == nodes);
