@@ -7,6 +7,7 @@
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/int8_values.hpp"
 #include "kernels/cuda/noisy_convolution.hpp"
+#include "kernels/device_operation.hpp"
 #include "kernels/int8.hpp"
 #include "kernels/placement.hpp"
 
@@ -30,7 +31,7 @@ class Scheduler {
       if (done_[i]) continue;
       if (plan.steps[i].kind == Kind::noise)
         fail("layer {}: noise is drawn between two plans", plan.steps[i].name);
-      if (plan.steps[i].kind == Kind::operation)
+      if (plan.steps[i].kind == Kind::operation && !device_operation(*plan.steps[i].operation))
         fail_usage("layer {}: devices have no kernel for {} yet: use --device cpu",
                    plan.steps[i].name, plan.steps[i].operation->name());
       if (s_.precision != Precision::fp32 && plan.steps[i].kind == Kind::standardise)
@@ -170,7 +171,7 @@ class Scheduler {
   bool made_in_fp32(std::size_t value) const {
     if (value == 0) return false;
     const Kind kind = plan_.steps[value - 1].kind;
-    return kind == Kind::shortcut || kind == Kind::pool;
+    return kind == Kind::shortcut || kind == Kind::pool || kind == Kind::operation;
   }
   bool reads_fp32(const InferenceStep& step, std::size_t value) const {
     const auto reads = [&](int input) { return std::cmp_equal(input, value); };

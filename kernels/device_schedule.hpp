@@ -18,8 +18,8 @@ enum class Fusion { allowed, none };
 ///
 /// With Precision::bf16 operands of products are in bf16, and so is what lies between launches,
 /// sums of residual units included, where its channels come by eights; sums within a launch are in
-/// fp32. What a plan reads, means over pixels, and the result are in fp32. With Precision::fp32
-/// everything is.
+/// fp32. What a plan reads, means over pixels, what row operations make, and the result are in
+/// fp32. With Precision::fp32 everything is.
 ///
 /// With Precision::int8 values have the very bits that they have on processors
 /// (kernels/inference.hpp): they are in fp32, in bytes where products read them whose channels fill

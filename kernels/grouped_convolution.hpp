@@ -4,6 +4,7 @@
 #include <string>
 
 #include "kernels/convolution.hpp"
+#include "kernels/grouped_span.hpp"
 #include "kernels/row_operation.hpp"
 
 namespace pixeldp::kernels {
@@ -63,12 +64,14 @@ class GroupedConvolution : public RowOperation {
                                              std::span<const float> shift,
                                              Activation activation) const override;
   std::shared_ptr<const RowOperation> clamped(float low, float high) const override;
+  /// With its weights and shifts, which belong to this.
+  GroupedSpan span() const;
 
  private:
   std::size_t packed_place(std::int64_t output, std::int64_t input, std::int64_t tap) const;
 
   GroupedConv2dShape shape_;
-  std::vector<float> weight_;  ///< packed as kernels/cpu/row_kernels.hpp says
+  std::vector<float> weight_;  ///< packed as GroupedSpan says
   std::vector<float> shift_ = {};
   Activation activation_ = {};
   Limits limits_;

@@ -27,7 +27,7 @@ struct InferenceStep {
     pool,         ///< as global_average_pool
     standardise,  ///< as kernels/standardise.hpp
     noise,        ///< as add_noise
-    operation     ///< as `operation` says, on processors
+    operation     ///< as `operation` says
   };
 
   Kind kind = Kind::convolution;

@@ -17,6 +17,7 @@ class Pointwise : public RowOperation {
   void run(std::span<const float* const> x, float* y) const override;
   void backward(std::span<const float* const> x, const float* y, const float* dy,
                 std::span<float* const> dx) const override;
+  const PointwiseFunction& function() const { return function_; }
   const Limits* limits() const override;
 
  private:

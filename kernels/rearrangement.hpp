@@ -17,6 +17,8 @@ class Concatenation : public RowOperation {
   void run(std::span<const float* const> x, float* y) const override;
   void backward(std::span<const float* const> x, const float* y, const float* dy,
                 std::span<float* const> dx) const override;
+  std::int64_t pixels() const { return pixels_; }
+  const std::vector<std::int64_t>& channels() const { return channels_; }
 
  private:
   std::int64_t pixels_;
@@ -51,6 +53,7 @@ class Selection : public RowOperation {
   void run(std::span<const float* const> x, float* y) const override;
   void backward(std::span<const float* const> x, const float* y, const float* dy,
                 std::span<float* const> dx) const override;
+  const SelectionMap& map() const { return map_; }
 
  private:
   SelectionMap map_;

@@ -11,9 +11,9 @@
 
 namespace pixeldp::kernels {
 
-/// An operation on rows in fp32 that processors have and other devices have not: from one value or
-/// several to one. A row's result depends on that row alone and has the same bits on every
-/// processor, for every sum has its order. Images are NHWC.
+/// An operation on rows in fp32, from one value or several to one, as processors do it. A row's
+/// result depends on that row alone and has the same bits on every processor, for every sum has its
+/// order; on devices too, where they have it (kernels/device_operation.hpp). Images are NHWC.
 class RowOperation {
  public:
   virtual ~RowOperation() = default;

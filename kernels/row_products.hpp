@@ -20,6 +20,8 @@ class Multiplication : public RowOperation {
   /// The gradient in b is summed by ascending p.
   void backward(std::span<const float* const> x, const float* y, const float* dy,
                 std::span<float* const> dx) const override;
+  std::int64_t pixels() const { return pixels_; }
+  std::int64_t channels() const { return channels_; }
 
  private:
   std::int64_t pixels_, channels_;

@@ -42,6 +42,7 @@ class WindowPool : public RowOperation {
   /// Of several largest values the first one, in that order, gets the gradient.
   void backward(std::span<const float* const> x, const float* y, const float* dy,
                 std::span<float* const> dx) const override;
+  const WindowPoolShape& shape() const { return shape_; }
 
  private:
   template <class Visit>

@@ -7,7 +7,7 @@ namespace pixeldp::layers {
 
 /// A convolution of any kind, without bias or activation: rectangular kernels and strides, padding
 /// of every side, dilation, groups (kernels/grouped_convolution.hpp). What kernels/convolution.hpp
-/// describes is calculated as Conv2d is, on every device; the rest on processors.
+/// describes is calculated as Conv2d is, on every device; the rest is trained on processors only.
 class Convolution : public Layer {
  public:
   /// Throws an Error for what is no convolution.

@@ -7,8 +7,8 @@
 
 namespace pixeldp::layers {
 
-/// A leaf without parameters that is a row operation, the same in training and at inference: on
-/// processors only.
+/// A leaf without parameters that is a row operation, the same in training, which is for processors
+/// only, and at inference.
 class RowLayer : public Layer {
  public:
   using Layer::Layer;

@@ -17,7 +17,7 @@ namespace pixeldp::layers {
 ///   y[a, b, (stride u + v) in_c + i] = z[stride a + u, stride b + v, i],
 ///
 /// so that a plan has an ordinary product for it; placement() puts them in their place. Those
-/// beyond the image are there in y. On processors only.
+/// beyond the image are there in y. It is trained on processors only.
 class TransposedConv2d : public Layer {
  public:
   /// `of`, which must outlive this, reads images of that shape.

@@ -177,6 +177,7 @@ std::vector<KernelCase> kernel_cases(CaseSize size) {
   add(all, residual_parts(either(32, 1), either(32, 8), either(160, 8)));
   add(all, training_parts(either(512, 4), either(6272, 64), either(128, 2), either(3072, 192),
                           full ? 20 : 8));
+  add(all, row_operations(either(32, 1), either(56, 5), either(144, 8)));
   return all;
 }
 

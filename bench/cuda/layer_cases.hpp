@@ -23,6 +23,9 @@ std::vector<KernelCase> residual_parts(std::int64_t images, std::int64_t side,
 std::vector<KernelCase> training_parts(std::int64_t rows, std::int64_t width, std::int64_t images,
                                        std::int64_t values, int log_weights);
 
+/// Row operations on images of side x side pixels.
+std::vector<KernelCase> row_operations(std::int64_t rows, std::int64_t side, std::int64_t channels);
+
 /// Convolutions, dense layers and what goes with them.
 std::vector<KernelCase> convolution_cases(CaseSize size);
 

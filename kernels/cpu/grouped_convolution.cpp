@@ -70,7 +70,7 @@ GroupedConvolution::GroupedConvolution(const GroupedConv2dShape& shape,
             weight[static_cast<std::size_t>((o * inputs + i) * taps + tap)];
 }
 
-cpu::GroupedSpan cpu::GroupedSpan::of(const GroupedConv2dShape& s) {
+GroupedSpan GroupedSpan::of(const GroupedConv2dShape& s) {
   return {.in_h = s.in_h,
           .in_w = s.in_w,
           .in_c = s.in_c,
@@ -103,14 +103,18 @@ std::string_view GroupedConvolution::name() const {
   return "dilated convolution, or one with two strides";
 }
 
-void GroupedConvolution::run(std::span<const float* const> x, float* y) const {
-  cpu::GroupedSpan span = cpu::GroupedSpan::of(shape_);
+GroupedSpan GroupedConvolution::span() const {
+  GroupedSpan span = GroupedSpan::of(shape_);
   span.weight = weight_.data();
   span.shift = shift_.empty() ? nullptr : shift_.data();
   span.slope = activation_.slope;
   span.low = limits_.low;
   span.high = limits_.high;
-  cpu::simd_kernels(cpu::best_instruction_set()).rows.grouped(span, x[0], y);
+  return span;
+}
+
+void GroupedConvolution::run(std::span<const float* const> x, float* y) const {
+  cpu::simd_kernels(cpu::best_instruction_set()).rows.grouped(span(), x[0], y);
 }
 
 void GroupedConvolution::backward(std::span<const float* const>, const float*, const float* dy,

@@ -10,6 +10,7 @@
 #include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/packed_convolution.cuh"
 #include "kernels/cuda/pooling.hpp"
+#include "kernels/cuda/row_operations.hpp"
 #include "kernels/cuda/scaling.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
@@ -90,8 +91,9 @@ class ScheduledPlan : public DevicePlan {
           PIXELDP_DEVICE::standardise(stream_, rows, value(input).size, at<float>(input, run),
                                       at<float>(made, run));
         };
-      case Kind::noise:
       case Kind::operation:
+        return rounded(operation(step, made), made);
+      case Kind::noise:
         break;  // refused by the schedule
     }
     return {};
@@ -332,6 +334,16 @@ class ScheduledPlan : public DevicePlan {
       else
         PIXELDP_DEVICE::global_average_pool(stream_, shape, at<const float>(input, run),
                                             at<float>(made, run));
+    };
+  }
+
+  Work operation(const InferenceStep& step, int made) {
+    const RowWork work =
+        prepare_rows(stream_.native(), device_operation(*step.operation).value(), schedule_.rows);
+    return [this, work, inputs = step.inputs, made](const Run& run) {
+      std::vector<RowOperand> x;
+      for (const int input : inputs) x.push_back({address(input, run), value(input).bf16});
+      work(x, at<float>(made, run));
     };
   }
 

@@ -14,6 +14,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx/convert.cuh"
 #include "kernels/cuda/scaling.hpp"
+#include "kernels/cuda/value.cuh"
 #include "kernels/formulas/batch_norm.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
@@ -21,10 +22,6 @@ namespace {
 
 constexpr int threads = 256, thread_values = 4;
 
-__device__ __forceinline__ float load(const float* x) { return *x; }
-__device__ __forceinline__ float load(const std::uint16_t* x) {
-  return __uint_as_float(std::uint32_t{*x} << 16);
-}
 __device__ __forceinline__ void store(float* y, float value) { *y = value; }
 __device__ __forceinline__ void store(std::uint16_t* y, float value) {
   *y = static_cast<std::uint16_t>(ptx::to_bf16x2(value, 0.0f));

@@ -85,14 +85,14 @@ TEST_CASE("a whole network in ONNX is imported, certified and predicted with") {
   const auto write = [&](const MadeOnnx& network) {
     write_file_atomically(place.folder / "net.onnx", as_bytes(network.bytes()));
   };
-  const auto network = [](const MadeOnnx::Dims& picture) {
+  const auto network = [](const MadeOnnx::Dims& picture, const char* activation = "Sigmoid") {
     return MadeOnnx()
         .input("x", picture)
         .output("y")
         .initializer(MadeOnnx::tensor("w", {4, 1, 3, 3}, reference::reals(36, 1)))
         .initializer(MadeOnnx::tensor("v", {4, 10}, reference::reals(40, 2)))
         .node("Conv", {"x", "w"}, {"1"})
-        .node("Sigmoid", {"1"}, {"2"})
+        .node(activation, {"1"}, {"2"})
         .node("GlobalAveragePool", {"2"}, {"3"})
         .node("Flatten", {"3"}, {"4"})
         .node("MatMul", {"4", "v"}, {"y"});
@@ -107,11 +107,15 @@ TEST_CASE("a whole network in ONNX is imported, certified and predicted with") {
   REQUIRE_MESSAGE(certified.status == 0, certified.errors);
   CHECK(json::parse(certified.output)["new_draws"] == 80);
   CHECK(place.run("predict run test:3 --draws 20" + place.data()).status == 0);
+  place.done("certify run --draws 20 --images :2 --device emulated --output device.jsonl" +
+             place.data());
   // What devices have no kernel for is said before anything is written.
+  write(network({1, 1, 28, 28}, "Softmax"));
+  REQUIRE(place.run(import + "--noise gaussian --sigma 0.25 --output soft").status == 0);
   const Outcome emulated =
-      place.run("certify run --device emulated --output other.jsonl" + place.data());
+      place.run("certify soft --device emulated --output other.jsonl" + place.data());
   CHECK(emulated.status == 2);
-  CHECK_MESSAGE(emulated.errors.find("no kernel for sigmoid") != std::string::npos,
+  CHECK_MESSAGE(emulated.errors.find("no kernel for softmax") != std::string::npos,
                 emulated.errors);
   CHECK(!std::filesystem::exists(place.folder / "other.jsonl"));
 

@@ -128,7 +128,7 @@ TEST_CASE("row operations have the same bits on every instruction set") {
   for (const GroupedConv2dShape& s : grouped_shapes) {
     const auto x = reference::reals(s.in_h * s.in_w * s.in_c, 3);
     const auto weight = reference::reals(s.weight_size(), 4), shift = reference::reals(s.out_c, 5);
-    cpu::GroupedSpan span = cpu::GroupedSpan::of(s);
+    GroupedSpan span = GroupedSpan::of(s);
     span.weight = weight.data();
     span.shift = shift.data();
     span.slope = 0.1f;
@@ -365,11 +365,11 @@ TEST_CASE("a plan refuses operations that do not fit, and devices those that the
   CHECK_FAILS(add(std::make_shared<Multiplication>(1, 4), {0, 0}),
               "step join of a plan (multiplication) takes rows of 4 and 4 values, not of 8 and 8");
   CHECK_FAILS(add(std::make_shared<Multiplication>(1, 8), {0}), "not of 8");
-  add(std::make_shared<Multiplication>(1, 8), {0, 0});
+  add(std::make_shared<Softmax>(1, 8), {0});
   for (const Precision precision : {Precision::fp32, Precision::bf16})
     CHECK_FAILS(DeviceSchedule::make(plan, 4, precision),
-                "layer join: devices have no kernel for multiplication yet");
+                "layer join: devices have no kernel for softmax yet");
   CHECK_FAILS(
       DeviceSchedule::make(plan, 4, Precision::int8, true, Fusion::allowed, std::vector{0.0f}),
-      "layer join: devices have no kernel for multiplication yet");
+      "layer join: devices have no kernel for softmax yet");
 }

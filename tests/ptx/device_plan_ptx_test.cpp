@@ -8,6 +8,7 @@
 #include "engine/tensor.hpp"
 #include "kernels/device_plan.hpp"
 #include "tests/layers/made_network.hpp"
+#include "tests/reference/row_plan.hpp"
 
 /// Whole plans as nvcc compiled their kernels, against the emulated ones.
 namespace pixeldp {
@@ -64,6 +65,33 @@ TEST_CASE("a compiled plan of a residual network calculates what the emulated on
     CHECK(compiled == expected);
     CHECK(std::ranges::any_of(expected, [](float v) { return v != 0.0f; }));
   }
+}
+
+TEST_CASE("compiled row operations calculate what the emulated ones do") {
+  const Stream cuda(Device::parse("cuda")), emulated(Device::parse("emulated"));
+  const auto made = [](const Stream& stream, bool with_products, Precision precision) {
+    constexpr std::int64_t rows = 2;
+    const kernels::InferencePlan plan = fold(reference::row_plan(with_products));
+    const std::vector<float> scales(
+        precision == Precision::int8 ? plan.steps.size() : std::size_t{0}, 0.01f);
+    Tensor x(Shape{rows, plan.sizes.front()});
+    std::ranges::copy(reference::reals(x.size(), 3), x.data());
+    const Tensor from = x.to(stream, stream.device());
+    Tensor y(Shape{rows, plan.sizes.back()}, stream.device());
+    prepare_device_plan(stream, plan,
+                        DeviceSchedule::make(plan, rows, precision, false, Fusion::allowed, scales))
+        ->run(from.data(), y.data());
+    const Tensor on_host = y.to(stream, Device());
+    return std::vector<float>(on_host.values().begin(), on_host.values().end());
+  };
+  const auto expected = made(emulated, false, Precision::fp32);
+  CHECK(std::ranges::count(expected, expected.front()) < std::ssize(expected) / 2);
+  CHECK(made(cuda, false, Precision::fp32) == expected);
+  CHECK(made(cuda, true, Precision::int8) == made(emulated, true, Precision::int8));
+  const auto rounded = made(emulated, true, Precision::bf16),
+             compiled = made(cuda, true, Precision::bf16);
+  for (std::size_t i = 0; i < rounded.size(); ++i)
+    CHECK(compiled[i] == doctest::Approx(rounded[i]).epsilon(0.02));
 }
 
 }  // namespace
