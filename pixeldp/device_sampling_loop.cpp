@@ -46,7 +46,9 @@ class DeviceSamplingLoop::Window {
         rows_(make_device_rows(network_, draws, images)),
         host_pixels_(device(), padded(images) * network.image_size),
         pixels_(device(), network.lattice ? 0 : padded(images) * network.image_size),
-        host_steps_(device(), network.lattice ? images * network.noise_size : 0),
+        host_steps_(network.lattice ? std::make_unique<PinnedBuffer<std::int32_t>>(
+                                          device(), images * network.noise_size)
+                                    : nullptr),
         steps_(device(), network.lattice ? images * network.noise_size : 0),
         prefixes_(device(), network.prefix ? padded(images) * network.noise_size : 0),
         totals_(device(), 3 * images * network.classes),
@@ -78,10 +80,10 @@ class DeviceSamplingLoop::Window {
       float* const pixels = host_pixels_.data() + image * network_.image_size;
       ids[static_cast<std::size_t>(image)] = source(first + image, pixels);
       if (network_.lattice)
-        network_.lattice->run(pixels, host_steps_.data() + image * network_.noise_size);
+        network_.lattice->run(pixels, host_steps_->data() + image * network_.noise_size);
     });
     if (network_.lattice)
-      steps_.upload(copies, host_steps_);
+      steps_.upload(copies, *host_steps_);
     else
       pixels_.upload(copies, host_pixels_);
     rows_->upload(copies, ids, count);
@@ -141,7 +143,7 @@ class DeviceSamplingLoop::Window {
   std::unique_ptr<DeviceRows> rows_;
   PinnedBuffer<float> host_pixels_;
   Buffer<float> pixels_;
-  PinnedBuffer<std::int32_t> host_steps_;
+  std::unique_ptr<PinnedBuffer<std::int32_t>> host_steps_;  // null: no lattice
   Buffer<std::int32_t> steps_;
   Buffer<float> prefixes_;
   Buffer<std::uint64_t> totals_;  // votes, sums and squares, each [images, classes]
