@@ -47,10 +47,9 @@ inline constexpr int lattice_guess = 2;
 /// one 1; the rest of the series, of at most 2^-5 of the scale on either side, 1/64: the n-th
 /// derivative of 2 Q is below 0.87 sqrt((n - 1)!), that of exp(-t) below 1.
 ///
-/// A cell is found by the values at the multiples, which fall, and by one T(d) between two of them.
-/// So an edge is decided by T(d), limited to the two values about it. These are off by 1/2 at most,
-/// and the true T(d) lies between the true ones: the limits make no error larger than
-/// lattice_error.
+/// T is limited to the values at the multiples on either side, so that it falls from one to the
+/// next. They are off by 1/2 at most, and the true T(d) lies between the true ones: that makes no
+/// error larger than 1/2 which was not, and others smaller.
 class TailTable {
  public:
   /// Of Gaussian or Laplace noise; made once.

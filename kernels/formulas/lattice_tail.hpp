@@ -30,14 +30,19 @@ struct LatticeTail {
 #pragma GCC unroll 16
     for (int j = terms - 2; j >= 0; --j) sum = around.slope[j] + product(sum, r, 15);
     const std::int64_t change = product(sum, r, 19);
-    if (change >= 0) return around.value + static_cast<std::uint64_t>(change);
-    const auto less = static_cast<std::uint64_t>(-change);
-    return less < around.value ? around.value - less : 0;
+    const bool negative = change < 0 && around.value < static_cast<std::uint64_t>(-change);
+    const std::uint64_t value = negative ? 0 : around.value + static_cast<std::uint64_t>(change);
+    // Not beyond the values of the multiples before and behind: T never rises from one of them to
+    // the next, not even where next to nothing is left.
+    const auto before = static_cast<int>(steps >> cell_bits);
+    const std::uint64_t most = rows[before].value,
+                        least = before + 1 < count ? rows[before + 1].value : 0;
+    return value > most ? most : value < least ? least : value;
   }
 
-  /// The cell of n steps for a sign and m, as bit 63 and the others of `bits`: by as many
-  /// comparisons whatever these are. The first ones find the last multiple of 2^16 steps that the
-  /// noise reaches. Of the edges, one lies between it and the next one, and T decides about that.
+  /// The cell of n steps for a sign and m, as bit 63 and the others of `bits`: the last whose edge
+  /// is reached, m < T(d), by as many comparisons whatever n and `bits` are. The first ones find
+  /// the last multiple of 2^16 steps that is reached; one edge lies between it and the next.
   [[gnu::always_inline]] constexpr std::int32_t cell(std::int32_t n, std::uint64_t bits) const {
     const bool negative = bits >> 63 != 0;
     const std::uint64_t m = bits & ~(std::uint64_t{1} << 63);
