@@ -26,7 +26,7 @@
 /// Bytes: 4 written per element, or 1, and 4 read, which come from the L2 cache when rows share
 /// their source.
 ///
-/// Registers (sm_80, sm_90; nvcc --resource-usage; none spilt): 62, 64. No shared memory.
+/// Registers (sm_80, sm_90; nvcc --resource-usage; none spilt): 58, 64. No shared memory.
 #include "kernels/cuda/check.cuh"
 #include "kernels/cuda/lattice_noise.hpp"
 #include "kernels/cuda/launch.cuh"

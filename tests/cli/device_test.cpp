@@ -218,12 +218,11 @@ TEST_CASE("every device makes the processor's noise on a lattice") {
     CHECK(place.certify(sound + on + " --resume", device + "-after-cpu") == expected);
     place.run("verify cpu --run run --fraction 1" + on + place.data);
     CHECK(predictions(on) == predictions(""));
-    // In fp32 all but the last bits; bf16, the usual, has no fused kernel to hide behind.
-    CHECK(votes(on + " --precision fp32", device + "-fp32") == in_fp32);
-    votes(on, device + "-bf16");
+    // In bf16 the noise is a kernel of its own; no vote is near a tie that rounding could turn.
+    CHECK(votes(on, device + "-bf16") == in_fp32);
     place.run("verify " + device + "-bf16 --run run --fraction 1" + on + place.data);
     place.run(
-        "attack run --attack fgsm --draws 2 --check-draws 2 --judge-draws 4 --images :2 "
+        "attack run --attack fgsm --draws 2 --check-draws 10 --judge-draws 10 --images :2 "
         "--size 0.5 --sound --output " +
         device + "-attack" + on + place.data);
     CHECK(text_of(place.folder / (device + "-attack")).find("lattice_step") != std::string::npos);
