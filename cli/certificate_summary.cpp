@@ -37,11 +37,7 @@ void print_summary(const CertificateLogHeader& header, std::span<const Certifica
     fmt::print("The model has no noise: nothing is certified, every radius is 0.\n");
     return;
   }
-  if (const Calibration& c = header.calibration; is_charged(c) && c.lattice_step == 0.0)
-    fmt::print(
-        "charged           {:.3g} of total variation, where the noise ends, and {:.3g} of rounding "
-        "before it; {}\n",
-        c.variation, c.prefix_error, sound_advice);
+  if (header.calibration.lattice_step == 0.0) print_charges(header.calibration, sound_advice);
   fmt::print("not certified     {:.2f} %\n", 100.0 * abstention(records));
   const std::string largest =
       rounded(largest_possible_radius(header, records.front().statistics.classes()), true);
@@ -64,6 +60,14 @@ void print_summary(const CertificateLogHeader& header, std::span<const Certifica
                precision ? fmt::format("{:.2f} %", 100.0 * *precision) : "-",
                100.0 * certified_fraction(records, threshold));
   }
+}
+
+void print_charges(const Calibration& c, std::string_view advice) {
+  if (is_charged(c))
+    fmt::print(
+        "charged           {:.3g} of total variation, where the noise ends, and {:.3g} of rounding "
+        "before it; {}\n",
+        c.variation, c.prefix_error, advice);
 }
 
 Json conditions_json(const CertificateLogHeader& header) {

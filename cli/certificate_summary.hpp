@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -18,6 +19,9 @@ void print_summary(const CertificateLogHeader& header, std::span<const Certifica
 nlohmann::ordered_json summary_json(const CertificateLogHeader& header,
                                     std::span<const CertificateRecord> records,
                                     const std::vector<double>& thresholds);
+
+/// What certificates of noise in floats are charged, if anything, and some advice.
+void print_charges(const Calibration& calibration, std::string_view advice);
 
 /// Alpha, draws, bound, certificate, scores and precision, and the noise that they are about.
 nlohmann::ordered_json conditions_json(const CertificateLogHeader& header);

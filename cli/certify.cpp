@@ -192,7 +192,7 @@ void run(const CertifyOptions& o) {
   if (o.extend == 0 && options.ranks->first() &&
       run.model.calibration.mechanism != Mechanism::none) {
     warn_of_too_few_draws(
-        options.draws, run.model, options.certificate,
+        options.draws, run.model, certifying_calibration(run.model, options), options.certificate,
         options.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
   }
 

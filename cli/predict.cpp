@@ -121,7 +121,7 @@ void check_finished(Communicator& ranks, const PredictOptions& o, std::size_t pr
 void predict_output(const PredictOptions& o, const RunModel& run, Communicator& ranks) {
   if (o.noise.noise()) fail_usage("--noise is for classifiers: train a regression network with it");
   if (o.sound) fail_usage("--sound is for classifiers, and this network is one for regression");
-  const Calibration calibration = check_certifiable(run.model);
+  const Calibration calibration = charged(check_certifiable(run.model), run.model);
   const kernels::RealOutput& output = *run.model.spec.output;
   const OutputOptions options = o.regression.options(o.certificate);
   check_output_options(options, output, calibration);
@@ -218,7 +218,8 @@ void run(const PredictOptions& o) {
                      lattice ? lattice->norms : network_norms(run.model.network, run.model.form));
   }
   if (noisy && ranks.first())
-    warn_of_too_few_draws(o.draws, run.model, options, Selection::same_draws);
+    warn_of_too_few_draws(o.draws, run.model, conditions.calibration, options,
+                          Selection::same_draws);
   std::size_t predicted = 0;
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   Sampler sampler(stream, run.model.network, 0,

@@ -119,6 +119,7 @@ void print_regression(const RegressionLogHeader& header,
   const RegressionMetrics metrics = regression_metrics(records);
   fmt::print("images            {} ({} of {})\n", records.size(), header.split, header.dataset);
   fmt::print("conditions        {}\n", conditions_text(header));
+  print_charges(header.calibration, "that does not make noise in floats sound");
   fmt::print("error             {:.4g} in the mean, {:.4g} root of the mean square\n",
              metrics.mean_error, metrics.root_mean_square);
   if (header.move) {
@@ -159,6 +160,8 @@ Json regression_json(const RegressionLogHeader& header, std::span<const Regressi
                {"reserved", header.reserved()},
                {"draws", header.draws},
                {"attack_norm", name(header.calibration.attack_norm)},
+               {"variation", header.calibration.variation},
+               {"prefix_error", header.calibration.prefix_error},
                {"images", records.size()},
                {"mean_error", metrics.mean_error},
                {"root_mean_square_error", metrics.root_mean_square},

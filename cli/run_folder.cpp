@@ -27,11 +27,11 @@ Dataset load_evaluation_set(const Model& model, const std::string& dataset,
   return load_dataset(name, split, find_dataset_directory(name, given), image_form(model));
 }
 
-void warn_of_too_few_draws(std::uint64_t draws, const Model& model,
+void warn_of_too_few_draws(std::uint64_t draws, const Model& model, const Calibration& calibration,
                            const CertificateOptions& options, Selection selection) {
   if (draws == 0) return;  // refused elsewhere, in other words
   const std::string text =
-      too_few_draws(draws, model.network.classes(), model.calibration, options, selection);
+      too_few_draws(draws, model.network.classes(), calibration, options, selection);
   if (!text.empty()) fmt::print(stderr, "pixeldp: {}\n", text);
 }
 

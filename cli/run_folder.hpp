@@ -23,8 +23,8 @@ Dataset load_evaluation_set(const Model& model, const std::string& dataset,
                             const std::string& split, const std::string& directory);
 
 /// Says on standard error, before any draw is made, where no outcome of the draws could certify
-/// anything.
-void warn_of_too_few_draws(std::uint64_t draws, const Model& model,
+/// anything, after all that the calibration charges.
+void warn_of_too_few_draws(std::uint64_t draws, const Model& model, const Calibration& calibration,
                            const CertificateOptions& options, Selection selection);
 
 /// By what the radii are to be multiplied for attacks in the other norms, rounded down: "1: 0.934,

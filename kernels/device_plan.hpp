@@ -26,6 +26,8 @@ class DevicePlan {
   /// 16 bytes; returns before the work is done. Runs follow each other in the stream.
   virtual void run(const float* x, float* y) const = 0;
   virtual void run(const Draws& draws, const float* prefixes, float* y) const = 0;
+  /// Of a schedule with Prefixes::lattice: prefixes in steps.
+  virtual void run(const Draws& draws, const std::int32_t* prefixes, float* y) const = 0;
 };
 
 /// Of a step, in device memory; null where it has none.

@@ -52,7 +52,8 @@ class Scheduler {
   /// noise by itself.
   void noise(Fusion fusion) {
     const auto& steps = plan_.steps;
-    if (fusion == Fusion::allowed && in_bf16() && !steps.empty() && plan_.readers(0) == 1) {
+    if (fusion == Fusion::allowed && s_.prefixes == Prefixes::floats && in_bf16() &&
+        !steps.empty() && plan_.readers(0) == 1) {
       const bool scales = steps[0].kind == Kind::scaling && steps[0].input() == 0;
       const int read = scales ? 1 : 0;
       for (std::size_t i = scales ? 1 : 0; i < steps.size(); ++i) {
@@ -216,19 +217,23 @@ class Scheduler {
 
 DeviceSchedule DeviceSchedule::make(const InferencePlan& plan, std::int64_t rows,
                                     Precision precision, bool noisy, Fusion fusion,
-                                    std::span<const float> scales) {
+                                    std::span<const float> scales, Prefixes prefixes) {
   if (precision != Precision::fp32 && precision != Precision::bf16 && precision != Precision::int8)
     fail("devices calculate plans in fp32, bf16 or int8");
   if (plan.steps.empty() && !noisy) fail("a plan without steps and without noise makes nothing");
-  DeviceSchedule schedule{.rows = rows, .precision = precision, .noisy = noisy};
+  DeviceSchedule schedule{
+      .rows = rows, .precision = precision, .noisy = noisy, .prefixes = prefixes};
   Scheduler(plan, schedule, fusion, scales);
   return schedule;
 }
 
-void DeviceSchedule::check_run(bool with_draws) const {
-  if (with_draws == noisy) return;
-  if (noisy) fail("a plan that follows the noise takes draws");
-  fail("a plan that does not follow the noise takes no draws");
+void DeviceSchedule::check_run(bool with_draws, Prefixes given) const {
+  if (with_draws && !noisy) fail("a plan that does not follow the noise takes no draws");
+  if (!with_draws && noisy) fail("a plan that follows the noise takes draws");
+  if (with_draws && given != prefixes)
+    fail("a plan of noise {} takes no prefixes {}",
+         prefixes == Prefixes::lattice ? "on a lattice" : "in floats",
+         given == Prefixes::lattice ? "on a lattice" : "in floats");
 }
 
 std::int64_t DeviceSchedule::bytes_per_row(const InferencePlan& plan) const {

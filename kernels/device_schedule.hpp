@@ -13,6 +13,9 @@ namespace pixeldp::kernels {
 /// Whether the noise and steps behind it may become one kernel where the device has such a kernel.
 enum class Fusion { allowed, none };
 
+/// What noise is added to: values, or steps of a lattice (kernels/lattice_noise.hpp).
+enum class Prefixes { floats, lattice };
+
 /// How a plan is calculated on devices other than processors: what becomes one launch, in what
 /// precision each value lies in memory, and where. It follows from the arguments alone.
 ///
@@ -50,19 +53,22 @@ struct DeviceSchedule {
   std::int64_t rows = 0;
   Precision precision = Precision::fp32;
   bool noisy = false;  ///< value 0 is made from prefixes by noise
+  Prefixes prefixes = Prefixes::floats;
   std::vector<Value> values = {};
   std::vector<Launch> launches = {};
   std::int64_t workspace = 0;  ///< bytes
 
-  /// For so many rows. `noisy`: the plan follows the noise. `scales`: for int8, as of
-  /// prepare_inference. Throws an Error for precisions and steps that devices have not, and the
-  /// Errors of inverse_scales.
+  /// For so many rows. `noisy`: the plan follows the noise, which is by itself on a lattice.
+  /// `scales`: for int8, as of prepare_inference. Throws an Error for precisions and steps that
+  /// devices have not, and the Errors of inverse_scales.
   static DeviceSchedule make(const InferencePlan& plan, std::int64_t rows, Precision precision,
                              bool noisy = false, Fusion fusion = Fusion::allowed,
-                             std::span<const float> scales = {});
+                             std::span<const float> scales = {},
+                             Prefixes prefixes = Prefixes::floats);
 
-  /// Throws an Error for a run with draws of a plan that takes none, or without of one that does.
-  void check_run(bool with_draws) const;
+  /// Throws an Error for a run with draws of a plan that takes none, or without of one that does,
+  /// and for draws of other prefixes.
+  void check_run(bool with_draws, Prefixes given = Prefixes::floats) const;
 
   /// What the launches read and write of values, per row, each as often as a launch touches it; not
   /// the weights, and not the prefix, which rows share.

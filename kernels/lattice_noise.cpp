@@ -86,15 +86,15 @@ int rows_of(NoiseDistribution distribution) {
 TailTable::TailTable(NoiseDistribution distribution)
     : rows_(static_cast<std::size_t>(rows_of(distribution))) {
   for (int row = 0; row < static_cast<int>(rows_.size()); ++row) {
-    Real a[terms + 1];
+    Real a[LatticeTail::terms + 1];
     if (distribution == NoiseDistribution::gaussian)
       gaussian_series(row, a);
     else
       laplace_series(row, a);
-    Row& kept = rows_[static_cast<std::size_t>(row)];
+    LatticeTail::Row& kept = rows_[static_cast<std::size_t>(row)];
     kept.value = static_cast<std::uint64_t>(std::max(Real(0), a[0]) * 0x1p63 + Real(0.5));
     Real unit = 0x1p67;
-    for (int j = 0; j < terms; ++j) {
+    for (int j = 0; j < LatticeTail::terms; ++j) {
       unit /= 2 * rows_of_scale;
       kept.slope[j] = rounded(a[j + 1] * unit);
     }
@@ -111,42 +111,19 @@ const TailTable& TailTable::of(NoiseDistribution distribution) {
   return table;
 }
 
-std::uint64_t TailTable::operator()(std::int64_t steps) const {
-  constexpr std::int64_t half = std::int64_t{1} << (cell_bits - 1);
-  const std::int64_t row = (steps + half) >> cell_bits;
-  if (row >= cells()) return 0;
-  const Row& around = rows_[static_cast<std::size_t>(row)];
-  const std::int64_t r = steps - (row << cell_bits);
-  __extension__ using Wide = __int128;
-  Wide sum = around.slope[terms - 1];
-  for (int j = terms - 2; j >= 0; --j) sum = around.slope[j] + ((sum * r) >> 15);
-  const Wide value = Wide(around.value) + ((sum * r) >> 19);
-  return value < 0 ? 0 : static_cast<std::uint64_t>(value);
-}
-
-std::int32_t TailTable::cell(std::int32_t n, std::uint64_t bits) const {
-  const bool negative = bits >> 63 != 0;
-  const std::uint64_t m = bits & ~(std::uint64_t{1} << 63);
-  // floor(-x) = -1 - floor(x) but for whole x: of negative z the mirror image.
-  const std::int64_t from = negative ? -std::int64_t{n} : n;
-  constexpr std::int64_t more_than_any_table = 1024;
-  std::int64_t reached = from >> cell_bits, beyond = reached + more_than_any_table;
-  while (beyond - reached > 1) {
-    const std::int64_t middle = (reached + beyond) / 2;
-    (m < (*this)((middle << cell_bits) - from) ? reached : beyond) = middle;
-  }
-  return static_cast<std::int32_t>(negative ? -1 - reached : reached);
-}
-
 double lattice_variation(NoiseDistribution distribution) {
   const double edges = rows_of(distribution) + 1.0;
   return (lattice_error * edges + 1.0) * 0x1p-63;
 }
 
-void add_lattice_noise(const NoiseParams& params, const NoiseRow* rows, std::int64_t row_count,
-                       std::int64_t elements, const std::int32_t* prefix, float* y) {
+void check_lattice_noise(const NoiseParams& params, std::int64_t row_count, std::int64_t elements) {
   check_noise_arguments(params, row_count, elements);
   rows_of(params.distribution);
+}
+
+void add_lattice_noise(const NoiseParams& params, const NoiseRow* rows, std::int64_t row_count,
+                       std::int64_t elements, const std::int32_t* prefix, float* y) {
+  check_lattice_noise(params, row_count, elements);
   cpu::add_lattice_noise(cpu::best_instruction_set(), params, rows, row_count, elements, prefix, y);
 }
 

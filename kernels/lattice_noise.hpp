@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/formulas/lattice_tail.hpp"
 #include "kernels/noise.hpp"
 
 /// Noise whose law is known to the last bit, for certificates that hold on real processors.
@@ -25,13 +26,12 @@
 /// between the law of a cell and that of the theorem. Rows of several elements have the sum of
 /// theirs.
 ///
-/// Only integers decide, so that every processor gives the same cells. A quick guess in single
-/// precision finds those that are not near an edge (kernels/cpu/simd_lattice.hpp): it is off by
-/// less than lattice_guess steps, or else the integers are asked.
+/// Only integers decide (kernels/formulas/lattice_tail.hpp), so that every processor and every GPU
+/// gives the same cells. A quick guess in single precision finds those that are not near an edge
+/// (kernels/cpu/simd_lattice.hpp, kernels/cuda/lattice_noise.cu): it is off by less than
+/// lattice_guess steps, or else the integers are asked.
 namespace pixeldp::kernels {
 
-inline constexpr int lattice_bits = 20;  ///< 2^20 steps are a noise scale
-inline constexpr int cell_bits = 16;     ///< 2^16 steps are a cell
 /// Values before the noise are at most so many steps from 0: 1024 noise scales.
 inline constexpr std::int64_t most_lattice_steps = std::int64_t{1} << 30;
 /// By how much T(d) may be off, in units of 2^-63.
@@ -46,39 +46,50 @@ inline constexpr int lattice_guess = 2;
 /// which are kept with 4 bits more, 10 / 32; each of 10 steps of Horner's rule 1/16, and the last
 /// one 1; the rest of the series, of at most 2^-5 of the scale on either side, 1/64: the n-th
 /// derivative of 2 Q is below 0.87 sqrt((n - 1)!), that of exp(-t) below 1.
+///
+/// T is limited to the values at the multiples on either side, so that it falls from one to the
+/// next. They are off by 1/2 at most, and the true T(d) lies between the true ones: that makes no
+/// error larger than 1/2 which was not, and others smaller.
 class TailTable {
  public:
   /// Of Gaussian or Laplace noise; made once.
   static const TailTable& of(NoiseDistribution distribution);
 
-  std::uint64_t operator()(std::int64_t steps) const;
+  /// Its rows and what follows from them, while it lives.
+  LatticeTail tail() const { return {rows_.data(), static_cast<int>(rows_.size())}; }
+
+  std::uint64_t operator()(std::int64_t steps) const { return tail()(steps); }
   /// Edges beyond that many cells are never reached: their probability is below 2^-64.
   std::int64_t cells() const { return static_cast<std::int64_t>(rows_.size()); }
-
-  /// The cell of n steps for a sign and m, as bit 63 and the others of `bits`: by as many
-  /// comparisons whatever these are.
-  std::int32_t cell(std::int32_t n, std::uint64_t bits) const;
+  /// LatticeTail::cell.
+  std::int32_t cell(std::int32_t n, std::uint64_t bits) const { return tail().cell(n, bits); }
 
  private:
-  static constexpr int terms = 10;
-  struct Row {
-    std::uint64_t value;        // times 2^63
-    std::int64_t slope[terms];  // of powers of (d - 2^16 row) / 2^15, times 2^67
-  };
-
   explicit TailTable(NoiseDistribution distribution);
 
-  std::vector<Row> rows_;
+  std::vector<LatticeTail::Row> rows_;
 };
 
 /// Bounds the total variation between the cell of one element and that of the theorem.
 double lattice_variation(NoiseDistribution distribution);
 
+/// Where the lower halves of m have their words.
+constexpr StreamTag lower_half(StreamTag tag) {
+  return static_cast<StreamTag>(static_cast<std::uint32_t>(tag) | 1u << 31);
+}
+
+/// The width of a cell in noise scales.
+inline constexpr float cell_width = 1.0f / (1 << (lattice_bits - cell_bits));
+
+/// Throws the Error of add_lattice_noise.
+void check_lattice_noise(const NoiseParams& params, std::int64_t row_count, std::int64_t elements);
+
 /// y[r, e] = activation(cell * scale / 16 + scale / 32): the middle of the cell of prefix[rows[r]
 /// .source, e] steps, otherwise as add_noise. The sign and the upper 31 bits of m are word e % 4 of
 /// Philox::at(seed, tag, image, draw, e / 4), the lower 32 that of the same address with bit 31 of
-/// the tag set. On processors, by the calling thread alone. Throws an Error for noise that is
-/// neither Gaussian nor Laplace, and for what add_noise refuses.
+/// the tag set (lower_half). On processors, by the calling thread alone; other devices have it in
+/// kernels/cuda/lattice_noise.hpp. Throws an Error for noise that is neither Gaussian nor Laplace,
+/// and for what add_noise refuses.
 void add_lattice_noise(const NoiseParams& params, const NoiseRow* rows, std::int64_t row_count,
                        std::int64_t elements, const std::int32_t* prefix, float* y);
 

@@ -135,14 +135,6 @@ CertificationSummary carry_out(const Model& model, const Dataset& dataset, const
           .seconds = result.seconds};
 }
 
-/// What the certificates rest on.
-Calibration certifying_calibration(const Model& model, const CertificationOptions& o) {
-  if (o.sound) return on_lattice(model).calibration;
-  if (model.calibration.mechanism == Mechanism::none) return model.calibration;
-  const Calibration calibration = check_certifiable(model);
-  return o.charged ? charged(calibration, model) : calibration;
-}
-
 /// Whether a log is to be continued that says nothing of what radii are charged: it stays so.
 bool was_begun_uncharged(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return false;
@@ -189,6 +181,13 @@ CertificateLog log_to_extend(const Model& model, const std::string& model_sha256
 }
 
 }  // namespace
+
+Calibration certifying_calibration(const Model& model, const CertificationOptions& o) {
+  if (o.sound) return on_lattice(model).calibration;
+  if (model.calibration.mechanism == Mechanism::none) return model.calibration;
+  const Calibration calibration = check_certifiable(model);
+  return o.charged ? charged(calibration, model) : calibration;
+}
 
 void check_images(const Dataset& dataset, const ImageRange& images) {
   if (images.step < 1) fail_usage("images in steps of {}: a step is at least 1", images.step);

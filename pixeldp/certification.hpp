@@ -48,7 +48,7 @@ struct CertificationOptions {
   std::int64_t micro_batch = 0;
   ImageRange images = {};  ///< of the split
   bool resume = false;     ///< continue the log if there is one
-  /// Noise on a lattice, after whole numbers (lattice_prefix.hpp). Processors only.
+  /// Noise on a lattice, after whole numbers (lattice_prefix.hpp).
   bool sound = false;
   /// Whether noise in floats is charged for (float_noise.hpp). Logs that were begun without stay
   /// so.
@@ -64,6 +64,10 @@ struct CertificationSummary {
   std::uint64_t new_draws = 0;  ///< evaluated in this run, by all ranks
   double seconds = 0.0;         ///< spent on them
 };
+
+/// What the certificates rest on, with what they are charged. Throws an Error when the model cannot
+/// be certified (check_certifiable, on_lattice).
+Calibration certifying_calibration(const Model& model, const CertificationOptions& options);
 
 /// The header of the log that certify_dataset writes. Throws an Error when the model cannot be
 /// certified (check_certifiable) or the images do not fit it.

@@ -73,6 +73,16 @@ std::string too_few_draws(std::uint64_t draws, int classes, const Calibration& c
   const Certificate best = best_certificate(draws, classes, calibration, options, selection);
   if (best.radius > 0.0) return {};
   const auto least = least_draws(classes, calibration, options, selection);
+  const Certificate real =
+      best_certificate(draws, classes, uncharged(calibration), options, selection);
+  if (real.radius > 0.0)
+    return fmt::format(
+        "{} draws can never certify here: of the radius {} that they prove for real numbers "
+        "nothing is left after what is charged, {:.3g} of total variation and {:.3g} of rounding "
+        "before the noise; {}",
+        draws, rounded(real.radius, true), calibration.variation, calibration.prefix_error,
+        least ? fmt::format("take at least {} draws", *least)
+              : "no number of draws does: take more noise, or certify with --sound");
   return fmt::format(
       "{0} draws can never certify here: even {0} of {0} reach only a lower bound of {1} against "
       "an upper bound of {2} ({3}, alpha {4}, {5} classes, certificate {6}); {7}",

@@ -58,9 +58,9 @@ class RowsOfOneKernel : public DeviceRows {
     bad_row_.clear(copies);
   }
 
-  void draw(const float* prefixes, const Totals& totals) override {
-    network_.multi_draw->run(params_, prefixes, ids_.device.data(), totals.votes, totals.sums,
-                             totals.squares, bad_row_.at(0));
+  void draw(const DevicePrefixes& prefixes, const Totals& totals) override {
+    network_.multi_draw->run(params_, prefixes.floats, ids_.device.data(), totals.votes,
+                             totals.sums, totals.squares, bad_row_.at(0));
   }
 
   void download() override { bad_row_.download(network_.stream); }
@@ -100,10 +100,14 @@ class RowsOfSteps : public DeviceRows {
     bad_rows_.clear(copies);
   }
 
-  void draw(const float* prefixes, const Totals& totals) override {
+  void draw(const DevicePrefixes& prefixes, const Totals& totals) override {
     for (std::int64_t batch = 0; batch < micro_batches_; ++batch) {
       const std::int64_t first = batch * network_.micro_batch;
-      network_.body->run({noise_, rows_.device.data() + first}, prefixes, features_.data());
+      const kernels::DevicePlan::Draws draws{noise_, rows_.device.data() + first};
+      if (network_.lattice)
+        network_.body->run(draws, prefixes.steps, features_.data());
+      else
+        network_.body->run(draws, prefixes.floats, features_.data());
       kernels::draw_statistics(network_.stream, statistics_params(), features_.data(),
                                network_.head_weight.data(), network_.head_bias.data(),
                                slots_.device.data() + first, totals.votes, totals.sums,
@@ -145,28 +149,27 @@ Buffer<float> on_device(const Stream& stream, const std::vector<float>& values) 
 
 }  // namespace
 
-std::unique_ptr<kernels::DevicePlan> prepare_device_body(const Stream& stream,
-                                                         const kernels::NetworkPlan& network,
-                                                         std::int64_t micro_batch,
-                                                         const BodyPrecision& chosen,
-                                                         kernels::Fusion fusion) {
+std::unique_ptr<kernels::DevicePlan> prepare_device_body(
+    const Stream& stream, const kernels::NetworkPlan& network, std::int64_t micro_batch,
+    const BodyPrecision& chosen, kernels::Fusion fusion, kernels::Prefixes prefixes) {
   const kernels::Precision precision = precision_on(stream.device(), chosen.precision);
   const std::vector<float> scales = scales_of(network.body, precision, chosen.quantisation);
-  // Counts in int8 are a processor's, to the last one, where the prefixes are.
-  if (precision == kernels::Precision::int8)
+  // Counts in int8 are a processor's, to the last one, where the prefixes are, as whole numbers
+  // are.
+  if (precision == kernels::Precision::int8 && prefixes == kernels::Prefixes::floats)
     if (const std::string why = fp32_difference(network.prefix); !why.empty())
       fail_usage(
           "precision int8 on the device {}: what lies before the noise would not have a "
           "processor's bits, and so the counts: {}. Take --device cpu or --precision bf16",
           stream.device().name(), why);
-  return prepare_device_plan(
-      stream, network.body,
-      kernels::DeviceSchedule::make(network.body, micro_batch, precision, true, fusion, scales));
+  return prepare_device_plan(stream, network.body,
+                             kernels::DeviceSchedule::make(network.body, micro_batch, precision,
+                                                           true, fusion, scales, prefixes));
 }
 
 DeviceNetwork::DeviceNetwork(const Stream& stream_, const kernels::NetworkPlan& network,
                              std::int64_t micro_batch_, const BodyPrecision& chosen,
-                             kernels::Fusion fusion)
+                             kernels::Fusion fusion, std::shared_ptr<const LatticePrefix> lattice_)
     : stream(stream_),
       micro_batch(micro_batch_),
       classes(network.classes),
@@ -174,9 +177,15 @@ DeviceNetwork::DeviceNetwork(const Stream& stream_, const kernels::NetworkPlan& 
       image_size(network.image_size()),
       noise_size(network.noise_size()),
       noise(network.noise(0, StreamTag::estimation)),
+      lattice(std::move(lattice_)),
       head_weight(on_device(stream_, network.head_weight)),
       head_bias(on_device(stream_, network.head_bias)) {
   using kernels::DeviceSchedule, kernels::Precision;
+  if (lattice) {
+    body = prepare_device_body(stream, network, micro_batch, chosen, fusion,
+                               kernels::Prefixes::lattice);
+    return;
+  }
   if (!network.prefix.steps.empty())
     prefix =
         prepare_device_plan(stream, network.prefix,

@@ -6,6 +6,7 @@
 #include "engine/interrupt.hpp"
 #include "engine/threads.hpp"
 #include "pixeldp/device_rows.hpp"
+#include "pixeldp/lattice_prefix.hpp"
 #include "pixeldp/sampling_window.hpp"
 
 namespace pixeldp {
@@ -15,8 +16,9 @@ class DeviceSamplingLoop : public SamplingLoop {
  public:
   DeviceSamplingLoop(const Stream& stream, const kernels::NetworkPlan& network,
                      std::int64_t micro_batch, const BodyPrecision& precision,
-                     kernels::Fusion fusion, WindowRows rows)
-      : network_(stream, network, micro_batch, precision, fusion),
+                     kernels::Fusion fusion, WindowRows rows,
+                     std::shared_ptr<const LatticePrefix> lattice)
+      : network_(stream, network, micro_batch, precision, fusion, std::move(lattice)),
         copies_(stream.device()),
         rows_(rows) {}
 
@@ -43,7 +45,11 @@ class DeviceSamplingLoop::Window {
         images_(images),
         rows_(make_device_rows(network_, draws, images)),
         host_pixels_(device(), padded(images) * network.image_size),
-        pixels_(device(), padded(images) * network.image_size),
+        pixels_(device(), network.lattice ? 0 : padded(images) * network.image_size),
+        host_steps_(network.lattice ? std::make_unique<PinnedBuffer<std::int32_t>>(
+                                          device(), images * network.noise_size)
+                                    : nullptr),
+        steps_(device(), network.lattice ? images * network.noise_size : 0),
         prefixes_(device(), network.prefix ? padded(images) * network.noise_size : 0),
         totals_(device(), 3 * images * network.classes),
         host_totals_(device(), 3 * images * network.classes),
@@ -71,10 +77,15 @@ class DeviceSamplingLoop::Window {
     first_ = first, count_ = count;
     std::vector<std::uint32_t> ids(static_cast<std::size_t>(images_));
     parallel_for(count, [&](std::int64_t image) {
-      ids[static_cast<std::size_t>(image)] =
-          source(first + image, host_pixels_.data() + image * network_.image_size);
+      float* const pixels = host_pixels_.data() + image * network_.image_size;
+      ids[static_cast<std::size_t>(image)] = source(first + image, pixels);
+      if (network_.lattice)
+        network_.lattice->run(pixels, host_steps_->data() + image * network_.noise_size);
     });
-    pixels_.upload(copies, host_pixels_);
+    if (network_.lattice)
+      steps_.upload(copies, *host_steps_);
+    else
+      pixels_.upload(copies, host_pixels_);
     rows_->upload(copies, ids, count);
     Event(copies).hold(network_.stream);
     began_.emplace(network_.stream);
@@ -115,13 +126,15 @@ class DeviceSamplingLoop::Window {
     return totals.data() + kind * images_ * network_.classes;
   }
 
-  /// Gives everything before the noise to the stream; returns where the result will lie.
-  const float* make_prefixes() {
-    if (!network_.prefix) return pixels_.data();
+  /// Gives everything before the noise that is the device's to the stream; returns where the result
+  /// will lie.
+  DevicePrefixes make_prefixes() {
+    if (network_.lattice) return {.steps = steps_.data()};
+    if (!network_.prefix) return {.floats = pixels_.data()};
     for (std::int64_t image = 0; image < images_; image += DeviceNetwork::prefix_batch)
       network_.prefix->run(pixels_.data() + image * network_.image_size,
                            prefixes_.data() + image * network_.noise_size);
-    return prefixes_.data();
+    return {.floats = prefixes_.data()};
   }
 
   const DeviceNetwork& network_;
@@ -129,7 +142,10 @@ class DeviceSamplingLoop::Window {
   std::int64_t images_, first_ = 0, count_ = 0;
   std::unique_ptr<DeviceRows> rows_;
   PinnedBuffer<float> host_pixels_;
-  Buffer<float> pixels_, prefixes_;
+  Buffer<float> pixels_;
+  std::unique_ptr<PinnedBuffer<std::int32_t>> host_steps_;  // null: no lattice
+  Buffer<std::int32_t> steps_;
+  Buffer<float> prefixes_;
   Buffer<std::uint64_t> totals_;  // votes, sums and squares, each [images, classes]
   PinnedBuffer<std::uint64_t> host_totals_;
   CapturedGraph graph_;
@@ -199,13 +215,12 @@ void DeviceSamplingLoop::run_in_parts(std::int64_t images, const DrawRange& draw
 
 }  // namespace
 
-std::unique_ptr<SamplingLoop> make_device_sampling_loop(const Stream& stream,
-                                                        const kernels::NetworkPlan& network,
-                                                        std::int64_t micro_batch,
-                                                        const BodyPrecision& precision,
-                                                        kernels::Fusion fusion, WindowRows rows) {
-  return std::make_unique<DeviceSamplingLoop>(stream, network, micro_batch, precision, fusion,
-                                              rows);
+std::unique_ptr<SamplingLoop> make_device_sampling_loop(
+    const Stream& stream, const kernels::NetworkPlan& network, std::int64_t micro_batch,
+    const BodyPrecision& precision, kernels::Fusion fusion, WindowRows rows,
+    std::shared_ptr<const LatticePrefix> lattice) {
+  return std::make_unique<DeviceSamplingLoop>(stream, network, micro_batch, precision, fusion, rows,
+                                              std::move(lattice));
 }
 
 }  // namespace pixeldp

@@ -47,7 +47,7 @@ inline constexpr const char* sound_advice =
     "what the processor does";
 /// And what it was measured to cost; docs/soundness.md has the command.
 inline constexpr const char* sound_cost =
-    "it made 12 % fewer draws per second of the MNIST network, and of WRN-28-10 too few fewer to "
-    "measure (docs/soundness.md)";
+    "on an AMD EPYC it made 12 % fewer draws per second of the MNIST network, and of WRN-28-10 too "
+    "few fewer to measure (docs/soundness.md)";
 
 }  // namespace pixeldp

@@ -31,11 +31,6 @@ std::int64_t Sampler::largest_micro_batch(const Device& device, const layers::Ne
 Sampler::Sampler(const Stream& stream, const layers::Network& network, std::int64_t micro_batch,
                  const BodyPrecision& precision, std::shared_ptr<const LatticePrefix> lattice)
     : classes_(network.classes()) {
-  if (lattice && stream.device().kind != DeviceKind::cpu)
-    fail_usage(
-        "--sound on the device {}: noise on a lattice is made on processors only: take --device "
-        "cpu",
-        stream.device().name());
   if (micro_batch < 0) fail_usage("a micro-batch needs at least one row, not {}", micro_batch);
   if (micro_batch == 0) micro_batch = default_micro_batch(stream.device());
   micro_batch = std::min(micro_batch, largest_micro_batch(stream.device(), network));
@@ -46,7 +41,8 @@ Sampler::Sampler(const Stream& stream, const layers::Network& network, std::int6
   rows_at_once_ = stream.device().kind == DeviceKind::cpu ? window : 16 * window;
   loop_ = stream.device().kind == DeviceKind::cpu
               ? make_host_sampling_loop(plan, micro_batch, precision, std::move(lattice))
-              : make_device_sampling_loop(stream, plan, micro_batch, precision);
+              : make_device_sampling_loop(stream, plan, micro_batch, precision,
+                                          kernels::Fusion::allowed, {}, std::move(lattice));
 }
 
 void Sampler::run(std::int64_t images, const DrawRange& draws, const ImageSource& source,

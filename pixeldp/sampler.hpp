@@ -27,8 +27,8 @@ class Sampler {
 
   /// Prepares the network's weights, which lie in host memory or on the stream's device; later
   /// changes to the network are not seen. micro_batch 0: the default. Throws an Error for a
-  /// precision or an algorithm that the device has not (precision_on, algorithm_on), for int8
-  /// without its scales, and for a lattice (lattice_prefix.hpp) on a device that is no processor.
+  /// precision or an algorithm that the device has not (precision_on, algorithm_on), and for int8
+  /// without its scales. With a lattice (lattice_prefix.hpp) the noise is on it.
   Sampler(const Stream& stream, const layers::Network& network, std::int64_t micro_batch = 0,
           const BodyPrecision& precision = {},
           std::shared_ptr<const LatticePrefix> lattice = nullptr);

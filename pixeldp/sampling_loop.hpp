@@ -70,11 +70,12 @@ struct WindowRows {
 };
 
 /// On the stream's device: one graph for each window, and two windows at a time, so that the device
-/// goes on while the host reads images and takes statistics. Throws the Errors of DeviceNetwork.
+/// goes on while the host reads images and takes statistics. With a lattice the processor makes
+/// what lies before the noise. Throws the Errors of DeviceNetwork.
 std::unique_ptr<SamplingLoop> make_device_sampling_loop(
     const Stream& stream, const kernels::NetworkPlan& network, std::int64_t micro_batch,
     const BodyPrecision& precision = {}, kernels::Fusion fusion = kernels::Fusion::allowed,
-    WindowRows rows = {});
+    WindowRows rows = {}, std::shared_ptr<const LatticePrefix> lattice = nullptr);
 /// Of a regression network, whose last layer and counts are made on the processor.
 std::unique_ptr<OutputSamplingLoop> make_device_sampling_loop(const Stream& stream,
                                                               const kernels::NetworkPlan& network,

@@ -16,6 +16,7 @@ KEYS = ('regression_log model_sha256 dataset dataset_sha256 split output low hig
 KNOWN = {'regression_log': [2], 'output': ['sigmoid', 'truncated', 'unbounded'], 'mechanism': ['gaussian', 'laplace'],
          'attack_norm': ['1', '2', 'inf'], 'split': ['train', 'test'], 'prediction': ['mean', 'median'],
          'certificate': ['exact', 'pixeldp'], 'bound': ['hoeffding', 'empirical-bernstein', 'betting', 'clopper-pearson']}
+CHARGES = ['variation', 'prefix_error']  # behind sensitivity, where there are any
 RULE = ('prediction', 'certificate', 'bound', 'alpha')
 
 def signed(value):
@@ -25,7 +26,10 @@ def signed(value):
 
 def check_header(h):
     """Returns what the ledger says of the log's rule."""
-    need(list(h) == KEYS, f'the keys are {list(h)}')
+    behind = KEYS.index('sensitivity') + 1
+    need(list(h) == KEYS[:behind] + [key for key in CHARGES if key in h] + KEYS[behind:], f'the keys are {list(h)}')
+    need('variation' not in h or 0 < number(h, 'variation') < 1, 'variation must lie between 0 and 1')
+    need('prefix_error' not in h or number(h, 'prefix_error') > 0, 'prefix_error must be above 0')
     for key, values in KNOWN.items():
         need(h[key] in values and type(h[key]) is not bool, f'{key} {h[key]} is not checked here, but {", ".join(map(str, values))}')
     low, high = signed(h['low']), signed(h['high'])
@@ -45,6 +49,10 @@ def check_header(h):
     looks = [tuple(look[key] for key in RULE) for look in h['ledger']]
     need(len(set(looks)) == len(looks) and sum(number(look, 'alpha') for look in h['ledger']) < 1, 'the ledger spends more than there is')
     return 'reserved' if tuple(h[key] for key in RULE) in looks else 'exploration'
+
+def variation(h):
+    """How far the law that was drawn from may be from the theorem's, at the image and at the attack."""
+    return Interval(number(h, 'variation') if 'variation' in h else 0).high
 
 def largest(values): return max(values, key=lambda v: v.high)
 
@@ -121,13 +129,13 @@ def rise(noise, low, high, size):
     return most(noise, high, size) - Interval(high) if at.low > high else height
 
 class Tails:
-    """Bounds of P(u >= t) at the ends of the steps, of which one after the other is yielded."""
-    def __init__(self, counts, n, failure):
+    """Bounds of P(u >= t) at the ends of the steps, within a variation of the law that was drawn from."""
+    def __init__(self, counts, n, failure, variation):
         each, left, self.low, self.high = failure / (2 * STEPS), n, [], []
         for count in counts[:STEPS]:
             left -= count
-            self.low.append(lower_bound(left, n, each, False))
-            self.high.append(UP.subtract(1, lower_bound(n - left, n, each, False)))
+            self.low.append(max(D(0), DOWN.subtract(lower_bound(left, n, each, False), variation)))
+            self.high.append(min(D(1), UP.add(UP.subtract(1, lower_bound(n - left, n, each, False)), variation)))
 
     def moves(self, noise, size):
         """How far the mean of u rises and falls."""
@@ -149,7 +157,8 @@ class ExactMean:
         variance = (max(0, square - mean**2) + 4 * reach**2 * UNIT / 2) / self.width**2 * n / max(n - 1, 1)
         place = (mean - self.a) / self.width
         self.mean = mean_bounds(h['bound'], max(0, place - off), min(1, place + off), variance, n, alpha / 8)
-        self.tails = Tails(r['counts'], n, alpha * 3 / 4)
+        self.variation = Interval(variation(h))
+        self.tails = Tails(r['counts'], n, alpha * 3 / 4, self.variation.high)
 
     def at(self, u): return Interval(self.a) + Interval(self.width) * u
 
@@ -157,22 +166,26 @@ class ExactMean:
         up, down = self.tails.moves(self.noise, size)
         low = sum((least(self.noise, p, size) for p in self.tails.low), NONE) / Interval(STEPS)
         high = (ONE + sum((most(self.noise, p, size) for p in self.tails.high[:-1]), NONE)) / Interval(STEPS)
-        low, high = max(low.low, (self.mean[0] - down).low), min(high.high, (self.mean[1] + up).high)
+        v = self.variation
+        low, high = max((low - v).low, (self.mean[0] - down - v - v).low), min((high + v).high, (self.mean[1] + up + v + v).high)
         return self.at(Interval(low)).low, self.at(Interval(high)).high
 
-    def move(self, size): return (Interval(self.width) * largest(self.tails.moves(self.noise, size))).high
+    def move(self, size):
+        return (Interval(self.width) * (largest(self.tails.moves(self.noise, size)) + self.variation + self.variation)).high
 
 class Median:
     def __init__(self, h, r):
         self.noise, self.a, self.width = h['mechanism'], signed(h['low']), signed(h['high']) - signed(h['low'])
         self.bounded = h['output'] != 'unbounded'
-        self.tails = Tails(r['counts'], h['draws'], number(h, 'alpha'))
+        self.variation = variation(h)
+        self.tails = Tails(r['counts'], h['draws'], number(h, 'alpha'), self.variation)
 
     def interval(self, size):
         ends = [Interval(self.a + self.width * (i + 1) / STEPS) for i in range(STEPS)]
         low, high = (Interval(self.a).low, Interval(self.a + self.width).high) if self.bounded else (None, None)
-        below = [end.low for end, p in zip(ends, self.tails.low) if least(self.noise, p, size).low > HALF.high]
-        above = [end.high for end, p in zip(ends, self.tails.high) if most(self.noise, p, size).high < HALF.low]
+        most_below, least_above = UP.add(HALF.high, self.variation), DOWN.subtract(HALF.low, self.variation)
+        below = [end.low for end, p in zip(ends, self.tails.low) if least(self.noise, p, size).low > most_below]
+        above = [end.high for end, p in zip(ends, self.tails.high) if most(self.noise, p, size).high < least_above]
         return below[-1] if below else low, above[0] if above else high
 
     def move(self, size):
@@ -185,6 +198,7 @@ class Lemma:
         self.noise, self.range = h['mechanism'], (signed(h['low']), signed(h['high']))
         alpha, ends = number(h, 'alpha'), {'positive': max(self.range[1], 0), 'negative': max(-self.range[0], 0)}
         parts = sum(end > 0 for end in ends.values())
+        self.off = Interval(variation(h)) * Interval(self.range[1] - self.range[0])
         self.positive, self.negative = (self.part(h, r[key], end, alpha / (2 * parts)) for key, end in ends.items())
 
     @staticmethod
@@ -195,7 +209,8 @@ class Lemma:
         slack = UNIT / 2 * (1 + 2 * mean) + square / (1 << 23)  # what was rounded, squares in single precision
         variance = (max(0, square - mean**2) + slack) * n / max(n - 1, 1)
         low, high = mean_bounds(h['bound'], max(0, mean - UNIT / 2), min(1, mean + UNIT / 2), variance, n, failure)
-        return low * Interval(end), high * Interval(end)
+        v = Interval(variation(h))
+        return Interval(max(D(0), (low - v).low)) * Interval(end), (high + v) * Interval(end)
 
     def best(self, size, value):
         """The least that value(epsilon, delta) is, from above: any epsilon up to 1 proves."""
@@ -232,8 +247,12 @@ class Lemma:
             return up * grows[1] - down * shrinks[0] + slack
         return value
 
-    def interval(self, size): return -self.best(size, self.side(-1, False)), self.best(size, self.side(1, False))
-    def move(self, size): return max(self.best(size, self.side(sign, True)) for sign in (1, -1))
+    def interval(self, size):
+        down, up = (UP.add(self.best(size, self.side(sign, False)), self.off.high) for sign in (-1, 1))
+        return -down, up
+
+    def move(self, size):
+        return (Interval(max(self.best(size, self.side(sign, True)) for sign in (1, -1))) + self.off + self.off).high
 
 def certificate(h, r):
     if h['prediction'] == 'median': return Median(h, r)
@@ -262,18 +281,19 @@ def check_line(h, r):
     need(abs(signed(r['prediction']) - right) <= Fraction(1, 10**9) * (1 + abs(right)), f'the prediction is not {float(right)}')
     if not asked: return
     proves, scale = certificate(h, r), number(h, 'noise_scale') / number(h, 'sensitivity')
+    rounding = 2 * number(h, 'prefix_error') / number(h, 'noise_scale') if 'prefix_error' in h else 0  # at the image and at the attack
     bounded = h['output'] != 'unbounded'
     if h['radius'] is not None:
         need(isinstance(r['interval'], list) and len(r['interval']) == 2, 'the interval is malformed')
         need(not bounded or None not in r['interval'], 'the ends of the interval are missing')
-        proved = proves.interval(number(h, 'radius') / scale)
+        proved = proves.interval(number(h, 'radius') / scale + rounding)
         for claimed, end, limit, sign in zip(r['interval'], proved, (low, high), (1, -1)):
             if claimed is None or bounded and signed(claimed) == limit: continue
             need(end is not None and sign * signed(claimed) <= sign * Fraction(end),
                  f'the interval is {r["interval"]}, but the draws prove only {[end if end is None else float(end) for end in proved]}')
     if h['move'] is not None:
         radius = number(r, 'radius')
-        need(radius == 0 or Fraction(move := proves.move(radius / scale)) <= number(h, 'move'),
+        need(radius == 0 or Fraction(move := proves.move(radius / scale + rounding)) <= number(h, 'move'),
              f'within the radius {r["radius"]} the draws prove moves up to {float(move) if radius else 0} only')
 
 def text(h): return f'intervals and radii follow from their draws ({h["prediction"]}, {h["certificate"]}, {h["bound"]}'

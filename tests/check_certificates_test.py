@@ -253,14 +253,14 @@ OUTPUT_RULES = [('mean', 'exact', bound) for bound in ('betting', 'empirical-ber
     ('mean', 'pixeldp', bound) for bound in ('betting', 'empirical-bernstein', 'hoeffding')] + [('median', 'exact', 'clopper-pearson')]
 
 
-def made_output_log(program, folder, rng, rule, mechanism, kind='sigmoid'):
+def made_output_log(program, folder, rng, rule, mechanism, kind='sigmoid', charges={}):
     """A log whose intervals and radii the program derived from outputs that nobody drew."""
     prediction, certificate, bound = rule
     low, high, draws = rng.choice([(-50.0, 50.0), (-20.0, 60.0), (0.0, 30.0)]) + (rng.choice([40, 300]),)
     first = {'prediction': 'median', 'certificate': 'exact', 'bound': 'clopper-pearson', 'alpha': 0.05}
     header = {'regression_log': 2, 'model_sha256': 'a' * 64, 'dataset': 'made', 'dataset_sha256': 'b' * 64, 'split': 'test',
               'output': kind, 'low': low, 'high': high, 'mechanism': mechanism, 'noise_scale': 0.25, 'epsilon': None, 'delta': None,
-              'construction_bound': None, 'attack_norm': '2' if mechanism == 'gaussian' else '1', 'sensitivity': 1.07, **first,
+              'construction_bound': None, 'attack_norm': '2' if mechanism == 'gaussian' else '1', 'sensitivity': 1.07, **charges, **first,
               'precision': 'fp32', 'residual_precision': 'fp32', 'algorithm': 'direct', 'seed': 1, 'draws': draws, 'radius': None,
               'move': None, 'ledger': [first]}
     lines = [json.dumps(header, separators=(',', ':'))]
@@ -321,13 +321,23 @@ def other_counts(log, rng):
     return True
 
 
+def larger_charge(log, rng):
+    """As if the intervals had been charged for more than they were."""
+    key, more = rng.choice([('variation', 0.02), ('prefix_error', 0.05)])
+    inside = lambda end: end is not None and log.header['low'] < end < log.header['high']
+    if key not in log.header or log.header['prediction'] == 'median' or not any(inside(end) for r in log.records for end in r['interval']):
+        return False
+    log.header[key] += more
+    return True
+
+
 def other_output_prediction(log, rng):
     rng.choice(log.records)['prediction'] += rng.choice([1e-3, -2])
     return True
 
 
 OUTPUT_MUTATIONS = [narrower_interval, narrower_interval, larger_output_radius, larger_output_radius, other_counts,
-                    other_output_prediction, twice,
+                    other_output_prediction, larger_charge, twice,
                     other_header('regression_log', [1, 3, None]), other_header('draws', [0, 41, None]), other_header('alpha', [0, 1, '1']),
                     other_header('prediction', ['mode', None]), other_header('bound', ['pairwise', 'anytime', '']),
                     other_header('certificate', ['cdf', 'pixeldp-grid']), other_header('low', [-1e9, None, 70]),
@@ -346,6 +356,8 @@ def mutated_output(data, rng):
 def check_outputs(program, folder, rng, count):
     logs = [made_output_log(program, folder, rng, rule, mechanism) for rule in OUTPUT_RULES for mechanism in ('gaussian', 'laplace')]
     logs.append(made_output_log(program, folder, rng, OUTPUT_RULES[-1], 'gaussian', 'unbounded'))
+    logs += [made_output_log(program, folder, rng, rule, mechanism, charges={'variation': 10 ** -rng.uniform(2, 5), 'prefix_error': 0.01 * rng.random()})
+             for rule in OUTPUT_RULES for mechanism in ('gaussian', 'laplace')]
     for log in logs:
         print(check_certificates.check(log))
         assert not refused(OutputLog(log).text()), 'a log is refused once written anew'

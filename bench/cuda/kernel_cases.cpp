@@ -5,6 +5,7 @@
 #include "bench/cuda/layer_cases.hpp"
 #include "kernels/cuda/bounds.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
+#include "kernels/cuda/lattice_noise.hpp"
 #include "kernels/cuda/multi_draw.hpp"
 #include "kernels/cuda/noise.hpp"
 #include "kernels/cuda/noisy_convolution.hpp"
@@ -43,6 +44,23 @@ KernelCase noise(NoiseDistribution distribution, const char* what, std::int64_t 
             return [=, stream = in.stream()] {
               on::add_noise(stream, params, described, rows, elements, prefix, y);
             };
+          }};
+}
+
+KernelCase lattice_noise(NoiseDistribution distribution, const char* what, std::int64_t rows,
+                         std::int64_t elements) {
+  return {fmt::format("{} noise on a lattice, {} rows of {}", what, rows, elements), "mixed", 0.0,
+          4.0 * product({rows + 1, elements}), [=](Inputs& in) -> Work {
+            const NoiseParams params = noise_params(distribution);
+            const auto* described = noise_rows(in, rows);
+            std::vector<std::int32_t> steps(static_cast<std::size_t>(elements));
+            for (std::size_t i = 0; i < steps.size(); ++i)
+              steps[i] = static_cast<std::int32_t>(i * 7919 % (std::size_t{1} << lattice_bits));
+            const auto* prefix = in.copy<std::int32_t>(steps);
+            const Int8Target target{.real = in.zeros<float>(rows * elements)};
+            const std::shared_ptr<const DeviceLatticeNoise> prepared =
+                on::prepare_lattice_noise(in.stream().native());
+            return [=] { prepared->add(params, described, rows, elements, prefix, target); };
           }};
 }
 
@@ -163,7 +181,9 @@ std::vector<KernelCase> kernel_cases(CaseSize size) {
            : MultiDrawNetwork{square_convolution(1, 6, 16, 32, 3, 2), 128, 10};
   std::vector<KernelCase> all = {
       noise(NoiseDistribution::gaussian, "Gaussian", either(512, 4), either(6272, 64)),
-      noise(NoiseDistribution::laplace, "Laplace", either(512, 4), either(6272, 64))};
+      noise(NoiseDistribution::laplace, "Laplace", either(512, 4), either(6272, 64)),
+      lattice_noise(NoiseDistribution::gaussian, "Gaussian", either(512, 4), either(6272, 64)),
+      lattice_noise(NoiseDistribution::laplace, "Laplace", either(512, 4), either(6272, 64))};
   add(all, convolution_cases(size));
   add(all, {column_sums(either(512, 8), either(1024, 32)), parseval(either(32, 4), either(25, 9)),
             parseval(either(160, 144), either(1440, 150)),

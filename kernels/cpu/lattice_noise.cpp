@@ -8,10 +8,9 @@ namespace {
 
 std::int32_t exact_cell(const NoiseParams& params, const LatticeSpan& span, std::int64_t element,
                         std::int32_t steps, std::uint32_t word) {
-  const auto lower_half = static_cast<StreamTag>(static_cast<std::uint32_t>(params.tag) | 1u << 31);
   const auto block = span.first_block + static_cast<std::uint32_t>(element / 4);
   const Philox::Words lower =
-      Philox::at(params.seed, lower_half, span.row.image, span.row.draw, block);
+      Philox::at(params.seed, lower_half(params.tag), span.row.image, span.row.draw, block);
   const std::uint64_t bits =
       std::uint64_t{word} << 32 | lower[static_cast<std::size_t>(element % 4)];
   return TailTable::of(params.distribution).cell(steps, bits);

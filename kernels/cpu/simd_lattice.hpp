@@ -62,10 +62,9 @@ struct LatticeNoise {
       }
       __builtin_memcpy(&cells, cell, sizeof cell);
     }
-    constexpr float width = 1.0f / (1 << (lattice_bits - cell_bits));
     store<V>(y, activate.template apply<V>(V::fma(V::from_ints((Words)cells),
-                                                  all<V>(width * params.scale),
-                                                  all<V>(width / 2 * params.scale))));
+                                                  all<V>(cell_width * params.scale),
+                                                  all<V>(cell_width / 2 * params.scale))));
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/convolution_int8.hpp"
+#include "kernels/cuda/lattice_noise.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/noisy_convolution.hpp"
 #include "kernels/cuda/operations.hpp"
@@ -24,6 +25,7 @@ struct Run {
   const DevicePlan::Draws* draws;  // null: none
   const float* x;
   float* y;
+  const std::int32_t* steps = nullptr;  // in the place of x where the noise is on a lattice
 };
 
 class ScheduledPlan : public DevicePlan {
@@ -34,6 +36,8 @@ class ScheduledPlan : public DevicePlan {
         schedule_(std::move(schedule)),
         result_(static_cast<int>(plan.steps.size())),
         workspace_(native(stream), schedule_.workspace) {
+    if (schedule_.noisy && schedule_.prefixes == Prefixes::lattice)
+      lattice_noise_ = prepare_lattice_noise(stream.native());
     for (const DeviceSchedule::Launch& launch : schedule_.launches)
       work_.push_back(prepare(plan, weights, launch));
   }
@@ -46,6 +50,10 @@ class ScheduledPlan : public DevicePlan {
   void run(const Draws& draws, const float* prefixes, float* y) const override {
     schedule_.check_run(true);
     run_all({&draws, prefixes, y});
+  }
+  void run(const Draws& draws, const std::int32_t* prefixes, float* y) const override {
+    schedule_.check_run(true, Prefixes::lattice);
+    run_all({&draws, nullptr, y, prefixes});
   }
 
  private:
@@ -100,6 +108,11 @@ class ScheduledPlan : public DevicePlan {
   }
 
   Work noise() {
+    if (lattice_noise_)
+      return [this](const Run& run) {
+        lattice_noise_->add(run.draws->noise, run.draws->rows, schedule_.rows, value(0).size,
+                            run.steps, target(0, run));
+      };
     const bool in_bytes_alone = value(0).in_int8 && !value(0).written;
     Work work = [this, in_bytes_alone](const Run& run) {
       check_noise_arguments(run.draws->noise, schedule_.rows, value(0).size);
@@ -351,6 +364,7 @@ class ScheduledPlan : public DevicePlan {
   DeviceSchedule schedule_;
   int result_;
   StreamScratch<std::byte> workspace_;
+  std::unique_ptr<DeviceLatticeNoise> lattice_noise_;  // null: noise in floats, or none
   std::vector<Work> work_;
 };
 

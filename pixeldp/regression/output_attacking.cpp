@@ -149,7 +149,8 @@ Contradiction contradiction(const OutputAttackRecord& record, const RegressionLo
   const OutputOptions judge{prediction, CertificateKind::exact,
                             OutputOptions::usual_bound(prediction), 1e-6};
   const auto judged = [&](const JudgedPicture& picture) {
-    return OutputCertificate(picture.statistics, header.output, header.calibration, judge)
+    return OutputCertificate(picture.statistics, header.output, uncharged(header.calibration),
+                             judge)
         .interval(0.0);
   };
   const OutputCertificate proved = certificate_of(header, certificate);

@@ -7,6 +7,7 @@
 #include "engine/error.hpp"
 #include "engine/named.hpp"
 #include "pixeldp/regression/reaches.hpp"
+#include "pixeldp/variation.hpp"
 
 namespace pixeldp {
 
@@ -110,14 +111,16 @@ void check_output_options(const OutputOptions& o, const kernels::RealOutput& out
 OutputCertificate::OutputCertificate(const OutputStatistics& statistics,
                                      const kernels::RealOutput& output,
                                      const Calibration& calibration, const OutputOptions& options)
-    : output_(output), scale_(calibration.noise_scale / calibration.sensitivity) {
+    : output_(output),
+      scale_(calibration.noise_scale / calibration.sensitivity),
+      rounding_(2.0 * calibration.prefix_error / calibration.noise_scale) {
   calibration.check();
   check_output_options(options, output, calibration);
   if (statistics.draws == 0) fail_usage("the number of draws must be at least 1");
   if (!(scale_ > 0.0 && std::isfinite(scale_)))
     fail("a noise of scale {} and a sensitivity of {} certify nothing", calibration.noise_scale,
          calibration.sensitivity);
-  const Mechanism noise = calibration.mechanism;
+  const OutputNoise noise{calibration.mechanism, charged_variation(calibration.variation)};
   if (options.prediction == Prediction::median)
     reach_ = std::make_shared<MedianReach>(statistics, output, noise, options.alpha);
   else if (options.kind == CertificateKind::pixeldp)
@@ -129,7 +132,7 @@ OutputCertificate::OutputCertificate(const OutputStatistics& statistics,
 double OutputCertificate::size_of(double radius) const {
   if (!(radius >= 0.0 && std::isfinite(radius)))
     fail_usage("a radius of {}: it must be a finite number from 0 up", radius);
-  return radius / scale_ * (1.0 + 0x1p-46);
+  return (radius / scale_ + rounding_) * (1.0 + 0x1p-46);
 }
 
 OutputInterval OutputCertificate::interval(double radius) const {

@@ -62,6 +62,11 @@ double probability_after(Mechanism mechanism, double p, double size);
 /// What is proved of the prediction for one image, from what was counted: all of it holds together
 /// with probability at least 1 - alpha, whatever radii and moves are asked for.
 ///
+/// With a calibration that charges for the processor's own noise (variation.hpp): probabilities and
+/// means in the range of the law that is drawn from are within the variation v of the theorem's, at
+/// the image and at the attack, so that bounds are widened by v before an attack and by v behind
+/// it; and prefix_error makes an attack longer, as it makes radii shorter (less_rounding).
+///
 /// mean, pixeldp: E A+ and E A- are each bounded from both sides, all at alpha / (number of these
 /// bounds), and the lemma is applied with the best epsilon: of Gaussian noise epsilon <= 1 and
 /// delta as in noise_scale_for.
@@ -102,7 +107,8 @@ class OutputCertificate {
   double size_of(double radius) const;
 
   kernels::RealOutput output_;
-  double scale_;  ///< of the noise, per unit of the attack norm
+  double scale_;     ///< of the noise, per unit of the attack norm
+  double rounding_;  ///< what rounding before the noise adds to a size
   std::shared_ptr<const Reach> reach_;
 };
 

@@ -102,7 +102,7 @@ double probability_after(Mechanism mechanism, double p, double size) {
 // ---- The lemma
 
 LemmaReach::LemmaReach(const OutputStatistics& statistics, const kernels::RealOutput& output,
-                       Mechanism noise, const OutputOptions& options)
+                       const OutputNoise& noise, const OutputOptions& options)
     : range_{output.low, output.high}, noise_(noise) {
   const double most = most_positive(output), least = most_negative(output);
   const double bounds = most > 0.0 && least > 0.0 ? 4.0 : 2.0;
@@ -112,12 +112,15 @@ LemmaReach::LemmaReach(const OutputStatistics& statistics, const kernels::RealOu
                              options.bound, failure);
   negative_ = bounds_of_part(totals.negative, totals.negative_squares, statistics.draws, least,
                              options.bound, failure);
+  const double v = noise.variation;
+  positive_ = {std::max(0.0, positive_.low - v * most), positive_.high + v * most};
+  negative_ = {std::max(0.0, negative_.low - v * least), negative_.high + v * least};
 }
 
 template <class Value>
 double LemmaReach::best(double size, Value value) const {
   if (size == 0.0) return value(0.0, 0.0);
-  if (noise_ == Mechanism::laplace) return value(size, 0.0);
+  if (noise_.mechanism == Mechanism::laplace) return value(size, 0.0);
   // Any epsilon up to 1 with the delta that the scale of the noise then has is true: the search
   // need not find the very best one. Below the first, delta is above 1.
   const auto at = [&](double log_epsilon) {
@@ -146,22 +149,31 @@ OutputInterval LemmaReach::interval(double size) const {
   const auto at = [&](double epsilon, double delta) {
     return stable_interval(positive_, negative_, range_, epsilon, delta);
   };
-  return {-best(size, [&](double e, double d) { return -at(e, d).low; }),
-          best(size, [&](double e, double d) { return at(e, d).high; })};
+  const double v = noise_.variation * range_.width();
+  return {-best(size, [&](double e, double d) { return -at(e, d).low; }) - v,
+          best(size, [&](double e, double d) { return at(e, d).high; }) + v};
 }
 
 double LemmaReach::move(double size) const {
-  return best(size, [&](double epsilon, double delta) {
+  const double least = best(size, [&](double epsilon, double delta) {
     return stable_move(positive_.high, negative_.high, range_, epsilon, delta);
   });
+  return least + 2.0 * noise_.variation * range_.width();
 }
 
 // ---- Probabilities of the steps
 
-Tails::Tails(const OutputStatistics& statistics, Mechanism noise, double failure) : noise_(noise) {
+Tails::Tails(const OutputStatistics& statistics, const OutputNoise& noise, double failure)
+    : noise_(noise.mechanism) {
   const TailBounds bounds = tail_bounds(histogram_of(statistics), failure / 2.0);
-  for (const double p : bounds.lower) lower_.push_back({p, kernels::normal_quantile_lower(p)});
-  for (const double p : bounds.upper) upper_.push_back({p, kernels::normal_quantile_upper(p)});
+  for (double p : bounds.lower) {
+    p = std::max(0.0, p - noise.variation);
+    lower_.push_back({p, kernels::normal_quantile_lower(p)});
+  }
+  for (double p : bounds.upper) {
+    p = std::min(1.0, p + noise.variation);
+    upper_.push_back({p, kernels::normal_quantile_upper(p)});
+  }
 }
 
 double Tails::after(const TailLevel& level, double size, bool up) const {
@@ -206,8 +218,10 @@ double Tails::most_fall(int step, double size) const {
 // ---- The mean
 
 MeanReach::MeanReach(const OutputStatistics& statistics, const kernels::RealOutput& output,
-                     Mechanism noise, const OutputOptions& options)
-    : output_(output), tails_(statistics, noise, 0.75 * options.alpha) {
+                     const OutputNoise& noise, const OutputOptions& options)
+    : output_(output),
+      variation_(noise.variation),
+      tails_(statistics, noise, 0.75 * options.alpha) {
   const auto [low, high] =
       kernels::mean_bounds(options.bound, mean_of_places(statistics, output), statistics.draws,
                            kernels::less_denormal(options.alpha / 8.0 * kernels::bound_down));
@@ -222,8 +236,9 @@ OutputInterval MeanReach::interval(double size) const {
     rise += step_width * tails_.most_rise(step, size);
     fall += step_width * tails_.most_fall(step, size);
   }
-  return {output_.at(std::max(low, mean_.low - fall)),
-          output_.at(std::min(high, mean_.high + rise))};
+  const double v = variation_;
+  return {output_.at(std::max(low - v, mean_.low - fall - 2.0 * v)),
+          output_.at(std::min(high + v, mean_.high + rise + 2.0 * v))};
 }
 
 double MeanReach::move(double size) const {
@@ -232,17 +247,18 @@ double MeanReach::move(double size) const {
     rise += step_width * tails_.most_rise(step, size);
     fall += step_width * tails_.most_fall(step, size);
   }
-  return output_.width() * std::max(rise, fall);
+  return output_.width() * (std::max(rise, fall) + 2.0 * variation_);
 }
 
 // ---- The median
 
 MedianReach::MedianReach(const OutputStatistics& statistics, const kernels::RealOutput& output,
-                         Mechanism noise, double alpha)
-    : output_(output), tails_(statistics, noise, alpha) {}
+                         const OutputNoise& noise, double alpha)
+    : output_(output), variation_(noise.variation), tails_(statistics, noise, alpha) {}
 
 OutputInterval MedianReach::interval(double size) const {
-  constexpr double margin = 0x1p-46, none = std::numeric_limits<double>::infinity();
+  constexpr double none = std::numeric_limits<double>::infinity();
+  const double margin = 0x1p-46 + variation_;
   OutputInterval interval{output_.bounded() ? output_.low : -none,
                           output_.bounded() ? output_.high : none};
   for (int step = 0; step < output_steps; ++step)

@@ -8,11 +8,18 @@ namespace pixeldp {
 
 // The three forms of OutputCertificate, which says what each is.
 
+/// What is known of the noise: the theorem's mechanism, and a bound of the total variation between
+/// its law and the one that is drawn from.
+struct OutputNoise {
+  Mechanism mechanism = Mechanism::none;
+  double variation = 0.0;
+};
+
 /// The lemma of the paper.
 class LemmaReach : public OutputCertificate::Reach {
  public:
-  LemmaReach(const OutputStatistics& statistics, const kernels::RealOutput& output, Mechanism noise,
-             const OutputOptions& options);
+  LemmaReach(const OutputStatistics& statistics, const kernels::RealOutput& output,
+             const OutputNoise& noise, const OutputOptions& options);
   OutputInterval interval(double size) const override;
   double move(double size) const override;
 
@@ -22,7 +29,7 @@ class LemmaReach : public OutputCertificate::Reach {
   double best(double size, Value value) const;
 
   OutputInterval range_, positive_, negative_;
-  Mechanism noise_;
+  OutputNoise noise_;
 };
 
 /// A bound of a probability, and Phi^-1 of it, rounded to the same side.
@@ -30,11 +37,12 @@ struct TailLevel {
   double p = 0.0, z = 0.0;
 };
 
-/// Bounds of P(u >= t) at the ends of the steps, and what attacks make of them.
+/// Bounds of P(u >= t) at the ends of the steps under the theorem's law, and what attacks make of
+/// them.
 class Tails {
  public:
   /// All bounds hold together with probability at least 1 - failure.
-  Tails(const OutputStatistics& statistics, Mechanism noise, double failure);
+  Tails(const OutputStatistics& statistics, const OutputNoise& noise, double failure);
 
   // Step i goes from i to i + 1 of output_steps; at the end of it, P(u >= t) is
   double lower_after(int step, double size) const;  ///< at least this, whatever the attack
@@ -55,14 +63,15 @@ class Tails {
 /// The mean by Neyman and Pearson.
 class MeanReach : public OutputCertificate::Reach {
  public:
-  MeanReach(const OutputStatistics& statistics, const kernels::RealOutput& output, Mechanism noise,
-            const OutputOptions& options);
+  MeanReach(const OutputStatistics& statistics, const kernels::RealOutput& output,
+            const OutputNoise& noise, const OutputOptions& options);
   OutputInterval interval(double size) const override;
   double move(double size) const override;
 
  private:
   kernels::RealOutput output_;
   OutputInterval mean_;  ///< of u
+  double variation_;
   Tails tails_;
 };
 
@@ -70,12 +79,13 @@ class MeanReach : public OutputCertificate::Reach {
 class MedianReach : public OutputCertificate::Reach {
  public:
   MedianReach(const OutputStatistics& statistics, const kernels::RealOutput& output,
-              Mechanism noise, double alpha);
+              const OutputNoise& noise, double alpha);
   OutputInterval interval(double size) const override;
   double move(double size) const override;
 
  private:
   kernels::RealOutput output_;
+  double variation_;
   Tails tails_;
 };
 

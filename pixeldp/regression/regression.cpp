@@ -6,7 +6,9 @@
 
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/io/file.hpp"
 #include "engine/progress.hpp"
+#include "pixeldp/float_noise.hpp"
 #include "pixeldp/model.hpp"
 #include "pixeldp/regression/output_sampler.hpp"
 #include "pixeldp/shared_certification.hpp"
@@ -47,13 +49,26 @@ void check_question(const char* what, const std::optional<double>& value) {
     fail_usage("{} {}: it must be a finite number above 0", what, *value);
 }
 
+/// Whether a log is to be continued that says nothing of what its certificates are charged: it
+/// stays so.
+bool was_begun_uncharged(const std::filesystem::path& path) {
+  if (!is_regression_log(path)) return false;
+  const Bytes bytes = read_file(path);
+  const std::string_view text = as_text(bytes);
+  const std::size_t line = text.find('\n');
+  return line != std::string_view::npos &&
+         !is_charged(
+             parse_regression_log(text.substr(0, line + 1), path.string()).header.calibration);
+}
+
 }  // namespace
 
 RegressionLogHeader regression_header(const Model& model, const std::string& model_sha256,
                                       const Dataset& dataset, const RegressionTask& task) {
   if (!model.spec.output)
     fail_usage("model '{}' is a classifier: it predicts no number", model.name);
-  const Calibration calibration = check_certifiable(model);
+  const Calibration certifiable = check_certifiable(model);
+  const Calibration calibration = task.charged ? charged(certifiable, model) : certifiable;
   check_images_fit(model, dataset);
   check_output_options(task.options, *model.spec.output, calibration);
   if (task.draws == 0) fail_usage("the number of draws must be at least 1");
@@ -79,8 +94,10 @@ RegressionLogHeader regression_header(const Model& model, const std::string& mod
 }
 
 RegressionSummary certify_outputs(const Model& model, const std::string& model_sha256,
-                                  const Dataset& dataset, const RegressionTask& task,
+                                  const Dataset& dataset, const RegressionTask& given,
                                   const std::filesystem::path& path) {
+  RegressionTask task = given;
+  if (task.resume && was_begun_uncharged(path)) task.charged = false;
   check_images(dataset, task.images);
   const RegressionLogHeader mine = regression_header(model, model_sha256, dataset, task);
   check_ranks(*task.ranks, mine, task.images);
@@ -137,7 +154,8 @@ Verification verify_outputs(const RegressionLog& log, const Model& model,
                                                 .draws = static_cast<std::uint32_t>(header.draws),
                                                 .seed = header.seed,
                                                 .radius = header.radius,
-                                                .move = header.move});
+                                                .move = header.move,
+                                                .charged = is_charged(header.calibration)});
   mine.ledger = header.ledger;
   if (const std::string other = header.difference(mine); !other.empty())
     fail("the log cannot be drawn again here: it is of other conditions (the log's first):{}",

@@ -20,6 +20,7 @@ struct RegressionTask {
   std::int64_t micro_batch = 0;
   ImageRange images = {};
   std::optional<double> radius = {}, move = {};  ///< RegressionLogHeader's
+  bool charged = true;                           ///< as CertificationOptions'
   bool resume = false;
   Communicator* ranks = &Communicator::alone();
 };

@@ -43,33 +43,39 @@ Json to_json(const RegressionLogHeader& h) {
                       {"certificate", name(look.kind)},
                       {"bound", name(look.bound)},
                       {"alpha", look.alpha}});
-  return {{"regression_log", format_version},
-          {"model_sha256", h.model_sha256},
-          {"dataset", h.dataset},
-          {"dataset_sha256", h.dataset_sha256},
-          {"split", h.split},
-          {"output", name(h.output.kind)},
-          {"low", h.output.low},
-          {"high", h.output.high},
-          {"mechanism", name(c.mechanism)},
-          {"noise_scale", c.noise_scale},
-          {"epsilon", of_construction(&Construction::epsilon)},
-          {"delta", of_construction(&Construction::delta)},
-          {"construction_bound", of_construction(&Construction::bound)},
-          {"attack_norm", name(c.attack_norm)},
-          {"sensitivity", c.sensitivity},
-          {"prediction", name(h.options.prediction)},
-          {"certificate", name(h.options.kind)},
-          {"bound", name(h.options.bound)},
-          {"alpha", h.options.alpha},
-          {"precision", h.function.precision},
-          {"residual_precision", h.function.residual_precision},
-          {"algorithm", h.function.algorithm},
-          {"seed", h.seed},
-          {"draws", h.draws},
-          {"radius", or_null(h.radius)},
-          {"move", or_null(h.move)},
-          {"ledger", ledger}};
+  Json json = {{"regression_log", format_version},
+               {"model_sha256", h.model_sha256},
+               {"dataset", h.dataset},
+               {"dataset_sha256", h.dataset_sha256},
+               {"split", h.split},
+               {"output", name(h.output.kind)},
+               {"low", h.output.low},
+               {"high", h.output.high},
+               {"mechanism", name(c.mechanism)},
+               {"noise_scale", c.noise_scale},
+               {"epsilon", of_construction(&Construction::epsilon)},
+               {"delta", of_construction(&Construction::delta)},
+               {"construction_bound", of_construction(&Construction::bound)},
+               {"attack_norm", name(c.attack_norm)},
+               {"sensitivity", c.sensitivity},
+               {"variation", c.variation},
+               {"prefix_error", c.prefix_error},
+               {"prediction", name(h.options.prediction)},
+               {"certificate", name(h.options.kind)},
+               {"bound", name(h.options.bound)},
+               {"alpha", h.options.alpha},
+               {"precision", h.function.precision},
+               {"residual_precision", h.function.residual_precision},
+               {"algorithm", h.function.algorithm},
+               {"seed", h.seed},
+               {"draws", h.draws},
+               {"radius", or_null(h.radius)},
+               {"move", or_null(h.move)},
+               {"ledger", ledger}};
+  // Older logs say nothing of what is charged, and stay so.
+  if (c.variation == 0.0) json.erase("variation");
+  if (c.prefix_error == 0.0) json.erase("prefix_error");
+  return json;
 }
 
 OutputOptions options_of(const Json& json) {
@@ -94,6 +100,8 @@ RegressionLogHeader header_of(const Json& json) {
   c.attack_norm = parse_attack_norm(text("attack_norm"));
   c.noise_scale = json.at("noise_scale");
   c.sensitivity = json.at("sensitivity");
+  if (json.contains("variation")) c.variation = json["variation"];
+  if (json.contains("prefix_error")) c.prefix_error = json["prefix_error"];
   if (!json.at("construction_bound").is_null())
     c.construction = {json.at("construction_bound"), json.at("epsilon"), json.at("delta")};
   c.check();
@@ -201,8 +209,9 @@ bool RegressionLogHeader::reserved() const {
 }
 
 std::string RegressionLogHeader::difference(const RegressionLogHeader& other) const {
-  const Json mine = to_json(*this);
-  Json theirs = to_json(other);
+  Json mine = to_json(*this), theirs = to_json(other);
+  for (const char* key : {"variation", "prefix_error"})  // null where one has none
+    if (mine.contains(key) || theirs.contains(key)) (void)mine[key];
   if (same_but_for_rounding(calibration.sensitivity, other.calibration.sensitivity))
     theirs["sensitivity"] = mine["sensitivity"];
   std::string text;

@@ -187,6 +187,66 @@ TEST_CASE("every device writes the processor's log in int8, byte for byte") {
   }
 }
 
+TEST_CASE("every device makes the processor's noise on a lattice") {
+  const Int8Workplace place("mnist-cnn");
+  const std::string sound = "--images 0:3 --draws 12 --sound ";
+  const std::string expected = place.certify(sound, "cpu");
+  CHECK(expected.find("\"lattice_step\":") != std::string::npos);
+  const auto votes = [&](const std::string& options, const std::string& log) {
+    place.run("certify run --sound --images 0:2 --draws 5 " + options + " --output " + log +
+              place.data);
+    std::vector<std::vector<std::uint64_t>> all;
+    for (const CertificateRecord& record : read_certificate_log(place.folder / log).records)
+      all.push_back(record.statistics.votes);
+    return all;
+  };
+  const auto predictions = [&](const std::string& on) {
+    const Outcome outcome = run_program(
+        "predict run test:5 --draws 7 --sound --precision int8 --json" + on + place.data,
+        place.folder / "");
+    REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
+    return nlohmann::json::parse(outcome.output).at("predictions");
+  };
+  const auto in_fp32 = votes("", "cpu-fp32");
+  for (const std::string& device : other_devices()) {
+    CAPTURE(device);
+    const std::string on = " --device " + device;
+    // In int8 the log is the processor's, byte for byte, whoever began it; others draw it again.
+    CHECK(place.certify(sound + on, device) == expected);
+    CHECK(place.certify(sound + on + " --micro-batch 5", device + "-by-fives") == expected);
+    place.certify("--images 0:1 --draws 12 --sound", device + "-after-cpu");
+    CHECK(place.certify(sound + on + " --resume", device + "-after-cpu") == expected);
+    place.run("verify cpu --run run --fraction 1" + on + place.data);
+    CHECK(predictions(on) == predictions(""));
+    // In bf16 the noise is a kernel of its own; no vote is near a tie that rounding could turn.
+    CHECK(votes(on, device + "-bf16") == in_fp32);
+    place.run("verify " + device + "-bf16 --run run --fraction 1" + on + place.data);
+    place.run(
+        "attack run --attack fgsm --draws 2 --check-draws 10 --judge-draws 10 --images :2 "
+        "--size 0.5 --sound --output " +
+        device + "-attack" + on + place.data);
+    CHECK(text_of(place.folder / (device + "-attack")).find("lattice_step") != std::string::npos);
+  }
+}
+
+TEST_CASE("every device makes Laplace noise on a lattice, in the image too") {
+  const Workplace place;
+  const std::string data = " --data " + (place.folder / "").string();
+  place.run(
+      "train made.yaml --output run --set training.steps=1 --set training.batch=2 --set "
+      "training.evaluation_images=1 --set training.evaluation_draws=1 --set noise.after_layers=0 "
+      "--set noise.mechanism=laplace --set noise.attack_norm=1 --set sensitivity.control=none");
+  place.run("quantise run --images 4" + data);
+  const auto certify = [&](const std::string& options, const std::string& log) {
+    place.run("certify run --sound --precision int8 --images 0:2 --draws 12 " + options +
+              " --output " + log + data);
+    return text_of(place.folder / log);
+  };
+  const std::string expected = certify("", "cpu");
+  for (const std::string& device : other_devices())
+    CHECK(certify("--device " + device, device) == expected);
+}
+
 TEST_CASE("every device writes that of residual networks, too") {
   for (const std::string network : {"wide-resnet, depth: 10, width: 1", "resnet, depth: 8"}) {
     CAPTURE(network);

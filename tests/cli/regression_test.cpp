@@ -8,6 +8,7 @@
 
 #include "tests/cli/launcher.hpp"
 #include "tests/cli/made_workplace.hpp"
+#include "tests/log_text.hpp"
 
 /// A regression network from training to report, as a user does it.
 
@@ -72,6 +73,20 @@ TEST_CASE("an angle is trained, certified, verified, merged, predicted and repor
   CHECK(text_of(folder / "c.jsonl") == log);
   REQUIRE(run_program(common + "--images :6 --output b.jsonl --resume", folder.path()).status == 0);
   CHECK(text_of(folder / "b.jsonl") == log);
+
+  CHECK(whole.output.find("charged           3.65e-07 of total variation") != std::string::npos);
+  CHECK(log.find("\"variation\":") != std::string::npos);
+  CHECK(log.find("\"prefix_error\":") != std::string::npos);
+  // A log of an older version is charged nothing: it goes on so, is verified so, and is not mixed.
+  std::string older = log;
+  for (const char* key : {"\"variation\":", "\"prefix_error\":"})
+    older.erase(older.find(key), older.find(',', older.find(key)) + 1 - older.find(key));
+  write_file_atomically(folder / "head", rechained(older.substr(0, older.find('\n') + 1)));
+  REQUIRE(run_program(common + "--images :6 --output head --resume", folder.path()).status == 0);
+  CHECK(text_of(folder / "head").find("variation") == std::string::npos);
+  CHECK(run_program("verify head --run run --data data --fraction 1", folder.path()).status == 0);
+  CHECK(run_program("merge head a.jsonl --output mixed", folder.path())
+            .errors.find("prefix_error: null and") != std::string::npos);
 
   const Outcome verified =
       run_program("verify run/certificates.jsonl --data data --fraction 1 --json", folder.path());

@@ -97,12 +97,21 @@ TEST_CASE("noise in the image and Laplace noise are sound, too; what is not is r
   place.done("verify laplace/certificates.jsonl --fraction 1" + place.data());
   place.done(other + "2 --output second");
   place.refused("certify second --data . --draws 20 --sound", "layer conv2 before the noise", 2);
-  place.refused(place.certify + "--device emulated --output gpu", "on processors only", 2);
   place.done("train made.yaml --set training.steps=2 --set noise.mechanism=none --output quiet");
   place.refused("certify quiet --data . --draws 20 --sound", "has no noise", 1);
   place.done(
       "train made.yaml --set training.steps=2 --set noise.construction_bound=1e-5 --output little");
   place.refused("certify little --data . --draws 20 --sound", "is more than 1024 noise scales", 2);
+  // Where what floats are charged for rounding leaves nothing of any outcome, that is said.
+  place.done(
+      "train made.yaml --set training.steps=2 --set noise.construction_bound=1e-7 --output least");
+  const Outcome nothing = place.run("certify least --data . --draws 300 --images :2");
+  CHECK(nothing.status == 0);
+  CHECK(nothing.errors.find("300 draws can never certify here: of the radius") !=
+        std::string::npos);
+  CHECK(nothing.errors.find("take more noise, or certify with --sound") != std::string::npos);
+  CHECK(place.run("predict least test:0 --data . --draws 300").errors.find("is charged") !=
+        std::string::npos);
 }
 
 TEST_CASE("noise in floats is charged for its end and for rounding, and the log's header says it") {
@@ -195,8 +204,6 @@ TEST_CASE("predict and attack take noise on a lattice; attacks hold certificates
     CHECK(predicted["predictions"][i]["counts"] == whole.records[i].statistics.votes);
     CHECK(predicted["predictions"][i]["radius"] == whole.records[i].radius);
   }
-  place.refused("predict run test:0 --data . --sound --device emulated", "on processors only", 2);
-
   place.done("certify run --data . --draws 300 --sound --output sure");
   const std::string attack =
       "attack run --data . --attack pgd --steps 5 --restarts 1 --judge-draws 100 --images :8 "
@@ -209,7 +216,6 @@ TEST_CASE("predict and attack take noise on a lattice; attacks hold certificates
   place.refused(attack + "floats-under-attack --certificates sure", "attack with --sound", 1);
   place.done("certify run --data . --draws 40 --output in-floats");
   place.refused(attack + "other --certificates in-floats --sound", "attack without --sound", 1);
-  place.refused(attack + "gpu --sound --size 0.1 --device emulated", "on processors only", 2);
   // A picture of a success has 8 bits: predict says of its file what the judge saw.
   const auto far = nlohmann::json::parse(place.done(
       "attack run --data . --attack fgsm --judge-draws 60 --images :8 --size 9 --sound --json "

@@ -61,6 +61,12 @@ TEST_CASE("behind the noise every normalisation of a wide residual network is in
   CHECK(launches(apart, body)[0] == "noise");
   CHECK(launches(apart, body)[1] == "layer1.0.bn1");
   CHECK(apart.launches.size() == schedule.launches.size() + 2);
+  // Noise on a lattice is a kernel of its own.
+  const auto on_lattice = DeviceSchedule::make(body, 4, Precision::bf16, true, Fusion::allowed, {},
+                                               kernels::Prefixes::lattice);
+  CHECK(launches(on_lattice, body) == launches(apart, body));
+  CHECK_FAILS(on_lattice.check_run(true), "takes no prefixes in floats");
+  CHECK_FAILS(on_lattice.check_run(false), "takes draws");
   // Only the last bn reads the last sum: that itself is never written.
   for (std::size_t i = 0; i < body.steps.size(); ++i)
     CHECK(schedule.values[i + 1].written == (body.steps[i].name != "layer3.0.conv2"));

@@ -329,6 +329,57 @@ TEST_CASE("intervals and moves grow with the radius and with the range") {
   }
 }
 
+TEST_CASE("charged intervals hold where the law drawn from is only near the theorem's, twice") {
+  constexpr double v = 0.02, size = 0.5;
+  Calibration charged = output_noise();
+  charged.variation = v;
+  // At the image what is drawn from has less of the largest value, and at the attack more of it.
+  const OutputLaw drawn{skewed_law.values, {0.6 + v, 0.37, 0.03 - v}};
+  const double width = skewed_law.values.back() - skewed_law.values.front();
+  const double attacked = skewed_law.largest_mean(size) + v * width;
+  for (const OutputOptions& options : mean_options) {
+    CAPTURE(name(options.kind));
+    CAPTURE(name(options.bound));
+    const auto statistics = expected_statistics(drawn, 100'000'000, angle_output);
+    const OutputCertificate own(statistics, angle_output, output_noise(), options);
+    const OutputCertificate careful(statistics, angle_output, charged, options);
+    CHECK(careful.interval(size).high >= attacked);
+    CHECK(careful.move(size) >= attacked - drawn.mean());
+    if (options.kind == CertificateKind::exact) {
+      CHECK(own.interval(size).high < attacked);  // or the test would say nothing
+      CHECK(own.move(size) < attacked - drawn.mean());
+      CHECK(careful.interval(size).low <= own.interval(size).low - v * width);
+    }
+    CHECK(careful.radius_of(40.0) < own.radius_of(40.0));
+    CHECK(careful.move(0.0) == 0.0);
+  }
+  // The median of a law that is v away on either side of 1/2.
+  const OutputLaw halves{{-30.0, 30.0}, {0.49, 0.51}};
+  const auto counted = expected_statistics(halves, 100'000'000, angle_output);
+  CHECK(OutputCertificate(counted, angle_output, output_noise(), median_options).interval(0.0).low >
+        0.0);
+  CHECK(OutputCertificate(counted, angle_output, charged, median_options).interval(0.0).low < 0.0);
+}
+
+TEST_CASE("rounding before the noise makes attacks on a regression network longer") {
+  Calibration rounded = output_noise();
+  rounded.prefix_error = 0.05, rounded.sensitivity = 0.8;
+  Calibration real = rounded;
+  real.prefix_error = 0.0;
+  const auto statistics = expected_statistics(skewed_law, 1000, angle_output);
+  for (const OutputOptions& options : mean_options) {
+    const OutputCertificate careful(statistics, angle_output, rounded, options),
+        own(statistics, angle_output, real, options);
+    for (const double radius : {0.1, 0.4}) {
+      const double longer = radius + 2.0 * rounded.prefix_error / rounded.sensitivity;
+      CHECK(careful.interval(radius).high ==
+            doctest::Approx(own.interval(longer).high).epsilon(1e-12));
+      CHECK(careful.move(radius) == doctest::Approx(own.move(longer)).epsilon(1e-12));
+    }
+    CHECK(careful.radius_of(1e-3) == 0.0);
+  }
+}
+
 TEST_CASE("what no lemma and no bound covers is refused with the reason") {
   const Calibration gaussian = output_noise(), laplace = output_noise(Mechanism::laplace);
   const auto check = [](const OutputOptions& options, const RealOutput& output,

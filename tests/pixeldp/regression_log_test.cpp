@@ -2,6 +2,7 @@
 
 #include "engine/io/file.hpp"
 #include "pixeldp/certificate_log.hpp"
+#include "tests/log_text.hpp"
 #include "tests/temporary_folder.hpp"
 #include "tests/text_of.hpp"
 #include "tests/throws_error.hpp"
@@ -80,6 +81,29 @@ TEST_CASE("the log of a regression network comes back as it was written, and goe
   other.options.alpha = 0.01;
   CHECK_FAILS(RegressionLogWriter::resume(path, other), "alpha: 0.05 and 0.01");
   CHECK_FAILS(read_certificate_log(path), "the log of a regression network");
+}
+
+TEST_CASE("the header says what certificates of a regression network are charged, or nothing") {
+  const TemporaryFolder folder;
+  const RegressionLogHeader real = made_regression_header();
+  RegressionLogHeader charged = real;
+  charged.calibration.variation = 1e-6, charged.calibration.prefix_error = 0.001;
+  write_regression_log(folder / "charged",
+                       {.header = charged, .records = {made_regression_record(charged, 1)}});
+  write_regression_log(folder / "real",
+                       {.header = real, .records = {made_regression_record(real, 1)}});
+  const RegressionLog log = read_regression_log(folder / "charged");
+  CHECK(log.header.calibration.variation == 1e-6);
+  CHECK(log.header.calibration.prefix_error == 0.001);
+  CHECK(text_of(folder / "real").find("variation") == std::string::npos);
+  CHECK(log.header.difference(real).find("variation: 1e-06 and null") != std::string::npos);
+  CHECK(real.difference(charged).find("prefix_error: null and 0.001") != std::string::npos);
+  CHECK(log.records[0].radius < read_regression_log(folder / "real").records[0].radius);
+  // The deductions cannot be left out.
+  std::string claimed = text_of(folder / "charged");
+  claimed.erase(claimed.find("\"prefix_error\""), std::string("\"prefix_error\":0.001,").size());
+  write_file_atomically(folder / "claimed", rechained(claimed));
+  CHECK_FAILS(read_regression_log(folder / "claimed"), "does not follow");
 }
 
 TEST_CASE("a changed log of a regression network is refused with the place") {

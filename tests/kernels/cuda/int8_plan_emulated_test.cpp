@@ -12,6 +12,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/device_plan.hpp"
 #include "kernels/emulator/memory.hpp"
+#include "kernels/lattice_noise.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/reference/convolution.hpp"
 #include "tests/reference/plan.hpp"
@@ -263,6 +264,25 @@ TEST_CASE("behind the noise the rows are the processor's, whoever reads it") {
     const auto prepared = prepare_device_plan(stream, plan, schedule);
     prepared->run({noise, device_rows.data()}, device_prefixes.data(), y.data());
     CHECK(bits(y.values()) == bits(expected));
+    if (noise.distribution == NoiseDistribution::none) return;
+
+    // The same of steps of a lattice.
+    std::vector<std::int32_t> steps;
+    for (const float value : prefixes) steps.push_back(static_cast<std::int32_t>(value * 1e6f));
+    add_lattice_noise(noise, rows.data(), count, plan.sizes.front(), steps.data(), noisy.data());
+    const auto on_lattice =
+        plan.steps.empty() ? noisy : on_processor(plan, scales_for(plan), noisy);
+    const DeviceArray<std::int32_t> device_steps(steps);
+    const auto lattice = prepare_device_plan(
+        stream, plan,
+        DeviceSchedule::make(plan, count, Precision::int8, true, Fusion::allowed, scales_for(plan),
+                             Prefixes::lattice));
+    lattice->run({noise, device_rows.data()}, device_steps.data(), y.data());
+    CHECK(bits(y.values()) == bits(on_lattice));
+    CHECK_FAILS(lattice->run({noise, device_rows.data()}, device_prefixes.data(), y.data()),
+                "a plan of noise on a lattice takes no prefixes in floats");
+    CHECK_FAILS(prepared->run({noise, device_rows.data()}, device_steps.data(), y.data()),
+                "a plan of noise in floats takes no prefixes on a lattice");
   };
   const Conv2dShape s = same(1, 4, 4, 16, 16, 3, 1);
   Builder product(4 * 4 * 16), scaled(4 * 4 * 16), both(4 * 4 * 16), narrow(6 * 6 * 3);

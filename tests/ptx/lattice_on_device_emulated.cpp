@@ -1,0 +1,1 @@
+#include "tests/ptx/lattice_on_device.cu"  // as C++, for the emulator
