@@ -168,9 +168,11 @@ TEST_CASE("one, two and four ranks train alike, twice the same, and go on where 
   const std::string train =
       "train made.yaml --set training.steps=100 --set training.log_every=1 --set "
       "training.evaluate_every=50 --output ";
+  // Where steps are large, kinks of activations make any rounding grow tenfold in a dozen steps.
   const std::string norms =
       " --set network.architecture=wide-resnet --set network.depth=10 --set network.width=1 --set "
-      "training.batch=8 --set training.checkpoint_every=50 --set training.batch_norm=";
+      "training.learning_rate=0.001 --set training.momentum=0 --set training.checkpoint_every=50 "
+      "--set training.batch_norm=";
   const auto distance = [&](const std::string& run, const std::string& other) {
     const auto a = losses(place.folder / run / "training.csv");
     const auto b = losses(place.folder / other / "training.csv");
@@ -197,7 +199,7 @@ TEST_CASE("one, two and four ranks train alike, twice the same, and go on where 
     CHECK(model(of + "again") == model(of + "2"));
   }
   place.done(2, train + "local" + norms + "local");
-  CHECK(distance("local", "synchronised-1") > 1e-2);
+  CHECK(distance("local", "synchronised-1") > 1e-3);
 
   const fs::path checkpoint = place.folder / "stopped/checkpoint.safetensors";
   RunningProgram program(split_words(train + "stopped"), place.folder.path(), "OMP_NUM_THREADS=1",
