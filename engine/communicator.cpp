@@ -23,6 +23,11 @@ namespace pixeldp {
 namespace {
 
 class Alone : public Communicator {
+  struct Done : Exchange {
+    bool done() override { return true; }
+    void wait() override {}
+  };
+
  public:
   int rank() const override { return 0; }
   int size() const override { return 1; }
@@ -34,6 +39,15 @@ class Alone : public Communicator {
   }
   void all_to_all(const void* mine, std::size_t bytes, void* theirs) override {
     all_gather(mine, bytes, theirs);
+  }
+  std::unique_ptr<Exchange> begin_all_gather(const void* mine, std::size_t bytes,
+                                             void* all) override {
+    all_gather(mine, bytes, all);
+    return std::make_unique<Done>();
+  }
+  std::unique_ptr<Exchange> begin_all_to_all(const void* mine, std::size_t bytes,
+                                             void* theirs) override {
+    return begin_all_gather(mine, bytes, theirs);
   }
   void begin_claims() override { next_ = 0; }
   std::int64_t claim() override { return next_++; }
@@ -158,26 +172,17 @@ bool Communicator::any(bool mine) {
 
 /// Each rank sums a slice of everyone's values, and then all have all slices: twice the values
 /// cross the network, however many ranks there are.
-template <class T>
-void Communicator::reduce(std::span<T> values, std::vector<T>& mine, std::vector<T>& theirs) {
+void Communicator::all_reduce(std::span<std::uint64_t> values) {
   const auto ranks = static_cast<std::size_t>(size());
   if (ranks == 1) return;
   const std::size_t slice = (values.size() + ranks - 1) / ranks;
-  mine.resize(slice * ranks);
-  theirs.resize(slice * ranks);
+  std::vector<std::uint64_t> mine(slice * ranks), theirs(slice * ranks);
   std::ranges::copy(values, mine.begin());
-  all_to_all(mine.data(), slice * sizeof(T), theirs.data());
+  all_to_all(mine.data(), slice * sizeof(std::uint64_t), theirs.data());
   for (std::size_t i = 0; i < slice; ++i)
     for (std::size_t r = 1; r < ranks; ++r) theirs[i] += theirs[r * slice + i];
-  all_gather(theirs.data(), slice * sizeof(T), mine.data());
+  all_gather(theirs.data(), slice * sizeof(std::uint64_t), mine.data());
   std::copy_n(mine.begin(), values.size(), values.begin());
-}
-
-void Communicator::all_reduce(std::span<float> values) { reduce(values, floats_, their_floats_); }
-
-void Communicator::all_reduce(std::span<std::uint64_t> values) {
-  std::vector<std::uint64_t> mine, theirs;
-  reduce(values, mine, theirs);
 }
 
 std::string Communicator::name_of(int rank) const {

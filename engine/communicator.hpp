@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -38,6 +39,21 @@ class Communicator {
   /// Block r of `theirs`, so many bytes, is this rank's block of rank r's `mine`.
   virtual void all_to_all(const void* mine, std::size_t bytes, void* theirs) = 0;
 
+  /// What goes on while this rank does something else, and is always waited for.
+  class Exchange {
+   public:
+    virtual ~Exchange() = default;
+    /// Whether it is done; while ranks do not ask, it may not go on.
+    virtual bool done() = 0;
+    virtual void wait() = 0;
+  };
+  // The same two, which return at once and leave the memory in use until they are done. Every rank
+  // begins those of one kind in the same order.
+  virtual std::unique_ptr<Exchange> begin_all_gather(const void* mine, std::size_t bytes,
+                                                     void* all) = 0;
+  virtual std::unique_ptr<Exchange> begin_all_to_all(const void* mine, std::size_t bytes,
+                                                     void* theirs) = 0;
+
   /// The counter of claim() begins at 0.
   virtual void begin_claims() = 0;
   /// The next number that no rank has got: work is taken by number, whenever a rank is ready.
@@ -57,10 +73,7 @@ class Communicator {
   std::vector<std::string> gather(const std::string& mine);
   /// Everyone's number likewise.
   std::vector<std::int64_t> gather(std::int64_t mine);
-  /// Sums over the ranks, in their order, so that all ranks have the same bits, and the same ones
-  /// each time.
-  void all_reduce(std::span<float> values);
-  /// Exact.
+  /// Exact sums over the ranks.
   void all_reduce(std::span<std::uint64_t> values);
   /// Whether it is so in any rank.
   bool any(bool mine);
@@ -80,11 +93,8 @@ class Communicator {
 
  private:
   friend Communicator& join_ranks();
-  template <class T>
-  void reduce(std::span<T> values, std::vector<T>& mine, std::vector<T>& theirs);
 
   std::vector<std::string> hosts_;
-  std::vector<float> floats_, their_floats_;  // kept from step to step
 };
 
 /// The ranks that this process's launcher has started, which talk through MPI

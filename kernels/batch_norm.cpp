@@ -32,22 +32,54 @@ std::int64_t batch_norm_workspace_size(const BatchNormParams& params) {
   return 2 * params.channels * (BatchNormOrder::make(params).splits + 1);
 }
 
+void batch_norm_statistics(const Stream& stream, const BatchNormParams& params, const float* x,
+                           float* running_mean, float* running_variance, float* mean, float* invstd,
+                           float* workspace) {
+  check(params, 1);
+  operations(stream).batch_norm_statistics(stream, params, x, running_mean, running_variance, mean,
+                                           invstd, workspace);
+}
+
+void batch_norm_normalise(const Stream& stream, const BatchNormParams& params, const float* x,
+                          const float* mean, const float* invstd, const float* gamma,
+                          const float* beta, float* y) {
+  check(params, 1);
+  operations(stream).batch_norm_normalise(stream, params, x, mean, invstd, gamma, beta, y);
+}
+
+void batch_norm_gradient_sums(const Stream& stream, const BatchNormParams& params, const float* x,
+                              const float* mean, const float* invstd, const float* gamma,
+                              const float* beta, const float* dy, float* dgamma, float* dbeta,
+                              float* workspace) {
+  check(params, 1);
+  operations(stream).batch_norm_gradient_sums(stream, params, x, mean, invstd, gamma, beta, dy,
+                                              dgamma, dbeta, workspace);
+}
+
+void batch_norm_input_gradient(const Stream& stream, const BatchNormParams& params, const float* x,
+                               const float* mean, const float* invstd, const float* gamma,
+                               const float* beta, const float* workspace, const float* dy,
+                               float* dx) {
+  check(params, 1);
+  operations(stream).batch_norm_input_gradient(stream, params, x, mean, invstd, gamma, beta,
+                                               workspace, dy, dx);
+}
+
 void batch_norm_forward(const Stream& stream, const BatchNormParams& params, const float* x,
                         const float* gamma, const float* beta, float* running_mean,
                         float* running_variance, float* mean, float* invstd, float* y,
                         float* workspace) {
-  check(params, 1);
-  operations(stream).batch_norm_forward(stream, params, x, gamma, beta, running_mean,
-                                        running_variance, mean, invstd, y, workspace);
+  batch_norm_statistics(stream, params, x, running_mean, running_variance, mean, invstd, workspace);
+  batch_norm_normalise(stream, params, x, mean, invstd, gamma, beta, y);
 }
 
 void batch_norm_backward(const Stream& stream, const BatchNormParams& params, const float* x,
                          const float* mean, const float* invstd, const float* gamma,
                          const float* beta, const float* dy, float* dx, float* dgamma, float* dbeta,
                          float* workspace) {
-  check(params, 1);
-  operations(stream).batch_norm_backward(stream, params, x, mean, invstd, gamma, beta, dy, dx,
-                                         dgamma, dbeta, workspace);
+  batch_norm_gradient_sums(stream, params, x, mean, invstd, gamma, beta, dy, dgamma, dbeta,
+                           workspace);
+  batch_norm_input_gradient(stream, params, x, mean, invstd, gamma, beta, workspace, dy, dx);
 }
 
 void fold_batch_norm(const Stream& stream, const BatchNormParams& params, const float* gamma,

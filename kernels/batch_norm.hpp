@@ -57,6 +57,32 @@ void batch_norm_backward(const Stream& stream, const BatchNormParams& params, co
                          const float* beta, const float* dy, float* dx, float* dgamma, float* dbeta,
                          float* workspace);
 
+// The same in halves, for a batch of which other processes have rows, too: between them the caller
+// makes what the first half found in these rows that of all rows.
+
+/// mean, invstd and the running statistics of batch_norm_forward.
+void batch_norm_statistics(const Stream& stream, const BatchNormParams& params, const float* x,
+                           float* running_mean, float* running_variance, float* mean, float* invstd,
+                           float* workspace);
+
+/// y of batch_norm_forward.
+void batch_norm_normalise(const Stream& stream, const BatchNormParams& params, const float* x,
+                          const float* mean, const float* invstd, const float* gamma,
+                          const float* beta, float* y);
+
+/// dgamma and dbeta of batch_norm_backward. The first 2 * channels floats of the workspace become
+/// what dx depends on: dbeta / rows of each channel, then dgamma / rows.
+void batch_norm_gradient_sums(const Stream& stream, const BatchNormParams& params, const float* x,
+                              const float* mean, const float* invstd, const float* gamma,
+                              const float* beta, const float* dy, float* dgamma, float* dbeta,
+                              float* workspace);
+
+/// dx of batch_norm_backward.
+void batch_norm_input_gradient(const Stream& stream, const BatchNormParams& params, const float* x,
+                               const float* mean, const float* invstd, const float* gamma,
+                               const float* beta, const float* workspace, const float* dy,
+                               float* dx);
+
 /// What batch normalisation by running statistics does to a channel:
 ///
 ///   scale = gamma / sqrt(running_variance + epsilon),  shift = beta - running_mean * scale

@@ -29,8 +29,10 @@
   X(dense_forward)                \
   X(dense_backward_data)          \
   X(dense_backward_weight)        \
-  X(batch_norm_forward)           \
-  X(batch_norm_backward)          \
+  X(batch_norm_statistics)        \
+  X(batch_norm_normalise)         \
+  X(batch_norm_gradient_sums)     \
+  X(batch_norm_input_gradient)    \
   X(fold_batch_norm)              \
   X(batch_norm_inference)         \
   X(global_average_pool)          \

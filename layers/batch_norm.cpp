@@ -1,15 +1,39 @@
 #include "layers/batch_norm.hpp"
 
+#include "engine/communicator.hpp"
 #include "engine/error.hpp"
 #include "kernels/elementwise.hpp"
+#include "kernels/formulas/batch_norm.hpp"
 
 namespace pixeldp::layers {
 namespace {
 
 // What is saved: of a pass in training mode, or of one in inference mode, whose zeros no other pass
 // writes to.
-enum : std::size_t { mean, invstd, workspace, training_tensors };
+enum : std::size_t { mean, invstd, workspace, variance, training_tensors };
 enum : std::size_t { scale, shift, zeros = training_tensors, inference_tensors };
+
+/// Two statistics of each channel, in memory of the stream's device, of every rank: those of rank r
+/// begin at r * 2 * channels.
+std::vector<float> of_all_ranks(const Pass& pass, std::int64_t channels, const float* first,
+                                const float* second) {
+  const auto count = static_cast<std::size_t>(channels);
+  std::vector<float> mine(2 * count),
+      all(mine.size() * static_cast<std::size_t>(pass.ranks->size()));
+  for (const float* const statistic : {first, second})
+    copy_memory(pass.stream, mine.data() + (statistic == first ? 0 : count), {}, statistic,
+                pass.stream.device(), count * sizeof(float));
+  pass.ranks->all_gather(mine.data(), mine.size() * sizeof(float), all.data());
+  return all;
+}
+
+/// The mean over the ranks, added up in their order, of what `of` says of each.
+template <class Of>
+double mean_over(const Communicator& ranks, Of of) {
+  double sum = 0.0;
+  for (int rank = 0; rank < ranks.size(); ++rank) sum += of(static_cast<std::size_t>(rank));
+  return sum / ranks.size();
+}
 
 }  // namespace
 
@@ -66,10 +90,53 @@ void BatchNorm::forward(const Pass& pass, std::span<const Tensor* const> x, Tens
   for (const std::size_t statistic : {mean, invstd})
     saved[statistic].resize({options_.channels}, stream.device());
   saved[workspace].resize({kernels::batch_norm_workspace_size(p)}, stream.device());
-  kernels::batch_norm_forward(stream, p, x[0]->data(), weight_.value.data(), bias_.value.data(),
-                              running_mean_.value.data(), running_variance_.value.data(),
-                              saved[mean].data(), saved[invstd].data(), y.data(),
-                              saved[workspace].data());
+  if (pass.ranks)
+    statistics_over_ranks(pass, p, *x[0], saved);
+  else
+    kernels::batch_norm_statistics(stream, p, x[0]->data(), running_mean_.value.data(),
+                                   running_variance_.value.data(), saved[mean].data(),
+                                   saved[invstd].data(), saved[workspace].data());
+  kernels::batch_norm_normalise(stream, p, x[0]->data(), saved[mean].data(), saved[invstd].data(),
+                                weight_.value.data(), bias_.value.data(), y.data());
+}
+
+void BatchNorm::statistics_over_ranks(const Pass& pass, const kernels::BatchNormParams& params,
+                                      const Tensor& x, Saved& saved) {
+  const Stream& stream = pass.stream;
+  // Running statistics that keep nothing of the zeros they were are those of these rows.
+  kernels::BatchNormParams of_rows = params;
+  of_rows.momentum = 0.0f;
+  saved[variance].resize({params.channels}, stream.device());
+  const auto channels = static_cast<std::size_t>(params.channels);
+  zero_memory(stream, saved[variance].data(), channels * sizeof(float));
+  kernels::batch_norm_statistics(stream, of_rows, x.data(), nullptr, saved[variance].data(),
+                                 saved[mean].data(), saved[invstd].data(), saved[workspace].data());
+  const std::vector<float> all =
+      of_all_ranks(pass, params.channels, saved[mean].data(), saved[variance].data());
+  Tensor to_mean(Shape{params.channels}), to_invstd(Shape{params.channels});
+  Tensor running_mean = running_mean_.value.to(stream, Device()),
+         running_variance = running_variance_.value.to(stream, Device());
+  for (std::size_t c = 0; c < channels; ++c) {
+    const auto mean_of = [&](std::size_t r) { return double{all[2 * r * channels + c]}; };
+    const double of_batch = mean_over(*pass.ranks, mean_of);
+    const auto squares_of = [&](std::size_t r) {
+      const double distance = mean_of(r) - of_batch;
+      return all[(2 * r + 1) * channels + c] + distance * distance;
+    };
+    const auto batch_variance = static_cast<float>(mean_over(*pass.ranks, squares_of));
+    const auto set = [&](Tensor& tensor, float value) { tensor.data()[c] = value; };
+    const auto follow = [&](Tensor& running, float batch) {
+      set(running, kernels::update_running(params.momentum, running.data()[c], batch));
+    };
+    set(to_mean, static_cast<float>(of_batch));
+    set(to_invstd, kernels::inverse_deviation(batch_variance, params.epsilon));
+    follow(running_mean, to_mean.data()[c]);
+    follow(running_variance, batch_variance);
+  }
+  saved[mean].copy_from(stream, to_mean);
+  saved[invstd].copy_from(stream, to_invstd);
+  running_mean_.value.copy_from(stream, running_mean);
+  running_variance_.value.copy_from(stream, running_variance);
 }
 
 void BatchNorm::backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y,
@@ -90,9 +157,22 @@ void BatchNorm::backward(const Pass& pass, std::span<const Tensor* const> x, con
     parameter.gradient.resize(parameter.value.shape(), stream.device());
     return parameter.gradient.data();
   };
-  kernels::batch_norm_backward(stream, p, x[0]->data(), saved[mean].data(), saved[invstd].data(),
-                               weight_.value.data(), bias_.value.data(), dy.data(), dy.data(),
-                               gradient_of(weight_), gradient_of(bias_), saved[workspace].data());
+  float* const sums = saved[workspace].data();
+  kernels::batch_norm_gradient_sums(stream, p, x[0]->data(), saved[mean].data(),
+                                    saved[invstd].data(), weight_.value.data(), bias_.value.data(),
+                                    dy.data(), gradient_of(weight_), gradient_of(bias_), sums);
+  if (pass.ranks) {
+    const auto count = static_cast<std::size_t>(2 * p.channels);
+    const std::vector<float> all = of_all_ranks(pass, p.channels, sums, sums + p.channels);
+    std::vector<float> of_batch;
+    for (std::size_t i = 0; i < count; ++i)
+      of_batch.push_back(static_cast<float>(
+          mean_over(*pass.ranks, [&](std::size_t r) { return double{all[r * count + i]}; })));
+    copy_memory(stream, sums, stream.device(), of_batch.data(), {}, count * sizeof(float));
+  }
+  kernels::batch_norm_input_gradient(stream, p, x[0]->data(), saved[mean].data(),
+                                     saved[invstd].data(), weight_.value.data(), bias_.value.data(),
+                                     sums, dy.data(), dy.data());
 }
 
 kernels::InferenceStep BatchNorm::lower(const Stream& stream, std::span<const Shape> x) const {

@@ -6,8 +6,9 @@
 namespace pixeldp::layers {
 
 /// Batch normalisation of the channels of x [N, H, W, channels] or [N, channels], followed by an
-/// activation. In training mode by the statistics of the batch, which the running ones follow; in
-/// inference mode, or where these are frozen, and all parameters with them, by those.
+/// activation. In training mode by the statistics of the batch, which the running ones follow: of
+/// its rows in this process, or of those of all ranks where the pass names them. In inference mode,
+/// or where the running ones are frozen, and all parameters with them, by those.
 class BatchNorm : public Layer {
  public:
   struct Options {
@@ -38,6 +39,9 @@ class BatchNorm : public Layer {
   bool by_running_statistics(const Pass& pass) const {
     return pass.mode == Mode::inference || running_mean_.frozen;
   }
+  /// The statistics of a batch of which every rank has rows, from those of this rank's.
+  void statistics_over_ranks(const Pass& pass, const kernels::BatchNormParams& params,
+                             const Tensor& x, Saved& saved);
   /// What the layer does to channels in inference mode, before the activation: y = scale * x +
   /// shift.
   void fold(const Stream& stream, Tensor& scale, Tensor& shift) const;

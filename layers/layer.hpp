@@ -10,6 +10,10 @@
 #include "kernels/inference.hpp"
 #include "kernels/noise.hpp"
 
+namespace pixeldp {
+class Communicator;
+}
+
 namespace pixeldp::layers {
 
 /// A tensor of a layer under a name, in host memory until Network::move_to. Names are PyTorch's
@@ -66,6 +70,8 @@ struct Pass {
   const Stream& stream;
   Mode mode = Mode::training;
   NoiseDraws draws = {};
+  /// That have as many rows of the batch each, where its statistics are taken over all of them.
+  Communicator* ranks = nullptr;
 
   /// Whether the parameter gets a gradient: in inference mode only inputs do.
   bool trains(const Parameter& parameter) const {

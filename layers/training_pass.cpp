@@ -48,17 +48,18 @@ const Tensor& TrainingPass::forward(const Pass& pass, const Part& part, const Te
 const Tensor& TrainingPass::forward(const Stream& stream, Mode mode, const Tensor& images,
                                     const NoiseDraws& draws) {
   mode_ = mode;
-  return forward({stream, mode, draws}, whole(), images);
+  return forward({stream, mode, draws, ranks_}, whole(), images);
 }
 
 const Tensor& TrainingPass::forward_reconstruction(const Stream& stream, const Tensor& images,
                                                    const NoiseDraws& draws) {
-  return forward({stream, Mode::training, draws}, reconstruction_part(), images);
+  return forward({stream, Mode::training, draws, ranks_}, reconstruction_part(), images);
 }
 
 void TrainingPass::backward_reconstruction(const Stream& stream, const Tensor& images,
                                            const Tensor& dreconstruction) {
-  backward({stream, Mode::training}, reconstruction_part(), images, dreconstruction, nullptr);
+  backward({stream, Mode::training, {}, ranks_}, reconstruction_part(), images, dreconstruction,
+           nullptr);
 }
 
 const Tensor& TrainingPass::forward_prefix(const Stream& stream, const Tensor& images) {
@@ -167,6 +168,7 @@ void TrainingPass::backward(const Pass& pass, const Part& part, const Tensor& fr
     release(dy);
     for (std::size_t k = 0; k < inputs.size(); ++k)
       if (made[k] != none) contribute(stream, inputs[k], made[k]);
+    if (ready_ && pass.mode == Mode::training) ready_(i);
   }
   const int of_from = std::exchange(gradients_[static_cast<std::size_t>(part.from)], none);
   if (!dfrom) return;
@@ -181,7 +183,7 @@ void TrainingPass::backward(const Stream& stream, const Tensor& images, const Te
   if (dlogits.rows() != images.rows())
     fail("gradients of a batch take one draw of each of {} images, not {} rows", images.rows(),
          dlogits.rows());
-  backward({stream, mode_}, whole(), images, dlogits, dimages);
+  backward({stream, mode_, {}, ranks_}, whole(), images, dlogits, dimages);
 }
 
 void TrainingPass::backward_rows(const Stream& stream, const Tensor& prefix, const Tensor& dlogits,

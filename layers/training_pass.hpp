@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "layers/network.hpp"
@@ -10,7 +11,14 @@ namespace pixeldp::layers {
 /// step to step to save allocations.
 class TrainingPass {
  public:
-  explicit TrainingPass(Network& network) : network_(network) {}
+  /// `ranks`, where given, have equal parts of each batch: in training mode batch normalisation
+  /// then takes the statistics of the whole, and all ranks call the same functions.
+  explicit TrainingPass(Network& network, Communicator* ranks = nullptr)
+      : network_(network), ranks_(ranks) {}
+
+  /// `ready(node)` is called while a backward pass in training mode goes on: the stream has been
+  /// given all that makes the gradients in the parameters of this node and those after it.
+  void on_gradients(std::function<void(std::size_t node)> ready) { ready_ = std::move(ready); }
 
   /// Images [N, H, W, C] to logits [N, classes]; draws.rows has one entry per image.
   const Tensor& forward(const Stream& stream, Mode mode, const Tensor& images,
@@ -77,6 +85,8 @@ class TrainingPass {
   void contribute(const Stream& stream, Value value, int memory);
 
   Network& network_;
+  Communicator* ranks_;
+  std::function<void(std::size_t)> ready_;
   Mode mode_ = Mode::training;
   std::vector<Tensor> outputs_;  // of each node
   std::vector<Saved> saved_;     // by each node

@@ -217,6 +217,7 @@ void read_training(const Settings& settings, TrainingConfig& config) {
   config.augmentation = read_augmentation(settings, config);
   config.adversarial = read_adversarial(settings, config);
   config.dual = read_dual(settings, config);
+  config.synchronised_batch_norm = settings.choice("training.batch_norm") == "synchronised";
   config.network.training_precision = read_precision(settings);
   config.seed = static_cast<std::uint64_t>(settings.integer("training.seed"));
   config.log_every = settings.integer("training.log_every");

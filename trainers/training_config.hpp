@@ -80,6 +80,7 @@ struct TrainingConfig {
   Augmentation augmentation;
   std::optional<AdversarialTraining> adversarial;
   std::optional<DualTraining> dual;
+  bool synchronised_batch_norm = false;  ///< over the ranks that divide the batch
   std::int64_t steps = 0, batch = 128;
   std::vector<LearningRateChange> learning_rate;  ///< the first entry is for step 0
   double momentum = 0.9, weight_decay = 0.0002;

@@ -261,6 +261,10 @@ std::vector<Setting> training() {
           {.key = "training.dual_bound.ramp",
            .type = Integer{0, most_steps, 0},
            .meaning = "Steps in which that size grows from 0."},
+          {.key = "training.batch_norm",
+           .type = Choice{{"local", "synchronised"}, "local"},
+           .meaning = "Whether batch normalisation takes mean and variance of each rank's part of "
+                      "the batch, or of the whole."},
           {.key = "training.precision",
            .type = Choice{{"fp32", "tf32", "bf16"}, "fp32"},
            .meaning = "To what the operands of products after the noise are rounded."},

@@ -40,7 +40,7 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
       network_(network),
       ranks_(ranks),
       rows_of_rank_(config.batch / ranks.size()),
-      pass_(network),
+      pass_(network, config.synchronised_batch_norm && ranks.size() > 1 ? &ranks : nullptr),
       images_(network.input().with_rows(rows_of_rank_), stream.device()),
       rows_(stream.device(), rows_of_rank_),
       labels_(stream.device(), rows_of_rank_),
@@ -51,6 +51,9 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
                        static_cast<float>(config.pixel_shift), network, pass_);
   if (config.dual) dual_.emplace(network);
   bad_loops_.upload(stream_, std::vector(network.prefix_size(), kernels::no_bad_loop));
+  if (ranks.size() == 1) return;
+  average_.emplace(stream, network, ranks);
+  pass_.on_gradients([this](std::size_t node) { average_->ready(node); });
 }
 
 /// What a step does not train, of an auto-encoder and its classifier.
@@ -128,13 +131,14 @@ kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& ba
   // Of the step before, which has had a forward pass to finish.
   if (!projection_fault().empty()) result.loss = std::numeric_limits<double>::quiet_NaN();
   if (!std::isfinite(result.loss)) return result;
+  if (average_) average_->begin();
   if (dual_)
     dual_->backward(dlogits_);
   else if (reconstructs(step))
     pass_.backward_reconstruction(stream_, images_, dlogits_);
   else
     pass_.backward(stream_, images_, dlogits_);
-  average_gradients();
+  if (average_) average_->finish();
   optimise(step, velocity);
   control_sensitivity();
   return result;
@@ -148,27 +152,6 @@ double TrainingStep::loss(std::int64_t step, const TrainingBatch& batch) {
   const auto buffers = network_.buffers();
   for (std::size_t i = 0; i < buffers.size(); ++i) buffers[i]->value.copy_from(stream_, before[i]);
   return result.loss;
-}
-
-void TrainingStep::average_gradients() {
-  if (ranks_.size() == 1) return;
-  gradients_.clear();
-  for (const layers::Parameter* p : network_.parameters()) {
-    if (p->frozen) continue;
-    const std::size_t at = gradients_.size(), size = static_cast<std::size_t>(p->gradient.size());
-    gradients_.resize(at + size);
-    copy_memory(stream_, gradients_.data() + at, {}, p->gradient.data(), p->gradient.device(),
-                size * sizeof(float));
-  }
-  ranks_.all_reduce(gradients_);
-  for (float& gradient : gradients_) gradient /= static_cast<float>(ranks_.size());
-  const float* from = gradients_.data();
-  for (layers::Parameter* p : network_.parameters()) {
-    if (p->frozen) continue;
-    copy_memory(stream_, p->gradient.data(), p->gradient.device(), from, {},
-                static_cast<std::size_t>(p->gradient.size()) * sizeof(float));
-    from += p->gradient.size();
-  }
 }
 
 void TrainingStep::optimise(std::int64_t step, std::vector<Tensor>& velocity) {

@@ -13,6 +13,7 @@
 #include "pixeldp/sensitivity.hpp"
 #include "trainers/adversary.hpp"
 #include "trainers/batch_source.hpp"
+#include "trainers/gradient_average.hpp"
 #include "trainers/training_config.hpp"
 
 namespace pixeldp {
@@ -22,7 +23,8 @@ namespace pixeldp {
 ///
 /// Several ranks take equal parts of each batch, and average losses and gradients, so that they
 /// hold the same parameters, to the last bit, and see the same losses. What a batch norm computes
-/// of a batch it computes of the rank's part. run() and loss() are then collective.
+/// of a batch it computes of the rank's part, unless it is synchronised. run() and loss() are then
+/// collective.
 class TrainingStep {
  public:
   /// Configuration and network must outlive it; the network's parameters are in the memory of the
@@ -56,7 +58,6 @@ class TrainingStep {
   void freeze(std::int64_t step);
   kernels::LossResult forward(std::int64_t step, const TrainingBatch& batch);
   kernels::LossResult dual_loss(std::int64_t step, const TrainingBatch& batch);
-  void average_gradients();
   void optimise(std::int64_t step, std::vector<Tensor>& velocity);
   kernels::ParsevalParams parseval_params(const ConvGeometry& geometry) const;
 
@@ -74,8 +75,8 @@ class TrainingStep {
   Buffer<kernels::NoiseRow> rows_;
   Buffer<std::int32_t> labels_;
   Buffer<kernels::LossResult> loss_;
-  Buffer<std::uint64_t> bad_loops_;  // of the layers before the noise
-  std::vector<float> gradients_;     // of all parameters, where there are several ranks
+  Buffer<std::uint64_t> bad_loops_;         // of the layers before the noise
+  std::optional<GradientAverage> average_;  // where there are several ranks
 };
 
 }  // namespace pixeldp

@@ -11,6 +11,20 @@
 namespace pixeldp {
 namespace {
 
+class MpiExchange : public Communicator::Exchange {
+ public:
+  bool done() override {
+    int flag = 0;
+    MPI_Test(&request_, &flag, MPI_STATUS_IGNORE);
+    return flag != 0;
+  }
+  void wait() override { MPI_Wait(&request_, MPI_STATUS_IGNORE); }
+  MPI_Request* request() { return &request_; }
+
+ private:
+  MPI_Request request_ = MPI_REQUEST_NULL;  // which counts as done
+};
+
 class MpiCommunicator : public Communicator {
  public:
   MpiCommunicator() {
@@ -18,6 +32,8 @@ class MpiCommunicator : public Communicator {
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &threads);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &size_);
+    MPI_Comm_dup(MPI_COMM_WORLD, &gathers_);
+    MPI_Comm_dup(MPI_COMM_WORLD, &exchanges_);
     MPI_Win_allocate(rank_ == 0 ? sizeof(std::int64_t) : 0, sizeof(std::int64_t), MPI_INFO_NULL,
                      MPI_COMM_WORLD, &counter_, &window_);
     MPI_Win_lock_all(0, window_);
@@ -29,6 +45,8 @@ class MpiCommunicator : public Communicator {
     if (progress_.joinable()) progress_.join();
     MPI_Win_unlock_all(window_);
     MPI_Win_free(&window_);
+    MPI_Comm_free(&gathers_);
+    MPI_Comm_free(&exchanges_);
     MPI_Finalize();
   }
 
@@ -46,6 +64,21 @@ class MpiCommunicator : public Communicator {
   }
   void all_to_all(const void* mine, std::size_t bytes, void* theirs) override {
     MPI_Alltoall(mine, count(bytes), MPI_BYTE, theirs, count(bytes), MPI_BYTE, MPI_COMM_WORLD);
+  }
+
+  std::unique_ptr<Exchange> begin_all_gather(const void* mine, std::size_t bytes,
+                                             void* all) override {
+    auto exchange = std::make_unique<MpiExchange>();
+    MPI_Iallgather(mine, count(bytes), MPI_BYTE, all, count(bytes), MPI_BYTE, gathers_,
+                   exchange->request());
+    return exchange;
+  }
+  std::unique_ptr<Exchange> begin_all_to_all(const void* mine, std::size_t bytes,
+                                             void* theirs) override {
+    auto exchange = std::make_unique<MpiExchange>();
+    MPI_Ialltoall(mine, count(bytes), MPI_BYTE, theirs, count(bytes), MPI_BYTE, exchanges_,
+                  exchange->request());
+    return exchange;
   }
 
   void begin_claims() override {
@@ -90,6 +123,8 @@ class MpiCommunicator : public Communicator {
   int rank_ = 0, size_ = 1;
   std::int64_t* counter_ = nullptr;
   MPI_Win window_ = MPI_WIN_NULL;
+  // MPI matches collectives of a communicator by their order, which holds only within a kind.
+  MPI_Comm gathers_ = MPI_COMM_NULL, exchanges_ = MPI_COMM_NULL;
   std::atomic<bool> done_ = false;
   std::thread progress_;
 };

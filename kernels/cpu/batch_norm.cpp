@@ -267,10 +267,9 @@ Pair sum_rows(const BatchNormParams& params, const Sums& how, float* workspace) 
 
 }  // namespace
 
-void batch_norm_forward(const Stream&, const BatchNormParams& params, const float* x,
-                        const float* gamma, const float* beta, float* running_mean,
-                        float* running_variance, float* mean, float* invstd, float* y,
-                        float* workspace) {
+void batch_norm_statistics(const Stream&, const BatchNormParams& params, const float* x,
+                           float* running_mean, float* running_variance, float* mean, float* invstd,
+                           float* workspace) {
   const Pair moments = sum_rows(params, MomentSums(params.channels, x, x), workspace);
   for (std::int64_t c = 0; c < params.channels; ++c) {
     const float variance = moments.second[c] / static_cast<float>(params.rows);
@@ -280,7 +279,11 @@ void batch_norm_forward(const Stream&, const BatchNormParams& params, const floa
     if (running_variance)
       running_variance[c] = update_running(params.momentum, running_variance[c], variance);
   }
+}
 
+void batch_norm_normalise(const Stream&, const BatchNormParams& params, const float* x,
+                          const float* mean, const float* invstd, const float* gamma,
+                          const float* beta, float* y) {
   const BatchColumns columns(params, mean, invstd, gamma, beta);
   const float slope = params.activation.slope;
 #pragma omp parallel for schedule(static) if (is_parallel(params))
@@ -293,10 +296,10 @@ void batch_norm_forward(const Stream&, const BatchNormParams& params, const floa
   }
 }
 
-void batch_norm_backward(const Stream&, const BatchNormParams& params, const float* x,
-                         const float* mean, const float* invstd, const float* gamma,
-                         const float* beta, const float* dy, float* dx, float* dgamma, float* dbeta,
-                         float* workspace) {
+void batch_norm_gradient_sums(const Stream&, const BatchNormParams& params, const float* x,
+                              const float* mean, const float* invstd, const float* gamma,
+                              const float* beta, const float* dy, float* dgamma, float* dbeta,
+                              float* workspace) {
   const BatchColumns columns(params, mean, invstd, gamma, beta);
   const Pair sums = sum_rows(params, GradientSums(params, columns, x, dy), workspace);
   for (std::int64_t c = 0; c < params.channels; ++c) {
@@ -305,9 +308,15 @@ void batch_norm_backward(const Stream&, const BatchNormParams& params, const flo
     sums.first[c] /= static_cast<float>(params.rows);
     sums.second[c] /= static_cast<float>(params.rows);
   }
+}
 
-  const std::vector<float> gradient = columns.repeated(sums.first),
-                           product = columns.repeated(sums.second);
+void batch_norm_input_gradient(const Stream&, const BatchNormParams& params, const float* x,
+                               const float* mean, const float* invstd, const float* gamma,
+                               const float* beta, const float* workspace, const float* dy,
+                               float* dx) {
+  const BatchColumns columns(params, mean, invstd, gamma, beta);
+  const std::vector<float> gradient = columns.repeated(workspace),
+                           product = columns.repeated(workspace + params.channels);
   const float slope = params.activation.slope;
 #pragma omp parallel for schedule(static) if (is_parallel(params))
   for (std::int64_t piece = 0; piece < columns.pieces(); ++piece) {

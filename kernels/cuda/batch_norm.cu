@@ -402,46 +402,55 @@ constexpr std::size_t shared_bytes = sizeof(SharedStorage<Sums>);
 
 }  // namespace
 
-void batch_norm_forward(const Stream& stream, const BatchNormParams& params, const float* x,
-                        const float* gamma, const float* beta, float* running_mean,
-                        float* running_variance, float* mean, float* invstd, float* y,
-                        float* workspace) {
-  const BatchNormGrid grid = BatchNormGrid::plan(params, {x, y});
+void batch_norm_statistics(const Stream& stream, const BatchNormParams& params, const float* x,
+                           float* running_mean, float* running_variance, float* mean, float* invstd,
+                           float* workspace) {
+  const BatchNormGrid grid = BatchNormGrid::plan(params, {x});
   const auto s = native(stream);
-  const dim3 blocks(grid.tiles, grid.splits);
   choose(grid.vectorised, [&]<bool vectorised>() {
-    launch<moments_kernel<vectorised>>(blocks, block_threads, shared_bytes<MomentSums<vector>>, s,
-                                       grid, x, workspace);
+    launch<moments_kernel<vectorised>>(dim3(grid.tiles, grid.splits), block_threads,
+                                       shared_bytes<MomentSums<vector>>, s, grid, x, workspace);
   });
   launch<merge_moments_kernel>(grid.merge_blocks, block_threads, shared_bytes<MomentSums<1>>, s,
                                grid, params.epsilon, params.momentum, x, workspace,
                                Statistics{running_mean, running_variance, mean, invstd});
+}
+
+void batch_norm_normalise(const Stream& stream, const BatchNormParams& params, const float* x,
+                          const float* mean, const float* invstd, const float* gamma,
+                          const float* beta, float* y) {
+  const BatchNormGrid grid = BatchNormGrid::plan(params, {x, y});
   choose(grid.vectorised, [&]<bool vectorised>() {
-    launch<normalise_kernel<vectorised>>(blocks, block_threads, 0, s, grid,
-                                         BatchChannels{mean, invstd, gamma, beta},
-                                         params.activation.slope, x, y);
+    launch<normalise_kernel<vectorised>>(
+        dim3(grid.tiles, grid.splits), block_threads, 0, native(stream), grid,
+        BatchChannels{mean, invstd, gamma, beta}, params.activation.slope, x, y);
   });
 }
 
-void batch_norm_backward(const Stream& stream, const BatchNormParams& params, const float* x,
-                         const float* mean, const float* invstd, const float* gamma,
-                         const float* beta, const float* dy, float* dx, float* dgamma, float* dbeta,
-                         float* workspace) {
-  const BatchNormGrid grid = BatchNormGrid::plan(params, {x, dy, dx});
+void batch_norm_gradient_sums(const Stream& stream, const BatchNormParams& params, const float* x,
+                              const float* mean, const float* invstd, const float* gamma,
+                              const float* beta, const float* dy, float* dgamma, float* dbeta,
+                              float* workspace) {
+  const BatchNormGrid grid = BatchNormGrid::plan(params, {x, dy});
   const auto s = native(stream);
-  const dim3 blocks(grid.tiles, grid.splits);
-  const BatchChannels batch = {mean, invstd, gamma, beta};
-  const float slope = params.activation.slope;
   choose(grid.vectorised, [&]<bool vectorised>() {
-    launch<gradient_sums_kernel<vectorised>>(blocks, block_threads,
-                                             shared_bytes<GradientSums<vector>>, s, grid, batch,
-                                             slope, x, dy, workspace);
+    launch<gradient_sums_kernel<vectorised>>(
+        dim3(grid.tiles, grid.splits), block_threads, shared_bytes<GradientSums<vector>>, s, grid,
+        BatchChannels{mean, invstd, gamma, beta}, params.activation.slope, x, dy, workspace);
   });
   launch<merge_gradients_kernel>(grid.merge_blocks, block_threads, shared_bytes<GradientSums<1>>, s,
                                  grid, workspace, dgamma, dbeta);
+}
+
+void batch_norm_input_gradient(const Stream& stream, const BatchNormParams& params, const float* x,
+                               const float* mean, const float* invstd, const float* gamma,
+                               const float* beta, const float* workspace, const float* dy,
+                               float* dx) {
+  const BatchNormGrid grid = BatchNormGrid::plan(params, {x, dy, dx});
   choose(grid.vectorised, [&]<bool vectorised>() {
-    launch<input_gradient_kernel<vectorised>>(blocks, block_threads, 0, s, grid, batch, slope,
-                                              workspace, x, dy, dx);
+    launch<input_gradient_kernel<vectorised>>(
+        dim3(grid.tiles, grid.splits), block_threads, 0, native(stream), grid,
+        BatchChannels{mean, invstd, gamma, beta}, params.activation.slope, workspace, x, dy, dx);
   });
 }
 

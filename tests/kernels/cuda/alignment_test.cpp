@@ -148,24 +148,40 @@ struct Cases {
   }
   static BatchNormParams norm() { return {.rows = rows, .channels = columns}; }
   static Array channels(std::uint64_t seed) { return floats(columns, seed); }
-  static void batch_norm_forward() {
-    check("batch_norm_forward",
-          {floats(size), channels(2), channels(3), channels(4), channels(5), channels(6),
-           channels(7), floats(size, 8), floats(batch_norm_workspace_size(norm()), 9)},
+  static Array workspace(std::uint64_t seed) {
+    return floats(batch_norm_workspace_size(norm()), seed);
+  }
+  static void batch_norm_statistics() {
+    check("batch_norm_statistics",
+          {floats(size), channels(2), channels(3), channels(4), channels(5), workspace(6)},
           [](const Stream& s, const Pointers& p) {
-            emulated::batch_norm_forward(s, norm(), p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7],
-                                         p[8]);
+            emulated::batch_norm_statistics(s, norm(), p[0], p[1], p[2], p[3], p[4], p[5]);
           });
   }
-  static void batch_norm_backward() {
-    check(
-        "batch_norm_backward",
-        {floats(size), channels(2), channels(3), channels(4), channels(5), floats(size, 6),
-         floats(size, 7), channels(8), channels(9), floats(batch_norm_workspace_size(norm()), 10)},
-        [](const Stream& s, const Pointers& p) {
-          emulated::batch_norm_backward(s, norm(), p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7],
-                                        p[8], p[9]);
-        });
+  static void batch_norm_normalise() {
+    check("batch_norm_normalise",
+          {floats(size), channels(2), channels(3), channels(4), channels(5), floats(size, 6)},
+          [](const Stream& s, const Pointers& p) {
+            emulated::batch_norm_normalise(s, norm(), p[0], p[1], p[2], p[3], p[4], p[5]);
+          });
+  }
+  static void batch_norm_gradient_sums() {
+    check("batch_norm_gradient_sums",
+          {floats(size), channels(2), channels(3), channels(4), channels(5), floats(size, 6),
+           channels(7), channels(8), workspace(9)},
+          [](const Stream& s, const Pointers& p) {
+            emulated::batch_norm_gradient_sums(s, norm(), p[0], p[1], p[2], p[3], p[4], p[5], p[6],
+                                               p[7], p[8]);
+          });
+  }
+  static void batch_norm_input_gradient() {
+    check("batch_norm_input_gradient",
+          {floats(size), channels(2), channels(3), channels(4), channels(5), workspace(6),
+           floats(size, 7), floats(size, 8)},
+          [](const Stream& s, const Pointers& p) {
+            emulated::batch_norm_input_gradient(s, norm(), p[0], p[1], p[2], p[3], p[4], p[5], p[6],
+                                                p[7]);
+          });
   }
   static void fold_batch_norm() {
     const Array variance = std::vector<float>(columns, 2.0f);

@@ -134,19 +134,25 @@ TEST_CASE("beyond 2^32 elements: batch norm") {
   const Array workspace = zeros<float>(batch_norm_workspace_size(params(near)),
                                        batch_norm_workspace_size(params(channels)))
                               .alike(0);
-  check("batch_norm_forward",
-        {tensor(1), channel(2), channel(3), channel(4), channel(5), channel(6), channel(7),
-         tensor(8), workspace},
-        near, channels, [&](const Pointers& p, std::int64_t count) {
-          emulated::batch_norm_forward(s(), params(count), p[0], p[1], p[2], p[3], p[4], p[5], p[6],
-                                       p[7], p[8]);
+  check("batch_norm_statistics",
+        {tensor(1), channel(4), channel(5), channel(6), channel(7), workspace}, near, channels,
+        [&](const Pointers& p, std::int64_t count) {
+          emulated::batch_norm_statistics(s(), params(count), p[0], p[1], p[2], p[3], p[4], p[5]);
         });
-  check("batch_norm_backward",
+  check("batch_norm_normalise",
+        {tensor(1), channel(2), channel(3), channel(4), channel(5), tensor(6)}, near, channels,
+        [&](const Pointers& p, std::int64_t count) {
+          emulated::batch_norm_normalise(s(), params(count), p[0], p[1], p[2], p[3], p[4], p[5]);
+        });
+  check("gradients of batch norm",
         {tensor(1), channel(2), channel(3), channel(4), channel(5), tensor(6), tensor(7),
          channel(8), channel(9), workspace},
         near, channels, [&](const Pointers& p, std::int64_t count) {
-          emulated::batch_norm_backward(s(), params(count), p[0], p[1], p[2], p[3], p[4], p[5],
-                                        p[6], p[7], p[8], p[9]);
+          const BatchNormParams of = params(count);
+          emulated::batch_norm_gradient_sums(s(), of, p[0], p[1], p[2], p[3], p[4], p[5], p[7],
+                                             p[8], p[9]);
+          emulated::batch_norm_input_gradient(s(), of, p[0], p[1], p[2], p[3], p[4], p[9], p[5],
+                                              p[6]);
         });
   const Array variance = Array(std::vector<float>(near, 2.0f), channels);
   check("fold_batch_norm", {channel(1), channel(2), channel(3), variance, channel(5), channel(6)},

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/communicator.hpp"
+#include "engine/event.hpp"
+#include "layers/network.hpp"
+
+namespace pixeldp {
+
+/// Averages the gradients in a network's parameters over ranks that took equal parts of a batch,
+/// bucket by bucket while the backward pass goes on: it makes those of the last layers first, and
+/// they travel while it makes the others. Sums are in the order of the ranks, so that all have the
+/// same bits, and the same ones each time, whatever the size of the buckets.
+///
+/// There is no thread for it: on a processor the exchanges get on whenever a layer is done. A
+/// device's gradients are copied to host memory beside its work, and sent while it is busy with
+/// what it was given.
+class GradientAverage {
+ public:
+  static constexpr std::int64_t usual_bucket = 1 << 18;  ///< 1 MiB
+
+  /// A bucket has at most so many gradients, or those of one parameter, which are not divided. The
+  /// network and the ranks must outlive it; all its functions are collective.
+  GradientAverage(const Stream& stream, layers::Network& network, Communicator& ranks,
+                  std::int64_t bucket = usual_bucket);
+
+  /// Before a backward pass. Parameters that are frozen now are left out.
+  void begin();
+  /// While it goes on: as TrainingPass::on_gradients says.
+  void ready(std::size_t node);
+  /// After it: what the stream is given from now on finds the averages.
+  void finish();
+
+ private:
+  struct Bucket {
+    std::size_t node = 0;  // the first one that has any of these parameters
+    std::vector<layers::Parameter*> parameters;
+    std::int64_t size = 0;
+    std::size_t slice = 0;        // of the sums that a rank makes
+    bool in_place = false;        // a parameter's gradient is sent from where it lies
+    std::shared_ptr<float> mine;  // gradients, and then averages, in memory the device can reach
+    std::vector<float> theirs;    // this rank's slice of every rank's
+    std::optional<Event> copied;  // by a device
+    std::unique_ptr<Communicator::Exchange> exchange;
+  };
+
+  void plan();
+  void get_on();
+  void copy(Bucket& bucket);
+  void send(Bucket& bucket);
+  void sum(Bucket& bucket);
+  void receive(Bucket& bucket);
+  bool on_device() const { return stream_.device().kind != DeviceKind::cpu; }
+
+  Stream stream_, copies_;
+  layers::Network& network_;
+  Communicator& ranks_;
+  std::int64_t bucket_;
+  std::vector<layers::Parameter*> trained_;
+  std::vector<Bucket> buckets_;
+  // Buckets go through these stages in their order, the same in all ranks; so many have done each.
+  std::size_t copied_ = 0, sent_ = 0, summed_ = 0;
+  std::optional<Event> received_;  // what lies in the buckets is where it belongs
+};
+
+}  // namespace pixeldp
