@@ -62,6 +62,12 @@ class ModelledRanks : public Communicator {
   void broadcast(void*, std::size_t, int) override {}
   void all_gather(const void*, std::size_t, void*) override {}
   void all_to_all(const void*, std::size_t, void*) override {}
+  std::unique_ptr<Exchange> begin_all_gather(const void*, std::size_t, void*) override {
+    return nullptr;
+  }
+  std::unique_ptr<Exchange> begin_all_to_all(const void*, std::size_t, void*) override {
+    return nullptr;
+  }
   void begin_claims() override { next_ = 0; }
   std::int64_t claim() override { return next_++; }
   void end_claims() override { next_ = no_more; }

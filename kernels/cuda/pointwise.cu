@@ -17,8 +17,9 @@
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
 
+template <class V>
 __device__ __forceinline__ float exp_of_minus(float x) {
-  return exp_nonpositive<Lane>(x > 0.0f ? -x : x).value;
+  return exp_nonpositive<V>(x > 0.0f ? -x : x).value;
 }
 
 __device__ __forceinline__ float limited(float x, float low, float high) {
@@ -32,17 +33,17 @@ __device__ __forceinline__ float value_of(const PointwiseFunction& f, float x) {
     case Kind::clamp:
       return limited(x, f.a, f.b);
     case Kind::sigmoid: {
-      const float e = exp_of_minus(x);
+      const float e = exp_of_minus<Lane>(x);
       const float made = __fdiv_rn(x > 0.0f ? 1.0f : e, __fadd_rn(e, 1.0f));
       return x == x ? made : x;
     }
     case Kind::tanh: {
-      const float e = exp_of_minus(__fadd_rn(x, x));
+      const float e = exp_of_minus<Lane>(__fadd_rn(x, x));
       const float made = __fdiv_rn(__fsub_rn(1.0f, e), __fadd_rn(e, 1.0f));
       return x == x ? (x > 0.0f ? made : -made) : x;
     }
     case Kind::elu: {
-      const float below = __fmul_rn(f.a, __fsub_rn(exp_of_minus(x), 1.0f));
+      const float below = __fmul_rn(f.a, __fsub_rn(exp_of_minus<Lane>(x), 1.0f));
       return x <= 0.0f ? below : x;
     }
     case Kind::hard_sigmoid:

@@ -24,6 +24,7 @@ inline constexpr Measure measures[] = {Measure::certified_accuracy, Measure::acc
 
 /// "certified-accuracy", "accuracy-under-attack", "robust-precision".
 std::string_view name(Measure measure);
+using pixeldp::name;  // those of other enumerations, which it would hide
 Measure parse_measure(std::string_view text);
 
 /// A value that somebody published.
