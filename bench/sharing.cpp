@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <queue>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/error.hpp"
 #include "engine/io/file.hpp"
 #include "engine/philox.hpp"
 #include "pixeldp/report/report.hpp"
@@ -53,20 +55,22 @@ T take_first(FirstOf<T>& queue) {
 
 /// All ranks at once, as far as they have to do with claims: whoever is free claims next.
 class ModelledRanks : public Communicator {
+  static constexpr const char* no_values = "modelled ranks have no values to exchange";
+
  public:
   explicit ModelledRanks(int size) : size_(size) {}
   int rank() const override { return 0; }
   int size() const override { return size_; }
   void barrier() override {}
   std::vector<int> meet(double) override { return {}; }
-  void broadcast(void*, std::size_t, int) override {}
-  void all_gather(const void*, std::size_t, void*) override {}
-  void all_to_all(const void*, std::size_t, void*) override {}
+  void broadcast(void*, std::size_t, int) override {}  // one object is all of them
+  void all_gather(const void*, std::size_t, void*) override { fail("{}", no_values); }
+  void all_to_all(const void*, std::size_t, void*) override { fail("{}", no_values); }
   std::unique_ptr<Exchange> begin_all_gather(const void*, std::size_t, void*) override {
-    return nullptr;
+    fail("{}", no_values);
   }
   std::unique_ptr<Exchange> begin_all_to_all(const void*, std::size_t, void*) override {
-    return nullptr;
+    fail("{}", no_values);
   }
   void begin_claims() override { next_ = 0; }
   std::int64_t claim() override { return next_++; }

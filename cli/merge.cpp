@@ -22,6 +22,10 @@ struct MergeOptions {
   bool json = false;
 };
 
+void check_interrupted() {
+  if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
+}
+
 void print_made_of(const MergeOptions& o, std::size_t repeated) {
   fmt::print("log               {}\n", o.output.string());
   fmt::print("made of           {} logs\n", o.logs.size());
@@ -31,7 +35,7 @@ void print_made_of(const MergeOptions& o, std::size_t repeated) {
 void merge_regression(const MergeOptions& o) {
   std::vector<RegressionLogPart> parts;
   for (const auto& path : o.logs) {
-    if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
+    check_interrupted();
     parts.push_back({path.string(), read_regression_log(path)});
     warn_if_cut_short(parts.back().log, parts.back().source);
   }
@@ -55,7 +59,7 @@ void merge_regression(const MergeOptions& o) {
 void merge_attacks(const MergeOptions& o) {
   std::vector<AttackLogContents> parts;
   for (const auto& path : o.logs) {
-    if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
+    check_interrupted();
     parts.push_back(read_attack_log(path));
     if (parts.back().cut)
       warn(
@@ -78,15 +82,18 @@ void merge_attacks(const MergeOptions& o) {
 void run(const MergeOptions& o) {
   install_interrupt_handler();
   if (is_regression_log(o.logs.front())) return merge_regression(o);
+  check_interrupted();
   const bool attacks = is_attack_log(o.logs.front());
-  for (const auto& path : o.logs)
+  for (const auto& path : o.logs) {
+    check_interrupted();
     if (is_attack_log(path) != attacks)
       fail("{} {} a log of attacks, and {} {}: merge them apart", path.string(),
            attacks ? "is not" : "is", o.logs.front().string(), attacks ? "is" : "is not");
+  }
   if (attacks) return merge_attacks(o);
   std::vector<LogPart> parts;
   for (const auto& path : o.logs) {
-    if (interrupted()) fail_interrupted("interrupted; nothing was written, start again");
+    check_interrupted();
     parts.push_back({path.string(), read_certificate_log(path)});
     warn_if_cut_short(parts.back().log, parts.back().source);
   }
