@@ -10,6 +10,9 @@ struct LocalResponseParams {
   bool operator==(const LocalResponseParams&) const = default;
 };
 
+/// Throws an Error for parameters that are none.
+void check(const LocalResponseParams& params);
+
 /// Local response normalisation (Krizhevsky et al. 2012) of each pixel:
 ///
 ///   y[p, c] = x[p, c] / s[p, c]^beta,

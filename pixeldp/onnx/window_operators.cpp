@@ -167,10 +167,12 @@ Symbol transposed_convolution(Operands& o, Draft& draft) {
 
 Symbol local_response(Operands& o, Draft& draft) {
   if (!o.attribute("size")) fail("it says no size");
-  return draft.local_response(o.view(0), {.window = o.integer("size", 1),
-                                          .alpha = o.real("alpha", 1e-4f),
-                                          .beta = o.real("beta", 0.75f),
-                                          .bias = o.real("bias", 1.0f)});
+  const kernels::LocalResponseParams params = {.window = o.integer("size", 1),
+                                               .alpha = o.real("alpha", 1e-4f),
+                                               .beta = o.real("beta", 0.75f),
+                                               .bias = o.real("bias", 1.0f)};
+  check(params);
+  return draft.local_response(o.view(0), params);
 }
 
 Symbol pool(Operands& o, Draft& draft, kernels::WindowPoolShape::Kind kind) {
