@@ -207,7 +207,7 @@ run() {
   step info 10 system
   step ceilings 40 measure ceilings ceilings
   step parity-kernels 90 on_gpu "$here/bin/test_ptx" --no-intro
-  step parity-program 60 "$here/bin/test_cli" -tc="every device*" --no-intro
+  step parity-program 90 "$here/bin/test_cli" -tc="every device*" --no-intro
   step memcheck 50 sanitizer memcheck
   step racecheck 50 sanitizer racecheck
   step certify 40 certify all "$device" $images $draws

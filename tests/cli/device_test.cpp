@@ -189,11 +189,11 @@ TEST_CASE("every device writes the processor's log in int8, byte for byte") {
 
 TEST_CASE("every device makes the processor's noise on a lattice") {
   const Int8Workplace place("mnist-cnn");
-  const std::string sound = "--images 0:3 --draws 12 --sound ";
+  const std::string sound = "--images 0:2 --draws 7 --sound ";
   const std::string expected = place.certify(sound, "cpu");
   CHECK(expected.find("\"lattice_step\":") != std::string::npos);
   const auto votes = [&](const std::string& options, const std::string& log) {
-    place.run("certify run --sound --images 0:2 --draws 5 " + options + " --output " + log +
+    place.run("certify run --sound --images 0:2 --draws 3 " + options + " --output " + log +
               place.data);
     std::vector<std::vector<std::uint64_t>> all;
     for (const CertificateRecord& record : read_certificate_log(place.folder / log).records)
@@ -202,7 +202,7 @@ TEST_CASE("every device makes the processor's noise on a lattice") {
   };
   const auto predictions = [&](const std::string& on) {
     const Outcome outcome = run_program(
-        "predict run test:5 --draws 7 --sound --precision int8 --json" + on + place.data,
+        "predict run test:5 --draws 3 --sound --precision int8 --json" + on + place.data,
         place.folder / "");
     REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
     return nlohmann::json::parse(outcome.output).at("predictions");
@@ -214,7 +214,7 @@ TEST_CASE("every device makes the processor's noise on a lattice") {
     // In int8 the log is the processor's, byte for byte, whoever began it; others draw it again.
     CHECK(place.certify(sound + on, device) == expected);
     CHECK(place.certify(sound + on + " --micro-batch 5", device + "-by-fives") == expected);
-    place.certify("--images 0:1 --draws 12 --sound", device + "-after-cpu");
+    place.certify("--images 0:1 --draws 7 --sound", device + "-after-cpu");
     CHECK(place.certify(sound + on + " --resume", device + "-after-cpu") == expected);
     place.run("verify cpu --run run --fraction 1" + on + place.data);
     CHECK(predictions(on) == predictions(""));
@@ -222,7 +222,7 @@ TEST_CASE("every device makes the processor's noise on a lattice") {
     CHECK(votes(on, device + "-bf16") == in_fp32);
     place.run("verify " + device + "-bf16 --run run --fraction 1" + on + place.data);
     place.run(
-        "attack run --attack fgsm --draws 2 --check-draws 10 --judge-draws 10 --images :2 "
+        "attack run --attack fgsm --draws 2 --check-draws 10 --judge-draws 10 --images :1 "
         "--size 0.5 --sound --output " +
         device + "-attack" + on + place.data);
     CHECK(text_of(place.folder / (device + "-attack")).find("lattice_step") != std::string::npos);
