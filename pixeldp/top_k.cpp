@@ -54,13 +54,13 @@ double most(RadiusRule rule, const Overtaking& set, double size) {
 double exact_size(RadiusRule rule, double lower, const std::vector<Overtaking>& sets, double excess,
                   double variation) {
   // Each function is at most 1 and errs by less than 2^-49.
-  const double margin = 0x1p-46 + variation;
+  const double slack = 0x1p-46 + variation;
   const double quantile = kernels::normal_quantile_lower(lower);
   const auto stays = [&](double size) {
     const double least = rule == RadiusRule::gaussian_exact ? kernels::normal_cdf(quantile - size)
                                                             : kernels::laplace_least(size, lower);
     return std::ranges::any_of(sets, [&](const Overtaking& set) {
-      return set.labels * (least - margin) > most(rule, set, size) + excess + margin;
+      return set.labels * (least - slack) > most(rule, set, size) + excess + slack;
     });
   };
   if (!stays(0.0)) return 0.0;
