@@ -23,6 +23,14 @@ double log_choose(std::uint64_t n, std::uint64_t k) {
   return log_factorial(n) - log_factorial(k) - log_factorial(n - k);
 }
 
+/// The most votes of a label other than this one.
+std::uint64_t most_beside(const std::vector<std::uint64_t>& votes, std::size_t label) {
+  std::uint64_t beside = 0;
+  for (std::size_t c = 0; c < votes.size(); ++c)
+    if (c != label) beside = std::max(beside, votes[c]);
+  return beside;
+}
+
 }  // namespace
 
 std::string_view name(StoppingRule rule) {
@@ -141,9 +149,7 @@ double provable_at_last(const Stopping& stopping, const ScoreStatistics& statist
   const std::uint64_t others = votes.size() - 1;
   const bool two = others == 1;
 
-  std::uint64_t beside = 0;
-  for (std::size_t c = 0; c < votes.size(); ++c)
-    if (c != label) beside = std::max(beside, votes[c]);
+  const std::uint64_t beside = most_beside(votes, label);
   const double failure = two ? stopping.futility : stopping.futility / 2;
   std::uint64_t for_label = most_votes_at_last(votes[label], draws, most, failure), rival = 0;
   if (!two) {
@@ -178,9 +184,7 @@ double reachable_radius(const Stopping& stopping, const ScoreStatistics& statist
   last.votes[label] += most_draws - draws;
   const double at_last = certify(last, calibration, stopping.options(), selected).radius;
 
-  std::uint64_t beside = 0;
-  for (std::size_t c = 0; c < votes.size(); ++c)
-    if (c != label) beside = std::max(beside, votes[c]);
+  const std::uint64_t beside = most_beside(votes, label);
   const auto others = static_cast<double>(votes.size() - 1);
   const bool two = votes.size() == 2;
   const double upper = anytime_upper(votes[label], draws, two ? futility : futility / 2);

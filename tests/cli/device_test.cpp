@@ -160,6 +160,12 @@ struct Int8Workplace : Workplace {
     run("certify run --precision int8 --scores softmax " + options + " --output " + log + data);
     return text_of(folder / log);
   }
+  nlohmann::json predictions(const std::string& options) const {
+    const Outcome outcome =
+        run_program("predict run test:5 --precision int8 --json " + options + data, folder / "");
+    REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
+    return nlohmann::json::parse(outcome.output).at("predictions");
+  }
 };
 
 TEST_CASE("every device writes the processor's log in int8, byte for byte") {
@@ -167,13 +173,6 @@ TEST_CASE("every device writes the processor's log in int8, byte for byte") {
   const std::string options = "--images 0:3 --draws 12 ";
   const std::string expected = place.certify(options, "cpu");
   CHECK(expected.find("\"precision\":\"int8\"") != std::string::npos);
-  const auto predict = [&](const std::string& on) {
-    const Outcome outcome =
-        run_program("predict run test:5 --draws 7 --precision int8 --json" + on + place.data,
-                    place.folder / "");
-    REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
-    return nlohmann::json::parse(outcome.output).at("predictions");
-  };
   for (const std::string& device : other_devices()) {
     CAPTURE(device);
     const std::string on = " --device " + device;
@@ -183,7 +182,7 @@ TEST_CASE("every device writes the processor's log in int8, byte for byte") {
     place.certify("--images 0:1 --draws 12", device + "-after-cpu");
     CHECK(place.certify(options + on + " --resume", device + "-after-cpu") == expected);
     place.run("verify cpu --run run --fraction 1" + on + place.data);
-    CHECK(predict(on) == predict(""));
+    CHECK(place.predictions("--draws 7" + on) == place.predictions("--draws 7"));
   }
 }
 
@@ -200,13 +199,6 @@ TEST_CASE("every device makes the processor's noise on a lattice") {
       all.push_back(record.statistics.votes);
     return all;
   };
-  const auto predictions = [&](const std::string& on) {
-    const Outcome outcome = run_program(
-        "predict run test:5 --draws 3 --sound --precision int8 --json" + on + place.data,
-        place.folder / "");
-    REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
-    return nlohmann::json::parse(outcome.output).at("predictions");
-  };
   const auto in_fp32 = votes("", "cpu-fp32");
   for (const std::string& device : other_devices()) {
     CAPTURE(device);
@@ -217,7 +209,7 @@ TEST_CASE("every device makes the processor's noise on a lattice") {
     place.certify("--images 0:1 --draws 7 --sound", device + "-after-cpu");
     CHECK(place.certify(sound + on + " --resume", device + "-after-cpu") == expected);
     place.run("verify cpu --run run --fraction 1" + on + place.data);
-    CHECK(predictions(on) == predictions(""));
+    CHECK(place.predictions("--draws 3 --sound" + on) == place.predictions("--draws 3 --sound"));
     // In bf16 the noise is a kernel of its own; no vote is near a tie that rounding could turn.
     CHECK(votes(on, device + "-bf16") == in_fp32);
     place.run("verify " + device + "-bf16 --run run --fraction 1" + on + place.data);

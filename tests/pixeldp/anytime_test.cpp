@@ -154,10 +154,7 @@ class StoppedRuns {
   };
   End run(std::uint32_t number) {
     Uniform uniform(number);
-    ScoreStatistics statistics{.draws = 0,
-                               .votes = std::vector<std::uint64_t>(sums_.size(), 0),
-                               .sums = {},
-                               .squares = {}};
+    ScoreStatistics statistics = no_draws();
     for (const std::uint64_t look : stopping_.looks) {
       draw(uniform, look, statistics);
       const auto& [enough, radius] = at(statistics);
@@ -169,15 +166,18 @@ class StoppedRuns {
   /// What all draws of that run prove.
   End at_last(std::uint32_t number) {
     Uniform uniform(number);
-    ScoreStatistics statistics{.draws = 0,
-                               .votes = std::vector<std::uint64_t>(sums_.size(), 0),
-                               .sums = {},
-                               .squares = {}};
+    ScoreStatistics statistics = no_draws();
     draw(uniform, stopping_.looks.back(), statistics);
     return {at(statistics).second, stopping_.looks.back()};
   }
 
  private:
+  ScoreStatistics no_draws() const {
+    return {.draws = 0,
+            .votes = std::vector<std::uint64_t>(sums_.size(), 0),
+            .sums = {},
+            .squares = {}};
+  }
   void draw(Uniform& uniform, std::uint64_t up_to, ScoreStatistics& statistics) const {
     for (; statistics.draws < up_to; ++statistics.draws) {
       const auto label = std::upper_bound(sums_.begin(), sums_.end() - 1, uniform.next());
