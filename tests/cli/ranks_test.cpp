@@ -187,11 +187,14 @@ TEST_CASE("a rank that differs, or does not come, is named, and all stop") {
   const auto refused = [&](const std::string& first, const std::string& second,
                            const std::string& part, const std::string& variables = "A=1") {
     CAPTURE(second);
-    const std::string arguments =
-        first + " : -n 1 " + (second.starts_with("sleep") ? "" : program_path() + " ") + second;
-    const Outcome outcome = RunningProgram(split_words(arguments), place.folder.path(),
-                                           variables + " OMP_NUM_THREADS=1", mpirun + "1")
-                                .wait();
+    // Not "mpirun -n 1 first : -n 1 second", of which Open MPI 5.0.7's mpirun dies.
+    const std::string program = second.starts_with("sleep") ? "" : program_path() + " ";
+    std::ofstream(place.folder / "by_rank")
+        << "[ $OMPI_COMM_WORLD_RANK = 0 ] && exec \"$@\"\nexec " << program << second << "\n";
+    const Outcome outcome =
+        RunningProgram(split_words(first), place.folder.path(), variables + " OMP_NUM_THREADS=1",
+                       mpirun + "2 sh by_rank")
+            .wait();
     CHECK(outcome.status == 1);
     CHECK_MESSAGE(outcome.errors.find(part) != std::string::npos, outcome.errors);
   };
@@ -208,7 +211,7 @@ TEST_CASE("a rank that differs, or does not come, is named, and all stop") {
   fs::copy(place.folder / "t10k-labels-idx1-ubyte", place.folder / "slow");
   REQUIRE(::mkfifo((place.folder / "slow/t10k-images-idx3-ubyte").c_str(), 0600) == 0);
   refused(certify, "certify run --draws 40 --output a --data slow",
-          fmt::format("not there after 10 s: rank 1 (on {})", host), "PIXELDP_JOIN_SECONDS=10");
+          fmt::format("not there after 3 s: rank 1 (on {})", host), "PIXELDP_JOIN_SECONDS=3");
   refused(certify, "sleep 60", "MPI has not started within 2 s", "PIXELDP_JOIN_SECONDS=2");
 }
 
