@@ -21,15 +21,17 @@ def main():
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--program", default="build/pixeldp")
-    parser.add_argument("certify", nargs="*", help="further arguments of 'pixeldp certify', after --")
-    arguments = parser.parse_args()
+    ours, certify = sys.argv[1:], []
+    if "--" in ours:
+        ours, certify = ours[:ours.index("--")], ours[ours.index("--") + 1:]
+    arguments = parser.parse_args(ours)
     if os.cpu_count() < arguments.ranks:
         sys.exit(f"{os.cpu_count()} cores are too few for {arguments.ranks} ranks")
 
     def rate(launcher):
         with tempfile.TemporaryDirectory() as folder:
             log = pathlib.Path(folder) / "log"
-            command = [*launcher, arguments.program, "certify", arguments.run, *arguments.certify, "--json", "--output",
+            command = [*launcher, arguments.program, "certify", arguments.run, *certify, "--json", "--output",
                        str(log)]
             done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, check=True)
             return json.loads(done.stdout)["draws_per_second"], log.read_bytes()
