@@ -42,6 +42,9 @@ void AttackArguments::add_to(CLI::App& command) {
                      "Places to start from; of random: pictures (default: pgd 15, of a regression "
                      "network 2, cw 1, random 100)");
   command.add_option("--searches", searches_, "Constants that cw tries (default: 9)");
+  command.add_option(
+      "--rate", rate_,
+      "Adam's rate in cw (default: 0.01, which moves black and white pixels little)");
   command.add_flag("--warm-start", warm_start_,
                    "cw goes on from its nearest success, not from the image");
   command.add_option("--draws", draws_, "Draws of a gradient (default: cw 20, others 10)");
@@ -92,6 +95,9 @@ AttackOptions AttackArguments::options(const Calibration& calibration, bool once
   if (once) o.restarts = 1;
   give_to(o);
   if (searches_) o.searches = *searches_;
+  if (rate_ && o.kind != AttackKind::cw)
+    fail_usage("--rate is for cw, which steps by Adam, not for {}", name(o.kind));
+  if (rate_) o.rate = *rate_;
   if (!loss_.empty()) o.loss = parse_draws_loss(loss_);
   o.targeted = targeted_;
   o.warm_start = warm_start_;
@@ -105,6 +111,7 @@ AttackOptions AttackArguments::output_options(const Calibration& calibration) co
   refuse_of_classifiers(targeted_, "--targeted");
   refuse_of_classifiers(!loss_.empty(), "--loss");
   refuse_of_classifiers(searches_.has_value(), "--searches");
+  refuse_of_classifiers(rate_.has_value(), "--rate");
   refuse_of_classifiers(warm_start_, "--warm-start");
   AttackOptions o = usual_output_attack(parse_attack_kind(attack_), norm(calibration), size_,
                                         calibration.mechanism != Mechanism::none);

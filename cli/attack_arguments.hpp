@@ -29,7 +29,7 @@ class AttackArguments {
   void give_to(AttackOptions& options) const;
 
   std::string attack_ = "pgd", norm_, against_ = "prediction", loss_;
-  std::optional<double> size_;
+  std::optional<double> size_, rate_;
   std::optional<std::int64_t> steps_, restarts_, searches_;
   std::optional<std::uint32_t> draws_, check_draws_, judge_draws_;
   bool targeted_ = false, warm_start_ = false;

@@ -61,7 +61,7 @@ AttackOptions usual_attack(AttackKind kind, AttackNorm norm, std::optional<doubl
 std::string attack_text(const AttackOptions& o) {
   std::string text = fmt::format("{} in the norm {}", name(o.kind), name(o.norm));
   if (o.size) text += fmt::format(", size {}", *o.size);
-  if (o.kind == AttackKind::cw) text += fmt::format(", {} searches", o.searches);
+  if (o.kind == AttackKind::cw) text += fmt::format(", {} searches, rate {}", o.searches, o.rate);
   if (o.steps > 0) text += fmt::format(", {} steps", o.steps);
   text += fmt::format(", {} starts, {} draws a gradient ({}), judged by {}", o.restarts, o.draws,
                       name(o.loss), o.judge_draws);
@@ -88,6 +88,8 @@ void check_attack(const AttackOptions& o, std::int64_t values, int classes,
     fail_usage("--targeted: random pictures aim at nothing");
   if (o.warm_start && o.kind != AttackKind::cw)
     fail_usage("--warm-start is for cw, which searches more than once, not for {}", attack);
+  if (!(o.rate > 0.0 && o.rate <= 1.0))
+    fail_usage("--rate {}: Adam's rate is above 0, and 1 at most", o.rate);
   const auto at_least = [&](std::string_view option, std::int64_t value, std::int64_t least) {
     if (value < least) fail_usage("{} {}: {} takes at least {}", option, value, attack, least);
   };

@@ -34,6 +34,7 @@ struct AttackOptions {
   double step = 0.0;          ///< of pgd, in the norm; 0: 2.5 sizes divided by the steps
   std::int64_t restarts = 1;  ///< places that an attack starts from; of random, pictures drawn
   std::int64_t searches = 9;  ///< constants c that cw tries
+  double rate = 0.01;         ///< of Adam, by which cw steps
   bool warm_start = false;    ///< cw goes on from the nearest success, not from the image
   std::uint32_t draws = 10;   ///< of a gradient
   DrawsLoss loss = DrawsLoss::cross_entropy;
@@ -47,8 +48,9 @@ struct AttackOptions {
 };
 
 /// Those of the paper (Lecuyer et al. 2019, appendix C) and its program:
-///   cw      9 searches of 100 steps, 20 draws, hinge (margin against certified predictions)
-///   pgd     15 starts, 10 draws, cross-entropy; 100 steps of 2.5 size / 100 (1- and 2-norm), or
+///   cw      9 searches of 100 steps of rate 0.01, 20 draws, hinge (margin against certified
+///   predictions) pgd     15 starts, 10 draws, cross-entropy; 100 steps of 2.5 size / 100 (1- and
+///   2-norm), or
 ///           max(255 size + 8, 1.5 * 255 size) of 0.003 (infinity-norm)
 ///   fgsm    10 draws, cross-entropy
 ///   random  100 pictures

@@ -54,6 +54,7 @@ Json to_json(const AttackLogHeader& header) {
                  {"variation", header.calibration.variation},
                  {"prefix_error", header.calibration.prefix_error}});
   }
+  if (o.rate != AttackOptions().rate) json["rate"] = o.rate;
   if (header.calibration.lattice_step > 0.0) json["lattice_step"] = header.calibration.lattice_step;
   return json;
 }
@@ -116,6 +117,7 @@ AttackOptions options_of(const Json& json) {
                   .step = json.at("step"),
                   .restarts = json.at("restarts"),
                   .searches = json.at("searches"),
+                  .rate = json.value("rate", AttackOptions().rate),
                   .warm_start = json.at("warm_start"),
                   .draws = json.at("draws"),
                   .loss = parse_draws_loss(json.at("loss").get<std::string>()),

@@ -20,12 +20,12 @@ double from_pixel(PixelRange pixels, double pixel) {
 /// Adam (Kingma and Ba, 2015) on the values of one picture.
 class Adam {
  public:
-  explicit Adam(std::size_t values) : mean_(values), square_(values) {}
+  Adam(std::size_t values, double rate) : mean_(values), square_(values), rate_(rate) {}
 
   /// gradient(i) is the gradient in x[i].
   template <class Gradient>
   void step(std::vector<double>& x, const Gradient& gradient) {
-    constexpr double rate = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+    constexpr double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
     ++steps_;
     const double unbiased1 = 1.0 - std::pow(beta1, steps_),
                  unbiased2 = 1.0 - std::pow(beta2, steps_);
@@ -33,13 +33,13 @@ class Adam {
       const double g = gradient(i);
       mean_[i] += (1.0 - beta1) * (g - mean_[i]);
       square_[i] += (1.0 - beta2) * (g * g - square_[i]);
-      x[i] -= rate * (mean_[i] / unbiased1) / (std::sqrt(square_[i] / unbiased2) + epsilon);
+      x[i] -= rate_ * (mean_[i] / unbiased1) / (std::sqrt(square_[i] / unbiased2) + epsilon);
     }
   }
 
  private:
   std::vector<double> mean_, square_;
-  double steps_ = 0.0;
+  double rate_, steps_ = 0.0;
 };
 
 /// The search of one image: for the constant, and for a picture with each.
@@ -62,7 +62,7 @@ class Search {
   void begin() {
     const bool goes_on = model_.options().warm_start && !image_.found.empty();
     w_ = goes_on ? values_of(image_.found.front().pixels) : start_;
-    adam_ = Adam(w_.size());
+    adam_ = Adam(w_.size(), model_.options().rate);
     hit_ = false;
   }
 
@@ -112,7 +112,7 @@ class Search {
   ImageUnderAttack& image_;
   std::int64_t restart_;
   std::vector<double> start_, w_;
-  Adam adam_{0};
+  Adam adam_{0, 0.0};
   double constant_ = first_constant, lower_ = 0.0, upper_ = no_upper;
   bool hit_ = false;
 };

@@ -173,6 +173,10 @@ TEST_CASE("attacks that make no sense are refused by name") {
       "random pictures aim at nothing", noisy);
   pgd(
       1.0, [](AttackOptions& o) { o.warm_start = true; }, "--warm-start is for cw");
+  for (const double rate : {0.0, -0.1, 1.1, std::nan("")})
+    refused(
+        AttackKind::cw, AttackNorm::l2, 1.0, [&](AttackOptions& o) { o.rate = rate; },
+        "Adam's rate is above 0, and 1 at most", noisy);
   pgd(
       1.0, [](AttackOptions& o) { o.steps = 0; }, "--steps 0: pgd takes at least 1");
   pgd(
