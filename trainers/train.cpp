@@ -10,12 +10,8 @@
 #include "engine/notice.hpp"
 #include "engine/progress.hpp"
 #include "pixeldp/autoencoder.hpp"
-#include "pixeldp/certificate.hpp"
 #include "pixeldp/model.hpp"
-#include "pixeldp/network_sensitivity.hpp"
 #include "pixeldp/precision.hpp"
-#include "pixeldp/regression/output_sampler.hpp"
-#include "pixeldp/sampler.hpp"
 #include "trainers/batch_source.hpp"
 #include "trainers/checkpoint.hpp"
 #include "trainers/prefetcher.hpp"
@@ -47,15 +43,10 @@ class Trainer {
   void log();
   void save();
   void evaluate();
-  void evaluate_classes(const DrawRange& draws, const ImageSource& source, std::int64_t images);
-  void evaluate_output(const DrawRange& draws, const ImageSource& source, std::int64_t images);
   void check_labels(const Dataset& data) const;
   std::string progress_text() const;
-  void compare_with_image(double sensitivity, const char* subject) const;
   bool model_is_there() const;
   void write_model();
-  bool draws_can_certify(std::uint32_t draws) const;
-  double sensitivity() const;
   std::filesystem::path file(const char* name) const { return options_.output / name; }
   bool noisy() const { return config_.calibration.mechanism != Mechanism::none; }
   bool due(std::int64_t interval) const {
@@ -291,60 +282,11 @@ void Trainer::fail_diverged() const {
                 : "starts anew, for there is no checkpoint yet");
 }
 
-/// How good the network is on the first test images, and the sensitivity that rests on; by rank 0.
+/// On rank 0.
 void Trainer::evaluate() {
   if (!ranks_.first()) return;
-  if (noisy()) summary_.sensitivity = sensitivity();
-  const DrawRange draws{
-      .seed = config_.seed,
-      .tag = StreamTag::training,
-      .count = static_cast<std::uint32_t>(noisy() ? config_.evaluation_draws : 1)};
-  const auto source = [&](std::int64_t image, float* pixels) {
-    to_float(test_, image, image + 1, pixels, static_cast<float>(config_.pixel_shift));
-    return test_.image_id(image);
-  };
-  const std::int64_t images = std::min(config_.evaluation_images, test_.size());
-  config_.network.output ? evaluate_output(draws, source, images)
-                         : evaluate_classes(draws, source, images);
+  static_cast<Evaluation&>(summary_) = pixeldp::evaluate(config_, model_.network, test_, stream_);
   evaluated_ = true;
-}
-
-/// The error of the mean output.
-void Trainer::evaluate_output(const DrawRange& draws, const ImageSource& source,
-                              std::int64_t images) {
-  OutputSampler sampler(stream_.device(), config_.network, model_.network);
-  double squares = 0.0;
-  sampler.run(images, draws, source, [&](std::int64_t image, const OutputStatistics& statistics) {
-    const double error =
-        statistics.mean(*config_.network.output) - test_.targets[static_cast<std::size_t>(image)];
-    squares += error * error;
-    return true;
-  });
-  summary_.test_error = std::sqrt(squares / static_cast<double>(images));
-}
-
-/// Accuracy and certified accuracy of the votes.
-void Trainer::evaluate_classes(const DrawRange& draws, const ImageSource& source,
-                               std::int64_t images) {
-  const Calibration& c = config_.calibration;
-  Calibration measured = c;
-  measured.sensitivity = summary_.sensitivity;
-  const bool certifies = noisy() && draws_can_certify(draws.count);
-  Sampler sampler(stream_, model_.network);
-  std::int64_t correct = 0, certified = 0;
-  sampler.run(images, draws, source, [&](std::int64_t image, const ScoreStatistics& statistics) {
-    const bool right =
-        statistics.top_label(ScoreType::argmax) == test_.labels[static_cast<std::size_t>(image)];
-    correct += right;
-    if (right && certifies)
-      certified += certify(statistics, measured, {}).radius >= c.construction.value().bound;
-    return true;
-  });
-  const auto share = [&](std::int64_t count) {
-    return static_cast<double>(count) / static_cast<double>(images);
-  };
-  summary_.test_accuracy = share(correct);
-  if (certifies) summary_.certified_accuracy = share(certified);
 }
 
 /// The mean loss since the last line of the log, and the last evaluation.
@@ -362,34 +304,6 @@ std::string Trainer::progress_text() const {
                         config_.calibration.construction.value().bound);
   }
   return text;
-}
-
-/// Warns where noise in the image would have to cover a sensitivity that is noticeably smaller.
-void Trainer::compare_with_image(double sensitivity, const char* subject) const {
-  const Calibration& c = config_.calibration;
-  const std::int64_t values = model_.network.input().row_size();
-  const double image = config_.network.standardise
-                           ? sensitivity_of(standardise_norms(values), c.attack_norm, c.mechanism)
-                           : identity_sensitivity(values, c.attack_norm, c.mechanism);
-  constexpr double negligible = 1.05;
-  if (sensitivity <= negligible * image) return;
-  warn(
-      "{} a sensitivity of {:.4g} before the noise, where noise in the image (noise.after_layers: "
-      "0) has {:.4g}: the same noise certifies smaller radii here",
-      subject, sensitivity, image);
-}
-
-/// Whether so many draws, if all agreed, would certify the construction bound. Where they would
-/// not, a certified accuracy of zero would say nothing about the network.
-bool Trainer::draws_can_certify(std::uint32_t draws) const {
-  return best_certificate(draws, model_.network.classes(), config_.calibration, {},
-                          Selection::same_draws)
-             .radius >= config_.calibration.construction.value().bound;
-}
-
-double Trainer::sensitivity() const {
-  const Calibration& c = config_.calibration;
-  return network_sensitivity(model_.network, c.attack_norm, c.mechanism, config_.form, stream_);
 }
 
 void Trainer::log() {
@@ -447,7 +361,7 @@ bool Trainer::model_is_there() const {
 void Trainer::write_model() {
   if (noisy()) {
     model_.calibration.sensitivity = summary_.sensitivity;
-    compare_with_image(summary_.sensitivity, "the trained weights have");
+    compare_with_image(config_, model_.network, summary_.sensitivity, "the trained weights have");
   }
   model_.network.move_to(stream_, Device());
   if (!model_is_there()) save_model(file("model.safetensors"), model_);
@@ -462,11 +376,13 @@ TrainSummary Trainer::run() {
   Prefetcher batches(state_.step, config_.steps,
                      [&](std::int64_t step, TrainingBatch& batch) { source.prepare(step, batch); });
   if (noisy() && state_.step < config_.steps && ranks_.first()) {
-    const double assumed = config_.calibration.sensitivity, measured = sensitivity();
+    const double assumed = config_.calibration.sensitivity,
+                 measured = noise_sensitivity(config_, model_.network, stream_);
     if (measured > assumed)
-      compare_with_image(measured, "the weights that training starts from have");
+      compare_with_image(config_, model_.network, measured,
+                         "the weights that training starts from have");
     else
-      compare_with_image(assumed, "the noise is made for");
+      compare_with_image(config_, model_.network, assumed, "the noise is made for");
   }
   // The last step is evaluated with its line in the log; a run that was done before is not.
   if (state_.step == config_.steps) evaluate();

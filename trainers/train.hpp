@@ -7,6 +7,7 @@
 #include "engine/config.hpp"
 #include "engine/device.hpp"
 #include "engine/progress.hpp"
+#include "trainers/evaluation.hpp"
 
 namespace pixeldp {
 
@@ -18,19 +19,13 @@ struct TrainOptions {
   Communicator* ranks = &Communicator::alone();        ///< that divide each batch
 };
 
-struct TrainSummary {
+/// With the last evaluation.
+struct TrainSummary : Evaluation {
   std::int64_t steps = 0;
-  bool standardised = false;   ///< the images, one by one
-  double test_accuracy = 0.0;  ///< of a classifier
-  /// Of a regression network instead, in the unit of the labels: the root of the mean squared
-  /// error.
-  std::optional<double> test_error;
-  double sensitivity = 0.0, seconds = 0.0;
+  bool standardised = false;  ///< the images, one by one
+  double seconds = 0.0;
   /// Of the last line of training.csv; nothing where a run that was finished before does not say.
   std::optional<double> loss;
-  /// At the construction bound, on the images and draws of the test accuracy: an early look at what
-  /// `pixeldp certify` will say. Nothing without noise, or where so few draws could never certify.
-  std::optional<double> certified_accuracy;
 };
 
 /// Trains the network of a configuration. The folder receives config.yaml (resolved), training.csv
