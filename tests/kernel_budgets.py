@@ -20,8 +20,8 @@ TILES = "kernels/cuda/convolution_gemm.hpp"
 HEAD = """\
 # The most that each kernel may take: registers of a thread on sm_80 and sm_90, and bytes of shared memory
 # of a block, in the shapes of bench/cuda/kernel_cases.cpp (-: none launches this instance); machine
-# instructions of the main loop per mma on sm_80 and sm_90 (-: no mma). No stack, no spills. Of nvcc 13.0;
-# another version may take more, or less.
+# instructions of the main loop per mma, or wgmma, on sm_80 and sm_90 (-: none). No stack, no spills. Of nvcc
+# 13.0; another version may take more, or less.
 # Written by: python3 tests/kernel_budgets.py BUILD --update
 """
 COLUMNS = "sm_80", "sm_90", "shared", "mma_80", "mma_90"

@@ -99,6 +99,16 @@ class MachineCode(unittest.TestCase):
             self.assertEqual(per_mma(add, add, mma, mma, (-3,), add, mma, mma, (-6,)), 7 / 4)
             # A loop around a smaller one counts as a whole.
             self.assertEqual(per_mma(add, add, mma, (-2,), add, add, add, (-8,)), 8.0)
+            # What was moved behind the kernel's end counts, and nothing between.
+            always = cubin.ALWAYS << 12
+            self.assertEqual(per_mma(add, (4,), mma, (-3,), add, cubin.EXIT | always, add, (-6,)), 5.0)
+            self.assertIsNone(per_mma(add, mma, cubin.EXIT | always, (-3,)))
+
+    def test_products_of_warpgroups(self):
+        product = cubin.WARPGROUP_MMA | 24 << 16
+        end = cubin.WARPGROUP_MMA | cubin.NO_REGISTER << 16
+        code = self.code(90, 0x210, product, product, end, (-5,))
+        self.assertEqual(cubin.instructions_per_mma(code, 90), 2.5)
 
 
 def kernel(name, arch, registers=32, stack=0, shared=0):

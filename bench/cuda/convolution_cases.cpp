@@ -7,6 +7,7 @@
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/convolution_int8.hpp"
 #include "kernels/cuda/convolution_weight.hpp"
+#include "kernels/cuda/convolution_weight_wgmma.hpp"
 #include "kernels/cuda/convolution_wgmma.hpp"
 #include "kernels/cuda/operations.hpp"
 
@@ -140,6 +141,29 @@ KernelCase weight_gradient(const Conv2dShape& s) {
               on::conv2d_gemm_backward_weight(stream, s, x, dy, workspace, dweight);
             };
           }};
+}
+
+/// The same by warpgroups, with the sum of the splits.
+KernelCase weight_gradient_by_warpgroups(const Conv2dShape& s) {
+  const Sizes size(s);
+  using Element = std::uint16_t;
+  KernelCase made = {
+      "gradient in the weight by warpgroups, " + name(s), "bf16", operations(s),
+      2.0 * static_cast<double>(size.x + size.y) + 4.0 * static_cast<double>(size.weight),
+      [=](Inputs& in) -> Work {
+        const WgmmaWeightTile tile = choose_wgmma_weight_tile(s, sm_90);
+        const WeightSums sums = ConvWgmmaWeightPlan::make(s, tile).sums();
+        const auto* x = in.random<Element>(size.x);
+        const auto* dy = in.random<Element>(size.y);
+        auto* partial = in.zeros<float>(sums.size());
+        auto* dweight = in.zeros<float>(size.weight);
+        return [=, stream = in.stream().native()] {
+          on::conv2d_wgmma_weight_sums(stream, s, tile, x, dy, partial);
+          on::add_weight_splits(stream, sums, partial, dweight);
+        };
+      }};
+  made.warpgroups = true;
+  return made;
 }
 
 /// In int8: a convolution whose result and what follows it are written as in a residual network.
@@ -283,6 +307,7 @@ std::vector<KernelCase> convolution_cases(CaseSize size) {
           weight_gradient<Bf16>(narrow),
           weight_gradient<float>(narrow),
           weight_gradient<Bf16>(mnist),
+          weight_gradient_by_warpgroups(full ? narrow : square_convolution(1, 8, 256, 128, 1, 1)),
           to_library(narrow),
           dense(full ? DenseShape{512, 3136, 1024} : DenseShape{2, 64, 16})};
 }

@@ -260,19 +260,19 @@ __global__ void __launch_bounds__(Tile::threads)
 
 constexpr int add_threads = 256;
 
-/// dweight from the partial sums, one element to a thread, in the order of the latter, without the
-/// channels that fill up chunks.
+/// One element of dweight to a thread.
 __global__ void __launch_bounds__(add_threads)
-    add_splits_kernel(Plan plan, const float* __restrict__ partial, float* __restrict__ dweight) {
+    add_splits_kernel(WeightSums sums, const float* __restrict__ partial,
+                      float* __restrict__ dweight) {
   const int i = static_cast<int>(blockIdx.x) * add_threads + static_cast<int>(threadIdx.x);
-  const int o = i / plan.columns, column = i % plan.columns;
-  const int filled = plan.columns / plan.taps, tap = column / filled, c = column % filled;
-  if (o >= plan.out_c || c >= plan.in_c) return;
-  const std::int64_t size = std::int64_t{plan.out_c} * plan.columns;
+  const int columns = sums.taps * sums.filled_c, o = i / columns, column = i % columns;
+  const int tap = column / sums.filled_c, c = column % sums.filled_c;
+  if (o >= sums.out_c || c >= sums.in_c) return;
+  const std::int64_t size = std::int64_t{sums.out_c} * columns;
   float sum = partial[i];
-  for (unsigned split = 1; split < plan.splits; ++split)
+  for (unsigned split = 1; split < sums.splits; ++split)
     sum = __fadd_rn(sum, partial[split * size + i]);
-  dweight[(o * plan.in_c + c) * plan.taps + tap] = sum;
+  dweight[(o * sums.in_c + c) * sums.taps + tap] = sum;
 }
 
 template <class Element, std::size_t index>
@@ -287,6 +287,12 @@ void start(cudaStream_t stream, const Plan& plan, const Element* x, const Elemen
 
 }  // namespace
 
+void add_weight_splits(void* stream, const WeightSums& sums, const float* partial, float* dweight) {
+  launch<add_splits_kernel>((sums.out_c * sums.columns() + add_threads - 1) / add_threads,
+                            add_threads, 0, static_cast<cudaStream_t>(stream), sums, partial,
+                            dweight);
+}
+
 template <class Element>
 void conv2d_gemm_backward_weight(void* stream, const Conv2dShape& shape, const Element* x,
                                  const Element* dy, float* workspace, float* dweight) {
@@ -294,8 +300,7 @@ void conv2d_gemm_backward_weight(void* stream, const Conv2dShape& shape, const E
   const auto s = static_cast<cudaStream_t>(stream);
   plan.tile == 0 ? start<Element, 0>(s, plan, x, dy, workspace)
                  : start<Element, 1>(s, plan, x, dy, workspace);
-  launch<add_splits_kernel>((plan.out_c * plan.columns + add_threads - 1) / add_threads,
-                            add_threads, 0, s, plan, workspace, dweight);
+  add_weight_splits(stream, plan.sums(), workspace, dweight);
 }
 
 template void conv2d_gemm_backward_weight(void*, const Conv2dShape&, const std::uint16_t*,
