@@ -85,10 +85,9 @@ def branch(word, arch):
     return (distance - (1 << bits if distance >> bits - 1 else 0)) * 4 // INSTRUCTION
 
 
-def is_mma(word):
-    """Of warpgroups, not the one without sums that closes a group."""
-    operation = word & 0xFFF
-    return operation in MMA or operation == WARPGROUP_MMA and word >> 16 & 0xFF != NO_REGISTER
+def is_warpgroup_mma(word):
+    """Not the one without sums that closes a group."""
+    return word & 0xFFF == WARPGROUP_MMA and word >> 16 & 0xFF != NO_REGISTER
 
 
 def reached(edges, start):
@@ -102,22 +101,21 @@ def reached(edges, start):
     return found
 
 
-def instructions_per_mma(code, arch):
-    """Of the loop with the most mma: all from which a way leads to one of them and back, wherever the compiler put
-    it."""
-    words = [word for word, _ in struct.iter_unpack("<QQ", code)]
-    after, before = [[] for _ in words], [[] for _ in words]
-    for i, word in enumerate(words):
+def instructions_per_warpgroup_mma(pairs, arch, products):
+    """Of the loop with the most of these: all from which a way leads to one of them and back. The compiler puts waits
+    for barriers behind the kernel's end, and all that lies between would count as a part of the loop."""
+    after, before = [[] for _ in pairs], [[] for _ in pairs]
+    for i, (word, rest) in enumerate(pairs):
         operation, always = word & 0xFFF, word >> 12 & 0xF == ALWAYS
         targets = [i + 1 + branch(word, arch)] if operation == BRANCH else []
-        if not (always and operation in (BRANCH, EXIT)):
+        # A branch has a second predicate, and may be one that only diverging warps take.
+        if not always or operation != EXIT and (operation != BRANCH or rest >> 23 & 0x1F != ALWAYS):
             targets.append(i + 1)
         for target in targets:
-            if 0 <= target < len(words):
+            if 0 <= target < len(pairs):
                 after[i].append(target)
                 before[target].append(i)
-    most, per_mma = 0, None
-    left = [i for i, word in enumerate(words) if is_mma(word)]
+    most, per_mma, left = 0, None, products
     while left:
         loop = reached(after, after[left[0]]) & reached(before, before[left[0]])
         mma = sum(i in loop for i in left)
@@ -125,6 +123,27 @@ def instructions_per_mma(code, arch):
             most, per_mma = mma, len(loop) / mma
         left = [i for i in left[1:] if i not in loop]
     return per_mma
+
+
+def instructions_per_mma(code, arch):
+    """Of the loop with the most mma: what lies between a place that a branch goes back to and that branch. What the
+    compiler moved out of the middle of a loop overlaps it, and counts."""
+    pairs = list(struct.iter_unpack("<QQ", code))
+    words = [word for word, _ in pairs]
+    products = [i for i, word in enumerate(words) if is_warpgroup_mma(word)]
+    if products:
+        return instructions_per_warpgroup_mma(pairs, arch, products)
+    loops = sorted((i + 1 + branch(word, arch), i + 1) for i, word in enumerate(words)
+                   if word & 0xFFF == BRANCH and branch(word, arch) < -1)
+    merged = []
+    for first, end in loops:
+        if merged and first < merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], end)
+        else:
+            merged.append([first, end])
+    mma = lambda loop: sum(word & 0xFFF in MMA for word in words[loop[0]:loop[1]])
+    main = max(merged, key=mma, default=[0, 0])
+    return (main[1] - main[0]) / mma(main) if mma(main) else None
 
 
 def kernels_of(path):

@@ -27,12 +27,9 @@ struct ConvWeightPlan {
   /// As many bytes in bf16 and in tf32.
   static constexpr int step_pixels(int chunk) { return ConvTile::chunks * chunk; }
 
-  /// Pixels of a step that a thread brings lie this far apart; its chunks of dy and x, in chunks,
-  /// and its position in x move by so much, first all the same, then also at the end of a row and
-  /// of an image.
-  static constexpr int pixels_apart(const ConvTile& tile, int chunk) {
-    return tile.threads() / (tile.n / chunk);
-  }
+  /// A thread brings chunks of the same pixel of each step. Its chunks of dy and x, in chunks, and
+  /// its position in x move by so much, first all the same, then also at the end of a row and of an
+  /// image.
   struct Move {
     int dy = 0, x = 0, row_x = 0, image_x = 0;
     int h = 0, w = 0, row_w = 0, image_h = 0;

@@ -33,8 +33,8 @@
 /// Bytes: x, weight, y, residual and next once from or to memory; from the L2 cache, x once for
 /// each tap and each n channels, weight once for each tile of pixels. Operations: 2 kernel_h
 /// kernel_w in_c per element of y; shared memory gives 7168 (n = 160) or 6144 bytes to a product of
-/// 64 x n x 16. Machine instructions of the main loop for the 8 products of a step: 117 (n = 160)
-/// or 123. Not timed on a GPU.
+/// 64 x n x 16. Machine instructions of the main loop for the 8 products of a step: 121 (n = 160)
+/// or 127. Not timed on a GPU.
 ///
 ///   n     registers     while they bring, multiply   shared memory
 ///   160   168           40, 232                      215040
