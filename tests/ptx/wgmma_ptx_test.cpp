@@ -70,7 +70,7 @@ TEST_CASE("the compiled data gradients by warpgroups are exact on integers") {
 TEST_CASE("the compiled weight gradients by warpgroups are exact on integers") {
   if (!cuda::has_warpgroup_products()) return;
   const emulator::WithSettings with(sm_90);
-  // Boxes of 64 and of 49 pixels, of several images; strides; two splits.
+  // Boxes of 64 and of 49 pixels, of several images; strides; four splits.
   const Conv2dShape shapes[] = {same(1, 8, 16, 40, 156, 3, 1), same(2, 7, 7, 64, 98, 3, 1),
                                 same(2, 8, 8, 24, 130, 3, 2), same(33, 4, 16, 8, 16, 1, 1)};
   for (const Conv2dShape& s : shapes) {

@@ -214,7 +214,7 @@ TEST_CASE("sums of gradients by warpgroups run over boxes of pixels, then over s
   for (const Conv2dShape& s : {same(37, 7, 7, 5, 9, 2, 1), same(3, 26, 25, 4, 6, 1, 1)}) {
     const WgmmaWeightTile tile = wgmma_weight_tiles[3];
     const ConvWgmmaWeightPlan plan = ConvWgmmaWeightPlan::make(s, tile);
-    CHECK(plan.splits == 2);
+    CHECK(plan.splits == 4);
     CHECK(plan.box.images == 1);
     const WeightOperands<Bits> in(s);
     const std::vector<float> expected = for_each_weight(s, [&](auto o, auto c, auto r, auto t) {
