@@ -67,6 +67,7 @@ void share_out(Plan& plan, const Tile& tile) {
   WeightSums one = plan.sums();
   one.splits = 1;
   const std::int64_t add = 4 * one.size() / arch.l2_bytes_per_clock;
+  // More blocks than that gain nothing; of fewer steps a block does little but fill its ring.
   constexpr int most_blocks = 4 * arch.multiprocessors, least_steps = 8;
   const std::int64_t most_splits =
       std::min<std::int64_t>(std::max(plan.boxes / least_steps, 1),
