@@ -17,8 +17,9 @@ SIZED = 4  # the format of attributes of more than two bytes
 REGISTERS, FRAME, STACK, MAX_THREADS = 0x2F, 0x11, 0x12, 0x05
 # From sm_90 on, static shared memory begins with what the system keeps for itself in every block.
 SYSTEM_SHARED = 1024
-INSTRUCTION, BRANCH = 16, 0x947
+INSTRUCTION, BRANCH, EXIT, ALWAYS = 16, 0x947, 0x94D, 7
 MMA = 0x23C, 0x237  # of floating point and of integers
+WARPGROUP_MMA, NO_REGISTER = 0x9F0, 0xFF
 
 
 class Kernel:
@@ -84,10 +85,54 @@ def branch(word, arch):
     return (distance - (1 << bits if distance >> bits - 1 else 0)) * 4 // INSTRUCTION
 
 
+def is_warpgroup_mma(word):
+    """Not the one without sums that closes a group."""
+    return word & 0xFFF == WARPGROUP_MMA and word >> 16 & 0xFF != NO_REGISTER
+
+
+def reached(edges, start):
+    """What a way leads to, from behind each of its ends."""
+    found, left = set(start), list(start)
+    while left:
+        for place in edges[left.pop()]:
+            if place not in found:
+                found.add(place)
+                left.append(place)
+    return found
+
+
+def instructions_per_warpgroup_mma(pairs, arch, products):
+    """Of the loop with the most of these: all from which a way leads to one of them and back. The compiler puts waits
+    for barriers behind the kernel's end, and all that lies between would count as a part of the loop."""
+    after, before = [[] for _ in pairs], [[] for _ in pairs]
+    for i, (word, rest) in enumerate(pairs):
+        operation, always = word & 0xFFF, word >> 12 & 0xF == ALWAYS
+        targets = [i + 1 + branch(word, arch)] if operation == BRANCH else []
+        # A branch has a second predicate, and may be one that only diverging warps take.
+        if not always or operation != EXIT and (operation != BRANCH or rest >> 23 & 0x1F != ALWAYS):
+            targets.append(i + 1)
+        for target in targets:
+            if 0 <= target < len(pairs):
+                after[i].append(target)
+                before[target].append(i)
+    most, per_mma, left = 0, None, products
+    while left:
+        loop = reached(after, after[left[0]]) & reached(before, before[left[0]])
+        mma = sum(i in loop for i in left)
+        if mma > most:
+            most, per_mma = mma, len(loop) / mma
+        left = [i for i in left[1:] if i not in loop]
+    return per_mma
+
+
 def instructions_per_mma(code, arch):
     """Of the loop with the most mma: what lies between a place that a branch goes back to and that branch. What the
     compiler moved out of the middle of a loop overlaps it, and counts."""
-    words = [word for word, _ in struct.iter_unpack("<QQ", code)]
+    pairs = list(struct.iter_unpack("<QQ", code))
+    words = [word for word, _ in pairs]
+    products = [i for i, word in enumerate(words) if is_warpgroup_mma(word)]
+    if products:
+        return instructions_per_warpgroup_mma(pairs, arch, products)
     loops = sorted((i + 1 + branch(word, arch), i + 1) for i, word in enumerate(words)
                    if word & 0xFFF == BRANCH and branch(word, arch) < -1)
     merged = []

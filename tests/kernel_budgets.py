@@ -20,10 +20,14 @@ TILES = "kernels/cuda/convolution_gemm.hpp"
 HEAD = """\
 # The most that each kernel may take: registers of a thread on sm_80 and sm_90, and bytes of shared memory
 # of a block, in the shapes of bench/cuda/kernel_cases.cpp (-: none launches this instance); machine
-# instructions of the main loop per mma on sm_80 and sm_90 (-: no mma). No stack, no spills. Of nvcc 13.0;
-# another version may take more, or less.
+# instructions of the main loop per mma, or wgmma, on sm_80 and sm_90 (-: none). No stack, no spills. Of nvcc
+# 13.0; another version may take more, or less.
 # Written by: python3 tests/kernel_budgets.py BUILD --update
 """
+# Machine instructions per mma that the main loops by mma.sync may take at 128 x 128 in bf16, whatever their budget.
+MOST_PER_MMA = 2.8
+AT_128_X_128 = ("convolution_gemm: conv2d_gemm_kernel<TileOf<0>, unsigned short, unsigned short>",
+                "convolution_weight: conv2d_gemm_weight_kernel<TileOf<0, unsigned short>, unsigned short>")
 COLUMNS = "sm_80", "sm_90", "shared", "mma_80", "mma_90"
 
 
@@ -66,6 +70,12 @@ def check_tiles(found, header):
     return problems
 
 
+def check_most(found):
+    return [f"{name}: {column} {text(value)}, more than {MOST_PER_MMA} whatever the budget"
+            for name in AT_128_X_128 for column, value in zip(COLUMNS, found[name])
+            if column.startswith("mma") and value > MOST_PER_MMA]
+
+
 def compare(found, budget):
     problems = [f"{name}: no budget" for name in sorted(found.keys() - budget.keys())]
     problems += [f"{name}: a budget but no such kernel" for name in sorted(budget.keys() - found.keys())]
@@ -103,7 +113,7 @@ def main():
     parser.add_argument("--update", action="store_true", help="write the budget anew")
     options = parser.parse_args()
     found, problems = measure(cubin.kernels_of_build(options.build, ROOT), cubin.cases_of_build(options.build))
-    problems += check_tiles(found, (ROOT / TILES).read_text())
+    problems += check_tiles(found, (ROOT / TILES).read_text()) + check_most(found)
     if options.update:
         BUDGETS.write_text(write(found))
     else:

@@ -100,6 +100,17 @@ class MachineCode(unittest.TestCase):
             # A loop around a smaller one counts as a whole.
             self.assertEqual(per_mma(add, add, mma, (-2,), add, add, add, (-8,)), 8.0)
 
+    def test_products_of_warpgroups(self):
+        add, always = 0x210, cubin.ALWAYS << 12
+        mma, closing = cubin.WARPGROUP_MMA | 24 << 16, cubin.WARPGROUP_MMA | cubin.NO_REGISTER << 16
+        per_mma = lambda *instructions: cubin.instructions_per_mma(self.code(90, *instructions), 90)
+        self.assertEqual(per_mma(add, mma, mma, closing, (-5,)), 2.5)
+        self.assertIsNone(per_mma(add, closing, (-3,)))
+        # What was moved behind the kernel's end counts, and nothing between.
+        self.assertEqual(per_mma(add, (4,), mma, (-3,), add, cubin.EXIT | always, add, (-6,)), 5.0)
+        self.assertIsNone(per_mma(add, mma, cubin.EXIT | always, (-3,)))
+        self.assertEqual(per_mma(add, mma, cubin.EXIT, (-3,)), 3.0)
+
 
 def kernel(name, arch, registers=32, stack=0, shared=0):
     return types.SimpleNamespace(name=name, symbol=name, arch=arch, registers=registers, stack=stack, shared=shared,
@@ -152,6 +163,12 @@ class Budgets(unittest.TestCase):
         # All tiles of the header are there.
         sources = (ROOT / kernel_budgets.TILES).read_text()
         self.assertRaises(KeyError, kernel_budgets.check_tiles, {}, sources)
+
+    def test_most(self):
+        found = {name: [0, 0, 0, 2.8, 2.5] for name in kernel_budgets.AT_128_X_128}
+        self.assertEqual(kernel_budgets.check_most(found), [])
+        found[kernel_budgets.AT_128_X_128[1]][4] = 2.81
+        self.assertIn("mma_90 2.81, more than 2.8", kernel_budgets.check_most(found)[0])
 
     def test_spill(self):
         self.kernels[4].stack = 8

@@ -7,6 +7,7 @@
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/convolution_int8.hpp"
 #include "kernels/cuda/convolution_weight.hpp"
+#include "kernels/cuda/convolution_weight_wgmma.hpp"
 #include "kernels/cuda/convolution_wgmma.hpp"
 #include "kernels/cuda/operations.hpp"
 
@@ -82,16 +83,20 @@ KernelCase end_of_unit(const Conv2dShape& s) {
 }
 
 /// The same by warpgroups.
+template <class Output>
 KernelCase by_warpgroups(const Conv2dShape& s) {
   const Sizes size(s);
   using Element = std::uint16_t;
-  KernelCase made = {"end of a residual unit by warpgroups, " + name(s), "bf16", operations(s),
-                     2.0 * static_cast<double>(size.x + size.weight + 3 * size.y),
+  KernelCase made = {fmt::format("end of a residual unit by warpgroups, {}{}", name(s),
+                                 sizeof(Output) == 2 ? "" : ", to fp32"),
+                     "bf16", operations(s),
+                     2.0 * static_cast<double>(size.x + size.weight + 2 * size.y) +
+                         static_cast<double>(size.y) * sizeof(Output),
                      [=](Inputs& in) -> Work {
                        const ConvPass pass = ConvPass::forward(s, chunk_of<Element>);
                        const auto* x = in.random<Element>(size.x);
                        const auto* weight = in.random<Element>(size.weight);
-                       auto* y = in.zeros<Element>(size.y);
+                       auto* y = in.zeros<Output>(size.y);
                        const ConvEpilogue epilogue{.residual = in.random<Element>(size.y),
                                                    .next_scale = in.random<float>(s.out_c),
                                                    .next_shift = in.random<float>(s.out_c),
@@ -140,6 +145,30 @@ KernelCase weight_gradient(const Conv2dShape& s) {
               on::conv2d_gemm_backward_weight(stream, s, x, dy, workspace, dweight);
             };
           }};
+}
+
+/// The same by warpgroups, with the sum of the splits.
+KernelCase weight_gradient_by_warpgroups(const Conv2dShape& s, const WgmmaWeightTile& tile) {
+  const Sizes size(s);
+  using Element = std::uint16_t;
+  KernelCase made = {
+      fmt::format("gradient in the weight by warpgroups, {}, {} channels by boxes of {}", name(s),
+                  tile.channels, tile.box_channels),
+      "bf16", operations(s),
+      2.0 * static_cast<double>(size.x + size.y) + 4.0 * static_cast<double>(size.weight),
+      [=](Inputs& in) -> Work {
+        const WeightSums sums = ConvWgmmaWeightPlan::make(s, tile).sums();
+        const auto* x = in.random<Element>(size.x);
+        const auto* dy = in.random<Element>(size.y);
+        auto* partial = in.zeros<float>(sums.size());
+        auto* dweight = in.zeros<float>(size.weight);
+        return [=, stream = in.stream().native()] {
+          on::conv2d_wgmma_weight_sums(stream, s, tile, x, dy, partial);
+          on::add_weight_splits(stream, sums, partial, dweight);
+        };
+      }};
+  made.warpgroups = true;
+  return made;
 }
 
 /// In int8: a convolution whose result and what follows it are written as in a residual network.
@@ -266,6 +295,10 @@ std::vector<KernelCase> convolution_cases(CaseSize size) {
                                 : square_convolution(1, 6, 1, 8, 3, 2),
                     colour = full ? square_convolution(4, 299, 3, 32, 3, 2)
                                   : square_convolution(1, 9, 3, 8, 3, 2);
+  // For what there are kernels by warpgroups of.
+  const Conv2dShape tile_160 = full ? narrow : square_convolution(1, 8, 64, 160, 1, 1),
+                    tile_128 = full ? square_convolution(16, 16, 256, 128, 3, 1)
+                                    : square_convolution(1, 8, 64, 128, 1, 1);
   using Bf16 = std::uint16_t;
   return {direct(grey),
           direct(colour),
@@ -275,7 +308,10 @@ std::vector<KernelCase> convolution_cases(CaseSize size) {
           forward<Bf16, float>(narrow),
           forward<float, float>(narrow),
           end_of_unit(narrow),
-          by_warpgroups(full ? narrow : square_convolution(1, 8, 64, 128, 1, 1)),
+          by_warpgroups<Bf16>(tile_160),
+          by_warpgroups<Bf16>(tile_128),
+          by_warpgroups<float>(tile_160),
+          by_warpgroups<float>(tile_128),
           forward_int8(mnist),
           forward_int8(narrow),
           values_int8(full ? 512 : 4, full ? 6272 : 64),
@@ -283,6 +319,10 @@ std::vector<KernelCase> convolution_cases(CaseSize size) {
           weight_gradient<Bf16>(narrow),
           weight_gradient<float>(narrow),
           weight_gradient<Bf16>(mnist),
+          weight_gradient_by_warpgroups(tile_160, {160, 32}),
+          weight_gradient_by_warpgroups(tile_160, {160, 64}),
+          weight_gradient_by_warpgroups(tile_128, {128, 64}),
+          weight_gradient_by_warpgroups(tile_128, {128, 32}),
           to_library(narrow),
           dense(full ? DenseShape{512, 3136, 1024} : DenseShape{2, 64, 16})};
 }

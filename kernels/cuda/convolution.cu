@@ -5,10 +5,12 @@
 /// Otherwise the tensor cores work (convolution_gemm.cu, convolution_weight.cu): operands are
 /// rounded to bf16 or tf32, sums are in single precision. Scratch memory is allocated and freed in
 /// the stream: packed weights, partial sums and, but for tf32 of channels that are multiples of 4,
-/// copies of x and dy.
+/// copies of x and dy. In bf16 warpgroups do the work of shapes that pay, where there are any
+/// (convolution_wgmma.cu, convolution_weight_wgmma.cu).
 #include "kernels/cuda/column_sums.hpp"
 #include "kernels/cuda/convolution_direct.hpp"
 #include "kernels/cuda/convolution_weight.hpp"
+#include "kernels/cuda/convolution_weight_wgmma.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/packed_convolution.cuh"
@@ -40,13 +42,24 @@ void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, Prec
                             const float* x, const float* dy, float* dweight) {
   with_element(precision, [&](auto element) {
     using Element = decltype(element);
-    const ConvWeightPlan plan = ConvWeightPlan::make(shape, chunk_of<Element>);
+    WgmmaWeightTile tile;
+    if constexpr (std::is_same_v<Element, std::uint16_t>)
+      tile = choose_wgmma_weight_tile(shape, current_arch());
+    const WeightSums sums = tile.exists() ? ConvWgmmaWeightPlan::make(shape, tile).sums()
+                                          : ConvWeightPlan::make(shape, chunk_of<Element>).sums();
     const auto s = native(stream);
     const FilledChannels<Element> filled_x(s, shape.batch * shape.in_h * shape.in_w, shape.in_c);
-    const FilledChannels<Element> filled_dy(s, plan.pixels, shape.out_c);
-    const StreamScratch<float> workspace(s, plan.workspace_size());
-    conv2d_gemm_backward_weight(s, shape, filled_x.of(x), filled_dy.of(dy), workspace.data(),
-                                dweight);
+    const FilledChannels<Element> filled_dy(s, shape.batch * shape.out_h() * shape.out_w(),
+                                            shape.out_c);
+    const StreamScratch<float> workspace(s, sums.size());
+    const Element *const of_x = filled_x.of(x), *const of_dy = filled_dy.of(dy);
+    if constexpr (std::is_same_v<Element, std::uint16_t>) {
+      if (tile.exists()) {
+        conv2d_wgmma_weight_sums(s, shape, tile, of_x, of_dy, workspace.data());
+        return add_weight_splits(s, sums, workspace.data(), dweight);
+      }
+    }
+    conv2d_gemm_backward_weight(s, shape, of_x, of_dy, workspace.data(), dweight);
   });
 }
 

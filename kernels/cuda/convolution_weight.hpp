@@ -7,22 +7,29 @@
 
 namespace pixeldp::kernels {
 
+/// Partial sums of dweight, [splits, out_c, taps, filled_c], of which in_c channels of x count.
+struct WeightSums {
+  int out_c = 0, in_c = 0, filled_c = 0, taps = 0;
+  unsigned splits = 0;
+
+  int columns() const { return taps * filled_c; }
+  /// Floats that they take.
+  std::int64_t size() const { return std::int64_t{splits} * out_c * columns(); }
+};
+
 /// How kernels/cuda/convolution_weight.cu shares out the gradient in the weight. The sums over
 /// all pixels are cut into `splits` ranges, whose partial sums are added in ascending order. The
 /// splits are part of the order of the sums, so neither they nor the tile, which they follow from,
-/// depend on the device, and nor do the steps that training takes. Both tiles fit every device.
+/// depend on the device. Both tiles fit every device.
 struct ConvWeightPlan {
   /// m: channels of dy; n: products of a tap and a channel of x; step_pixels at a time.
   static constexpr ConvTile tiles[] = {{128, 128, 3, 2, 2}, {64, 64, 3, 2, 2}};
   /// As many bytes in bf16 and in tf32.
   static constexpr int step_pixels(int chunk) { return ConvTile::chunks * chunk; }
 
-  /// Pixels of a step that a thread brings lie this far apart; its chunks of dy and x, in chunks,
-  /// and its position in x move by so much, first all the same, then also at the end of a row and
-  /// of an image.
-  static constexpr int pixels_apart(const ConvTile& tile, int chunk) {
-    return tile.threads() / (tile.n / chunk);
-  }
+  /// A thread brings chunks of the same pixel of each step. Its chunks of dy and x, in chunks, and
+  /// its position in x move by so much, first all the same, then also at the end of a row and of an
+  /// image.
   struct Move {
     int dy = 0, x = 0, row_x = 0, image_x = 0;
     int h = 0, w = 0, row_w = 0, image_h = 0;
@@ -39,8 +46,8 @@ struct ConvWeightPlan {
   unsigned tile_blocks = 0, splits = 0;
   Move move;
 
-  /// Floats that the partial sums take.
-  std::int64_t workspace_size() const { return std::int64_t{splits} * out_c * columns; }
+  WeightSums sums() const { return {out_c, in_c, columns / taps, taps, splits}; }
+  std::int64_t workspace_size() const { return sums().size(); }
 
   /// Throws an Error for what is no convolution, for extents that the kernel's threads cannot
   /// count, and for operands not aligned to 16 bytes. The splits depend on the shape and the chunk
@@ -55,17 +62,22 @@ struct ConvWeightPlan {
 // `workspace` of ConvWeightPlan::make(shape, chunk_of<Element>).workspace_size() floats, aligned to
 // 16 bytes; `stream` as in convolution_gemm.hpp. Overwrites dweight; returns before the work is
 // done. The same bits every time.
+//
+// add_weight_splits: dweight, OIHW, from partial sums, which are added in ascending order; what
+// fills up channels is dropped.
 
 namespace cuda {
+void add_weight_splits(void* stream, const WeightSums& sums, const float* partial, float* dweight);
 template <class Element>
 void conv2d_gemm_backward_weight(void* stream, const Conv2dShape& shape, const Element* x,
                                  const Element* dy, float* workspace, float* dweight);
-}
+}  // namespace cuda
 
 namespace emulated {
+void add_weight_splits(void* stream, const WeightSums& sums, const float* partial, float* dweight);
 template <class Element>
 void conv2d_gemm_backward_weight(void* stream, const Conv2dShape& shape, const Element* x,
                                  const Element* dy, float* workspace, float* dweight);
-}
+}  // namespace emulated
 
 }  // namespace pixeldp::kernels

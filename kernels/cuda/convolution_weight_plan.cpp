@@ -19,10 +19,11 @@ ConvWeightPlan ConvWeightPlan::make(const Conv2dShape& s, int chunk, const void*
                                     s.kernel_w};
   if (*std::max_element(std::begin(positions), std::end(positions)) > most_position ||
       s.kernel_h * s.kernel_w > most / in_c || s.in_h * s.in_w > most / in_c ||
-      s.kernel_h * s.kernel_w * in_c > most / s.out_c)
+      s.kernel_h * s.kernel_w * in_c > most / s.out_c ||
+      positions[0] * positions[1] > most / in_chunks)
     fail(
         "{}, gradient in the weight on tensor cores: no extent may exceed {}, no image and no "
-        "weight 2^30 elements",
+        "weight 2^30 elements, no padded image 2^30 vectors of 16 bytes",
         describe(s), most_position);
   const std::int64_t image_pixels = s.out_h() * s.out_w();
   if (s.batch > (std::int64_t{1} << 40) / image_pixels)
@@ -66,16 +67,15 @@ ConvWeightPlan ConvWeightPlan::make(const Conv2dShape& s, int chunk, const void*
 
   // So many pixels on, by whole images (if there are as many), rows and pixels, and what is one row
   // or image too many.
-  const std::int64_t apart = pixels_apart(tiles[plan.tile], chunk);
-  const std::int64_t images = std::min(apart / image_pixels, s.batch),
-                     rows = apart / s.out_w() % s.out_h(), columns = apart % s.out_w(),
+  const std::int64_t images = std::min(step / image_pixels, s.batch),
+                     rows = step / s.out_w() % s.out_h(), columns = step % s.out_w(),
                      in_row = s.in_w * in_chunks;
   if ((images + 1) * plan.x_image > most)
     fail(
         "{}, gradient in the weight on tensor cores: {} images of x exceed 2^30 vectors of 16 "
         "bytes",
         describe(s), images + 1);
-  plan.move.dy = to_int(apart * plan.out_chunks);
+  plan.move.dy = to_int(step * plan.out_chunks);
   plan.move.h = to_int(rows * s.stride), plan.move.w = to_int(columns * s.stride);
   plan.move.x = to_int(images * plan.x_image + plan.move.h * in_row + plan.move.w * in_chunks);
   plan.move.row_w = to_int(s.out_w() * s.stride);

@@ -13,11 +13,9 @@
 /// outside of the image (padding), of images that are none and of channels beyond in_c come as
 /// zeros, and the weight's rows of the tap. One thread of the first warpgroup asks for the two
 /// copies of a step (tiled, no im2col mode; with stride 2, x is four tensors, by the parity of row
-/// and column), which end a phase of the slot's mbarrier `full`; the two other warpgroups multiply,
-/// each half of the pixels by all channels in two products of 64 x n x 16, and arrive once per warp
-/// at `empty` when the products of a step have read their operands, which is when those of the next
-/// are under way. Four slots. Rows of a slot are 128 bytes, swizzled by the copy as the products
-/// read them: no bank conflicts.
+/// and column) to one of four slots; the two other warpgroups multiply, each half of the pixels by
+/// all channels in two products of 64 x n x 16. Rows of a slot are 128 bytes, swizzled by the copy
+/// as the products read them: no bank conflicts. What they wait for: warpgroups.cuh.
 ///
 /// The sums of an element run over (r, s, c) in ascending order, 16 products at a time: the order
 /// of convolution_gemm.cu. Its bits depend on nothing but its own operands.
@@ -35,8 +33,8 @@
 /// Bytes: x, weight, y, residual and next once from or to memory; from the L2 cache, x once for
 /// each tap and each n channels, weight once for each tile of pixels. Operations: 2 kernel_h
 /// kernel_w in_c per element of y; shared memory gives 7168 (n = 160) or 6144 bytes to a product of
-/// 64 x n x 16. Machine instructions of the main loop for the 8 products of a step: 117 (n = 160)
-/// or 123. Not timed on a GPU.
+/// 64 x n x 16. Machine instructions of the main loop for the 8 products of a step: 121 (n = 160)
+/// or 127. Not timed on a GPU.
 ///
 ///   n     registers     while they bring, multiply   shared memory
 ///   160   168           40, 232                      215040
@@ -47,23 +45,18 @@
 #include "kernels/cuda/convolution_wgmma.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/ptx/mbarrier.cuh"
 #include "kernels/cuda/ptx/tma.cuh"
-#include "kernels/cuda/ptx/wgmma.cuh"
+#include "kernels/cuda/warpgroups.cuh"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
 
+using namespace warpgroups;
+
 constexpr int m = WgmmaTile::pixels, depth = WgmmaTile::depth, stages = WgmmaTile::stages;
-constexpr int warpgroup = 128, consumers = 2, threads = (1 + consumers) * warpgroup;
-constexpr int consumer_warps = consumers * warpgroup / 32;
-constexpr int product_rows = 64, product_depth = 16;
+static_assert(depth == step_products * product_depth);
 constexpr int consumer_rows = m / consumers, row_products = consumer_rows / product_rows;
 static_assert(consumer_rows % product_rows == 0);
-/// Of 65536: what a thread takes while it brings, and while it multiplies.
-constexpr int producer_registers = 40, consumer_registers = 232;
-static_assert(warpgroup * (producer_registers + consumers * consumer_registers) <=
-              sm_90.registers_per_multiprocessor);
 
 struct Maps {
   TensorMap x[4], weight;
@@ -103,22 +96,12 @@ __device__ __forceinline__ int find_pixel(const ConvWgmmaPlan& plan, const Place
   return exists ? n * static_cast<int>(plan.y_image) + p * plan.y_row + q * plan.y_column : -1;
 }
 
-/// A slot of the ring, and the parity of the phases in which it is used.
-struct Slot {
-  int number = 0;
-  unsigned parity = 0;
-
-  __device__ __forceinline__ void next() {
-    if (++number == stages) number = 0, parity ^= 1;
-  }
-};
-
 /// Asks for the copies of all steps, as slots get empty.
 template <int n>
 __device__ __forceinline__ void bring_steps(const ConvWgmmaPlan& plan, const Maps& maps,
                                             const Place& place, SharedStorage<n>& shared) {
   const int odd = plan.stride - 1;  // the bit that tells the parity; the shift that takes it away
-  Slot slot;
+  RingSlot<stages> slot;
   for (int r = 0; r < plan.kernel_h; ++r) {
     for (int s = 0; s < plan.kernel_w; ++s) {
       const int h = r - plan.pad_h, w = s - plan.pad_w;
@@ -139,43 +122,24 @@ __device__ __forceinline__ void bring_steps(const ConvWgmmaPlan& plan, const Map
 
 /// The sums of a warpgroup's pixels.
 template <int n>
-__device__ __forceinline__ void multiply_steps(const ConvWgmmaPlan& plan, int consumer,
-                                               SharedStorage<n>& shared,
-                                               float (&sum)[row_products][n / 2]) {
-  const bool arrives = threadIdx.x % 32 == 0;
-  const int steps = plan.kernel_h * plan.kernel_w * plan.chunks;
-  Slot slot;
-  int chunk = 0, before = 0;
-  for (int i = 0; i < row_products; ++i) ptx::keep_sums(sum[i]);
-#pragma unroll 1
-  for (int step = 0; step < steps; ++step) {
-    // Products that the last channels of a tap do not fill are left out, from the first on, so that
-    // there is always a last one, with which the group closes.
-    constexpr int products = depth / product_depth;
-    const int left_out = ++chunk == plan.chunks ? products - plan.last_products : 0;
-    if (chunk == plan.chunks) chunk = 0;
-    ptx::mbarrier_wait(&shared.full[slot.number], slot.parity);
-    const std::uint64_t skipped = ptx::wgmma_step(0, left_out);
-    const std::uint64_t a =
-        ptx::wgmma_rows(shared.ring.a[slot.number] + consumer * consumer_rows * depth) - skipped;
-    const std::uint64_t b = ptx::wgmma_rows(shared.ring.b[slot.number]) - skipped;
-    ptx::wgmma_fence();
-#pragma unroll
-    for (int k = 0; k < products; ++k) {
-      if (k < left_out) continue;
-#pragma unroll
-      for (int i = 0; i < row_products; ++i)
-        ptx::wgmma_bf16(sum[i], a + ptx::wgmma_step(i * product_rows / 8, k),
-                        b + ptx::wgmma_step(0, k));
-    }
-    ptx::wgmma_commit();
-    ptx::wgmma_wait<1>();  // for the products of the step before
-    if (step > 0 && arrives) ptx::mbarrier_arrive(&shared.empty[before]);
-    before = slot.number;
-    slot.next();
-  }
-  ptx::wgmma_wait<0>();
-  for (int i = 0; i < row_products; ++i) ptx::keep_sums(sum[i]);
+__device__ __forceinline__ void multiply_pixels(const ConvWgmmaPlan& plan, int consumer,
+                                                SharedStorage<n>& shared,
+                                                float (&sum)[row_products][n / 2]) {
+  int chunk = 0;
+  multiply_steps<false>(
+      plan.kernel_h * plan.kernel_w * plan.chunks, shared.full, shared.empty,
+      ptx::wgmma_step(product_rows / 8, 0), ptx::wgmma_step(0, 1),
+      [&](int slot) {
+        // The last channels of a tap do not fill their step.
+        const bool last = ++chunk == plan.chunks;
+        const int left_out = last ? step_products - plan.last_products : 0;
+        if (last) chunk = 0;
+        const std::uint64_t skipped = ptx::wgmma_step(0, left_out);
+        return StepOperands{
+            ptx::wgmma_rows(shared.ring.a[slot] + consumer * consumer_rows * depth) - skipped,
+            ptx::wgmma_rows(shared.ring.b[slot]) - skipped, left_out};
+      },
+      sum);
 }
 
 /// `width` times four channels of a warp's rows from shared.sum to y, a lane the same four of every
@@ -250,10 +214,7 @@ __global__ void __launch_bounds__(threads, 1)
   const Place place(plan, n);
   const int thread = static_cast<int>(threadIdx.x);
   if (thread == 0) {
-    for (int i = 0; i < stages; ++i) {
-      ptx::mbarrier_init(&shared.full[i], 1);
-      ptx::mbarrier_init(&shared.empty[i], consumer_warps);
-    }
+    begin_ring(shared.full, shared.empty);
     ptx::mbarrier_init(&shared.done, consumer_warps);
     ptx::fence_proxy_async();
   }
@@ -270,7 +231,7 @@ __global__ void __launch_bounds__(threads, 1)
     ptx::take_more_registers<consumer_registers>();
     const int consumer = thread / warpgroup - 1;
     float sum[row_products][n / 2] = {};
-    multiply_steps(plan, consumer, shared, sum);
+    multiply_pixels(plan, consumer, shared, sum);
     // Sums take the place of what all products have read.
     if (thread % 32 == 0) ptx::mbarrier_arrive(&shared.done);
     ptx::mbarrier_wait(&shared.done, 0);
@@ -297,7 +258,7 @@ void conv2d_wgmma(void* stream, const ConvPass& pass, int channels, const std::u
   const auto boxes = ConvWgmmaBoxes::make(pass, channels, x, weight + pass.weight_first);
   Maps maps = {};
   for (int i = 0; i < 4; ++i)
-    if (boxes.x[i].rank > 0) maps.x[i] = encode(boxes.x[i]);
+    if (boxes.x.boxes[i].rank > 0) maps.x[i] = encode(boxes.x.boxes[i]);
   maps.weight = encode(boxes.weight);
   static_assert(std::size(WgmmaTile::channels) == 2);
   if (channels == WgmmaTile::channels[0])

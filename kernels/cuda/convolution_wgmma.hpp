@@ -28,6 +28,12 @@ struct WgmmaBox {
   static WgmmaBox of(std::int64_t out_h, std::int64_t out_w);
 };
 
+/// Whether at least three quarters of `all` are `used`: what a tile must be for warpgroups to pay,
+/// for mma.sync makes less than two thirds of their products in a time (docs/roofline.md).
+constexpr bool pays_by_warpgroups(std::int64_t used, std::int64_t all) {
+  return used * 4 >= all * 3;
+}
+
 /// The channels of the tile (of WgmmaTile::channels) by which a pass is made on `arch`, 0 where it
 /// is none for this kernel: not sm_90a; other strides than 1, and 2 of images of even height; fewer
 /// than 64 channels that are read, or no multiple of a product's 16; images of fewer than 32
@@ -57,10 +63,19 @@ struct ConvWgmmaPlan {
                             const void* y, std::size_t y_bytes);
 };
 
-/// The boxes of x that a step reads, of pixels of even or odd row (2) and column (1) where the
-/// stride is 2, else of all in the first; and of the packed weight, [in_c, taps, out_c].
+/// The boxes of x that a step reads, of so many channels: of pixels of even or odd row (2) and
+/// column (1) where the stride is 2, else of all in the first.
+struct ConvWgmmaInput {
+  TensorBox boxes[4];
+
+  static ConvWgmmaInput make(const ConvPass& pass, const WgmmaBox& box, int channels,
+                             const void* x);
+};
+
+/// The same of the forward kernel, and the boxes of the packed weight, [in_c, taps, out_c].
 struct ConvWgmmaBoxes {
-  TensorBox x[4], weight;
+  ConvWgmmaInput x;
+  TensorBox weight;
 
   static ConvWgmmaBoxes make(const ConvPass& pass, int channels, const void* x, const void* weight);
 };

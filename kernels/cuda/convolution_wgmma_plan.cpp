@@ -14,9 +14,6 @@ constexpr int product_depth = 16;
 /// multiprocessors.
 constexpr std::int64_t least_pixels = 32;
 
-/// Whether at least three quarters of `all` are `used`.
-bool fills(std::int64_t used, std::int64_t all) { return used * 4 >= all * 3; }
-
 int to_int(std::int64_t value) { return static_cast<int>(value); }
 
 /// Channels of a tile for so many channels of y, 0: none fits. The fewest in all, of the larger
@@ -25,7 +22,7 @@ int fitting_channels(std::int64_t out_c) {
   int best = 0;
   const auto all = [out_c](int n) { return divide_up(out_c, n) * n; };
   for (const int n : WgmmaTile::channels)
-    if (fills(out_c, all(n)) && (best == 0 || all(n) < all(best))) best = n;
+    if (pays_by_warpgroups(out_c, all(n)) && (best == 0 || all(n) < all(best))) best = n;
   return best;
 }
 
@@ -48,7 +45,7 @@ int choose_wgmma_channels(const ConvPass& pass, const Arch& arch) {
   if (box.pixels() == 0 || pass.out_h * pass.out_w < least_pixels) return 0;
   // Of a tile for each of the images that it holds.
   const std::int64_t pixels = pass.out_h * pass.out_w * box.images;
-  if (!fills(pixels, divide_up(pass.out_h, box.h) * WgmmaTile::pixels)) return 0;
+  if (!pays_by_warpgroups(pixels, divide_up(pass.out_h, box.h) * WgmmaTile::pixels)) return 0;
   return fitting_channels(pass.out_c);
 }
 
@@ -101,27 +98,35 @@ ConvWgmmaPlan ConvWgmmaPlan::make(const ConvPass& pass, int channels, const Conv
   return plan;
 }
 
-ConvWgmmaBoxes ConvWgmmaBoxes::make(const ConvPass& pass, int channels, const void* x,
-                                    const void* weight) {
+ConvWgmmaInput ConvWgmmaInput::make(const ConvPass& pass, const WgmmaBox& box, int channels,
+                                    const void* x) {
   constexpr std::int64_t element = TensorBox::element_bytes;
-  const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
   const std::int64_t pixel = pass.in_c * element, row = pass.in_w * pixel;
-  ConvWgmmaBoxes boxes;
+  ConvWgmmaInput input;
   for (std::int64_t h = 0; h < pass.stride; ++h)
     for (std::int64_t w = 0; w < pass.stride; ++w)
-      boxes.x[h * 2 + w] = {
+      input.boxes[h * 2 + w] = {
           .address = static_cast<const std::byte*>(x) + h * row + w * pixel,
           .rank = 4,
           .size = {pass.in_c, divide_up(pass.in_w - w, pass.stride),
                    divide_up(pass.in_h - h, pass.stride), pass.batch},
           .stride = {element, pass.stride * pixel, pass.stride * row, pass.in_h * row},
-          .box = {WgmmaTile::depth, box.w, box.h, box.images}};
-  boxes.weight = {.address = weight,
-                  .rank = 3,
-                  .size = {pass.in_c, pass.kernel_h * pass.kernel_w, pass.out_c},
-                  .stride = {element, pixel, pass.kernel_h * pass.kernel_w * pixel},
-                  .box = {WgmmaTile::depth, 1, channels}};
-  return boxes;
+          .box = {channels, box.w, box.h, box.images},
+          .swizzle = channels * TensorBox::element_bytes};
+  return input;
+}
+
+ConvWgmmaBoxes ConvWgmmaBoxes::make(const ConvPass& pass, int channels, const void* x,
+                                    const void* weight) {
+  constexpr std::int64_t element = TensorBox::element_bytes;
+  const std::int64_t taps = pass.kernel_h * pass.kernel_w, tap = pass.in_c * element;
+  return {
+      .x = ConvWgmmaInput::make(pass, WgmmaBox::of(pass.out_h, pass.out_w), WgmmaTile::depth, x),
+      .weight = {.address = weight,
+                 .rank = 3,
+                 .size = {pass.in_c, taps, pass.out_c},
+                 .stride = {element, tap, taps * tap},
+                 .box = {WgmmaTile::depth, 1, channels}}};
 }
 
 }  // namespace pixeldp::kernels

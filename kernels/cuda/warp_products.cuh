@@ -51,9 +51,9 @@ __device__ __forceinline__ void multiply(RowFragments<m>& a, ColumnFragments<n>&
 /// load_columns(b, first, slot, half) read the operands of one mma, the latter of `group` columns.
 /// Copies run stages - 1 steps ahead, operands half a step: they are read once for what lies behind
 /// the last step. Rows have two sets of registers, columns one. All threads of the block must call
-/// it together.
-template <class Element, int stages, int group, int m, int n, class Bring, class LoadRows,
-          class LoadColumns>
+/// it together. beyond: bring knows itself where the steps end, and may be asked for more.
+template <class Element, int stages, int group, bool beyond = false, int m, int n, class Bring,
+          class LoadRows, class LoadColumns>
 __device__ __forceinline__ void add_products(int steps, const Bring& bring,
                                              const LoadRows& load_rows,
                                              const LoadColumns& load_columns,
@@ -63,7 +63,7 @@ __device__ __forceinline__ void add_products(int steps, const Bring& bring,
   RowFragments<m> a[2];
   ColumnFragments<n> b;
   for (int step = 0; step < ahead; ++step) {
-    if (step < steps) bring(step);
+    if (beyond || step < steps) bring(step);
     ptx::cp_async_commit();  // empty at the end, so that groups and steps stay in step
   }
   ptx::cp_async_wait<ahead - 1>();
@@ -73,7 +73,7 @@ __device__ __forceinline__ void add_products(int steps, const Bring& bring,
   int slot = 0, free = ahead;  // of this step, and where everybody had read before the last barrier
   for (int left = steps; left > 0; --left) {
     load_rows(a[1], slot, 1);
-    if (left > ahead) bring(free);
+    if (beyond || left > ahead) bring(free);
     ptx::cp_async_commit();
     multiply<Element, group>(
         a[0], b, sum, [&](ColumnFragments<n>& to, int first) { load_columns(to, first, slot, 1); });

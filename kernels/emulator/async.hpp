@@ -39,10 +39,10 @@ void copy_tensor_box(void* shared, const void* map, std::uint64_t* barrier, cons
 
 void wgmma_fence(const Location& where = Location::current());
 /// d += A B of bf16 with A 64 x 16 and B 16 x n, both in shared memory with rows of k side by side
-/// (K-major), by their descriptors; d: n/2 sums of the lane. Of a warp with number w in its
-/// warpgroup, lane 4 g + t: d[4 j + 2 h + e] is row 16 w + g + 8 h, column 8 j + 2 t + e. The sum
-/// of the exact products and d is rounded once.
-void wgmma_bf16(float* d, int n, std::uint64_t a, std::uint64_t b,
+/// (K-major) or, transposed, channels (MN-major), by their descriptors; d: n/2 sums of the lane. Of
+/// a warp with number w in its warpgroup, lane 4 g + t: d[4 j + 2 h + e] is row 16 w + g + 8 h,
+/// column 8 j + 2 t + e. The sum of the exact products and d is rounded once.
+void wgmma_bf16(float* d, int n, std::uint64_t a, std::uint64_t b, bool transposed,
                 const Location& where = Location::current());
 void wgmma_commit(const Location& where = Location::current());
 void wgmma_wait(int pending_groups, const Location& where = Location::current());

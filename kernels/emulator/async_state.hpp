@@ -57,6 +57,7 @@ class AsyncState {
     float* d;
     std::uint64_t a, b;
     int n;
+    bool transposed;
   };
   void fence_products(unsigned warp) { warps_[warp].fenced = true; }
   void start_product(unsigned warp, void* const* lanes);
@@ -95,6 +96,7 @@ class AsyncState {
   };
   struct Product {
     std::uint64_t a, b;
+    bool transposed;
     std::list<Sums>::iterator sums;
     std::uint64_t group;
   };
@@ -108,6 +110,7 @@ class AsyncState {
   struct Started {
     std::uint64_t a, b;
     int n;
+    bool transposed;
     bool operator==(const Started&) const = default;
   };
 
@@ -119,7 +122,8 @@ class AsyncState {
   void complete(Barrier& barrier);
   std::size_t offset(const void* address) const;
   template <class F>
-  void for_each_chunk(std::uint64_t descriptor, int first_row, int rows, F f) const;
+  void for_each_chunk(std::uint64_t descriptor, bool transposed, int first_row, int rows,
+                      F f) const;
   void multiply(unsigned warp, Product& product);
   static void exchange(Sums& sums, bool to_registers);
 

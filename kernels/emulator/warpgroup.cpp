@@ -2,6 +2,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "engine/error.hpp"
 #include "kernels/emulator/async.hpp"
@@ -10,36 +11,45 @@ namespace pixeldp::emulator {
 namespace {
 
 constexpr unsigned all_lanes = ~0u;
-constexpr int warp_rows = 16, depth = 16, row_chunks = 2;  // of bf16: 32 bytes are two chunks
+constexpr int warp_rows = 16, depth = 16, chunk_values = 8;
 constexpr std::uint32_t poison_bits = 0xffffffff;
 
-/// A matrix descriptor ("wgmma: Matrix Descriptor Format") of rows that lie swizzled, eight by
-/// eight.
-struct Rows {
-  std::size_t start;   // offset in shared memory
-  std::size_t stride;  // in bytes, from eight rows to the next eight
-  unsigned span;       // of the swizzle, and the bytes from a row to the next
+/// A matrix descriptor ("wgmma: Matrix Descriptor Format") of what lies swizzled: rows of A, or
+/// columns of B, with values of k side by side, or, transposed, values of k with rows side by side.
+struct Operand {
+  std::size_t start;    // offset in shared memory
+  std::size_t leading;  // in bytes, transposed: from a span of rows to the next
+  std::size_t stride;   // in bytes, from eight rows, or eight values of k, to the next eight
+  unsigned span;        // of the swizzle, and the bytes from one of those to the next
+  bool transposed;
 
-  /// Of a chunk of a row.
-  std::size_t chunk(int row, int c) const {
-    const auto r = static_cast<std::size_t>(row);
-    return swizzled(start + r / 8 * stride + r % 8 * span + static_cast<std::size_t>(c) * 16, span);
+  /// Of the chunk of eight values, of k or, transposed, of rows, that begins with these.
+  std::size_t chunk(int row, int k) const {
+    std::size_t along = static_cast<std::size_t>(k), across = static_cast<std::size_t>(row);
+    if (transposed) std::swap(along, across);
+    along *= value_bytes;
+    return swizzled(
+        start + across / 8 * stride + across % 8 * span + along / span * leading + along % span,
+        span);
   }
+
+  static constexpr std::size_t value_bytes = 2;
 };
 
-Rows decode(Block& block, std::uint64_t descriptor) {
+Operand decode(Block& block, std::uint64_t descriptor, bool transposed) {
   constexpr const char* what = "wgmma.mma_async";
   const auto bytes = [&](int shift) { return std::size_t{descriptor >> shift & 0x3fff} << 4; };
   const unsigned mode = static_cast<unsigned>(descriptor >> 62);
   if (mode == 0) block.report(fmt::format("{}: the emulator takes swizzled operands only", what));
   const unsigned span = 256u >> mode;  // 128, 64, 32
-  const Rows rows = {bytes(0) - shared_window, bytes(32), span};
-  if ((descriptor >> 49 & 7) != 0 || rows.start % (8 * span) >= span)
+  const Operand operand = {bytes(0) - shared_window, bytes(16), bytes(32), span, transposed};
+  // Values of k that lie side by side may begin within a row.
+  if ((descriptor >> 49 & 7) != 0 || operand.start % (8 * span) >= (transposed ? 1 : span))
     block.report(
         fmt::format("{}: an operand at offset {} does not begin with the first of the eight "
                     "rows of {} bytes that a swizzle is made of",
-                    what, rows.start, span));
-  return rows;
+                    what, operand.start, span));
+  return operand;
 }
 
 float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
@@ -81,10 +91,12 @@ void whole_warp(const char* what, void* operand, const Location& where) {
 }  // namespace
 
 template <class F>
-void AsyncState::for_each_chunk(std::uint64_t descriptor, int first_row, int rows, F f) const {
-  const Rows operand = decode(block_, descriptor);
-  for (int row = 0; row < rows; ++row)
-    for (int c = 0; c < row_chunks; ++c) f(operand.chunk(first_row + row, c), row, c);
+void AsyncState::for_each_chunk(std::uint64_t descriptor, bool transposed, int first_row, int rows,
+                                F f) const {
+  const Operand operand = decode(block_, descriptor, transposed);
+  for (int row = 0; row < rows; row += transposed ? chunk_values : 1)
+    for (int k = 0; k < depth; k += transposed ? 1 : chunk_values)
+      f(operand.chunk(first_row + row, k), row, k);
 }
 
 /// To the lanes' registers, or from them, which then hold what is no number.
@@ -107,9 +119,10 @@ void AsyncState::start_product(unsigned w, void* const* lanes) {
   const auto operand = [&](int lane) -> const Operands& {
     return *static_cast<const Operands*>(lanes[lane]);
   };
-  const auto& [d, a, b, n] = operand(0);
+  const auto& [d, a, b, n, transposed] = operand(0);
   for (int lane = 1; lane < 32; ++lane)
-    if (operand(lane).a != a || operand(lane).b != b || operand(lane).n != n)
+    if (operand(lane).a != a || operand(lane).b != b || operand(lane).n != n ||
+        operand(lane).transposed != transposed)
       block_.report(fmt::format("{}: lanes 0 and {} have different operands", what, lane));
   if (n < 8 || n > 256 || n % 8 != 0) block_.report(fmt::format("{}: {} columns", what, n));
   if (!block_.has_warp(w | 3))
@@ -117,8 +130,8 @@ void AsyncState::start_product(unsigned w, void* const* lanes) {
   Warp& warp = warps_[w];
   std::vector<Started>& started = started_[w / 4];
   if (warp.started == started.size())
-    started.push_back({a, b, n});
-  else if (started[warp.started] != Started{a, b, n})
+    started.push_back({a, b, n, transposed});
+  else if (started[warp.started] != Started{a, b, n, transposed})
     block_.report(fmt::format("{}: the warps of a warpgroup have different operands in product {}",
                               what, warp.started));
   ++warp.started;
@@ -131,8 +144,8 @@ void AsyncState::start_product(unsigned w, void* const* lanes) {
                                 what, chunk));
     ++readers_[chunk / chunk_bytes];
   };
-  for_each_chunk(a, static_cast<int>(w % 4) * warp_rows, warp_rows, read);
-  for_each_chunk(b, 0, n, read);
+  for_each_chunk(a, transposed, static_cast<int>(w % 4) * warp_rows, warp_rows, read);
+  for_each_chunk(b, transposed, 0, n, read);
 
   auto sums = std::find_if(warp.sums.begin(), warp.sums.end(),
                            [&](const Sums& other) { return other.d[0] == operand(0).d; });
@@ -161,7 +174,7 @@ void AsyncState::start_product(unsigned w, void* const* lanes) {
     }
   }
   ++sums->products, ++products_;
-  warp.products.push_back({a, b, sums, warp.groups});
+  warp.products.push_back({a, b, transposed, sums, warp.groups});
 }
 
 void AsyncState::multiply(unsigned w, Product& product) {
@@ -169,18 +182,20 @@ void AsyncState::multiply(unsigned w, Product& product) {
   const int n = sums.n;
   double a[warp_rows][depth], b[depth][256];
   const auto load = [&](std::size_t chunk, auto put) {
-    std::uint16_t values[8];
+    std::uint16_t values[chunk_values];
     block_.note_async(w * 32, block_.shared() + chunk, chunk_bytes, Access::read);
     std::memcpy(values, block_.shared() + chunk, sizeof values);
     --readers_[chunk / chunk_bytes];
-    for (int i = 0; i < 8; ++i) put(i, from_bf16(values[i]));
+    for (int i = 0; i < chunk_values; ++i) put(i, from_bf16(values[i]));
   };
-  for_each_chunk(product.a, static_cast<int>(w % 4) * warp_rows, warp_rows,
-                 [&](std::size_t chunk, int row, int c) {
-                   load(chunk, [&](int i, float value) { a[row][c * 8 + i] = value; });
+  const int next_row = product.transposed ? 1 : 0, next_k = 1 - next_row;  // within a chunk
+  for_each_chunk(product.a, product.transposed, static_cast<int>(w % 4) * warp_rows, warp_rows,
+                 [&](std::size_t chunk, int row, int k) {
+                   load(chunk,
+                        [&](int i, float value) { a[row + i * next_row][k + i * next_k] = value; });
                  });
-  for_each_chunk(product.b, 0, n, [&](std::size_t chunk, int row, int c) {
-    load(chunk, [&](int i, float value) { b[c * 8 + i][row] = value; });
+  for_each_chunk(product.b, product.transposed, 0, n, [&](std::size_t chunk, int row, int k) {
+    load(chunk, [&](int i, float value) { b[k + i * next_k][row + i * next_row] = value; });
   });
   for (int row = 0; row < warp_rows; ++row) {
     double sum[256] = {};
@@ -225,8 +240,9 @@ void wgmma_fence(const Location& where) {
       "wgmma.fence", nullptr, where);
 }
 
-void wgmma_bf16(float* d, int n, std::uint64_t a, std::uint64_t b, const Location& where) {
-  AsyncState::Operands operands = {d, a, b, n};
+void wgmma_bf16(float* d, int n, std::uint64_t a, std::uint64_t b, bool transposed,
+                const Location& where) {
+  AsyncState::Operands operands = {d, a, b, n, transposed};
   whole_warp<[](AsyncState& async, unsigned warp, void* const* lanes) {
     async.start_product(warp, lanes);
   }>("wgmma.mma_async", &operands, where);

@@ -159,6 +159,62 @@ TEST_CASE("most of that is noticed without a look at every access") {
   is_noticed.operator()<Fault::write_without_barrier>("write_without_barrier");
 }
 
+/// d [64, 128] = A B of a [16, 64] and b [16, 128], which lie in shared memory as they are, a value
+/// of k to a row, in boxes of `span` bytes of these, `offset` bytes behind their beginning,
+/// swizzled.
+template <int span>
+__global__ void transposed_product_kernel(const std::uint16_t* a, const std::uint16_t* b,
+                                          int offset, float* d) {
+  constexpr int m = 64, n = 128, depth = 16, channels = span / 2, box = depth * channels;
+  struct Storage {
+    alignas(1024) std::uint16_t a[depth * m + span / 2];
+    alignas(1024) std::uint16_t b[depth * n];
+  };
+  auto& shared = shared_storage<Storage>();
+  const int thread = static_cast<int>(threadIdx.x);
+  const auto place = [](int k, int c) {
+    const int chunk = c % channels / 8 ^ (span == 128 ? k % 8 : k / 2 % 4);
+    return c / channels * box + k * channels + chunk * 8 + c % 8;
+  };
+  for (int i = thread; i < depth * m; i += 128) shared.a[place(i / m, i % m)] = a[i];
+  for (int i = thread; i < depth * n; i += 128) shared.b[place(i / n, i % n)] = b[i];
+  ptx::fence_proxy_async();
+  __syncthreads();
+  float sum[n / 2] = {};
+  ptx::wgmma_fence();
+  ptx::wgmma_bf16<true>(sum, ptx::wgmma_columns<span>(shared.a + offset / 2, 2 * box),
+                        ptx::wgmma_columns<span>(shared.b, 2 * box));
+  ptx::wgmma_commit();
+  ptx::wgmma_wait<0>();
+  const int lane = thread % 32, row = thread / 32 * 16 + lane / 4;
+  for (int i = 0; i < n / 2; ++i)
+    d[(row + i / 2 % 2 * 8) * n + i / 4 * 8 + lane % 4 * 2 + i % 2] = sum[i];
+}
+
+TEST_CASE("a product of a warpgroup transposes operands that lie as the manual says") {
+  const WithSettings with(hopper({}, true));
+  const auto a = bf16_integers(16 * 64, 3), b = bf16_integers(16 * 128, 4);
+  const DeviceArray<std::uint16_t> device_a(a), device_b(b);
+  const DeviceArray<float> d(64 * 128);
+  const auto run = [&]<int span>(int offset) {
+    launch<transposed_product_kernel<span>>(1, 128, 8192, nullptr, device_a.data(), device_b.data(),
+                                            offset, d.data());
+    return d.values();
+  };
+  std::vector<float> expected;
+  for (std::size_t row = 0; row < 64; ++row)
+    for (std::size_t column = 0; column < 128; ++column) {
+      double sum = 0.0;
+      for (std::size_t k = 0; k < 16; ++k)
+        sum += value_of(a[k * 64 + row]) * value_of(b[k * 128 + column]);
+      expected.push_back(static_cast<float>(sum));
+    }
+  CHECK(run.operator()<128>(0) == expected);
+  CHECK(run.operator()<64>(0) == expected);
+  CHECK_FAILS(run.operator()<128>(128), "does not begin with the first of the eight rows of 128");
+  CHECK_FAILS(run.operator()<64>(64), "does not begin with the first of the eight rows of 64");
+}
+
 TEST_CASE("before sm_90 there are no such instructions") {
   const WithSettings with(sm_89);
   CHECK_FAILS(WgmmaProblem({64, 128, 64}).wrong(), "sm_89 has no such instruction");

@@ -47,4 +47,14 @@ bool has_warpgroup_products() {
 WgmmaResult run_to_float(const WgmmaCase& conv) { return run(conv, &WgmmaResult::y); }
 WgmmaResult run_to_bf16(const WgmmaCase& conv) { return run(conv, &WgmmaResult::bits); }
 
+std::vector<float> run_weight_gradient(const WgmmaWeightCase& conv) {
+  const WeightSums sums = ConvWgmmaWeightPlan::make(conv.shape, conv.tile).sums();
+  const DeviceArray<std::uint16_t> x(conv.x), dy(conv.dy);
+  const DeviceArray<float> partial(static_cast<std::size_t>(sums.size())),
+      dweight(static_cast<std::size_t>(conv.shape.weight_size()));
+  conv2d_wgmma_weight_sums(nullptr, conv.shape, conv.tile, x.data(), dy.data(), partial.data());
+  add_weight_splits(nullptr, sums, partial.data(), dweight.data());
+  return dweight.values();
+}
+
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/cuda/convolution_weight_wgmma.hpp"
 #include "kernels/cuda/convolution_wgmma.hpp"
 
 /// Convolutions by warpgroups that the tests run both through the emulator and as compiled PTX.
@@ -27,17 +28,26 @@ struct WgmmaResult {
   bool operator==(const WgmmaResult&) const = default;
 };
 
+/// A gradient in the weight by one tile; channels are filled up.
+struct WgmmaWeightCase {
+  Conv2dShape shape;
+  WgmmaWeightTile tile;
+  std::vector<std::uint16_t> x, dy;
+};
+
 namespace cuda {
 /// Whether there is a device, and of the architecture.
 bool has_warpgroup_products();
 WgmmaResult run_to_float(const WgmmaCase& conv);
 WgmmaResult run_to_bf16(const WgmmaCase& conv);
+std::vector<float> run_weight_gradient(const WgmmaWeightCase& conv);
 }  // namespace cuda
 
 namespace emulated {
 bool has_warpgroup_products();
 WgmmaResult run_to_float(const WgmmaCase& conv);
 WgmmaResult run_to_bf16(const WgmmaCase& conv);
+std::vector<float> run_weight_gradient(const WgmmaWeightCase& conv);
 }  // namespace emulated
 
 }  // namespace pixeldp::kernels

@@ -67,5 +67,26 @@ TEST_CASE("the compiled data gradients by warpgroups are exact on integers") {
   }
 }
 
+TEST_CASE("the compiled weight gradients by warpgroups are exact on integers") {
+  if (!cuda::has_warpgroup_products()) return;
+  const emulator::WithSettings with(sm_90);
+  // Boxes of 64 and of 49 pixels, of several images; strides; four splits.
+  const Conv2dShape shapes[] = {same(1, 8, 16, 40, 156, 3, 1), same(2, 7, 7, 64, 98, 3, 1),
+                                same(2, 8, 8, 24, 130, 3, 2), same(33, 4, 16, 8, 16, 1, 1)};
+  for (const Conv2dShape& s : shapes) {
+    CAPTURE(s.in_c);
+    const auto x = reference::integers(s.batch * s.in_h * s.in_w * s.in_c, 4, 11);
+    const auto dy = reference::integers(s.batch * s.out_h() * s.out_w() * s.out_c, 4, 12);
+    const auto exact = single(reference::conv2d_backward_weight(s, x, dy));
+    for (const WgmmaWeightTile& tile : wgmma_weight_tiles) {
+      CAPTURE(tile.channels);
+      CAPTURE(tile.box_channels);
+      const WgmmaWeightCase conv = {s, tile, bits_of(reference::filled(s.in_c, 8, x)),
+                                    bits_of(reference::filled(s.out_c, 8, dy))};
+      CHECK(cuda::run_weight_gradient(conv) == exact);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace pixeldp::kernels

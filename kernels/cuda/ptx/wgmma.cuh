@@ -12,7 +12,7 @@
 ///
 /// A and B are read from rows that lie as copy_box leaves boxes of 64 channels with a swizzle of
 /// 128 bytes: row i (of A; column i of B) takes 128 bytes, and 16 of its 64 values of k are one
-/// product's.
+/// product's. Or both lie transposed, a value of k to a row: wgmma_columns.
 ///
 /// Lane 4 g + t of warp w holds, in d[4 j + 2 h + e], row 16 w + g + 8 h, column 8 j + 2 t + e.
 ///
@@ -36,6 +36,28 @@ __device__ __forceinline__ constexpr std::uint64_t wgmma_step(int eight_rows, in
   return static_cast<std::uint64_t>(eight_rows * 64 + k16 * 2);
 }
 
+/// Describes operands that lie transposed: boxes of span / 2 channels, rows of A or columns of B,
+/// as copy_box leaves them with a swizzle of `span` bytes (128 or 64). A value of k takes a row of
+/// that length, 16 of these are one product's, and the channels that follow lie in the next box,
+/// `box_bytes` further on. `shared` is where a multiple of eight such rows begins, which is a
+/// multiple of 8 span bytes. For what lies so many bytes behind it, add wgmma_bytes.
+template <int span>
+__device__ __forceinline__ std::uint64_t wgmma_columns(const void* shared, int box_bytes) {
+  static_assert(span == 128 || span == 64);
+  constexpr std::uint64_t eight_rows = 8 * span, swizzle = span == 128 ? 1 : 2;
+#ifdef PIXELDP_EMULATED
+  const std::uint64_t address = emulator::shared_address(shared);
+#else
+  const std::uint64_t address = shared_address(shared);
+#endif
+  return address >> 4 | static_cast<std::uint64_t>(box_bytes >> 4) << 16 | eight_rows >> 4 << 32 |
+         swizzle << 62;
+}
+
+__device__ __forceinline__ constexpr std::uint64_t wgmma_bytes(int bytes) {
+  return static_cast<std::uint64_t>(bytes >> 4);
+}
+
 /// Before the first product, and before one on sums that the threads have written or read since the
 /// last: orders these accesses to registers before it. (For what threads wrote to shared memory,
 /// see fence_proxy_async.)
@@ -47,11 +69,12 @@ __device__ __forceinline__ void wgmma_fence() {
 #endif
 }
 
-// d += A B, for n = 128 and n = 160. Until it was waited for, the sums must not be touched but by
-// further products of the same shape.
+// d += A B, for n = 128 and n = 160, of operands by wgmma_rows or, transposed, by wgmma_columns.
+// Until it was waited for, the sums must not be touched but by further products of the same shape.
+template <bool transposed = false>
 __device__ __forceinline__ void wgmma_bf16(float (&d)[64], std::uint64_t a, std::uint64_t b) {
 #ifdef PIXELDP_EMULATED
-  emulator::wgmma_bf16(d, 128, a, b);
+  emulator::wgmma_bf16(d, 128, a, b, transposed);
 #else
   asm volatile(
       "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
@@ -59,7 +82,7 @@ __device__ __forceinline__ void wgmma_bf16(float (&d)[64], std::uint64_t a, std:
       "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
       "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
       "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-      "}, %64, %65, 1, 1, 1, 0, 0;"
+      "}, %64, %65, 1, 1, 1, %66, %66;"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]),
         "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]),
         "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]),
@@ -70,13 +93,14 @@ __device__ __forceinline__ void wgmma_bf16(float (&d)[64], std::uint64_t a, std:
         "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]),
         "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]),
         "+f"(d[63])
-      : "l"(a), "l"(b));
+      : "l"(a), "l"(b), "n"(transposed ? 1 : 0));
 #endif
 }
 
+template <bool transposed = false>
 __device__ __forceinline__ void wgmma_bf16(float (&d)[80], std::uint64_t a, std::uint64_t b) {
 #ifdef PIXELDP_EMULATED
-  emulator::wgmma_bf16(d, 160, a, b);
+  emulator::wgmma_bf16(d, 160, a, b, transposed);
 #else
   asm volatile(
       "wgmma.mma_async.sync.aligned.m64n160k16.f32.bf16.bf16 {"
@@ -85,7 +109,7 @@ __device__ __forceinline__ void wgmma_bf16(float (&d)[80], std::uint64_t a, std:
       "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
       "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
       "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79"
-      "}, %80, %81, 1, 1, 1, 0, 0;"
+      "}, %80, %81, 1, 1, 1, %82, %82;"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]),
         "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]),
         "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]),
@@ -98,7 +122,7 @@ __device__ __forceinline__ void wgmma_bf16(float (&d)[80], std::uint64_t a, std:
         "+f"(d[63]), "+f"(d[64]), "+f"(d[65]), "+f"(d[66]), "+f"(d[67]), "+f"(d[68]), "+f"(d[69]),
         "+f"(d[70]), "+f"(d[71]), "+f"(d[72]), "+f"(d[73]), "+f"(d[74]), "+f"(d[75]), "+f"(d[76]),
         "+f"(d[77]), "+f"(d[78]), "+f"(d[79])
-      : "l"(a), "l"(b));
+      : "l"(a), "l"(b), "n"(transposed ? 1 : 0));
 #endif
 }
 

@@ -101,15 +101,15 @@ TEST_CASE("the box of pixels and the plan of a convolution by warpgroups") {
   // With stride 2, the pixels of odd rows and columns begin at the second.
   const ConvPass strided = ConvPass::forward(same(2, 16, 15, 64, 160, 3, 2), 8);
   const auto boxes = ConvWgmmaBoxes::make(strided, 160, y, y);
-  CHECK(boxes.x[3].address == reinterpret_cast<const std::byte*>(y) + (15 + 1) * 128);
-  CHECK(boxes.x[3].size[1] == 7);
-  CHECK(boxes.x[3].size[2] == 8);
-  CHECK(boxes.x[0].size[1] == 8);
-  CHECK(boxes.x[0].stride[1] == 2 * 128);
-  CHECK(boxes.x[0].stride[2] == 2 * 15 * 128);
-  CHECK(boxes.x[0].stride[3] == 16 * 15 * 128);
+  CHECK(boxes.x.boxes[3].address == reinterpret_cast<const std::byte*>(y) + (15 + 1) * 128);
+  CHECK(boxes.x.boxes[3].size[1] == 7);
+  CHECK(boxes.x.boxes[3].size[2] == 8);
+  CHECK(boxes.x.boxes[0].size[1] == 8);
+  CHECK(boxes.x.boxes[0].stride[1] == 2 * 128);
+  CHECK(boxes.x.boxes[0].stride[2] == 2 * 15 * 128);
+  CHECK(boxes.x.boxes[0].stride[3] == 16 * 15 * 128);
   CHECK(boxes.weight.size[1] == 9);
-  for (const TensorBox& one : boxes.x) CHECK_NOTHROW(one.check());
+  for (const TensorBox& one : boxes.x.boxes) CHECK_NOTHROW(one.check());
 }
 
 TEST_CASE("a tensor map refuses what the hardware refuses, by name") {

@@ -148,6 +148,11 @@ TEST_CASE("limits of plans: gradients in weights") {
        two_to_the(30) + 1, "2^30"},
       {"image", [&](auto n) { plan(same(1, side, n, 16, 1, 1, 1)); }, side, side + 1, "2^30"},
       {"filled image", [&](auto n) { plan(same(1, side, side, n, 1, 1, 1)); }, 16, 17, "2^30"},
+      {"padded image",
+       [&](auto n) {
+         plan(reference::with_padding(same(1, 1, 1, two_to_the(23), 1, 1, 1), {31, 0}, {n, 0}));
+       },
+       31, 32, "2^30 vectors"},
       {"weight", [&](auto n) { plan(same(1, 1, 1, 1024, n, 1, 1)); }, two_to_the(20),
        two_to_the(20) + 1, "2^30"},
       {"taps", [&](auto n) { plan(same(1, 32, 32, two_to_the(20), n, 32, 1)); }, 1, 2, "2^30"},

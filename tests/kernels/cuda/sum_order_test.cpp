@@ -5,6 +5,7 @@
 
 #include "kernels/cuda/convolution_operands.hpp"
 #include "kernels/cuda/convolution_weight.hpp"
+#include "kernels/cuda/convolution_weight_wgmma.hpp"
 #include "kernels/cuda/multi_draw.hpp"
 #include "kernels/operations.hpp"
 #include "tests/emulator/device_array.hpp"
@@ -136,39 +137,63 @@ TEST_CASE("sums of tensor-core convolutions run over (r, s, c)") {
   }
 }
 
+/// Operands of a gradient in a weight, and the product of one pixel.
+template <class Element>
+struct WeightOperands {
+  Conv2dShape shape;
+  std::int64_t pixels;
+  std::vector<Element> x, dy;
+
+  explicit WeightOperands(const Conv2dShape& s)
+      : shape(s),
+        pixels(s.batch * s.out_h() * s.out_w()),
+        x(operands<Element>(s.batch * s.in_h * s.in_w, s.in_c, 1)),
+        dy(operands<Element>(pixels, s.out_c, 2)) {}
+
+  /// Adds that of pixel i for channels o and c at tap (r, t).
+  void add(MmaSum& sum, std::int64_t i, std::int64_t o, std::int64_t c, std::int64_t r,
+           std::int64_t t) const {
+    const Conv2dShape& s = shape;
+    const auto at = [](const std::vector<Element>& values, std::int64_t index) {
+      return Operand<Element>::seen(values[static_cast<std::size_t>(index)]);
+    };
+    const std::int64_t n = i / (s.out_h() * s.out_w()),
+                       h = i / s.out_w() % s.out_h() * s.stride + r - s.pad_h.before,
+                       w = i % s.out_w() * s.stride + t - s.pad_w.before;
+    const bool inside = h >= 0 && h < s.in_h && w >= 0 && w < s.in_w;
+    sum.add(at(dy, i * filled_channels<Element>(s.out_c) + o),
+            inside ? at(x, ((n * s.in_h + h) * s.in_w + w) * filled_channels<Element>(s.in_c) + c)
+                   : 0.0f);
+  }
+};
+
+/// For each element of dweight, sum_of(o, c, r, t).
+template <class F>
+std::vector<float> for_each_weight(const Conv2dShape& s, const F& sum_of) {
+  std::vector<float> results;
+  for (std::int64_t o = 0; o < s.out_c; ++o)
+    for (std::int64_t c = 0; c < s.in_c; ++c)
+      for (std::int64_t r = 0; r < s.kernel_h; ++r)
+        for (std::int64_t t = 0; t < s.kernel_w; ++t) results.push_back(sum_of(o, c, r, t));
+  return results;
+}
+
 template <class Element>
 void check_weight_order(const Conv2dShape& s, unsigned splits) {
   const ConvWeightPlan plan = ConvWeightPlan::make(s, chunk_of<Element>);
   CHECK(plan.splits == splits);
-  const auto x = operands<Element>(s.batch * s.in_h * s.in_w, s.in_c, 1),
-             dy = operands<Element>(plan.pixels, s.out_c, 2);
-  const std::int64_t x_channels = filled_channels<Element>(s.in_c),
-                     dy_channels = filled_channels<Element>(s.out_c);
-  const auto at = [](const std::vector<Element>& values, std::int64_t i) {
-    return Operand<Element>::seen(values[static_cast<std::size_t>(i)]);
-  };
-  std::vector<float> expected;
-  for (std::int64_t o = 0; o < s.out_c; ++o)
-    for (std::int64_t c = 0; c < s.in_c; ++c)
-      for (std::int64_t r = 0; r < s.kernel_h; ++r)
-        for (std::int64_t t = 0; t < s.kernel_w; ++t) {
-          float total = 0.0f;
-          for (std::int64_t first = 0; first < plan.pixels; first += plan.split_pixels) {
-            MmaSum sum(Operand<Element>::depth);
-            for (std::int64_t i = first; i < std::min(first + plan.split_pixels, plan.pixels);
-                 ++i) {
-              const std::int64_t n = i / (s.out_h() * s.out_w()),
-                                 h = i / s.out_w() % s.out_h() * s.stride + r - s.pad_h.before,
-                                 w = i % s.out_w() * s.stride + t - s.pad_w.before;
-              const bool inside = h >= 0 && h < s.in_h && w >= 0 && w < s.in_w;
-              sum.add(at(dy, i * dy_channels + o),
-                      inside ? at(x, ((n * s.in_h + h) * s.in_w + w) * x_channels + c) : 0.0f);
-            }
-            total = first == 0 ? sum.value() : total + sum.value();
-          }
-          expected.push_back(total);
-        }
-  const DeviceArray<Element> device_x(x), device_dy(dy);
+  const WeightOperands<Element> in(s);
+  const std::vector<float> expected = for_each_weight(s, [&](auto o, auto c, auto r, auto t) {
+    float total = 0.0f;
+    for (std::int64_t first = 0; first < plan.pixels; first += plan.split_pixels) {
+      MmaSum sum(Operand<Element>::depth);
+      for (std::int64_t i = first; i < std::min(first + plan.split_pixels, plan.pixels); ++i)
+        in.add(sum, i, o, c, r, t);
+      total = first == 0 ? sum.value() : total + sum.value();
+    }
+    return total;
+  });
+  const DeviceArray<Element> device_x(in.x), device_dy(in.dy);
   const DeviceArray<float> workspace(static_cast<std::size_t>(plan.workspace_size())),
       dweight(static_cast<std::size_t>(s.weight_size()));
   conv2d_gemm_backward_weight(nullptr, s, device_x.data(), device_dy.data(), workspace.data(),
@@ -181,6 +206,37 @@ TEST_CASE("sums of gradients in weights run over pixels, then over splits") {
   check_weight_order<float>(same(5, 16, 15, 8, 16, 1, 1), 4);
   check_weight_order<Bits>(same(13, 16, 15, 3, 5, 3, 2), 1);
   check_weight_order<float>(same(13, 16, 15, 3, 5, 3, 2), 3);
+}
+
+TEST_CASE("sums of gradients by warpgroups run over boxes of pixels, then over splits") {
+  const WithSettings with(sm_90);
+  // Boxes of 49 pixels, and of two rows of 25, each filled up to 64.
+  for (const Conv2dShape& s : {same(37, 7, 7, 5, 9, 2, 1), same(3, 26, 25, 4, 6, 1, 1)}) {
+    const WgmmaWeightTile tile = wgmma_weight_tiles[3];
+    const ConvWgmmaWeightPlan plan = ConvWgmmaWeightPlan::make(s, tile);
+    CHECK(plan.splits == 4);
+    CHECK(plan.box.images == 1);
+    const WeightOperands<Bits> in(s);
+    const std::vector<float> expected = for_each_weight(s, [&](auto o, auto c, auto r, auto t) {
+      float total = 0.0f;
+      for (int first = 0; first < plan.boxes; first += plan.split_boxes) {
+        MmaSum sum(16);
+        for (int box = first; box < std::min(first + plan.split_boxes, plan.boxes); ++box) {
+          for (int i = 0; i < plan.box.pixels(); ++i)
+            in.add(sum, box * plan.box.pixels() + i, o, c, r, t);
+          sum.round();
+        }
+        total = first == 0 ? sum.value() : total + sum.value();
+      }
+      return total;
+    });
+    const DeviceArray<Bits> device_x(in.x), device_dy(in.dy);
+    const DeviceArray<float> partial(static_cast<std::size_t>(plan.sums().size())),
+        dweight(static_cast<std::size_t>(s.weight_size()));
+    conv2d_wgmma_weight_sums(nullptr, s, tile, device_x.data(), device_dy.data(), partial.data());
+    add_weight_splits(nullptr, plan.sums(), partial.data(), dweight.data());
+    CHECK(dweight.values() == expected);
+  }
 }
 
 /// The multi-draw kernel's order: over kernel rows, 16 channels, then taps of equal residue modulo

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/arch.hpp"
+#include "kernels/cuda/ptx/mbarrier.cuh"
+#include "kernels/cuda/ptx/wgmma.cuh"
+
+/// Blocks of three warpgroups (sm_90a): one thread of the first asks for the copies of steps of
+/// operands, which end a phase of the mbarrier `full` of a slot of a ring; the two other warpgroups
+/// multiply, and arrive once per warp at the slot's `empty` when the products of a step have read
+/// their operands, which is when those of the next are under way.
+namespace pixeldp::kernels::PIXELDP_DEVICE::warpgroups {
+
+inline constexpr int warpgroup = 128, consumers = 2, threads = (1 + consumers) * warpgroup;
+inline constexpr int consumer_warps = consumers * warpgroup / 32;
+/// Of a product, and products of a step.
+inline constexpr int product_rows = 64, product_depth = 16, step_products = 4;
+/// Of 65536: what a thread takes while it brings, and while it multiplies.
+inline constexpr int producer_registers = 40, consumer_registers = 232;
+static_assert(warpgroup * (producer_registers + consumers * consumer_registers) <=
+              sm_90.registers_per_multiprocessor);
+
+/// A slot of the ring, and the parity of the phases in which it is used.
+template <int stages>
+struct RingSlot {
+  int number = 0;
+  unsigned parity = 0;
+
+  __device__ __forceinline__ void next() {
+    if (++number == stages) number = 0, parity ^= 1;
+  }
+};
+
+/// By one thread, before a fence_proxy_async and a __syncthreads.
+template <int stages>
+__device__ __forceinline__ void begin_ring(std::uint64_t (&full)[stages],
+                                           std::uint64_t (&empty)[stages]) {
+  for (int i = 0; i < stages; ++i) {
+    ptx::mbarrier_init(&full[i], 1);
+    ptx::mbarrier_init(&empty[i], consumer_warps);
+  }
+}
+
+/// Where the first product of a step finds its operands. Products that a step does not fill are
+/// left out from the first on, so that there is always a last one, with which the group closes:
+/// `a` and `b` lie so many products before the step.
+struct StepOperands {
+  std::uint64_t a, b;
+  int left_out;
+};
+
+/// Adds `steps` steps to the sums of a consumer's rows, of which a product has the first, the next
+/// and so on. operands_of(slot) is asked once for each step; next_rows and next_depth lead to those
+/// of the next product of a step, across and along the sums.
+template <bool transposed, int stages, int row_products, int registers, class OperandsOf>
+__device__ __forceinline__ void multiply_steps(int steps, std::uint64_t (&full)[stages],
+                                               std::uint64_t (&empty)[stages],
+                                               std::uint64_t next_rows, std::uint64_t next_depth,
+                                               const OperandsOf& operands_of,
+                                               float (&sum)[row_products][registers]) {
+  const bool arrives = threadIdx.x % 32 == 0;
+  RingSlot<stages> slot;
+  int before = 0;
+  for (int i = 0; i < row_products; ++i) ptx::keep_sums(sum[i]);
+#pragma unroll 1
+  for (int step = 0; step < steps; ++step) {
+    ptx::mbarrier_wait(&full[slot.number], slot.parity);
+    const StepOperands operands = operands_of(slot.number);
+    ptx::wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < step_products; ++k) {
+      if (k < operands.left_out) continue;
+#pragma unroll
+      for (int i = 0; i < row_products; ++i)
+        ptx::wgmma_bf16<transposed>(sum[i],
+                                    operands.a + static_cast<std::uint64_t>(i) * next_rows +
+                                        static_cast<std::uint64_t>(k) * next_depth,
+                                    operands.b + static_cast<std::uint64_t>(k) * next_depth);
+    }
+    ptx::wgmma_commit();
+    ptx::wgmma_wait<1>();  // for the products of the step before
+    if (step > 0 && arrives) ptx::mbarrier_arrive(&empty[before]);
+    before = slot.number;
+    slot.next();
+  }
+  ptx::wgmma_wait<0>();
+  for (int i = 0; i < row_products; ++i) ptx::keep_sums(sum[i]);
+}
+
+}  // namespace pixeldp::kernels::PIXELDP_DEVICE::warpgroups
