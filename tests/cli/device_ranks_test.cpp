@@ -1,4 +1,5 @@
-#include <memory>
+#include <array>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,8 @@
 #include "engine/device_communicator.hpp"
 #include "engine/runtime.hpp"
 #include "tests/cli/launcher.hpp"
-#include "tests/cli/made_workplace.hpp"
+#include "tests/cli/program.hpp"
+#include "tests/made_image_folder.hpp"
 
 /// Ranks that sum on their devices. The emulated one has a stand-in for NCCL; of a GPU there is
 /// only one here, and so one rank.
@@ -51,65 +53,61 @@ TEST_CASE("one rank does all collectives on every device") {
   }
 }
 
-struct DeviceRanks : MadeWorkplace {
-  const std::string train =
-      "train made.yaml --set training.batch=6 --set training.evaluation_images=1 "
-      "--set training.evaluation_draws=1 --set training.log_every=1 ";
+/// Three ranks that train a network as small as they get, for pictures of 4x4.
+struct DeviceRanks {
+  TemporaryFolder folder;
 
-  DeviceRanks() : MadeWorkplace(2, 64, 8) {}
-  Outcome run(int ranks, const std::string& arguments, const std::string& variables) const {
-    return RunningProgram(split_words(train + arguments), folder.path(),
-                          variables + " OMP_NUM_THREADS=1",
-                          "mpirun --oversubscribe --allow-run-as-root -n " + std::to_string(ranks))
-        .wait();
+  DeviceRanks() {
+    for (const char* split : {"train", "test"})
+      for (std::uint8_t c = 0; c < 2; ++c)
+        for (std::uint8_t i = 0; i < 3; ++i) {
+          std::array<std::uint8_t, 16> pixels;
+          for (std::size_t p = 0; p < pixels.size(); ++p)
+            pixels[p] = static_cast<std::uint8_t>(p * (c + 5) * (i + 7));
+          write_in(folder / fmt::format("{}/{}/{}.png", split, c, i),
+                   png_of(pixels.data(), 4, 4, 1));
+        }
+    write_file_atomically(
+        folder / "made.yaml",
+        "name: made\n"
+        "data: {set: image-folder, directory: ., height: 4, width: 4, channels: 1, classes: 2}\n"
+        "network: {architecture: resnet, depth: 8}\n"
+        "noise: {mechanism: gaussian, construction_bound: 0.1}\n"
+        "training: {steps: 2, batch: 3, learning_rate: 0.02, log_every: 1, evaluation_images: 1, "
+        "evaluation_draws: 1}\n");
   }
   /// The model's bytes.
-  std::string trained(int ranks, const std::string& output, const std::string& variables,
-                      const std::string& arguments = "") const {
+  std::string trained(const std::string& output, const std::string& variables,
+                      const std::string& settings = "") const {
     const Outcome outcome =
-        run(ranks, "--device emulated --output " + output + " " + arguments, variables);
+        RunningProgram(
+            split_words("train made.yaml --device emulated --output " + output + settings),
+            folder.path(), variables + " OMP_NUM_THREADS=1",
+            "mpirun --oversubscribe --allow-run-as-root -n 3")
+            .wait();
     REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
     const bool host = outcome.errors.find("go through host memory") != std::string::npos;
     CHECK_MESSAGE(host == (variables.find("=host") != std::string::npos), outcome.errors);
     return text_of(folder / (output + "/model.safetensors"));
   }
-};
-
-TEST_CASE("ranks sum gradients on their devices as in host memory, to the last bit") {
-  if (!can_launch()) return;
-  const DeviceRanks place;
-  // Like a GPU, the device has memory of its own, and does nothing before it must.
-  const std::string on_device = "PIXELDP_EMULATOR_GUARD=1 PIXELDP_EMULATOR_DELAY=1";
-  const std::string expected = place.trained(2, "host", "PIXELDP_COLLECTIVES=host");
-  CHECK(place.trained(2, "device", on_device) == expected);
-}
-
-TEST_CASE("ranks may leave the order of sums to NCCL") {
-  if (!can_launch()) return;
-  const DeviceRanks place;
-  const std::string nccl = "--set training.gradients=nccl ";
-  const auto loss = [&](const std::string& run) {
-    const std::string csv = text_of(place.folder / (run + "/training.csv"));
+  /// Column 4 of the last line of training.csv.
+  double loss(const std::string& run) const {
+    const std::string csv = text_of(folder / (run + "/training.csv"));
     const std::string last = csv.substr(csv.rfind('\n', csv.size() - 2) + 1);
     std::size_t cell = 0;
     for (int i = 0; i < 3; ++i) cell = last.find(',', cell) + 1;
     return std::stod(last.substr(cell));
-  };
-  const std::string ordered = place.trained(3, "ordered", "A=1");
-  CHECK(place.trained(3, "own", "A=1", nccl) != ordered);
-  CHECK(loss("own") == doctest::Approx(loss("ordered")).epsilon(1e-5));
+  }
+};
 
-  const Outcome without =
-      place.run(2, nccl + "--device emulated --output x", "PIXELDP_COLLECTIVES=host");
-  CHECK(without.status == 1);
-  CHECK_MESSAGE(
-      without.errors.find("cannot sum among themselves: rank 0 (on ") != std::string::npos,
-      without.errors);
-  const Outcome processor = place.run(2, nccl + "--device cpu --output x", "A=1");
-  CHECK(processor.status == 2);
-  CHECK_MESSAGE(
-      processor.errors.find("training.gradients: nccl is for ranks on GPUs") != std::string::npos,
-      processor.errors);
+TEST_CASE("ranks sum gradients on their devices as in host memory, or in NCCL's own order") {
+  if (!can_launch()) return;
+  const DeviceRanks place;
+  const std::string expected = place.trained("host", "PIXELDP_COLLECTIVES=host");
+  // Like a GPU, the device has memory of its own, and does nothing before it must.
+  CHECK(place.trained("device", "PIXELDP_EMULATOR_GUARD=1 PIXELDP_EMULATOR_DELAY=1") == expected);
+  CHECK(place.trained("own", "A=1", " --set training.gradients=nccl") != expected);
+  CHECK(place.loss("own") == doctest::Approx(place.loss("host")).epsilon(1e-5));
 }
 
 }  // namespace
