@@ -79,9 +79,9 @@ TEST_CASE("emulated activations have the processor's bits, and write nothing els
 TEST_CASE("the emulated mean of rows has the processor's bits, and writes nothing else") {
   for (const Schedule& schedule : adversarial_schedules) {
     const WithSettings with(schedule);
-    for (const std::int64_t columns : sizes) {
+    for (const std::int64_t columns : {0, 7, 1024, 1029}) {
       for (const std::size_t skip : {0, 1}) {
-        for (const std::int64_t rows : {1, 2, 5}) {
+        for (const std::int64_t rows : {1, 5}) {
           CAPTURE(schedule.name());
           CAPTURE(columns);
           CAPTURE(skip);
