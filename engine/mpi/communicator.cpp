@@ -1,7 +1,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <limits>
 #include <thread>
 
@@ -29,9 +28,6 @@ class MpiExchange : public Communicator::Exchange {
 class MpiCommunicator : public Communicator {
  public:
   MpiCommunicator() {
-    // Waiting is polling. Where there is other work for the core, a rank that waits would keep it
-    // from that for its whole share of time, and from the very rank, perhaps, that it waits for.
-    ::setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
     int threads = MPI_THREAD_SINGLE;
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &threads);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
