@@ -8,8 +8,9 @@
 /// with the thread that waits for the stream. So a thread of its own asks NCCL ten times a second
 /// whether something failed, and then ends what waits (ncclCommAbort).
 ///
-/// This file has been compiled against nccl.h, and its functions are found in the library; what it
-/// asks of them is tried with the emulator's stand-in. It has never run with NCCL on a GPU.
+/// What this file asks of NCCL is tried with the emulator's stand-in, also as nvcc compiled it. Of
+/// NCCL itself (2.28) its functions were found, and an id was made; without a GPU it joins nobody.
+/// It has never run with NCCL on a GPU.
 ///
 /// The library is not linked: a machine without it runs the same program (missing()).
 #include <chrono>

@@ -1,4 +1,6 @@
 #include <array>
+#include <cstdlib>
+#include <cstring>
 #include <span>
 #include <string>
 #include <vector>
@@ -78,13 +80,13 @@ struct DeviceRanks {
   }
   /// The model's bytes.
   std::string trained(const std::string& output, const std::string& variables,
-                      const std::string& settings = "") const {
-    const Outcome outcome =
-        RunningProgram(
-            split_words("train made.yaml --device emulated --output " + output + settings),
-            folder.path(), variables + " OMP_NUM_THREADS=1",
-            "mpirun --oversubscribe --allow-run-as-root -n 3")
-            .wait();
+                      const std::string& settings = "",
+                      const std::string& device = "emulated") const {
+    const Outcome outcome = RunningProgram(split_words("train made.yaml --device " + device +
+                                                       " --output " + output + settings),
+                                           folder.path(), variables + " OMP_NUM_THREADS=1",
+                                           "mpirun --oversubscribe --allow-run-as-root -n 3")
+                                .wait();
     REQUIRE_MESSAGE(outcome.status == 0, outcome.errors);
     const bool host = outcome.errors.find("go through host memory") != std::string::npos;
     CHECK_MESSAGE(host == (variables.find("=host") != std::string::npos), outcome.errors);
@@ -108,6 +110,15 @@ TEST_CASE("ranks sum gradients on their devices as in host memory, or in NCCL's 
   CHECK(place.trained("device", "PIXELDP_EMULATOR_GUARD=1 PIXELDP_EMULATOR_DELAY=1") == expected);
   CHECK(place.trained("own", "A=1", " --set training.gradients=nccl") != expected);
   CHECK(place.loss("own") == doctest::Approx(place.loss("host")).epsilon(1e-5));
+}
+
+TEST_CASE("ranks whose kernels nvcc compiled sum gradients as in host memory") {
+  // In the interpreter of PTX each process has a device of its own (tests/ptx/run_program.sh).
+  const char* const libraries = std::getenv("LD_PRELOAD");
+  if (!libraries || !std::strstr(libraries, "nccl_stand_in") || !can_launch()) return;
+  const DeviceRanks place;
+  CHECK(place.trained("device", "A=1", "", "cuda") ==
+        place.trained("host", "PIXELDP_COLLECTIVES=host", "", "cuda"));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ if [[ -z $program ]]; then
   echo "skipped: nothing in this build was compiled by nvcc"
   exit 77
 fi
-cases='every device*,one rank does all collectives*'
+cases='every device*,one rank does all collectives*,ranks whose kernels nvcc compiled*'
 gpu() { compgen -G "/dev/nvidia[0-9]*" > /dev/null; }
 interpreter=${PTXRUN:-$(gpu || echo "${2:-}")}
 if [[ -n $interpreter ]]; then
