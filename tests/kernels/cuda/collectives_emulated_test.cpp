@@ -1,3 +1,6 @@
+#include <cstring>
+#include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
