@@ -1,3 +1,4 @@
+#include "kernels/cuda/collectives.hpp"
 #include "kernels/cuda/libraries/training.hpp"
 #include "kernels/cuda/operations.hpp"
 #include "kernels/cuda/runtime.hpp"
@@ -10,10 +11,12 @@ namespace pixeldp::kernels {
 #ifdef PIXELDP_WITH_CUDA
   register_runtime(DeviceKind::cuda, cuda::device_runtime());
   register_operations(DeviceKind::cuda, cuda::libraries::operations());
+  register_device_communicators(DeviceKind::cuda, cuda::device_communicators());
 #endif
 #ifdef PIXELDP_WITH_EMULATOR
   register_runtime(DeviceKind::emulated, emulated::device_runtime());
   register_operations(DeviceKind::emulated, emulated::operations());
+  register_device_communicators(DeviceKind::emulated, emulated::device_communicators());
 #endif
   return true;
 }();

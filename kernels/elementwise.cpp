@@ -23,4 +23,10 @@ void activation_backward(const Stream& stream, Activation activation, std::int64
   operations(stream).activation_backward(stream, activation, size, y, gradient);
 }
 
+void average_rows(const Stream& stream, std::int64_t rows, std::int64_t columns, const float* x,
+                  float* y) {
+  if (rows < 1 || columns < 0) fail("the mean of {} rows of {}", rows, columns);
+  operations(stream).average_rows(stream, rows, columns, x, y);
+}
+
 }  // namespace pixeldp::kernels

@@ -17,4 +17,10 @@ void activate(const Stream& stream, Activation activation, std::int64_t size, fl
 void activation_backward(const Stream& stream, Activation activation, std::int64_t size,
                          const float* y, float* gradient);
 
+/// y[j] = (x[0, j] + x[1, j] + ... ) / rows, summed in this order, for x [rows, columns] and y
+/// [columns], which may be x's first row: the same bits on every device. Throws an Error for no
+/// rows, too.
+void average_rows(const Stream& stream, std::int64_t rows, std::int64_t columns, const float* x,
+                  float* y);
+
 }  // namespace pixeldp::kernels

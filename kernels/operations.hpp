@@ -44,6 +44,7 @@
   X(standardise_backward)         \
   X(activate)                     \
   X(activation_backward)          \
+  X(average_rows)                 \
   X(softmax_cross_entropy)        \
   X(sgd_steps)                    \
   X(parseval_project)

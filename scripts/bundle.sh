@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Packs the program, the benchmarks and the tests of devices with every library they need but glibc and MPI, which is a
 # cluster's own, for machines that can install nothing, such as the nodes of a cluster: unpack it anywhere and start
-# bin/pixeldp. Runs on x86-64 Linux with the glibc of the machine that builds it, or a newer one; make it on Debian 12 to
-# need no more than 2.36.
+# bin/pixeldp. cuBLAS, cuDNN and NCCL are taken where they are, or done without. Runs on x86-64 Linux with the glibc of
+# the machine that builds it, or a newer one; make it on Debian 12 to need no more than 2.36.
 #
 #   scripts/bundle.sh [FILE.tar.xz]      (default: build/pixeldp-VERSION-linux-x86_64.tar.xz)
 #   scripts/bundle.sh FOLDER/            not packed, in a folder that is not there yet

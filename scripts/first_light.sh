@@ -194,7 +194,7 @@ run() {
     echo "error: $out holds the results of another run ($(cat "$out/run")): give a new folder" >&2
     exit 1
   }
-  if [ -z "${PIXELDP_LIBRARIES:-}" ]; then  # cuBLASLt and cuDNN beside PyTorch
+  if [ -z "${PIXELDP_LIBRARIES:-}" ]; then  # cuBLASLt, cuDNN and NCCL beside PyTorch
     PIXELDP_LIBRARIES=$("$python" -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null || true)
     export PIXELDP_LIBRARIES
   fi
@@ -208,6 +208,7 @@ run() {
   step ceilings 40 measure ceilings ceilings
   step parity-kernels 90 on_gpu "$here/bin/test_ptx" --no-intro
   step parity-program 90 "$here/bin/test_cli" -tc="every device*" --no-intro
+  step collectives 30 "$here/bin/test_cli" -tc="one rank does all collectives*" --no-intro
   step memcheck 50 sanitizer memcheck
   step racecheck 50 sanitizer racecheck
   step certify 40 certify all "$device" $images $draws

@@ -1,16 +1,19 @@
 #include "trainers/gradient_average.hpp"
 
-#include "engine/buffer.hpp"
+#include <utility>
+
+#include "kernels/elementwise.hpp"
 
 namespace pixeldp {
 
 GradientAverage::GradientAverage(const Stream& stream, layers::Network& network,
-                                 Communicator& ranks, std::int64_t bucket)
+                                 Communicator& ranks, std::int64_t bucket, DeviceAverage on_devices)
     : stream_(stream),
       copies_(stream.device()),
       network_(network),
       ranks_(ranks),
-      bucket_(bucket) {}
+      bucket_(bucket),
+      on_devices_(std::move(on_devices)) {}
 
 void GradientAverage::begin() {
   std::vector<layers::Parameter*> trained;
@@ -38,20 +41,38 @@ void GradientAverage::plan() {
       bucket.size += size;
     }
   }
+  for (Bucket& bucket : buckets_) plan_memory(bucket);
+}
+
+void GradientAverage::plan_memory(Bucket& bucket) {
   const auto ranks = static_cast<std::size_t>(ranks_.size());
-  for (Bucket& bucket : buckets_) {
-    bucket.slice = (static_cast<std::size_t>(bucket.size) + ranks - 1) / ranks;
-    bucket.theirs.resize(bucket.slice * ranks);
-    bucket.in_place = !on_device() && bucket.parameters.size() == 1 &&
-                      bucket.theirs.size() == static_cast<std::size_t>(bucket.size);
-    if (bucket.in_place) continue;
-    bucket.mine = std::static_pointer_cast<float>(
-        pinned_memory(stream_.device(), bucket.slice * ranks * sizeof(float)));
+  const auto size = static_cast<std::size_t>(bucket.size);
+  bucket.slice = (size + ranks - 1) / ranks;
+  if (on_devices_.ranks) {
+    constexpr std::size_t wide = 4;  // floats of the widest access
+    bucket.slice = (bucket.slice + wide - 1) / wide * wide;
   }
+  const std::size_t all = bucket.slice * ranks;
+  const bool fits = bucket.parameters.size() == 1 && all == size;
+  if (on_devices_.ranks) {
+    bucket.in_place = fits;
+    const auto count = static_cast<std::int64_t>(all);
+    if (!fits) bucket.mine_on_device = Buffer<float>(stream_.device(), count);
+    if (!on_devices_.own_order) bucket.theirs_on_device = Buffer<float>(stream_.device(), count);
+    return;
+  }
+  bucket.theirs.resize(all);
+  bucket.in_place = fits && !on_device();
+  if (bucket.in_place) return;
+  bucket.mine =
+      std::static_pointer_cast<float>(pinned_memory(stream_.device(), all * sizeof(float)));
 }
 
 void GradientAverage::ready(std::size_t node) {
-  while (copied_ < buckets_.size() && buckets_[copied_].node >= node) copy(buckets_[copied_++]);
+  while (copied_ < buckets_.size() && buckets_[copied_].node >= node) {
+    Bucket& bucket = buckets_[copied_++];
+    on_devices_.ranks ? average_on_devices(bucket) : copy(bucket);
+  }
   if (on_device()) return;  // which this thread is far ahead of: finish() waits
   while (sent_ < copied_) send(buckets_[sent_++]);
   get_on();
@@ -65,6 +86,7 @@ void GradientAverage::get_on() {
 
 void GradientAverage::finish() {
   ready(0);
+  if (on_devices_.ranks) return Event(copies_).hold(stream_);
   while (sent_ < copied_) {
     send(buckets_[sent_++]);
     get_on();
@@ -72,6 +94,42 @@ void GradientAverage::finish() {
   while (summed_ < sent_) sum(buckets_[summed_++]);
   for (Bucket& bucket : buckets_) receive(bucket);
   if (on_device()) received_.emplace(stream_);
+}
+
+void GradientAverage::check() {
+  if (on_devices_.ranks) on_devices_.ranks->check();
+}
+
+void GradientAverage::average_on_devices(Bucket& bucket) {
+  Event(stream_).hold(copies_);
+  const Device device = stream_.device();
+  float* const mine =
+      bucket.in_place ? bucket.parameters.front()->gradient.data() : bucket.mine_on_device.data();
+  const auto for_each_part = [&](const auto& copy_part) {
+    if (bucket.in_place) return;
+    float* part = mine;
+    for (layers::Parameter* parameter : bucket.parameters) {
+      const std::int64_t size = parameter->value.size();
+      copy_part(part, parameter->gradient.data(), static_cast<std::size_t>(size) * sizeof(float));
+      part += size;
+    }
+  };
+  for_each_part([&](float* part, const float* gradient, std::size_t bytes) {
+    copy_memory(copies_, part, device, gradient, device, bytes);
+  });
+  DeviceCommunicator& between = *on_devices_.ranks;
+  if (on_devices_.own_order) {
+    between.all_reduce_mean(copies_, mine, bucket.size);
+  } else {
+    const auto slice = static_cast<std::int64_t>(bucket.slice);
+    float* const theirs = bucket.theirs_on_device.data();
+    between.all_to_all(copies_, mine, slice, theirs);
+    kernels::average_rows(copies_, ranks_.size(), slice, theirs, theirs);
+    between.all_gather(copies_, theirs, slice, mine);
+  }
+  for_each_part([&](const float* part, float* gradient, std::size_t bytes) {
+    copy_memory(copies_, gradient, device, part, device, bytes);
+  });
 }
 
 void GradientAverage::copy(Bucket& bucket) {
@@ -99,15 +157,10 @@ void GradientAverage::send(Bucket& bucket) {
 /// Averages this rank's slice, and sends it to all.
 void GradientAverage::sum(Bucket& bucket) {
   bucket.exchange->wait();
-  float* const sums = bucket.theirs.data();
-  const std::size_t slice = bucket.slice;
-  const int ranks = ranks_.size();
-  for (int r = 1; r < ranks; ++r) {
-    const float* const more = sums + static_cast<std::size_t>(r) * slice;
-    for (std::size_t i = 0; i < slice; ++i) sums[i] += more[i];
-  }
-  for (std::size_t i = 0; i < slice; ++i) sums[i] /= static_cast<float>(ranks);
-  bucket.exchange = ranks_.begin_all_gather(sums, slice * sizeof(float), bucket.mine.get());
+  float* const means = bucket.theirs.data();
+  kernels::average_rows(Stream(), ranks_.size(), static_cast<std::int64_t>(bucket.slice), means,
+                        means);
+  bucket.exchange = ranks_.begin_all_gather(means, bucket.slice * sizeof(float), bucket.mine.get());
 }
 
 void GradientAverage::receive(Bucket& bucket) {

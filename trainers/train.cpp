@@ -82,6 +82,10 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
   if (config_.dual && options.device.kind != DeviceKind::cpu)
     fail_usage("device {}: training on the dual bound is for processors; use 'cpu'",
                options.device.name());
+  if (config_.nccl_order && ranks_.size() > 1 && options.device.kind == DeviceKind::cpu)
+    fail_usage(
+        "training.gradients: nccl is for ranks on GPUs, and their device is {}; use 'ordered'",
+        options.device.name());
   load_data();
   model_ = Model{.name = config_.name,
                  .dataset = config_.dataset,

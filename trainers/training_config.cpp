@@ -218,6 +218,7 @@ void read_training(const Settings& settings, TrainingConfig& config) {
   config.adversarial = read_adversarial(settings, config);
   config.dual = read_dual(settings, config);
   config.synchronised_batch_norm = settings.choice("training.batch_norm") == "synchronised";
+  config.nccl_order = settings.choice("training.gradients") == "nccl";
   config.network.training_precision = read_precision(settings);
   config.seed = static_cast<std::uint64_t>(settings.integer("training.seed"));
   config.log_every = settings.integer("training.log_every");

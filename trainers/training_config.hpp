@@ -81,6 +81,7 @@ struct TrainingConfig {
   std::optional<AdversarialTraining> adversarial;
   std::optional<DualTraining> dual;
   bool synchronised_batch_norm = false;  ///< over the ranks that divide the batch
+  bool nccl_order = false;               ///< their gradients are summed in NCCL's own order
   std::int64_t steps = 0, batch = 128;
   std::vector<LearningRateChange> learning_rate;  ///< the first entry is for step 0
   double momentum = 0.9, weight_decay = 0.0002;

@@ -265,6 +265,10 @@ std::vector<Setting> training() {
            .type = Choice{{"local", "synchronised"}, "local"},
            .meaning = "Whether batch normalisation takes mean and variance of each rank's part of "
                       "the batch, or of the whole."},
+          {.key = "training.gradients",
+           .type = Choice{{"ordered", "nccl"}, "ordered"},
+           .meaning = "Whether ranks sum their gradients in the order of ranks, to the same bits "
+                      "each time, or in one that NCCL chooses, between GPUs."},
           {.key = "training.precision",
            .type = Choice{{"fp32", "tf32", "bf16"}, "fp32"},
            .meaning = "To what the operands of products after the noise are rounded."},

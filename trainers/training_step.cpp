@@ -52,7 +52,9 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
   if (config.dual) dual_.emplace(network);
   bad_loops_.upload(stream_, std::vector(network.prefix_size(), kernels::no_bad_loop));
   if (ranks.size() == 1) return;
-  average_.emplace(stream, network, ranks);
+  average_.emplace(
+      stream, network, ranks, GradientAverage::usual_bucket,
+      DeviceAverage{join_devices(stream.device(), ranks, config.nccl_order), config.nccl_order});
   pass_.on_gradients([this](std::size_t node) { average_->ready(node); });
 }
 
@@ -108,7 +110,9 @@ kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch
       loss_.download(stream_, {&result, 1});
     }
   }
-  return ranks_.size() == 1 ? result : over_ranks(result, ranks_);
+  if (ranks_.size() == 1) return result;
+  average_->check();  // of the step before, for which this loss had to wait
+  return over_ranks(result, ranks_);
 }
 
 /// The cross-entropy of the worst logits that the dual bound allows: no picture of the box has a

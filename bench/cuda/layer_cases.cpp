@@ -193,6 +193,12 @@ std::vector<KernelCase> training_parts(std::int64_t rows, std::int64_t width, st
                  on::repeat_row(stream, rows, width, row, y);
                };
              }),
+      passes(fmt::format("mean of {} rows of {}", rows, width), floats(size + width),
+             [=](Inputs& in) -> Work {
+               const auto* x = in.random<float>(size);
+               auto* y = in.zeros<float>(width);
+               return [=, stream = in.stream()] { on::average_rows(stream, rows, width, x, y); };
+             }),
       passes(fmt::format("loss of {} x {}", rows, classes),
              2.0 * floats(rows * classes) + floats(rows),
              [=](Inputs& in) -> Work {

@@ -26,6 +26,17 @@ void activation_backward(const Stream&, Activation activation, std::int64_t size
     gradient[i] = y[i] > 0.0f ? gradient[i] : slope * gradient[i];
 }
 
+void average_rows(const Stream&, std::int64_t rows, std::int64_t columns, const float* x,
+                  float* y) {
+  const auto count = static_cast<float>(rows);
+#pragma omp parallel for simd firstprivate(count)
+  for (std::int64_t j = 0; j < columns; ++j) {
+    float sum = x[j];
+    for (std::int64_t r = 1; r < rows; ++r) sum += x[r * columns + j];
+    y[j] = sum / count;
+  }
+}
+
 void softmax_cross_entropy(const Stream&, std::int64_t rows, std::int64_t classes,
                            const float* logits, const std::int32_t* labels, float* dlogits,
                            LossResult* to) {

@@ -1,16 +1,19 @@
 /// activate:             y[i] = y[i] > 0 ? y[i] : slope * y[i]
 /// activation_backward:  gradient[i] = y[i] > 0 ? gradient[i] : slope * gradient[i]
 /// repeat_row:           y[r, j] = x[j]
+/// average_rows:         y[j] = (x[0, j] + x[1, j] + ... ) / rows, summed in this order
 ///
-/// Layouts: dense arrays, of any alignment. Where all begin at multiples of 16 bytes, accesses are
-/// 16 bytes wide.
+/// Layouts: dense arrays, of any alignment. Where all (and all rows that are summed) begin at
+/// multiples of 16 bytes, accesses are 16 bytes wide.
 ///
 /// Work: a thread does four consecutive elements at a time, then the four a whole grid further.
 ///
 /// Bytes per element: 4 read and 4 written by activate; 8 read and 4 written by
-/// activation_backward, 4 written by repeat_row. Operations: a multiplication and a comparison.
+/// activation_backward, 4 written by repeat_row; 4 read per element and 4 written per column by
+/// average_rows. Operations: a multiplication and a comparison; an addition and, per column, a
+/// division.
 ///
-/// 18, 22 and 24 registers on sm_80, 24, 22 and 24 on sm_90; no shared memory.
+/// No shared memory.
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/elementwise.hpp"
 #include "kernels/cuda/four.cuh"
@@ -62,6 +65,22 @@ __global__ void __launch_bounds__(ElementwiseGrid::block_threads)
   });
 }
 
+__global__ void __launch_bounds__(ElementwiseGrid::block_threads)
+    average_rows_kernel(std::int64_t rows, std::int64_t columns, bool aligned, const float* x,
+                        float* y) {
+  const auto count = static_cast<float>(rows);
+  for_each_four(columns, [&](std::int64_t i) {
+    float sums[4], more[4];
+    load_four(x + i, columns - i, aligned, sums);
+    for (std::int64_t r = 1; r < rows; ++r) {
+      load_four(x + r * columns + i, columns - i, aligned, more);
+      for (int j = 0; j < 4; ++j) sums[j] += more[j];
+    }
+    for (float& sum : sums) sum /= count;
+    store_four(y + i, columns - i, aligned, sums);
+  });
+}
+
 }  // namespace
 
 void activate(const Stream& stream, Activation activation, std::int64_t size, float* y) {
@@ -77,6 +96,16 @@ void activation_backward(const Stream& stream, Activation activation, std::int64
   if (size == 0 || activation.is_identity()) return;
   launch<activation_backward_kernel>(grid.blocks, ElementwiseGrid::block_threads, 0, native(stream),
                                      activation.slope, size, grid.aligned, y, gradient);
+}
+
+void average_rows(const Stream& stream, std::int64_t rows, std::int64_t columns, const float* x,
+                  float* y) {
+  const ElementwiseGrid grid = ElementwiseGrid::plan(columns, {x, y});
+  if (columns == 0) return;
+  const bool aligned =
+      grid.aligned && (rows == 1 || columns % ElementwiseGrid::thread_elements == 0);
+  launch<average_rows_kernel>(grid.blocks, ElementwiseGrid::block_threads, 0, native(stream), rows,
+                              columns, aligned, x, y);
 }
 
 void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x, float* y) {

@@ -20,9 +20,9 @@ struct ElementwiseGrid {
   static ElementwiseGrid plan(std::int64_t size, std::initializer_list<const float*> arrays);
 };
 
-// activate and activation_backward have the same bits as on a processor. repeat_row writes x
-// [columns] to every row of y [rows, columns], in device memory; `stream` is a cudaStream_t (of the
-// emulator in the second case); it returns before the work is done.
+// activate, activation_backward and average_rows have the same bits as on a processor. repeat_row
+// writes x [columns] to every row of y [rows, columns], in device memory; `stream` is a
+// cudaStream_t (of the emulator in the second case); it returns before the work is done.
 
 namespace cuda {
 void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x, float* y);

@@ -148,6 +148,10 @@ TEST_CASE("the same bad argument is the same error on every device: all else") {
   check_refused([](const Stream& s) { activate(s, {}, -1, nullptr); }, "-1 elements");
   check_refused([](const Stream& s) { activation_backward(s, {}, -1, nullptr, nullptr); },
                 "-1 elements");
+  check_refused([](const Stream& s) { average_rows(s, 0, 3, nullptr, nullptr); },
+                "the mean of 0 rows of 3");
+  check_refused([](const Stream& s) { average_rows(s, 2, -1, nullptr, nullptr); },
+                "the mean of 2 rows of -1");
   check_refused(
       [](const Stream& s) { softmax_cross_entropy(s, -1, 2, nullptr, nullptr, nullptr, nullptr); },
       "-1 rows of 2 classes");

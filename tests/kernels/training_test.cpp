@@ -69,6 +69,19 @@ TEST_CASE("one step of momentum SGD by hand") {
   CHECK(weight == std::vector<float>{2.0f - 0.75f, -1.0f + 0.5f});
 }
 
+TEST_CASE("the mean of rows is summed in their order") {
+  // (2^24 + 1) + 1 stays at 2^24 in floats, whereas 1 + 1 + 2^24 does not.
+  const std::vector<float> x = {0x1p24f,   1.0f,    3.0f, /**/ 1.0f, 1.0f, 4.0f,
+                                /**/ 1.0f, 0x1p24f, 0.0f};
+  std::vector<float> y(3);
+  average_rows(Stream(), 3, 3, x.data(), y.data());
+  CHECK(y == std::vector<float>{0x1p24f / 3.0f, (0x1p24f + 2.0f) / 3.0f, 7.0f / 3.0f});
+  std::vector<float> in_place = x;
+  average_rows(Stream(), 3, 3, in_place.data(), in_place.data());
+  in_place.resize(3);
+  CHECK(in_place == y);
+}
+
 TEST_CASE("activations and their gradients") {
   const Stream stream;
   std::vector<float> y = {-2.0f, -0.0f, 0.0f, 3.0f};

@@ -51,6 +51,13 @@ void ParsevalCase::run() {
   bad_loop = status.values()[0];
 }
 
+std::vector<float> average_of_rows(std::int64_t rows, std::int64_t columns,
+                                   const std::vector<float>& x) {
+  const DeviceArray<float> in(x), means(static_cast<std::size_t>(columns));
+  kernels::average_rows(test_stream(), rows, columns, in.data(), means.data());
+  return means.values();
+}
+
 std::vector<float> column_sums_of(std::int64_t rows, std::int64_t columns,
                                   const std::vector<float>& x) {
   const DeviceArray<float> in(x), sums(static_cast<std::size_t>(columns));

@@ -53,6 +53,9 @@ struct ParsevalCase {
   void run();
 };
 
+std::vector<float> average_of_rows(std::int64_t rows, std::int64_t columns,
+                                   const std::vector<float>& x);
+
 std::vector<float> column_sums_of(std::int64_t rows, std::int64_t columns,
                                   const std::vector<float>& x);
 

@@ -52,6 +52,19 @@ TEST_CASE("the compiled activations have the processor's bits") {
   }
 }
 
+TEST_CASE("the compiled mean of rows has the processor's bits") {
+  for (const std::int64_t rows : {1, 3}) {
+    for (const std::int64_t columns : {1, 1024, 2501}) {
+      CAPTURE(rows);
+      CAPTURE(columns);
+      const std::vector<float> x = reference::reals(rows * columns, 4);
+      std::vector<float> expected(static_cast<std::size_t>(columns));
+      kernels::average_rows(pixeldp::Stream(), rows, columns, x.data(), expected.data());
+      CHECK(bits(average_of_rows(rows, columns, x)) == bits(expected));
+    }
+  }
+}
+
 TEST_CASE("the compiled softmax cross-entropy agrees with the processor's") {
   for (const std::int64_t rows : {1, 9, 70}) {
     for (const std::int64_t classes : {1, 10, 33, 1000}) {

@@ -10,6 +10,7 @@
 #include "pixeldp/network_sensitivity.hpp"
 #include "pixeldp/sampler.hpp"
 #include "tests/text_of.hpp"
+#include "tests/thread_ranks.hpp"
 #include "tests/throws_error.hpp"
 #include "tests/trainers/fixture.hpp"
 
@@ -195,6 +196,15 @@ TEST_CASE("colour images are trained on, and augmentation changes what is learnt
   const Model model = load_model(folder / "whole" / "model.safetensors");
   CHECK(model.spec.channels == 3);
   check_certifiable(model);
+}
+
+TEST_CASE_FIXTURE(Fixture, "only devices leave the order of sums over ranks to NCCL") {
+  tests::ThreadRanks::run(2, [&](Communicator& ranks) {
+    ConfigNode own_order = config();
+    own_order.set("training.gradients=nccl");
+    CHECK_FAILS(train(own_order, {.output = folder / "run", .ranks = &ranks}),
+                "training.gradients: nccl is for ranks on GPUs, and their device is cpu");
+  });
 }
 
 TEST_CASE_FIXTURE(Fixture, "a batch larger than the data set is the data set") {

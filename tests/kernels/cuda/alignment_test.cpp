@@ -250,6 +250,12 @@ struct Cases {
             emulated::activation_backward(s, Activation::relu(), size, p[0], p[1]);
           });
   }
+  static void average_rows() {
+    check("average_rows", {floats(size), floats(columns, 2)},
+          [](const Stream& s, const Pointers& p) {
+            emulated::average_rows(s, rows, columns, p[0], p[1]);
+          });
+  }
   static void softmax_cross_entropy() {
     check("softmax_cross_entropy",
           {floats(size), std::vector<std::int32_t>{1, 0, 11}, floats(size, 2),

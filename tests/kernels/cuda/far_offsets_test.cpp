@@ -31,6 +31,10 @@ TEST_CASE("beyond 2^32 elements: sums and activations") {
         [](const Pointers& p, std::int64_t count) {
           emulated::activation_backward(s(), Activation::relu(), count, p[0], p[1]);
         });
+  check("average_rows", {floats(n, size), floats(n, size, 2)}, n, size,
+        [](const Pointers& p, std::int64_t count) {
+          emulated::average_rows(s(), 1, count, p[0], p[1]);
+        });
   check("repeat_row", {floats(n, size), floats(n, size, 2)}, n, size,
         [](const Pointers& p, std::int64_t count) {
           repeat_row(native_stream(), 1, count, p[0], p[1]);

@@ -76,6 +76,32 @@ TEST_CASE("emulated activations have the processor's bits, and write nothing els
   }
 }
 
+TEST_CASE("the emulated mean of rows has the processor's bits, and writes nothing else") {
+  for (const Schedule& schedule : adversarial_schedules) {
+    const WithSettings with(schedule);
+    for (const std::int64_t columns : {0, 7, 1024, 1029}) {
+      for (const std::size_t skip : {0, 1}) {
+        for (const std::int64_t rows : {1, 5}) {
+          CAPTURE(schedule.name());
+          CAPTURE(columns);
+          CAPTURE(skip);
+          CAPTURE(rows);
+          Fenced x(rows * columns, skip, 1), y(columns, skip, 2);
+          const DeviceArray<float> device_x(x.values), device_y(y.values);
+          kernels::average_rows(test_stream(), rows, columns, device_x.data() + x.begin,
+                                device_y.data() + y.begin);
+          kernels::average_rows(test_stream(), rows, columns, device_x.data() + x.begin,
+                                device_x.data() + x.begin);
+          kernels::average_rows(pixeldp::Stream(), rows, columns, x.data(), y.data());
+          kernels::average_rows(pixeldp::Stream(), rows, columns, x.data(), x.data());
+          CHECK(bits(device_y.values()) == bits(y.values));
+          CHECK(bits(device_x.values()) == bits(x.values));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("emulated activations of more elements than a grid has, in which threads go round") {
   const std::int64_t size = ElementwiseGrid::most_blocks * ElementwiseGrid::block_elements + 4097;
   std::vector<float> y = reference::integers(5000, 9, 3);

@@ -16,6 +16,7 @@
 
 #include <cuda.h>
 #include <cuda_runtime_api.h>
+#include <unistd.h>
 
 #include "cudart_internal.h"
 #include "ptxrun.h"
@@ -971,6 +972,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int d) {
   p->major = arch() / 10;
   p->minor = arch() % 10;
   p->warpSize = 32;
+  p->pciBusID = getpid();  // each process has a device of its own
   p->multiProcessorCount = 4;
   p->maxThreadsPerBlock = 1024;
   p->maxThreadsPerMultiProcessor = 2048;
