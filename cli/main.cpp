@@ -83,7 +83,8 @@ int main(int argc, char** argv) {
   } catch (const Error& error) {
     return cli::failed(error.what(), static_cast<int>(error.kind()));
   } catch (const std::bad_alloc&) {
-    return cli::failed("out of memory", static_cast<int>(Error::Kind::failure));
+    return cli::failed("out of memory: neither the machine nor its limits (ulimit -v) give more",
+                       static_cast<int>(Error::Kind::failure));
   } catch (const std::exception& error) {
     return cli::failed(error.what(), static_cast<int>(Error::Kind::failure));
   }
