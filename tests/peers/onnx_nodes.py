@@ -1,6 +1,7 @@
 """The tests of single operators inside the Python package onnx as networks that take a picture and score classes."""
+import warnings
+
 import numpy
-import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.backend.test.loader import load_node_model_tests
 
@@ -122,7 +123,10 @@ def rows_of(node, arrays, expected):
 def cases(random):
     """(name, [(model, picture, expected scores)]) of every test of one of the operators."""
     numpy.random.seed(1)  # from which these tests make their values
-    for case in sorted(load_node_model_tests(), key=lambda case: case.name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tests = load_node_model_tests()
+    for case in sorted(tests, key=lambda case: case.name):
         nodes = case.model.graph.node
         if len(nodes) != 1 or nodes[0].op_type not in OPERATORS or nodes[0].domain or case.name.endswith("_expanded"):
             continue

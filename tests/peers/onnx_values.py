@@ -36,7 +36,8 @@ KNOWN = (r"is of type \w+: pictures are read as .* of float",
          r"training_mode is true", r"its limits are 2 and 1",
          r"ConstantOfShape\): it makes \d+ values of one",  # a file of a few bytes that asks for much memory
          r"a quotient of two values", r"a constant divided by",
-         r"Gather\): indices of 2 axes", r"transA is not read", r"storage_order 1", r"MatMul\): its weight is .* not of two axes",
+         r"Gather\): indices of 2 axes", r"transA is not read", r"storage_order 1",
+         r"MatMul\): its weight is .* not of two axes",
          r"it multiplies .*: one row for each picture is read",
          r"it takes means over (channels|the axes)", r"MatMul\): its input '\w+' depends on the picture")
 
