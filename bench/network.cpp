@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "bench/timing.hpp"
+#include "layers/networks/autoencoder.hpp"
 #include "pixeldp/quantisation.hpp"
 
 namespace pixeldp::bench {
@@ -41,6 +42,24 @@ layers::NetworkSpec resnet_spec(std::int64_t depth) {
           .depth = depth,
           .input_mean = {0.485, 0.456, 0.406},
           .input_deviation = {0.229, 0.224, 0.225}};
+}
+
+layers::NetworkSpec inception_spec() {
+  return {.architecture = "inception-v3",
+          .height = 299,
+          .width = 299,
+          .channels = 3,
+          .classes = 1000,
+          .noise_after_layers = 0};
+}
+
+layers::NetworkSpec autoencoder_spec(int noise_after_layers) {
+  layers::NetworkSpec spec = inception_spec();
+  spec.classifier = {spec};
+  spec.architecture = "autoencoder";
+  spec.noise_after_layers = noise_after_layers;
+  spec.encoder = layers::usual_encoder(spec.height, spec.width);
+  return spec;
 }
 
 std::string wide_resnet_name(std::int64_t depth, std::int64_t widening) {

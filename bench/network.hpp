@@ -23,6 +23,10 @@ layers::NetworkSpec wide_resnet_spec(std::int64_t depth, std::int64_t widening);
 layers::NetworkSpec wide_resnet_spec(const Options& options);
 /// Likewise, normalised, with the noise in the image.
 layers::NetworkSpec resnet_spec(std::int64_t depth);
+/// For images of 299 x 299 x 3, with the noise in the image.
+layers::NetworkSpec inception_spec();
+/// The paper's auto-encoder before that one, with the noise after so many of its layers: 0 or 1.
+layers::NetworkSpec autoencoder_spec(int noise_after_layers);
 /// Such as "WRN-28-10".
 std::string wide_resnet_name(std::int64_t depth, std::int64_t widening);
 std::string wide_resnet_name(const Options& options);

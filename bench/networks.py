@@ -100,3 +100,42 @@ class Resnet(nn.Module):
     def forward(self, x):
         x = functional.relu(self.conv1((x - self.mean) / self.deviation))
         return self.head(self.blocks(x).mean((2, 3)))
+
+
+class Inception(nn.Module):
+    """torchvision's Inception-v3 with the noise in the image."""
+
+    def __init__(self):
+        import torchvision
+
+        super().__init__()
+        self.image, self.prefix = (1, 3, 299, 299), nn.Identity()
+        self.net = torchvision.models.Inception3(aux_logits=False, transform_input=False, init_weights=False).eval()
+        for module in self.net.modules():
+            if type(module).__name__ == "BasicConv2d":
+                module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class Autoencoder(nn.Module):
+    """The paper's before Inception-v3, with the noise after its first convolution or, not `shared`, in the image."""
+
+    def __init__(self, shared):
+        super().__init__()
+        self.image = (1, 3, 299, 299)
+        first = nn.Conv2d(3, 32, 10, 2, 5, bias=False)
+        self.prefix, self.first = (first, nn.Identity()) if shared else (nn.Identity(), first)
+        fold = lambda conv: fuse_conv_bn_eval(conv.eval(), nn.BatchNorm2d(conv.out_channels).eval(),
+                                              transpose=isinstance(conv, nn.ConvTranspose2d))
+        self.bn = nn.BatchNorm2d(32)  # behind the noise
+        self.layers = nn.Sequential(fold(nn.Conv2d(32, 32, 8, 2, 3, bias=False)), nn.ReLU(),
+                                    fold(nn.Conv2d(32, 64, 5, 2, 2, bias=False)), nn.ReLU(),
+                                    fold(nn.ConvTranspose2d(64, 32, 5, 2, 2, bias=False)), nn.ReLU(),
+                                    fold(nn.ConvTranspose2d(32, 32, 8, 2, 3, bias=False)), nn.ReLU(),
+                                    nn.ConvTranspose2d(32, 3, 10, 2, 5, 1), nn.Sigmoid())
+        self.classifier = Inception()
+
+    def forward(self, x):
+        return self.classifier(self.layers(functional.relu(self.bn(self.first(x)))))

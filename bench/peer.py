@@ -8,6 +8,7 @@ absent, and then answers lines of JSON, one each:
     {"run": number of a case, "draws": N} -> {"seconds", "processor_seconds": of a draw}
     {"forget": number of a case} -> {}
     {"export": {"architecture", "depth", "widening"}} -> {}    PyTorch writes MODELS/NETWORK.onnx
+    {"memory": true} -> {"bytes": the most that the process has had}
 
 and anything that fails with {"error": text}.
 """
@@ -15,6 +16,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import resource
 import sys
 import time
 import traceback
@@ -94,7 +96,9 @@ class PyTorch:
         torch.manual_seed(1)
         depth, widening = network["depth"], network["widening"]
         net = {"mnist-cnn": networks.MnistCnn, "wide-resnet": lambda: networks.WideResnet(depth, widening),
-               "resnet": lambda: networks.Resnet(depth)}[network["architecture"]]()
+               "resnet": lambda: networks.Resnet(depth), "inception-v3": networks.Inception,
+               "autoencoder": lambda: networks.Autoencoder(True),
+               "autoencoder-unshared": lambda: networks.Autoencoder(False)}[network["architecture"]]()
         return net.eval()
 
     def prefix(self, net):
@@ -269,6 +273,8 @@ def answer(peer, cases, order):
     if "forget" in order:
         cases[order["forget"]] = None
         return {}
+    if "memory" in order:
+        return {"bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
     peer.export(order["export"])
     return {}
 

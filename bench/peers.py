@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Times draws of four networks, ours against those of PyTorch, OpenVINO and ONNX Runtime, as far as they are installed.
+"""Times draws of some networks, ours against those of PyTorch, OpenVINO and ONNX Runtime, as far as they are installed.
 
 A draw is the same for all: noise, all that follows it, and a vote; what lies before it is calculated once per image, so
 the others are given its result. Each makes noise by what is fastest there, runs in every way that it has (eager,
 compiled, streams, formats of int8), and in each with the number of rows that suits it. All take turns in one run, each
 in a process of its own; a ratio is the median of the turns' ratios. One thread is timed by the processor time that it
 took, which is the same whatever else the machine does, but for caches; several by the clock. bench/peer.py is what the
-others do; its models stay in the folder MODELS, since making them takes long.
+others do; its models stay in the folder MODELS, since making them takes long. --memory adds the most that a process has
+had which makes draws in one of these ways alone. An auto-encoder before Inception-v3 is there twice: with its first
+convolution calculated once per image, and, with the noise in the image, for every draw.
 
     python3 -m venv peers && peers/bin/pip install torch torchao openvino nncf onnx onnxscript onnxruntime
     peers/bin/python bench/peers.py --output peers.json
@@ -27,8 +29,14 @@ NETWORKS = {"MNIST CNN": {"architecture": "mnist-cnn", "depth": 0, "widening": 0
             "WRN-16-4": {"architecture": "wide-resnet", "depth": 16, "widening": 4},
             "WRN-28-10": {"architecture": "wide-resnet", "depth": 28, "widening": 10},
             "ResNet-20": {"architecture": "resnet", "depth": 20, "widening": 0}}
-ROWS = {"MNIST CNN": (16, 64, 256), "WRN-16-4": (2, 8, 32), "WRN-28-10": (2, 8, 32), "ResNet-20": (4, 16, 64)}
+LARGE = {"Inception-v3": {"architecture": "inception-v3", "depth": 0, "widening": 0},
+         "auto-encoder": {"architecture": "autoencoder", "depth": 0, "widening": 0},
+         "unshared": {"architecture": "autoencoder-unshared", "depth": 0, "widening": 0}}
+ALL = NETWORKS | LARGE
+ROWS = {"MNIST CNN": (16, 64, 256), "WRN-16-4": (2, 8, 32), "WRN-28-10": (2, 8, 32), "ResNet-20": (4, 16, 64)} | {
+    name: (1, 4, 16) for name in LARGE}
 OUR_ROWS, OUR_FEWER_ROWS = 64, 16  # together in a thread: as certify does, and for --quick
+OUR_LARGE_ROWS = 4                 # of large networks, as for --quick
 # What is asked of one thread, by the processor's widest instructions: (network, precision, peer) -> ratio.
 TARGETS = {"AVX2": {("WRN-28-10", "fp32", "PyTorch"): 3.0, ("WRN-28-10", "int8", "PyTorch"): 4.5,
                     ("WRN-28-10", "fp32", "OpenVINO"): 2.5, ("WRN-28-10", "int8", "OpenVINO"): 2.5,
@@ -43,7 +51,7 @@ class Process:
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
         for how_to_wait in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
             environment.pop(how_to_wait, None)
-        self.name, self.log = name, log
+        self.name, self.command, self.log = name, command, log
         self.clock = "processor_seconds" if threads == 1 else "seconds"
         with open(log, "w", encoding="utf-8") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
@@ -76,7 +84,7 @@ class Runner:
     """A network in one precision, and one way of one peer, ready to make draws."""
 
     def __init__(self, process, arguments, least):
-        self.process, self.arguments, self.least = process, arguments, least
+        self.process, self.arguments, self.least, self.bytes = process, arguments, least, None
         prepared = process.ask({"prepare": arguments})
         self.case = prepared and prepared["case"]
         self.draws, self.times = least, []
@@ -125,7 +133,7 @@ def runners_of(process, name, o):
             if slow and o.quick:
                 continue
             tried = [found[-1].arguments["rows"]] if slow and found else rows
-            runner = at_best_rows(process, NETWORKS[name], precision, way, tried)
+            runner = at_best_rows(process, ALL[name], precision, way, tried)
             if runner:
                 found.append(runner)
     return found
@@ -134,8 +142,9 @@ def runners_of(process, name, o):
 def contest(name, ours, peers, o, threads):
     """Lines of one network: ours in each precision against the best of each peer in that, and in any before it."""
     mine = {}
+    rows = OUR_LARGE_ROWS if name in LARGE else OUR_FEWER_ROWS if o.quick else OUR_ROWS
     for precision in o.precisions:
-        runner = Runner(ours, NETWORKS[name] | {"precision": precision}, (OUR_FEWER_ROWS if o.quick else OUR_ROWS) * threads)
+        runner = Runner(ours, ALL[name] | {"precision": precision}, rows * threads)
         if runner.case is not None:
             mine[precision] = runner
     theirs = {peer.name: runners_of(peer, name, o) for peer in peers}
@@ -157,6 +166,8 @@ def contest(name, ours, peers, o, threads):
                          "best": {key: best.arguments[key] for key in ("precision", "way", "rows")},
                          "all": [{key: other.arguments[key] for key in ("precision", "way", "rows")} |
                                  {"rate": other.rate(), "ratio": runner.ratio(other)} for other in rivals]}
+                if o.memory:
+                    line |= {"bytes": memory_of(runner, threads), "peer_bytes": memory_of(best, threads)}
             target = TARGETS[o.instructions].get((name, precision, peer)) if threads == 1 else None
             lines.append(line | ({"target": target} if target else {}))
             print_line(lines[-1])
@@ -166,13 +177,27 @@ def contest(name, ours, peers, o, threads):
     return lines
 
 
+def memory_of(runner, threads):
+    """The most that a process has had which only makes a batch of these draws; each is asked for once."""
+    if runner.bytes is None:
+        log = runner.process.log.with_name(f"{runner.process.name}-memory.log")
+        alone = Process(runner.process.name, runner.process.command, threads, log)
+        prepared = alone.ask({"prepare": runner.arguments})
+        alone.ask({"run": prepared["case"], "draws": runner.least})
+        runner.bytes = alone.ask({"memory": True})["bytes"]
+        alone.end()
+    return runner.bytes
+
+
 def print_line(line):
-    head = f"{line['network']:<10} {line['precision']:<5} {line['threads']:>7} {line['rate']:>10,.1f}  {line['peer']:<13}"
+    head = f"{line['network']:<12} {line['precision']:<5} {line['threads']:>7} {line['rate']:>10,.1f}  {line['peer']:<13}"
     if "ratio" not in line:
         return print(f"{head} none of its ways works", flush=True)
     best = line["best"]
     target = line.get("target")
     verdict = f"{target:.1f} {'met' if line['ratio'] >= target else 'MISSED'}" if target else ""
+    if "bytes" in line:
+        verdict += f"  {line['bytes'] / 2**20:,.0f} against {line['peer_bytes'] / 2**20:,.0f} MiB"
     how = f"{best['precision']} {best['way']}, {best['rows']} rows"
     return print(f"{head} {how:<36} {line['peer_rate']:>10,.1f} {line['ratio']:>6.2f}  {verdict}", flush=True)
 
@@ -190,9 +215,9 @@ def start_peers(o, threads):
             process.end()
             continue
         print(f"{name} {process.about['version']}")
-        if name == "PyTorch":
+        if name == "PyTorch" and set(o.peers) != {"PyTorch"}:  # models for the others
             for network in o.networks:
-                process.ask({"export": NETWORKS[network]})
+                process.ask({"export": ALL[network]})
         if name in o.peers:
             there.append(process)
         else:
@@ -208,15 +233,17 @@ def instructions():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    some = lambda flag, choices, about: parser.add_argument(
-        flag, nargs="+", choices=choices, default=list(choices), metavar="NAME", help=f"{about}: {', '.join(choices)}")
-    some("--networks", NETWORKS, "which of")
+    some = lambda flag, choices, about, usual=None: parser.add_argument(
+        flag, nargs="+", choices=choices, default=list(usual or choices), metavar="NAME",
+        help=f"{about}: {', '.join(choices)}")
+    some("--networks", ALL, f"which of (default: {', '.join(NETWORKS)})", NETWORKS)
     some("--precisions", PRECISIONS, "which of")
     some("--peers", PEERS, "which of")
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, os.cpu_count()}))
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each one's turn, or one batch if that is longer")
     parser.add_argument("--quick", action="store_true", help="few rows, and nothing that must be compiled")
+    parser.add_argument("--memory", action="store_true", help="also the most memory that each takes by itself")
     parser.add_argument("--bench", default=str(HERE.parent / "build" / "bench" / "bench"), help="our program")
     parser.add_argument("--models", type=pathlib.Path, default=HERE.parent / "build" / "peers")
     parser.add_argument("--output", metavar="FILE", help="writes all lines as JSON")
@@ -230,7 +257,7 @@ def main():
         print(f"{ours.about['processor']}, {o.instructions}, {threads} thread{'s' if threads > 1 else ''}")
         peers = start_peers(o, threads)
         report["versions"] = {peer.name: peer.about["version"] for peer in peers}
-        print(f"{'network':<10} {'':<5} {'threads':>7} {'draws/s':>10}  {'against the best of':<50} {'draws/s':>10} "
+        print(f"{'network':<12} {'':<5} {'threads':>7} {'draws/s':>10}  {'against the best of':<50} {'draws/s':>10} "
               f"{'ratio':>6}  target", flush=True)
         for name in o.networks:
             report["lines"] += contest(name, ours, peers, o, threads)

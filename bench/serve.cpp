@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 
 #include "bench/network.hpp"
 #include "engine/device.hpp"
@@ -25,7 +26,13 @@ layers::NetworkSpec spec_of(const json& network) {
   if (architecture == "mnist-cnn") return mnist_cnn_spec();
   if (architecture == "wide-resnet") return wide_resnet_spec(depth, widening);
   if (architecture == "resnet") return resnet_spec(depth);
-  fail("unknown architecture '{}': use mnist-cnn, wide-resnet or resnet", architecture);
+  if (architecture == "inception-v3") return inception_spec();
+  if (architecture == "autoencoder") return autoencoder_spec(1);
+  if (architecture == "autoencoder-unshared") return autoencoder_spec(0);
+  fail(
+      "unknown architecture '{}': use mnist-cnn, wide-resnet, resnet, inception-v3, autoencoder or "
+      "autoencoder-unshared",
+      architecture);
 }
 
 json answer(const json& order, std::vector<std::unique_ptr<Draws>>& cases) {
@@ -35,6 +42,11 @@ json answer(const json& order, std::vector<std::unique_ptr<Draws>>& cases) {
         std::make_unique<Draws>(noisy_network(spec_of(network)),
                                 parse_precision(network.at("precision").get<std::string>())));
     return {{"case", cases.size() - 1}};
+  }
+  if (order.contains("memory")) {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return {{"bytes", 1024 * usage.ru_maxrss}};
   }
   Draws& draws = *cases.at(order.at("run").get<std::size_t>());
   const auto count = order.at("draws").get<std::int64_t>();

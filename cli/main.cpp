@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <new>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -81,6 +82,9 @@ int main(int argc, char** argv) {
     return exit_status_after(end.signal());
   } catch (const Error& error) {
     return cli::failed(error.what(), static_cast<int>(error.kind()));
+  } catch (const std::bad_alloc&) {
+    return cli::failed("out of memory: neither the machine nor its limits (ulimit -v) give more",
+                       static_cast<int>(Error::Kind::failure));
   } catch (const std::exception& error) {
     return cli::failed(error.what(), static_cast<int>(Error::Kind::failure));
   }

@@ -93,13 +93,14 @@ check(code == 2 and "cuda" in text, f"a processor: {code}, {text}")
 # Draws on demand, whose mistakes do not end it.
 network = {"architecture": "wide-resnet", "depth": 10, "widening": 1, "precision": "int8"}
 orders = [{"prepare": network}, {"prepare": network | {"architecture": "none"}}, {"run": 1, "draws": 2},
-          {"run": 0, "draws": 2}]
+          {"run": 0, "draws": 2}, {"memory": True}]
 done = subprocess.run([program, "serve"], input="".join(json.dumps(order) + "\n" for order in orders), check=True,
                       capture_output=True, text=True)
-about, made, unknown, absent, ran = map(json.loads, done.stdout.splitlines())
+about, made, unknown, absent, ran, memory = map(json.loads, done.stdout.splitlines())
 check(about["processor"] and about["threads"] >= 1 and made == {"case": 0}, f"serve begins with {about}, {made}")
 check("'none'" in unknown["error"] and absent["error"], f"serve does what it cannot: {unknown}, {absent}")
 check(0 < ran["seconds"] < math.inf and 0 < ran["processor_seconds"] < math.inf, f"serve ran {ran}")
+check(2**20 < memory["bytes"] < 2**36, f"serve took {memory}")
 
 # Reports are compared line by line.
 with tempfile.TemporaryDirectory() as folder:

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include <fcntl.h>
@@ -109,15 +110,24 @@ Bytes read_file(const fs::path& path, std::size_t limit) {
   // than that, so that the end of the file shows without growing the buffer.
   constexpr std::size_t least = 4096;
   const auto hint = static_cast<std::size_t>(std::max<off_t>(status.st_size, 0));
-  Bytes contents(std::clamp(hint + 1, least, std::max(limit, least)));
+  const auto check_limit = [&](std::size_t bytes) {
+    if (bytes > limit)
+      fail("cannot read '{}': it is larger than the limit of {} bytes", path.string(), limit);
+  };
+  check_limit(hint);
+  Bytes contents;
+  try {
+    contents.resize(std::max(hint + 1, least));
+  } catch (const std::bad_alloc&) {
+    fail("cannot read '{}': its {} bytes do not fit into memory", path.string(), hint);
+  }
   std::size_t size = 0;
   for (;;) {
     const ssize_t n =
         retry([&] { return ::read(file.get(), contents.data() + size, contents.size() - size); });
     if (n < 0) fail("cannot read '{}': {}", path.string(), reason(errno));
     size += static_cast<std::size_t>(n);
-    if (size > limit)
-      fail("cannot read '{}': it is larger than the limit of {} bytes", path.string(), limit);
+    check_limit(size);
     if (n == 0) break;
     if (size == contents.size()) contents.resize(std::min(size * 2, limit + 1));
   }

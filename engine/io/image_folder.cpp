@@ -210,9 +210,15 @@ Dataset open_image_folder(std::string_view name, std::string_view split, const f
   const fs::path other = folder_of(split == "train" ? "test" : "train", root);
   if (!listed && !other.empty()) check_same_classes(dataset.class_names, folder, other);
   if (dataset.classes != form.classes)
-    fail("{} has {} classes, but {} are expected (data.classes of a configuration)",
+    fail("{} has {} classes, but {} are expected (data.classes of a configuration, or a model's){}",
          listed ? (root / synset_file).string() : folder.string() + ", by its folders,",
-         dataset.classes, form.classes);
+         dataset.classes, form.classes,
+         form.classes == dataset.classes + 1
+             ? fmt::format(
+                   "; where one of them is no class, as the first of many networks of TensorFlow, "
+                   "list all in {} with a line for it",
+                   (root / synset_file).string())
+             : "");
   for (const std::string& cls : folders)
     if (std::ranges::find(dataset.class_names, cls) == dataset.class_names.end())
       fail("{}: the class '{}' is not in {}", folder.string(), cls, (root / synset_file).string());

@@ -84,6 +84,8 @@ class Draft {
   View pointwise(const View& x, const kernels::PointwiseFunction& function);
   /// x [..., K] times weight [K, N].
   View product(const View& x, const Constant& weight);
+  /// What is the same for every picture, for nodes that read values: it takes nothing of x.
+  View constant(const Constant& values, const View& x);
   View sum(const View& a, const View& b);
   View multiply(const View& a, const View& b);
   View concatenate(const std::vector<View>& parts, std::int64_t axis);

@@ -237,6 +237,19 @@ View Draft::product(const View& x, const Constant& weight) {
                 std::move(node));
 }
 
+View Draft::constant(const Constant& values, const View& x) {
+  const std::vector<float>& reals = values.reals();
+  const bool alike = std::ranges::all_of(reals, [&](float value) { return value == reals[0]; });
+  // An element that is filled up, or any one times zero.
+  View made{.value = x.value,
+            .dims = values.dims,
+            .places = std::make_shared<std::vector<std::int64_t>>(reals.size(), alike ? -1 : 0)};
+  made.sole = false;
+  if (!alike) return affine(made, Constant::real(0.0f), values);
+  if (!reals.empty()) made.fill = reals[0];
+  return made;
+}
+
 View Draft::sum(const View& a, const View& b) {
   const Dims dims = broadcast(a.dims, b.dims);
   const auto fitted = [&](const View& x) {

@@ -13,8 +13,9 @@ struct ImportedGraph {
   Draft::Result network;
 };
 
-/// Opsets from the first to the second are read.
-inline constexpr std::int64_t oldest_opset = 7, newest_opset = 21;
+/// Opsets from the first to the second are read. After 21 the operators that are read only take
+/// more types.
+inline constexpr std::int64_t oldest_opset = 7, newest_opset = 28;
 
 /// The graph as nodes of ours, with a batch of one picture: what is calculated of constants and
 /// shapes alone is calculated here, what only moves elements becomes part of what reads them,

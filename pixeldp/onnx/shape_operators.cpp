@@ -104,8 +104,11 @@ Symbol concatenate(Operands& o, Draft& draft) {
     for (std::size_t i = 0; i < o.inputs(); ++i) parts.push_back(&o.constant(i));
     return concatenate(parts, axis->integer);
   }
+  std::size_t first = 0;
+  while (o.is_constant(first)) ++first;
   std::vector<View> parts;
-  for (std::size_t i = 0; i < o.inputs(); ++i) parts.push_back(o.view(i));
+  for (std::size_t i = 0; i < o.inputs(); ++i)
+    parts.push_back(o.is_constant(i) ? draft.constant(o.constant(i), o.view(first)) : o.view(i));
   return draft.concatenate(parts, axis->integer);
 }
 
@@ -136,8 +139,9 @@ Symbol constant_of_shape(Operands& o) {
   const OnnxAttribute* value = o.attribute("value");
   const Constant single =
       value && value->tensor ? Constant::of(*value->tensor) : Constant::real(0.0f);
-  if (single.size() != 1 || count(dims) > most_values)
-    fail("{} values of {} elements", text(single.dims), count(dims));
+  if (single.size() != 1) fail("it repeats {} values", single.size());
+  if (count(dims) > most_values)
+    fail("it makes {} values of one, where a few bytes may ask for {}", count(dims), most_values);
   return moved(single, {dims, std::vector<std::int64_t>(static_cast<std::size_t>(count(dims)), 0)});
 }
 

@@ -24,7 +24,7 @@ View negative(const View& x, Draft& draft) {
   return draft.affine(x, Constant::real(-1.0f), Constant::real(0.0f));
 }
 
-/// "Add", "Sub", "Mul", "Div" where something depends on the picture.
+/// "Add", "Sub", "Mul", "Div" of what depends on the picture and of constants.
 Symbol arithmetic(const std::string& operation, const Symbol& left, const Symbol& right,
                   Draft& draft) {
   const auto *a = std::get_if<View>(&left), *b = std::get_if<View>(&right);
@@ -36,6 +36,11 @@ Symbol arithmetic(const std::string& operation, const Symbol& left, const Symbol
     if (operation == "Sub") return draft.sum(*a, negative(*b, draft));
     if (operation == "Mul") return draft.multiply(*a, *b);
     fail("a quotient of two values that depend on the picture is not read");
+  }
+  if (!a && !b) {
+    Constant made;
+    calculate(operation, std::get<Constant>(left), std::get<Constant>(right), made);
+    return made;
   }
   const View& x = a ? *a : *b;
   const Constant& c = std::get<Constant>(a ? right : left);
@@ -90,8 +95,16 @@ Symbol clip(Operands& o, Draft& draft) {
 
 Symbol parametric_relu(Operands& o, Draft& draft) {
   const Constant& slope = o.constant(1);
-  if (slope.size() != 1) fail("a slope for each channel is not read");
-  return draft.activation(o.view(0), Activation::leaky_relu(slope.reals()[0]));
+  if (slope.size() == 1)
+    return draft.activation(o.view(0), Activation::leaky_relu(slope.reals()[0]));
+  // relu(x) - slope relu(-x)
+  View x = o.view(0);
+  x.sole = false;
+  const Constant zero = Constant::real(0.0f);
+  const View below =
+      draft.activation(draft.affine(x, Constant::real(-1.0f), zero), Activation::relu());
+  return draft.sum(draft.activation(x, Activation::relu()),
+                   draft.affine(below, changed(slope, [](float s) { return -s; }), zero));
 }
 
 Symbol dropout(Operands& o) {
@@ -146,7 +159,6 @@ std::optional<std::vector<Symbol>> operate_on_values(Operands& o, Draft& draft) 
       operation == "Add" || operation == "Sub" || operation == "Mul" || operation == "Div";
   if (o.all_constant() && o.inputs() > 0) {
     Constant made;
-    if (binary && calculate(operation, o.constant(0), o.constant(1), made)) return one(made);
     if (calculate(operation, o.constant(0), made)) return one(made);
   }
   if (binary) return one(arithmetic(operation, o.input(0), o.input(1), draft));

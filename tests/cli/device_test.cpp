@@ -10,6 +10,8 @@
 #include "kernels/draw_statistics.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "tests/cli/made_workplace.hpp"
+#include "tests/made_onnx.hpp"
+#include "tests/reference/values.hpp"
 #include "tests/text_of.hpp"
 
 namespace pixeldp::tests {
@@ -249,6 +251,52 @@ TEST_CASE("every device writes that of residual networks, too") {
       CAPTURE(device);
       CHECK(place.certify(options + "--device " + device + " --micro-batch 2", device) == expected);
     }
+  }
+}
+
+TEST_CASE("every device certifies an auto-encoder before a network that stays as it is") {
+  const Workplace place;
+  const std::string data = " --data " + (place.folder / "").string();
+  write_file_atomically(
+      place.folder / "net.onnx",
+      as_bytes(MadeOnnx()
+                   .input("x", {1, 1, 28, 28})
+                   .output("y")
+                   .initializer(MadeOnnx::tensor("w", {8, 1, 5, 5}, reference::reals(200, 1)))
+                   .initializer(MadeOnnx::tensor("v", {8, 10}, reference::reals(80, 2)))
+                   .node("Conv", {"x", "w"}, {"1"}, {MadeOnnx::attribute("strides", {3, 3})})
+                   .node("Relu", {"1"}, {"2"})
+                   .node("GlobalAveragePool", {"2"}, {"3"})
+                   .node("Flatten", {"3"}, {"4"})
+                   .node("MatMul", {"4", "v"}, {"y"})
+                   .bytes()));
+  place.run("import net.onnx --dataset mnist --output plain");
+  place.run(
+      "train made.yaml --output run --set training.steps=2 --set training.batch=2 --set "
+      "training.evaluation_images=1 --set training.evaluation_draws=1 --set "
+      "training.reconstruction_steps=1 --set 'network={architecture: autoencoder, classifier: "
+      "plain, encoder: [{kernel: 4, filters: 8, stride: 2}, {kernel: 3, filters: 8}]}'");
+  place.run("quantise run --images 4" + data);
+  const auto certify = [&](const std::string& options, const std::string& log) {
+    place.run("certify run --scores softmax --images 0:2 --draws 4 --bound hoeffding " + options +
+              " --output " + log + data);
+    return place.folder / log;
+  };
+  const CertificateLog expected = read_certificate_log(certify("", "cpu"));
+  const std::string in_int8 = text_of(certify("--precision int8", "cpu-int8"));
+  for (const std::string& device : other_devices()) {
+    CAPTURE(device);
+    const std::string on = "--device " + device;
+    CHECK(text_of(certify("--precision int8 " + on, device + "-int8")) == in_int8);
+    const CertificateLog log = read_certificate_log(certify(on, device));
+    REQUIRE(log.records.size() == 2);
+    for (std::size_t i = 0; i < 2; ++i)
+      for (std::size_t c = 0; c < 10; ++c) {
+        const auto score = [&](const CertificateLog& of) {
+          return static_cast<double>(of.records[i].statistics.sums[c]) * kernels::score_unit / 4;
+        };
+        CHECK(std::abs(score(log) - score(expected)) < 5e-3);  // bf16 after the noise
+      }
   }
 }
 

@@ -51,3 +51,29 @@ TEST_CASE("foreign weights for an image folder say which images they take") {
   place.done(import + "image-folder --image-height 28 --image-width 28 --short-side 32");
   CHECK(json::parse(place.done("certify run --images 0:3 --json" + place.data()))["images"] == 3);
 }
+
+TEST_CASE("a network with one class more than a folder is refused until the classes are listed") {
+  const MadeWorkplace place(1, 20, 20);
+  write_safetensors(place.folder / "foreign.safetensors", foreign_weights("", 11));
+  write_as_folder(load_dataset("mnist", "test", place.folder.path()), place.folder / "val");
+  place.done(
+      "import foreign.safetensors --architecture resnet --depth 8 --output run --dataset "
+      "image-folder --image-height 28 --image-width 28");
+  const std::string certify = "certify run --images 0:3 --json" + place.data();
+  place.refused(certify, "by its folders, has 10 classes, but 11 are expected", 1);
+  place.refused(certify, "with a line for it", 1);
+  CHECK(!std::filesystem::exists(place.folder / "run/certificates.jsonl"));
+  std::string listed = "background\n";
+  for (int label = 0; label < 10; ++label) {
+    const std::string name = fmt::format("n{}", label);
+    std::filesystem::rename(place.folder / fmt::format("val/class {}", label),
+                            place.folder / ("val/" + name));
+    listed += name + "\n";
+  }
+  write_file_atomically(place.folder / "synsets.txt", listed);
+  place.done(certify);
+  const std::string log = text_of(place.folder / "run/certificates.jsonl");
+  const auto start = log.find('\n') + 1;
+  const json first = json::parse(log.substr(start, log.find('\n', start) - start));
+  CHECK(first["label"] == 1);  // n0
+}

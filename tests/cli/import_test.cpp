@@ -141,6 +141,84 @@ TEST_CASE("a whole network in ONNX is imported, certified and predicted with") {
   refused("", 1, "net.onnx");
 }
 
+TEST_CASE("a network in ONNX that cannot be taken is refused by name, and nothing is written") {
+  const MadeWorkplace place(1);
+  const auto write = [&](const MadeOnnx& network) {
+    write_file_atomically(place.folder / "net.onnx", as_bytes(network.bytes()));
+  };
+  const auto refused = [&](const MadeOnnx& network, const std::string& part) {
+    write(network);
+    place.refused("import net.onnx --dataset mnist --output x", part, 1);
+    CHECK(!std::filesystem::exists(place.folder / "x"));
+  };
+  const auto scored = [](std::int64_t classes, const Message* weight = nullptr) {
+    const auto w = MadeOnnx::tensor("w", {784, classes}, reference::reals(784 * classes, 1));
+    return MadeOnnx()
+        .output("y")
+        .initializer(weight ? *weight : w)
+        .node("Flatten", {"x"}, {"1"})
+        .node("MatMul", {"1", "w"}, {"y"});
+  };
+  const MadeOnnx::Dims picture = {1, 1, 28, 28};
+  refused(scored(10).input("x", picture).input("mask", picture),
+          "the network has 2 inputs (x, mask)");
+  refused(scored(10).input("x", {0, 1, 0, 28}), "an axis 2 of free extent 'N'");
+  refused(scored(11).input("x", picture), "data set mnist has 10 classes");
+  refused(MadeOnnx()
+              .input("x", picture)
+              .output("y")
+              .node("If", {"x"}, {"y"},
+                    {Message().text(1, "then_branch").message(6, Message()).integer(20, 5)}),
+          "node the_If (If): control flow is not read");
+
+  const auto external = [&](const std::string& location, std::int64_t inputs) {
+    const Message weight = MadeOnnx::tensor_of("w", {inputs, 10}, 1)
+                               .integer(14, 1)
+                               .message(13, Message().text(1, "location").text(2, location));
+    return scored(10, &weight).input("x", picture);
+  };
+  refused(external("weights.bin", 784), "its external file 'weights.bin' is missing");
+  refused(external("../weights.bin", 784), "lies outside of the model's folder");
+  // 16 GiB that the disk does not hold, in files of each kind.
+  constexpr std::int64_t many = std::int64_t{16} << 30;
+  for (const char* file : {"weights.bin", "large.onnx", "large.safetensors"}) {
+    write_file_atomically(place.folder / file, as_bytes(std::string_view("x")));
+    std::filesystem::resize_file(place.folder / file, many);
+  }
+  refused(external("weights.bin", many / 40), "its weights take 16.0 GiB in fp32");
+  place.refused("import large.onnx --dataset mnist --output x", "limit of 2147483648 bytes", 1);
+  place.refused(
+      "import large.safetensors --architecture resnet --depth 8 --dataset mnist --output x",
+      "limit of 2147483648 bytes", 1);
+  CHECK(!std::filesystem::exists(place.folder / "x"));
+
+  // Behind an auto-encoder of other images.
+  write(scored(10).input("x", picture));
+  place.done("import net.onnx --dataset mnist --output plain");
+  write_file_atomically(
+      place.folder / "before.yaml",
+      "name: before\n"
+      "data: {set: mnist, directory: " +
+          place.folder.path().string() +
+          "}\n"
+          "network: {architecture: autoencoder, classifier: plain, encoder: [{kernel: 3, filters: "
+          "2}]}\n"
+          "noise: {mechanism: gaussian, construction_bound: 0.1}\n"
+          "training: {steps: 1, batch: 2, learning_rate: 0.001, evaluation_images: 1}\n");
+  place.done("train before.yaml --output before");
+  write(MadeOnnx()
+            .input("x", {1, 3, 32, 32})
+            .output("y")
+            .initializer(MadeOnnx::tensor("w", {10, 3, 3, 3}, reference::reals(270, 1)))
+            .node("Conv", {"x", "w"}, {"1"})
+            .node("GlobalAveragePool", {"1"}, {"y"}));
+  place.refused("import net.onnx --dataset cifar-10 --autoencoder before --output x",
+                "an auto-encoder of images of 28x28x1 cannot stand before a classifier of 10 "
+                "classes that takes 32x32x3",
+                2);
+  CHECK(!std::filesystem::exists(place.folder / "x"));
+}
+
 TEST_CASE("a head of another number of classes than the data set's is refused at import") {
   const ForeignWorkplace place;
   for (const std::int64_t classes : {5, 100}) {

@@ -63,6 +63,10 @@ TEST_CASE("read_file says what is wrong with a path") {
   write_file_atomically(folder / "data", pattern(100));
   CHECK(read_file(folder / "data", 100).size() == 100);
   CHECK_FAILS(read_file(folder / "data", 99), "larger than the limit of 99 bytes");
+  // Before any of it is read: 16 GiB that the disk does not hold.
+  std::filesystem::resize_file(folder / "data", std::uintmax_t{16} << 30);
+  CHECK_FAILS(read_file(folder / "data"), "larger than the limit of 2147483648 bytes");
+  std::filesystem::resize_file(folder / "data", 100);
   // Has no size of its own and never ends.
   CHECK_FAILS(read_file("/dev/zero", 1 << 20), "larger than the limit");
   if (::geteuid() != 0) {

@@ -14,6 +14,7 @@
 #include "tests/fuzz/onnx.hpp"
 #include "tests/fuzz/replay.hpp"
 #include "tests/made_onnx.hpp"
+#include "tests/plan_scores.hpp"
 #include "tests/real_data.hpp"
 #include "tests/reference/values.hpp"
 #include "tests/temporary_folder.hpp"
@@ -40,43 +41,8 @@ std::vector<float> channels_last(const std::vector<float>& x, std::int64_t chann
   return y;
 }
 
-/// A network as certification calculates it.
-class Scorer {
- public:
-  explicit Scorer(const Model& model)
-      : plan_(lower(Stream(), model.network)),
-        prefix_(kernels::prepare_inference(plan_.prefix, kernels::Precision::fp32)),
-        body_(kernels::prepare_inference(plan_.body, kernels::Precision::fp32)) {}
-
-  /// Scores of an image (NHWC).
-  std::vector<double> operator()(const std::vector<float>& image) const {
-    const auto start = run(*prefix_, image, plan_.noise_size());
-    const auto features = run(*body_, start, plan_.features());
-    std::vector<double> made;
-    for (std::size_t c = 0; c < static_cast<std::size_t>(plan_.classes); ++c) {
-      double sum = plan_.head_bias[c];
-      for (std::size_t i = 0; i < features.size(); ++i)
-        sum += double{plan_.head_weight[c * features.size() + i]} * double{features[i]};
-      made.push_back(sum);
-    }
-    return made;
-  }
-
- private:
-  static std::vector<float> run(const kernels::Inference& part, const std::vector<float>& x,
-                                std::int64_t size) {
-    const Memory workspace({}, static_cast<std::size_t>(part.workspace_size()));
-    std::vector<float> y(static_cast<std::size_t>(size));
-    part.run(1, x.data(), y.data(), workspace.data());
-    return y;
-  }
-
-  kernels::NetworkPlan plan_;
-  std::unique_ptr<kernels::Inference> prefix_, body_;
-};
-
 std::vector<double> scores(const Model& model, const std::vector<float>& image) {
-  return Scorer(model)(image);
+  return tests::PlanScores(model.network)(image);
 }
 
 std::vector<double> softmax(std::vector<double> z) {
@@ -145,7 +111,7 @@ TEST_CASE("networks of ONNX have the scores of ONNX Runtime, or are refused by n
     const Model model = import_onnx(read_onnx(path), path, onnx_options());
     const auto x = read_floats(folder / "input.bin"), right = read_floats(folder / "output.bin");
     const double most = about["output"]["max_abs_error"];
-    const Scorer scorer(model);
+    const tests::PlanScores scorer(model.network);
     const auto size = static_cast<std::ptrdiff_t>(model.network.input().row_size());
     for (std::ptrdiff_t row = 0; row * size < std::ssize(x); ++row) {
       const std::vector<float> picture(x.begin() + row * size, x.begin() + (row + 1) * size);
@@ -244,8 +210,8 @@ TEST_CASE("what is not read of an ONNX network is named") {
     CHECK_FAILS(imported(network.bytes(opset)), part);
   };
   const auto whole = [] { return small_network().node("MatMul", {"t3", "v"}, {"y"}).output("y"); };
-  refused(whole().input("x", {1, 3, 6, 6}), "opset 6; 7 to 21 are read", 6);
-  refused(whole().input("x", {1, 3, 6, 6}), "opset 22", 22);
+  refused(whole().input("x", {1, 3, 6, 6}), "opset 6; 7 to 28 are read", 6);
+  refused(whole().input("x", {1, 3, 6, 6}), "opset 29", 29);
   refused(whole().input("x", {8, 3, 6, 6}), "input 'x' has a batch of 8");
   refused(whole().input("x", {1, 3, 0, 6}), "an axis 2 of free extent 'N'");
   refused(whole().input("x", {1, 3, 36}), "input 'x' has 3 axes");
@@ -293,6 +259,34 @@ TEST_CASE("scores that no dense layer makes get one that changes nothing") {
                                     .bytes());
   CHECK(pooled.spec.classes == 4);
   CHECK(scores(pooled, x).size() == 4);
+}
+
+TEST_CASE("constants stand beside what depends on the picture: in sums, side by side, as slopes") {
+  const auto a = reference::reals(4, 1), b = reference::reals(4, 2),
+             slopes = reference::reals(2, 3);
+  const Model model =
+      imported(MadeOnnx()
+                   .input("x", {1, 2, 1, 2})
+                   .output("y")
+                   .initializer(MadeOnnx::tensor("a", {1, 4}, a))
+                   .initializer(MadeOnnx::tensor("b", {1, 4}, b))
+                   .initializer(MadeOnnx::tensor("ones", {1, 2}, {1, 1}))
+                   .initializer(MadeOnnx::tensor("slopes", {2, 1, 1}, slopes))
+                   .node("PRelu", {"x", "slopes"}, {"1"})
+                   .node("Flatten", {"1"}, {"2"})
+                   .node("Sum", {"a", "b", "2"}, {"3"})
+                   .node("Concat", {"a", "3", "ones"}, {"y"}, {MadeOnnx::attribute("axis", 1)})
+                   .bytes());
+  const std::vector<float> x = {-1.0f, 2.0f, 3.0f, -4.0f};
+  const auto made = scores(model, channels_last(x, 2));
+  REQUIRE(made.size() == 10);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const float active = x[i] > 0.0f ? x[i] : slopes[i / 2] * x[i];
+    CHECK(made[i] == double{a[i]});
+    CHECK(made[4 + i] == doctest::Approx(double{a[i]} + b[i] + active).epsilon(1e-6));
+  }
+  CHECK(made[8] == 1.0);
+  CHECK(made[9] == 1.0);
 }
 
 TEST_CASE("the text of a graph holds all of it, and damage to it is named") {
@@ -363,7 +357,7 @@ TEST_CASE("the MNIST network of the ONNX zoo, to 1e-4 and by accuracy") {
   const Model model =
       import_onnx(read_onnx(*data / "models/mnist_onnx/mnist.onnx"), "mnist.onnx", with);
   const Dataset test = load_dataset("mnist", "test", *data / "mnist");
-  const Scorer scorer(model);
+  const tests::PlanScores scorer(model.network);
   int right = 0;
   std::vector<float> image(784);
   for (std::int64_t i = 0; i < 1000; ++i) {
@@ -397,7 +391,7 @@ TEST_CASE("EfficientNet-Lite0 has the scores of ONNX Runtime, from pictures to c
   CHECK(steps["depthwise convolution"] == 16);
   CHECK(steps["clamp"] == 17);
   CHECK(steps.size() == 5);  // normalisation, convolutions, mean
-  const Scorer scorer(model);
+  const tests::PlanScores scorer(model.network);
   struct Known {
     const char* picture;
     std::ptrdiff_t label;

@@ -4,10 +4,10 @@
 
 #include <doctest/doctest.h>
 
-#include "engine/buffer.hpp"
 #include "pixeldp/import_onnx.hpp"
 #include "pixeldp/onnx/importer.hpp"
 #include "tests/made_onnx.hpp"
+#include "tests/plan_scores.hpp"
 #include "tests/reference/values.hpp"
 #include "tests/throws_error.hpp"
 
@@ -41,18 +41,8 @@ std::vector<float> values_of(const Model& model, const std::vector<float>& x) {
     for (std::int64_t p = 0; p < pixels; ++p)
       image[static_cast<std::size_t>(p * picture_c + c)] =
           x[static_cast<std::size_t>(c * pixels + p)];
-  const kernels::NetworkPlan plan = lower(Stream(), model.network);
-  const auto body = kernels::prepare_inference(plan.body, kernels::Precision::fp32);
-  const Memory workspace({}, static_cast<std::size_t>(body->workspace_size()));
-  std::vector<float> features(static_cast<std::size_t>(plan.features())), made;
-  body->run(1, image.data(), features.data(), workspace.data());
-  for (std::size_t i = 0; i < static_cast<std::size_t>(plan.classes); ++i) {
-    float sum = plan.head_bias[i];
-    for (std::size_t k = 0; k < features.size(); ++k)
-      sum += plan.head_weight[i * features.size() + k] * features[k];
-    made.push_back(sum);
-  }
-  return made;
+  const std::vector<double> made = tests::PlanScores(model.network)(image);
+  return {made.begin(), made.end()};
 }
 
 Message text_attribute(const char* name, const std::string& value) {
