@@ -76,7 +76,7 @@ TEST_CASE("options that messages and help name exist") {
   std::string help = run_program("--help").output;
   for (const std::string& command : commands()) help += run_program(command + " --help").output;
   auto known = words(help, R"(\n *(?:-[a-z],)?(--[a-z][a-z-]*))");
-  known.insert("--preset");            // of CMake
+  known.insert("--preset");                               // of CMake
   known.insert({"--array", "--gpus-per-task", "--mpi"});  // of Slurm
   CHECK(known.contains("--resume"));
   const auto named = hints(R"((--[a-z][a-z-]*[a-z]))");
