@@ -19,6 +19,7 @@ using namespace pixeldp;
 using namespace pixeldp::kernels;
 using namespace pixeldp::kernels::cpu;
 using reference::same, reference::with_padding;
+using reference::x_size, reference::y_size;
 
 namespace {
 
@@ -39,8 +40,6 @@ Conv2dShape row_of(Conv2dShape s) {
   s.batch = 1;
   return s;
 }
-std::int64_t x_size(const Conv2dShape& s) { return s.batch * s.in_h * s.in_w * s.in_c; }
-std::int64_t y_size(const Conv2dShape& s) { return s.batch * s.out_h() * s.out_w() * s.out_c; }
 
 struct Results {
   std::vector<float> real;

@@ -28,6 +28,13 @@ inline kernels::Conv2dShape same(std::int64_t batch, std::int64_t h, std::int64_
                       kernels::same_padding(w, kernel, stride));
 }
 
+inline std::int64_t x_size(const kernels::Conv2dShape& s) {
+  return s.batch * s.in_h * s.in_w * s.in_c;
+}
+inline std::int64_t y_size(const kernels::Conv2dShape& s) {
+  return s.batch * s.out_h() * s.out_w() * s.out_c;
+}
+
 /// Calls f(x index, weight index, y index) for every product of the sum.
 template <typename F>
 void for_each_product(const kernels::Conv2dShape& s, F f) {

@@ -16,6 +16,7 @@ namespace pixeldp::kernels::emulated {
 namespace {
 
 using reference::same, reference::with_padding;
+using reference::x_size;
 
 // The networks' own first layers, smaller; and tiles that are not filled, one pixel, even kernels,
 // lopsided padding, padding wider than the kernel, channels that fill no vector.
@@ -66,8 +67,6 @@ std::vector<std::uint32_t> bits(const std::vector<float>& values) {
   for (const float value : values) result.push_back(std::bit_cast<std::uint32_t>(value));
   return result;
 }
-
-std::int64_t x_size(const Conv2dShape& s) { return s.batch * s.in_h * s.in_w * s.in_c; }
 
 TEST_CASE("the direct convolution is its chain of fused multiply-additions, bit for bit") {
   for (const Conv2dShape& s : shapes) {

@@ -18,6 +18,7 @@ namespace {
 
 using Bits = std::uint16_t;
 using reference::to_bf16;
+using reference::x_size, reference::y_size;
 
 using reference::same, reference::with_padding;
 
@@ -72,9 +73,6 @@ template <class Element>
 std::vector<ConvPass> forward_pass(const Conv2dShape& s) {
   return {ConvPass::forward(s, chunk_of<Element>)};
 }
-
-std::int64_t x_size(const Conv2dShape& s) { return s.batch * s.in_h * s.in_w * s.in_c; }
-std::int64_t y_size(const Conv2dShape& s) { return s.batch * s.out_h() * s.out_w() * s.out_c; }
 
 /// What may become of a sum, in host memory.
 struct Ending {

@@ -9,6 +9,7 @@
 #include "kernels/cuda/convolution_weight.hpp"
 #include "kernels/cuda/device.cuh"
 #include "tests/emulator/device_array.hpp"
+#include "tests/kernels/cuda/framed.hpp"
 #include "tests/reference/convolution.hpp"
 #include "tests/reference/values.hpp"
 #include "tests/throws_error.hpp"
@@ -19,6 +20,8 @@ namespace {
 using Bits = std::uint16_t;
 
 using reference::same, reference::with_padding;
+using reference::x_size, reference::y_size;
+using tests::framed, tests::margin, tests::sentinel;
 
 /// Of values that bf16 has; others are cut off.
 std::vector<Bits> to_bf16(const std::vector<float>& values) {
@@ -26,18 +29,6 @@ std::vector<Bits> to_bf16(const std::vector<float>& values) {
   for (const float value : values)
     result.push_back(static_cast<Bits>(std::bit_cast<std::uint32_t>(value) >> 16));
   return result;
-}
-
-std::int64_t x_size(const Conv2dShape& s) { return s.batch * s.in_h * s.in_w * s.in_c; }
-std::int64_t y_size(const Conv2dShape& s) { return s.batch * s.out_h() * s.out_w() * s.out_c; }
-
-constexpr std::size_t margin = 32;
-constexpr float sentinel = 12345.0f;
-
-std::vector<float> framed(const std::vector<float>& values) {
-  std::vector<float> frame(values.size() + 2 * margin, sentinel);
-  std::copy(values.begin(), values.end(), frame.begin() + margin);
-  return frame;
 }
 
 /// [pixels, channels] as the kernels read it.

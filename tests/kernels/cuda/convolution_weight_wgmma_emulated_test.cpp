@@ -8,6 +8,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/operations.hpp"
 #include "tests/emulator/device_array.hpp"
+#include "tests/kernels/cuda/framed.hpp"
 #include "tests/kernels/cuda/moved_arrays.hpp"
 #include "tests/reference/convolution.hpp"
 #include "tests/reference/values.hpp"
@@ -18,9 +19,8 @@ namespace {
 
 using Bits = std::uint16_t;
 using reference::same, reference::with_padding;
-
-std::int64_t x_size(const Conv2dShape& s) { return s.batch * s.in_h * s.in_w * s.in_c; }
-std::int64_t dy_size(const Conv2dShape& s) { return s.batch * s.out_h() * s.out_w() * s.out_c; }
+using reference::x_size, reference::y_size;
+using tests::framed, tests::margin, tests::sentinel;
 
 /// [pixels, channels] as the kernel reads it.
 std::vector<Bits> filled_bits(std::int64_t channels, const std::vector<float>& values) {
@@ -28,15 +28,6 @@ std::vector<Bits> filled_bits(std::int64_t channels, const std::vector<float>& v
   for (const float value : reference::filled(channels, 8, values))
     bits.push_back(reference::to_bf16(value));
   return bits;
-}
-
-constexpr std::size_t margin = 32;
-constexpr float sentinel = 12345.0f;
-
-std::vector<float> framed(const std::vector<float>& values) {
-  std::vector<float> frame(values.size() + 2 * margin, sentinel);
-  std::copy(values.begin(), values.end(), frame.begin() + margin);
-  return frame;
 }
 
 /// dweight in a frame. Partial sums that nobody makes are no numbers.
@@ -57,7 +48,7 @@ std::vector<float> run(const Conv2dShape& s, const WgmmaWeightTile& tile,
 }
 
 bool is_exact(const Conv2dShape& s, const WgmmaWeightTile& tile) {
-  const auto x = reference::integers(x_size(s), 4, 1), dy = reference::integers(dy_size(s), 4, 2);
+  const auto x = reference::integers(x_size(s), 4, 1), dy = reference::integers(y_size(s), 4, 2);
   const std::vector<double> dweight = reference::conv2d_backward_weight(s, x, dy);
   return run(s, tile, x, dy) == framed(std::vector<float>(dweight.begin(), dweight.end()));
 }
@@ -94,7 +85,7 @@ TEST_CASE("the gradient in the weight by warpgroups equals its definition on int
 TEST_CASE("it is by warpgroups under every schedule, with the same bits for any data") {
   const WithSettings with(sm_90);
   const Conv2dShape s = same(33, 7, 7, 64, 12, 1, 1);  // three splits of 9 steps, one of 6
-  const std::vector<float> x = reference::reals(x_size(s), 3), dy = reference::reals(dy_size(s), 4);
+  const std::vector<float> x = reference::reals(x_size(s), 3), dy = reference::reals(y_size(s), 4);
   for (const WgmmaWeightTile& tile : {wgmma_weight_tiles[0], wgmma_weight_tiles[3]}) {
     CHECK(ConvWgmmaWeightPlan::make(s, tile).splits == 4);
     const std::vector<float> first = run(s, tile, x, dy);
@@ -113,7 +104,7 @@ TEST_CASE("what is not a number reaches only what it is part of, by warpgroups")
   for (const Conv2dShape& s :
        {Conv2dShape{2, 9, 9, 16, 24, 3, 3, 1, {}, {}}, {3, 5, 5, 16, 24, 2, 2, 1, {}, {}}}) {
     std::vector<float> x = reference::integers(x_size(s), 4, 5),
-                       dy = reference::integers(dy_size(s), 4, 6);
+                       dy = reference::integers(y_size(s), 4, 6);
     dy.back() = x.back() = NAN;
     const std::vector<double> dweight = reference::conv2d_backward_weight(s, x, dy);
     const std::vector<float> result = run(s, wgmma_weight_tiles[0], x, dy);
@@ -128,7 +119,7 @@ TEST_CASE(
     "gradients in weights go by warpgroups where the device has them, with the same results") {
   const Conv2dShape s = same(2, 8, 8, 93, 123, 3, 1);
   CHECK(choose_wgmma_weight_tile(s, sm_90).exists());
-  const auto x = reference::integers(x_size(s), 4, 1), dy = reference::integers(dy_size(s), 4, 2);
+  const auto x = reference::integers(x_size(s), 4, 1), dy = reference::integers(y_size(s), 4, 2);
   const DeviceArray<float> device_x(x), device_dy(dy);
   const auto gradient = [&](Precision precision) {
     const DeviceArray<float> dweight(static_cast<std::size_t>(s.weight_size()));
