@@ -21,6 +21,20 @@ const std::string import_foreign =
     "import foreign.safetensors --architecture resnet --depth 8 --dataset mnist --mean 0.13 --std "
     "0.31 ";
 
+/// Trains an auto-encoder of one layer before the classifier in 'plain', as run 'before'.
+void train_before(const MadeWorkplace& place, const std::string& layer,
+                  const std::string& training) {
+  write_file_atomically(
+      place.folder / "before.yaml",
+      fmt::format("name: before\n"
+                  "data: {{set: mnist, directory: {}}}\n"
+                  "network: {{architecture: autoencoder, classifier: plain, encoder: [{{{}}}]}}\n"
+                  "noise: {{mechanism: gaussian, construction_bound: 0.1}}\n"
+                  "training: {{{}}}\n",
+                  place.folder.path().string(), layer, training));
+  place.done("train before.yaml --output before");
+}
+
 }  // namespace
 
 TEST_CASE("foreign weights are imported, evaluated and never certified") {
@@ -45,19 +59,9 @@ TEST_CASE("foreign weights are imported, evaluated and never certified") {
 TEST_CASE("foreign weights stand behind an auto-encoder, which brings their noise, untouched") {
   const ForeignWorkplace place;
   place.done(import_foreign + "--output plain");
-  write_file_atomically(
-      place.folder / "before.yaml",
-      "name: before\n"
-      "data: {set: mnist, directory: " +
-          place.folder.path().string() +
-          "}\n"
-          "network: {architecture: autoencoder, classifier: plain, encoder: [{kernel: 5, filters: "
-          "4, "
-          "stride: 2}]}\n"
-          "noise: {mechanism: gaussian, construction_bound: 0.1}\n"
-          "training: {steps: 4, reconstruction_steps: 2, batch: 8, learning_rate: 0.02, "
-          "evaluation_images: 4}\n");
-  place.done("train before.yaml --output before");
+  train_before(
+      place, "kernel: 5, filters: 4, stride: 2",
+      "steps: 4, reconstruction_steps: 2, batch: 8, learning_rate: 0.02, evaluation_images: 4");
   const auto header = [&](const std::string& run) {
     place.done("certify " + run + " --draws 20 --images 0:4" + place.data());
     const std::string log = text_of(place.folder / run / "certificates.jsonl");
@@ -195,17 +199,8 @@ TEST_CASE("a network in ONNX that cannot be taken is refused by name, and nothin
   // Behind an auto-encoder of other images.
   write(scored(10).input("x", picture));
   place.done("import net.onnx --dataset mnist --output plain");
-  write_file_atomically(
-      place.folder / "before.yaml",
-      "name: before\n"
-      "data: {set: mnist, directory: " +
-          place.folder.path().string() +
-          "}\n"
-          "network: {architecture: autoencoder, classifier: plain, encoder: [{kernel: 3, filters: "
-          "2}]}\n"
-          "noise: {mechanism: gaussian, construction_bound: 0.1}\n"
-          "training: {steps: 1, batch: 2, learning_rate: 0.001, evaluation_images: 1}\n");
-  place.done("train before.yaml --output before");
+  train_before(place, "kernel: 3, filters: 2",
+               "steps: 1, batch: 2, learning_rate: 0.001, evaluation_images: 1");
   write(MadeOnnx()
             .input("x", {1, 3, 32, 32})
             .output("y")
