@@ -326,16 +326,16 @@ Constant concatenate(std::span<const Constant* const> parts, std::int64_t axis) 
   return made;
 }
 
-bool calculate(const std::string& operation, const Constant& a, const Constant& b, Constant& to) {
+Constant calculate(const std::string& operation, const Constant& a, const Constant& b) {
   const char sign = operation == "Add"   ? '+'
                     : operation == "Sub" ? '-'
                     : operation == "Mul" ? '*'
                     : operation == "Div" ? '/'
                                          : 0;
-  if (sign == 0) return false;
+  if (sign == 0) fail("{} of two constants is not read", operation);
   if (a.is_real() != b.is_real()) fail("floats and integers do not mix");
   const Dims dims = broadcast(a.dims, b.dims);
-  to = a.dims == dims ? a : moved(a, expand(a.dims, dims));
+  Constant to = a.dims == dims ? a : moved(a, expand(a.dims, dims));
   const bool single = b.size() == 1;
   const Constant other = b.dims == dims || single ? b : moved(b, expand(b.dims, dims));
   std::visit(
@@ -345,7 +345,7 @@ bool calculate(const std::string& operation, const Constant& a, const Constant& 
           values[i] = calculated(sign, values[i], others[single ? 0 : i]);
       },
       to.values);
-  return true;
+  return to;
 }
 
 bool calculate(const std::string& operation, const Constant& a, Constant& to) {

@@ -37,11 +37,7 @@ Symbol arithmetic(const std::string& operation, const Symbol& left, const Symbol
     if (operation == "Mul") return draft.multiply(*a, *b);
     fail("a quotient of two values that depend on the picture is not read");
   }
-  if (!a && !b) {
-    Constant made;
-    calculate(operation, std::get<Constant>(left), std::get<Constant>(right), made);
-    return made;
-  }
+  if (!a && !b) return calculate(operation, std::get<Constant>(left), std::get<Constant>(right));
   const View& x = a ? *a : *b;
   const Constant& c = std::get<Constant>(a ? right : left);
   if (operation == "Add") return draft.affine(x, one, c);
