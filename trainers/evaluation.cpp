@@ -12,10 +12,6 @@
 namespace pixeldp {
 namespace {
 
-bool has_noise(const TrainingConfig& config) {
-  return config.calibration.mechanism != Mechanism::none;
-}
-
 /// The error of the mean output.
 double error_of_outputs(const TrainingConfig& config, const layers::Network& network,
                         const Dataset& test, const Stream& stream, const DrawRange& draws,
@@ -45,7 +41,7 @@ void evaluate_votes(const TrainingConfig& config, const layers::Network& network
                     const ImageSource& source, std::int64_t images, Evaluation& evaluation) {
   Calibration measured = config.calibration;
   measured.sensitivity = evaluation.sensitivity;
-  const bool certifies = has_noise(config) && draws_can_certify(config, network, draws.count);
+  const bool certifies = config.noisy() && draws_can_certify(config, network, draws.count);
   Sampler sampler(stream, network);
   std::int64_t correct = 0, certified = 0;
   sampler.run(images, draws, source, [&](std::int64_t image, const ScoreStatistics& statistics) {
@@ -68,11 +64,11 @@ void evaluate_votes(const TrainingConfig& config, const layers::Network& network
 Evaluation evaluate(const TrainingConfig& config, const layers::Network& network,
                     const Dataset& test, const Stream& stream) {
   Evaluation evaluation;
-  if (has_noise(config)) evaluation.sensitivity = noise_sensitivity(config, network, stream);
+  if (config.noisy()) evaluation.sensitivity = noise_sensitivity(config, network, stream);
   const DrawRange draws{
       .seed = config.seed,
       .tag = StreamTag::training,
-      .count = static_cast<std::uint32_t>(has_noise(config) ? config.evaluation_draws : 1)};
+      .count = static_cast<std::uint32_t>(config.noisy() ? config.evaluation_draws : 1)};
   const auto source = [&](std::int64_t image, float* pixels) {
     to_float(test, image, image + 1, pixels, static_cast<float>(config.pixel_shift));
     return test.image_id(image);

@@ -48,7 +48,6 @@ class Trainer {
   bool model_is_there() const;
   void write_model();
   std::filesystem::path file(const char* name) const { return options_.output / name; }
-  bool noisy() const { return config_.calibration.mechanism != Mechanism::none; }
   bool due(std::int64_t interval) const {
     return state_.step % interval == 0 || state_.step == config_.steps;
   }
@@ -330,7 +329,7 @@ void Trainer::log() {
     record.test_accuracy = summary_.test_accuracy;
     record.certified_accuracy = summary_.certified_accuracy;
     record.test_error = summary_.test_error;
-    if (noisy()) record.sensitivity = summary_.sensitivity;
+    if (config_.noisy()) record.sensitivity = summary_.sensitivity;
   }
   summary_.loss = state_.last_loss = record.loss;
   if (log_) log_->append(record);
@@ -363,7 +362,7 @@ bool Trainer::model_is_there() const {
 }
 
 void Trainer::write_model() {
-  if (noisy()) {
+  if (config_.noisy()) {
     model_.calibration.sensitivity = summary_.sensitivity;
     compare_with_image(config_, model_.network, summary_.sensitivity, "the trained weights have");
   }
@@ -379,7 +378,7 @@ TrainSummary Trainer::run() {
   BatchSource source = batch_source();
   Prefetcher batches(state_.step, config_.steps,
                      [&](std::int64_t step, TrainingBatch& batch) { source.prepare(step, batch); });
-  if (noisy() && state_.step < config_.steps && ranks_.first()) {
+  if (config_.noisy() && state_.step < config_.steps && ranks_.first()) {
     const double assumed = config_.calibration.sensitivity,
                  measured = noise_sensitivity(config_, model_.network, stream_);
     if (measured > assumed)

@@ -178,7 +178,7 @@ std::optional<DualTraining> read_dual(const Settings& settings, const TrainingCo
   const auto key = "training.dual_bound.size";
   const DualTraining dual = {settings.number(key), settings.integer("training.dual_bound.ramp")};
   if (dual.size == 0.0) return std::nullopt;
-  if (config.calibration.mechanism != Mechanism::none)
+  if (config.noisy())
     settings.fail_at(key, "the dual bound is of networks without noise: set noise.mechanism: none");
   if (config.network.output)
     settings.fail_at(key,

@@ -69,6 +69,7 @@ struct TrainingConfig {
   Calibration
       calibration;  ///< its sensitivity is the one the noise assumes; it is measured after training
   bool ramp_up = true;
+  bool noisy() const { return calibration.mechanism != Mechanism::none; }
 
   // sensitivity
   SensitivityControl control = SensitivityControl::none;
