@@ -48,9 +48,8 @@ struct AttackOptions {
 };
 
 /// Those of the paper (Lecuyer et al. 2019, appendix C) and its program:
-///   cw      9 searches of 100 steps of rate 0.01, 20 draws, hinge (margin against certified
-///   predictions) pgd     15 starts, 10 draws, cross-entropy; 100 steps of 2.5 size / 100 (1- and
-///   2-norm), or
+///   cw      9 searches of 100 steps of 0.01, 20 draws, hinge (margin against certified ones)
+///   pgd     15 starts, 10 draws, cross-entropy; 100 steps of 2.5 size / 100 (1- and 2-norm), or
 ///           max(255 size + 8, 1.5 * 255 size) of 0.003 (infinity-norm)
 ///   fgsm    10 draws, cross-entropy
 ///   random  100 pictures
