@@ -137,14 +137,8 @@ CertificationSummary carry_out(const Model& model, const Dataset& dataset, const
 
 /// Whether a log is to be continued that says nothing of what radii are charged: it stays so.
 bool was_begun_uncharged(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return false;
-  const Bytes bytes = read_file(path);
-  const std::string_view text = as_text(bytes);
-  const std::size_t line = text.find('\n');
-  if (line == std::string_view::npos) return false;
-  const CertificateLogHeader header =
-      parse_certificate_log(text.substr(0, line + 1), path.string()).header;
-  return !is_charged(header.calibration);
+  const auto line = first_line(path);
+  return line && !is_charged(parse_certificate_log(*line, path.string()).header.calibration);
 }
 
 /// The finished log that gets more draws, which the model must have made.

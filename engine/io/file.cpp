@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <new>
 #include <utility>
 
@@ -133,6 +134,17 @@ Bytes read_file(const fs::path& path, std::size_t limit) {
   }
   contents.resize(size);
   return contents;
+}
+
+std::optional<std::string> first_line(const fs::path& path, std::size_t limit) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(limit, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(limit));
+  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+  const std::size_t end = text.find('\n');
+  if (end == std::string::npos) return std::nullopt;
+  text.resize(end + 1);
+  return text;
 }
 
 Bytes decompress_gzip(ByteView stream, std::string_view what, std::size_t limit) {

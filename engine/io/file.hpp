@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,11 @@ inline constexpr std::size_t default_read_limit = std::size_t{2} << 30;
 /// The whole file. Throws an Error if it is missing, a directory, unreadable, or longer than
 /// limit bytes.
 Bytes read_file(const std::filesystem::path& path, std::size_t limit = default_read_limit);
+
+/// The first line of a text, with its end; nothing where there is no file, or no end within `limit`
+/// bytes.
+std::optional<std::string> first_line(const std::filesystem::path& path,
+                                      std::size_t limit = std::size_t{1} << 20);
 
 /// The payload of a gzip stream (RFC 1952; several members in a row count as one payload). `what`
 /// names the stream in the Error thrown when it is truncated, corrupt, followed by anything else,

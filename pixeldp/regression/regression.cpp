@@ -52,13 +52,9 @@ void check_question(const char* what, const std::optional<double>& value) {
 /// Whether a log is to be continued that says nothing of what its certificates are charged: it
 /// stays so.
 bool was_begun_uncharged(const std::filesystem::path& path) {
-  if (!is_regression_log(path)) return false;
-  const Bytes bytes = read_file(path);
-  const std::string_view text = as_text(bytes);
-  const std::size_t line = text.find('\n');
-  return line != std::string_view::npos &&
-         !is_charged(
-             parse_regression_log(text.substr(0, line + 1), path.string()).header.calibration);
+  const auto line = first_line(path);
+  return line && is_regression_log_text(*line) &&
+         !is_charged(parse_regression_log(*line, path.string()).header.calibration);
 }
 
 }  // namespace

@@ -56,6 +56,18 @@ TEST_CASE("read_file gives back what was written, whatever the size") {
   CHECK(files_in(folder.path()) == 1);
 }
 
+TEST_CASE("first_line ends with the first line's end, and is nothing where there is none") {
+  const TemporaryFolder folder;
+  CHECK(!first_line(folder / "missing"));
+  CHECK(!first_line(folder.path()));
+  write_file_atomically(folder / "text", std::string_view("one\ntwo\n"));
+  CHECK(first_line(folder / "text") == "one\n");
+  CHECK(first_line(folder / "text", 4) == "one\n");
+  CHECK(!first_line(folder / "text", 3));
+  write_file_atomically(folder / "text", std::string_view("cut sho"));
+  CHECK(!first_line(folder / "text"));
+}
+
 TEST_CASE("read_file says what is wrong with a path") {
   const TemporaryFolder folder;
   CHECK_FAILS(read_file(folder / "missing"), "missing': No such file");
