@@ -296,7 +296,7 @@ void add_predict(CLI::App& program) {
   command
       ->add_option("images", o->images,
                    "PNG or JPEG files, of the network's size unless it was trained on an image "
-                   "folder, or test:N for image N of the test set")
+                   "folder, or test:N or train:N for image N of the data set")
       ->required()
       ->type_name("IMAGE");
   command->add_option("--draws", o->draws, "Noise draws per image")->capture_default_str();
@@ -311,7 +311,7 @@ void add_predict(CLI::App& program) {
       ->type_name("R");
   o->noise.add_to(*command, "for a model that was trained without");
   add_seed_option(*command, o->seed);
-  command->add_option("--data", o->directory, "Folder of the data set's files, for test:N");
+  command->add_option("--data", o->directory, "Folder of the data set's files, for test:N and train:N");
   add_device_option(*command, o->device);
   add_precision_option(*command, o->precision);
   add_algorithm_option(*command, o->algorithm);

@@ -71,7 +71,8 @@ struct Dataset {
   /// is damaged. Any number of threads may read at a time.
   void read(std::int64_t index, std::uint8_t* pixels) const;
   /// Identifies the split's files: SHA-256 of these one after the other, decompressed, in loading
-  /// order; of an image folder that of open_image_folder, for which every file is read.
+  /// order; of rotated digits, of their pixels and angles; of an image folder that of
+  /// open_image_folder, for which every file is read.
   std::string sha256() const { return images->sha256(); }
   /// Tells the split's images from others without reading a picture: sha256(), or of an image
   /// folder the SHA-256 of the lines "CLASS/FILE\n" in the order of the images.
