@@ -19,8 +19,6 @@ class DeviceCommunicator {
   DeviceCommunicator(const DeviceCommunicator&) = delete;
   DeviceCommunicator& operator=(const DeviceCommunicator&) = delete;
 
-  /// Rank `root`'s values to everyone.
-  virtual void broadcast(const Stream& stream, float* values, std::int64_t count, int root) = 0;
   /// Block r of `all`, `count` values, is rank r's `mine`.
   virtual void all_gather(const Stream& stream, const float* mine, std::int64_t count,
                           float* all) = 0;

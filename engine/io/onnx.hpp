@@ -66,7 +66,7 @@ struct OnnxModel {
   std::vector<OnnxValue> inputs, outputs;
 };
 
-inline constexpr int onnx_float = 1, onnx_int64 = 7, onnx_bool = 9;
+inline constexpr int onnx_float = 1, onnx_bool = 9;
 
 /// "float", "int64" ...: TensorProto.DataType.
 std::string_view onnx_type_name(int type);

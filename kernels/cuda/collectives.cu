@@ -50,7 +50,6 @@ namespace {
   X(ncclCommGetAsyncError)        \
   X(ncclGetErrorString)           \
   X(ncclGetLastError)             \
-  X(ncclBroadcast)                \
   X(ncclAllGather)                \
   X(ncclAllReduce)                \
   X(ncclSend)                     \
@@ -100,13 +99,6 @@ class NcclCommunicator : public DeviceCommunicator {
       nccl().ncclCommAbort(comm_);
     else
       nccl().ncclCommDestroy(comm_);
-  }
-
-  void broadcast(const Stream& stream, float* values, std::int64_t count, int root) override {
-    give("a broadcast", [&] {
-      return nccl().ncclBroadcast(values, values, size(count), ncclFloat, root, comm_,
-                                  native(stream));
-    });
   }
 
   void all_gather(const Stream& stream, const float* mine, std::int64_t count,

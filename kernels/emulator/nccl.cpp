@@ -84,10 +84,10 @@ ncclResult_t check(const char* what, ncclComm_t comm, ncclDataType_t type, int p
   return ncclSuccess;
 }
 
-ncclResult_t check_collective(const char* what, ncclComm_t comm, ncclDataType_t type, int peer,
+ncclResult_t check_collective(const char* what, ncclComm_t comm, ncclDataType_t type,
                               std::initializer_list<std::pair<const void*, std::size_t>> arrays) {
   if (group.depth > 0) return refuse(ncclInvalidUsage, "{} within a group", what);
-  return check(what, comm, type, peer, arrays);
+  return check(what, comm, type, 0, arrays);
 }
 
 ncclResult_t give_messages(ncclComm_t comm, cudaStream_t stream, Messages messages) {
@@ -173,26 +173,9 @@ const char* ncclGetErrorString(ncclResult_t result) {
 
 const char* ncclGetLastError(ncclComm_t) { return last_nccl_error.c_str(); }
 
-ncclResult_t ncclBroadcast(const void* from, void* to, std::size_t count, ncclDataType_t type,
-                           int root, ncclComm_t comm, cudaStream_t stream) {
-  const char* const what = "ncclBroadcast";
-  if (const auto bad = check_collective(what, comm, type, root, {{to, count}}); bad != ncclSuccess)
-    return bad;
-  Messages messages;
-  const std::size_t bytes = count * sizeof(float);
-  const Channels& channels = *comm->channels;
-  if (channels.rank() == root) {
-    if (const auto bad = check(what, comm, type, root, {{from, count}}); bad != ncclSuccess)
-      return bad;
-    for (int r = 0; r < channels.ranks(); ++r) messages.out.push_back({r, from, bytes});
-  }
-  messages.in.push_back({root, to, bytes});
-  return give_messages(comm, stream, std::move(messages));
-}
-
 ncclResult_t ncclAllGather(const void* from, void* to, std::size_t count, ncclDataType_t type,
                            ncclComm_t comm, cudaStream_t stream) {
-  if (const auto bad = check_collective("ncclAllGather", comm, type, 0, {{from, count}});
+  if (const auto bad = check_collective("ncclAllGather", comm, type, {{from, count}});
       bad != ncclSuccess)
     return bad;
   const auto ranks = static_cast<std::size_t>(comm->channels->ranks());
@@ -211,7 +194,7 @@ ncclResult_t ncclAllGather(const void* from, void* to, std::size_t count, ncclDa
 ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t count, ncclDataType_t type,
                            ncclRedOp_t operation, ncclComm_t comm, cudaStream_t stream) {
   const char* const what = "ncclAllReduce";
-  if (const auto bad = check_collective(what, comm, type, 0, {{from, count}, {to, count}});
+  if (const auto bad = check_collective(what, comm, type, {{from, count}, {to, count}});
       bad != ncclSuccess)
     return bad;
   if (operation != ncclAvg) return refuse(ncclInvalidArgument, "{}: means only", what);

@@ -44,8 +44,6 @@ const char* ncclGetErrorString(ncclResult_t result);
 /// What exactly this thread's last refused call was refused for.
 const char* ncclGetLastError(ncclComm_t comm);
 
-ncclResult_t ncclBroadcast(const void* from, void* to, std::size_t count, ncclDataType_t type,
-                           int root, ncclComm_t comm, cudaStream_t stream);
 ncclResult_t ncclAllGather(const void* from, void* to, std::size_t count, ncclDataType_t type,
                            ncclComm_t comm, cudaStream_t stream);
 ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t count, ncclDataType_t type,

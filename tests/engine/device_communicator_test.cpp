@@ -15,7 +15,6 @@ namespace {
 
 class NoCollectives : public DeviceCommunicator {
  public:
-  void broadcast(const Stream&, float*, std::int64_t, int) override {}
   void all_gather(const Stream&, const float*, std::int64_t, float*) override {}
   void all_to_all(const Stream&, const float*, std::int64_t, float*) override {}
   void all_reduce_mean(const Stream&, float*, std::int64_t) override {}
