@@ -94,11 +94,17 @@ AttackOptions AttackArguments::options(const Calibration& calibration, bool once
                                  parse_against(against_), calibration.mechanism != Mechanism::none);
   if (once) o.restarts = 1;
   give_to(o);
+  if (searches_ && o.kind != AttackKind::cw)
+    fail_usage("--searches is for cw, which looks for a constant, not for {}", name(o.kind));
   if (searches_) o.searches = *searches_;
   if (rate_ && o.kind != AttackKind::cw)
     fail_usage("--rate is for cw, which steps by Adam, not for {}", name(o.kind));
   if (rate_) o.rate = *rate_;
+  if (o.kind == AttackKind::random && (draws_ || !loss_.empty()))
+    fail_usage("--draws and --loss are for gradients, and random has none");
   if (!loss_.empty()) o.loss = parse_draws_loss(loss_);
+  if (!o.certified && certificate_.any_given())
+    fail_usage("--alpha, --bound and --certificate are for --against certified:T");
   o.targeted = targeted_;
   o.warm_start = warm_start_;
   o.certificate = certificate_.options(ScoreType::argmax);

@@ -28,8 +28,7 @@ struct CertifyOptions {
   CertificateArguments certificate;
   NoiseArguments noise;
   RegressionArguments regression;
-  std::optional<std::uint32_t> draws, selection_draws;
-  std::uint32_t extend = 0;
+  std::optional<std::uint32_t> draws, selection_draws, extend;
   std::optional<double> radius, tolerance;
   std::uint64_t seed = 1;
   std::int64_t micro_batch = 0;
@@ -69,6 +68,8 @@ void plan_fixed_draws(const CertifyOptions& o, CertificationOptions& options) {
   options.draws = o.draws.value_or(options.draws);
   options.selection_draws = o.selection_draws.value_or(0);
   options.certificate = o.certificate.options(parse_score_type(o.scores));
+  check_bound(options.certificate.bound, options.certificate.scores,
+              options.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
 }
 
 /// The certificate of the first look, and what alpha is reserved for.
@@ -84,7 +85,7 @@ void plan_looks(const CertifyOptions& o, CertificationOptions& options) {
 
 /// What --shard says: by default, the share of a task of an array.
 ArrayTask chosen_shard(const CertifyOptions& o) {
-  if (o.extend > 0) return {};
+  if (o.extend) return {};
   if (o.shard.empty()) {
     const ArrayTask task = array_task().value_or(ArrayTask{});
     if (task.count > 1)
@@ -122,7 +123,7 @@ void refuse_for_regression(const CertifyOptions& o) {
   refuse_of_classifiers(o.selection_draws.has_value(), "--selection-draws");
   refuse_of_classifiers(o.tolerance.has_value(), "--tolerance");
   refuse_of_classifiers(!o.looks.empty(), "--looks");
-  refuse_of_classifiers(o.extend > 0, "--extend");
+  refuse_of_classifiers(o.extend.has_value(), "--extend");
   refuse_of_classifiers(o.histogram, "--histogram");
   refuse_of_classifiers(o.sound, "--sound");
   refuse_of_classifiers(o.noise.noise().has_value(), "--noise");
@@ -189,16 +190,15 @@ void run(const CertifyOptions& o) {
   options.images = images.shard(shard.index, shard.count);
   if (options.images.count() == 0 && images.count() > 0) return print_nothing(o, shard);
   const std::filesystem::path log = log_path(o, run, shard);
-  if (o.extend == 0 && options.ranks->first() &&
-      run.model.calibration.mechanism != Mechanism::none) {
+  if (!o.extend && options.ranks->first() && run.model.calibration.mechanism != Mechanism::none) {
     warn_of_too_few_draws(
         options.draws, run.model, certifying_calibration(run.model, options), options.certificate,
         options.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
   }
 
   CertificationSummary summary =
-      o.extend > 0 ? extend_certification(run.model, run.sha256, dataset, options, o.extend, log)
-                   : certify_dataset(run.model, run.sha256, dataset, options, log);
+      o.extend ? extend_certification(run.model, run.sha256, dataset, options, *o.extend, log)
+               : certify_dataset(run.model, run.sha256, dataset, options, log);
   if (!options.ranks->first()) return;
   summary.records = records_of_labels(summary.header, std::move(summary.records));
 
@@ -305,7 +305,6 @@ void add_certify(CLI::App& program) {
           ->add_option("--extend", o->extend,
                        "Make so many more draws of each image of the finished log, which must have "
                        "been made with --looks for that number; all else stays as it is in the log")
-          ->check(CLI::PositiveNumber)
           ->type_name("N");
   for (const char* of_log :
        {"--images", "--draws", "--selection-draws", "--scores", "--alpha", "--bound",

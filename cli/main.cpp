@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <span>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -27,6 +28,31 @@ void check_subcommand(const CLI::App& program, std::string_view given) {
   if (const auto meant = nearest(given, names))
     fail_usage("there is no subcommand '{}'; did you mean '{}'?", given, *meant);
   fail_usage("there is no subcommand '{}', but {}", given, fmt::join(names, ", "));
+}
+
+/// Ends a command line that CLI11 refuses, or asks for help, and says which option was meant.
+int end_of_parsing(const CLI::App& program, const CLI::ParseError& error,
+                   std::span<char* const> given) {
+  if (error.get_exit_code() == 0) return program.exit(error);
+  const std::vector<CLI::App*> commands = program.get_subcommands();
+  const CLI::App& command = commands.empty() ? program : *commands.front();
+  std::string what = error.what();
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : command.get_options())
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    for (const std::string_view argument : given) {
+      const std::string_view name = argument.substr(0, argument.find('='));
+      if (!name.starts_with("--") || std::ranges::find(names, name) != names.end()) continue;
+      what = fmt::format("there is no option '{}'", name);
+      if (const auto meant = nearest(name, names))
+        what += fmt::format("; did you mean '{}'?", *meant);
+      break;
+    }
+  }
+  fmt::print(stderr, "pixeldp: error: {}\n'pixeldp {}--help' lists what there is\n", what,
+             commands.empty() ? "" : command.get_name() + " ");
+  return static_cast<int>(Error::Kind::usage);
 }
 
 /// Says what failed, and where there are several ranks, in which, and ends them.
@@ -75,7 +101,7 @@ int main(int argc, char** argv) {
     return 0;
   } catch (const CLI::ParseError& error) {
     // Asking for help or the version arrives here as well, with status 0.
-    return program.exit(error) == 0 ? 0 : static_cast<int>(Error::Kind::usage);
+    return cli::end_of_parsing(program, error, {argv, static_cast<std::size_t>(argc)});
   } catch (const Interruption& end) {
     fmt::print(stderr, "pixeldp: {}\n", end.what());
     leave_ranks();

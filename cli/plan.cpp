@@ -23,8 +23,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct PlanArguments {
-  std::string run, counts;
-  std::string mechanism = "gaussian";
+  std::string run, counts, mechanism;
   std::optional<double> sigma, sensitivity;
   double radius = 0.5;
   std::uint64_t draws = 300;
@@ -90,7 +89,12 @@ Plan make_plan(const PlanArguments& a) {
   }
   if (calibration.mechanism == Mechanism::none) {
     calibration = {
-        .mechanism = parse_mechanism(a.mechanism), .noise_scale = 1.0, .sensitivity = 1.0};
+        .mechanism = a.mechanism.empty() ? Mechanism::gaussian : parse_mechanism(a.mechanism),
+        .noise_scale = 1.0,
+        .sensitivity = 1.0};
+  } else if (!a.mechanism.empty()) {
+    fail_usage("--mechanism {}: the run has noise of its own, {}; leave --mechanism out",
+               a.mechanism, name(calibration.mechanism));
   }
   if (a.sigma) calibration.noise_scale = *a.sigma;
   if (a.sensitivity) calibration.sensitivity = *a.sensitivity;
@@ -239,17 +243,22 @@ void add_plan(CLI::App& program) {
       ->add_option("run", a.run, "Folder of a training run: its noise, and where else it could be")
       ->type_name("RUN");
   command->add_option("--radius", a.radius, "Radius to certify")->capture_default_str();
-  command->add_option("--draws", a.draws, "Budget of draws per image")->capture_default_str();
-  command->add_option("--classes", a.classes, "Number of classes (default: the run's, or 10)")
-      ->check(CLI::Range(2, 1000000));
+  CLI::Option* draws =
+      command->add_option("--draws", a.draws, "Budget of draws per image")->capture_default_str();
+  CLI::Option* classes =
+      command->add_option("--classes", a.classes, "Number of classes (default: the run's, or 10)")
+          ->check(CLI::Range(2, 1000000));
   command->add_option("--counts", a.counts, "Votes of every class, to explain what they certify")
-      ->type_name("C0,C1,...");
+      ->type_name("C0,C1,...")
+      ->excludes(draws)
+      ->excludes(classes);
   command->add_option("--selected", a.selected, "With --counts: label chosen on other draws")
       ->type_name("LABEL");
   command->add_flag("--separate", a.separate, "Other draws choose the label");
-  command->add_option("--mechanism", a.mechanism, "Distribution of the noise, without a run's")
-      ->check(CLI::IsMember(names_of(noise_mechanisms, name)))
-      ->capture_default_str();
+  command
+      ->add_option("--mechanism", a.mechanism,
+                   "Distribution of the noise, without a run's (default: gaussian)")
+      ->check(CLI::IsMember(names_of(noise_mechanisms, name)));
   command->add_option("--sigma", a.sigma, "Noise scale (default: the run's, or 1)");
   command->add_option("--sensitivity", a.sensitivity,
                       "Sensitivity of what lies before the noise (default: the run's, or 1)");

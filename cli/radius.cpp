@@ -1,3 +1,4 @@
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,10 @@ void run(const RadiusArguments& arguments) {
   check_positive("--sigma", arguments.sigma);
   check_positive("--sensitivity", arguments.sensitivity);
   check_positive("--sigma divided by --sensitivity", arguments.sigma / arguments.sensitivity);
+  if (!(arguments.variation >= 0.0 && arguments.variation < 1.0))
+    fail_usage("--variation {}: it must be at least 0 and below 1", arguments.variation);
+  if (!(std::isfinite(arguments.prefix_error) && arguments.prefix_error >= 0.0))
+    fail_usage("--prefix-error {}: it must be a finite number from 0 up", arguments.prefix_error);
 
   const ScoreStatistics statistics = statistics_of_votes(parse_counts(arguments.counts));
   if (statistics.draws == 0) fail_usage("--counts: all of {} are 0", arguments.counts);
@@ -111,12 +116,10 @@ void add_radius(CLI::App& program) {
           "--variation", a.variation,
           "Total variation, per draw, of the noise from the theorem's, which the radius is "
           "charged: a log's header says it")
-      ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command
       ->add_option("--prefix-error", a.prefix_error,
                    "Rounding before the noise, in the norm of the noise, likewise")
-      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   a.certificate.add_to(*command);
   a.certificate.add_top_to(*command);

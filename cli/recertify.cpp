@@ -22,32 +22,57 @@ namespace {
 struct RecertifyOptions {
   std::filesystem::path log, output;
   CertificateArguments certificate;
-  std::string scores, mechanism = "gaussian";
-  ForeignConditions foreign;
+  std::string scores, mechanism;
+  std::optional<double> sigma;
+  std::optional<std::uint64_t> draws, selection_draws;
   RegressionArguments regression;
   std::optional<double> radius;
   bool json = false;
 };
 
+void refuse_of_foreign(bool given, const char* option) {
+  if (given) fail_usage("{} is for logs of other programs, and this one says it itself", option);
+}
+
+void refuse_foreign_noise(const RecertifyOptions& o) {
+  refuse_of_foreign(!o.mechanism.empty(), "--mechanism");
+  refuse_of_foreign(o.sigma.has_value(), "--sigma");
+}
+
+void refuse_foreign_draws(const RecertifyOptions& o) {
+  refuse_of_foreign(o.draws.has_value(), "--draws");
+  refuse_of_foreign(o.selection_draws.has_value(), "--selection-draws");
+}
+
+ForeignConditions foreign_conditions(const RecertifyOptions& o) {
+  ForeignConditions conditions;
+  if (!o.mechanism.empty()) conditions.mechanism = parse_mechanism(o.mechanism);
+  if (o.sigma) conditions.noise_scale = *o.sigma;
+  if (o.draws) conditions.draws = *o.draws;
+  if (o.selection_draws) conditions.selection_draws = *o.selection_draws;
+  conditions.alpha = o.certificate.options(ScoreType::argmax).alpha;
+  return conditions;
+}
+
 /// The log of this text, whoever made it.
 CertificateLog read_log(const RecertifyOptions& o, std::string_view text) {
   const std::string source = o.log.string();
-  ForeignConditions conditions = o.foreign;
-  conditions.mechanism = parse_mechanism(o.mechanism);
-  conditions.alpha = o.certificate.options(ScoreType::argmax).alpha;
   switch (source_of(text)) {
     case CountSource::draws:
     case CountSource::format_1: {
+      refuse_foreign_noise(o);
+      refuse_foreign_draws(o);
       CertificateLog log = parse_certificate_log(text, source);
       derive_radii(log, source);
       return log;
     }
     case CountSource::eval_data:
-      return parse_eval_data(text, source, conditions);
+      refuse_foreign_draws(o);
+      return parse_eval_data(text, source, foreign_conditions(o));
     case CountSource::smoothing_log:
       if (!o.certificate.alpha_given())
         fail_usage("--alpha: a log of smoothing does not say the one that it was made with");
-      return parse_smoothing_log(text, source, conditions);
+      return parse_smoothing_log(text, source, foreign_conditions(o));
   }
   fail("{}: not a log of any known source", source);
 }
@@ -93,6 +118,8 @@ void run(const RecertifyOptions& o) {
   const std::string_view text = as_text(bytes);
   if (is_regression_log_text(text)) {
     refuse_of_classifiers(!o.scores.empty(), "--scores");
+    refuse_foreign_noise(o);
+    refuse_foreign_draws(o);
     return recertify_regression(parse_regression_log(text, o.log.string()),
                                 {o.log, o.output, o.regression, o.certificate, o.radius, o.json});
   }
@@ -146,21 +173,23 @@ void add_recertify(CLI::App& program) {
                    "Of a regression network: the radius of its intervals (default: the log's)")
       ->type_name("R");
   const char* others = "Logs of other programs";
-  command->add_option("--mechanism", o->mechanism, "Noise that a log of another program is of")
+  const ForeignConditions usual;
+  command
+      ->add_option("--mechanism", o->mechanism,
+                   fmt::format("Noise that a log of another program is of (default: {})",
+                               name(usual.mechanism)))
       ->check(CLI::IsMember(names_of(noise_mechanisms, name)))
-      ->capture_default_str()
       ->group(others);
   command
-      ->add_option("--sigma", o->foreign.noise_scale,
+      ->add_option("--sigma", o->sigma,
                    "Its scale, pixels from 0 to 1: standard deviation, or scale b of laplace noise")
       ->type_name("S")
       ->group(others);
-  command->add_option("--draws", o->foreign.draws, "Draws per image of a log of smoothing")
-      ->group(others);
+  command->add_option("--draws", o->draws, "Draws per image of a log of smoothing")->group(others);
   command
-      ->add_option("--selection-draws", o->foreign.selection_draws,
-                   "Draws per image that chose its label")
-      ->capture_default_str()
+      ->add_option(
+          "--selection-draws", o->selection_draws,
+          fmt::format("Draws per image that chose its label (default: {})", usual.selection_draws))
       ->group(others);
   command->add_flag("--json", o->json, "Print one JSON object on standard output");
   command->callback([o] { run(*o); });

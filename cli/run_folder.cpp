@@ -1,6 +1,7 @@
 #include "cli/run_folder.hpp"
 
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -17,7 +18,8 @@ RunModel load_run(const std::string& folder, Scales scales) {
     fail("{}: no such folder; RUN is the folder that 'pixeldp train' wrote", folder);
   }
   const std::filesystem::path path = std::filesystem::path(folder) / "model.safetensors";
-  return {.folder = folder, .sha256 = sha256_file(path), .model = load_model(path, scales)};
+  Model model = load_model(path, scales);  // which says best what is missing
+  return {.folder = folder, .sha256 = sha256_file(path), .model = std::move(model)};
 }
 
 Dataset load_evaluation_set(const Model& model, const std::string& dataset,

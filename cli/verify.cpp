@@ -29,9 +29,14 @@ struct VerifyOptions {
 
 /// The log's model, as its run's folder holds it.
 RunModel model_of(const VerifyOptions& o, const std::string& model_sha256) {
-  RunModel run = load_run(!o.run.empty()            ? o.run
-                          : o.log.has_parent_path() ? o.log.parent_path().string()
-                                                    : ".");
+  std::string folder = o.run;
+  if (folder.empty()) {
+    folder = o.log.has_parent_path() ? o.log.parent_path().string() : ".";
+    if (!std::filesystem::exists(std::filesystem::path(folder) / "model.safetensors"))
+      fail("{}: the folder of the log has no model.safetensors: name the run's by --run",
+           o.log.string());
+  }
+  RunModel run = load_run(folder);
   // Before all else, for another model has other noise, too.
   if (run.sha256 != model_sha256)
     fail("{}: the log is of another model: its model_sha256 is {}, that of {} is {}",

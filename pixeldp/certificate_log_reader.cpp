@@ -10,6 +10,7 @@
 #include "engine/named.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "pixeldp/certificate_log_check.hpp"
+#include "pixeldp/log_place.hpp"
 #include "pixeldp/recertification.hpp"
 #include "pixeldp/regression/regression_log.hpp"
 
@@ -23,21 +24,10 @@ constexpr std::size_t longest_line = std::size_t{16} << 20;
 // A record is an object of numbers, strings and flat lists; a header also has a list of objects.
 constexpr int nesting_of_record = 2, nesting_of_header = 3;
 
-/// Where a line stands, for messages.
-struct Place {
-  std::string_view source;
-  std::size_t line = 0;
-
-  template <typename... Args>
-  [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) const {
-    pixeldp::fail("{}:{}: {}", source, line, fmt::format(format, std::forward<Args>(args)...));
-  }
-};
-
 /// The object on one line, whose keys are taken one by one.
 class Fields {
  public:
-  Fields(const Place& place, std::string_view line, int deepest) : place_(place) {
+  Fields(const LogPlace& place, std::string_view line, int deepest) : place_(place) {
     if (line.size() > longest_line) {
       place.fail("the line holds {} bytes, more than a record can", line.size());
     }
@@ -60,7 +50,7 @@ class Fields {
     if (!object_.is_object()) place.fail("the line is not a JSON object");
   }
   /// An object within one.
-  Fields(const Place& place, Json object) : place_(place), object_(std::move(object)) {
+  Fields(const LogPlace& place, Json object) : place_(place), object_(std::move(object)) {
     if (!object_.is_object()) place.fail("a list of objects holds {}", shown(object_));
   }
 
@@ -161,7 +151,7 @@ class Fields {
     return text.size() <= 60 ? text : text.substr(0, 60) + "...";
   }
 
-  const Place& place_;
+  const LogPlace& place_;
   Json object_;
   std::set<std::string> taken_;
 };
@@ -169,7 +159,7 @@ class Fields {
 /// All three numbers, or three times null. Logs of models without noise used to hold numbers that
 /// said nothing.
 std::optional<Construction> parse_construction(Fields& fields, Mechanism mechanism,
-                                               const Place& place) {
+                                               const LogPlace& place) {
   const auto epsilon = fields.number_or_null("epsilon");
   const auto delta = fields.number_or_null("delta");
   const auto bound = fields.number_or_null("construction_bound");
@@ -192,14 +182,14 @@ BodyFunction parse_old_function(Fields& fields) {
   return function;
 }
 
-KeptStatistics parse_statistics(Fields& fields, const Place& place) {
+KeptStatistics parse_statistics(Fields& fields, const LogPlace& place) {
   const std::vector<std::string> names = fields.texts("statistics");
   for (const KeptStatistics kept : all_kept_statistics)
     if (names == names_of(kept)) return kept;
   place.fail("statistics must be votes, or sums and squares, or all three, with histogram or not");
 }
 
-AlphaLedger parse_ledger(Fields& fields, const Place& place) {
+AlphaLedger parse_ledger(Fields& fields, const LogPlace& place) {
   AlphaLedger ledger;
   for (const Json& object : fields.list("ledger")) {
     Fields look(place, object);
@@ -228,7 +218,7 @@ Stopping parse_stopping(Fields& fields) {
 }
 
 /// What format 2 added to the header, where it comes after what format 1 has.
-void parse_additions(Fields& fields, CertificateLogHeader& header, const Place& place) {
+void parse_additions(Fields& fields, CertificateLogHeader& header, const LogPlace& place) {
   if (fields.is_null("selected_by")) {
     fields.null("selected_by");
   } else {
@@ -255,7 +245,7 @@ struct ParsedHeader {
   bool format_1 = false;
 };
 
-ParsedHeader parse_header(std::string_view line, const Place& place) {
+ParsedHeader parse_header(std::string_view line, const LogPlace& place) {
   Fields fields(place, line, nesting_of_header);
   const std::uint64_t version = fields.count("format_version");
   if (version != 1 && version != 2) {
@@ -317,7 +307,8 @@ ParsedHeader parse_header(std::string_view line, const Place& place) {
   return {header, format_1};
 }
 
-CertificateRecord parse_record(const ParsedHeader& of, std::string_view line, const Place& place) {
+CertificateRecord parse_record(const ParsedHeader& of, std::string_view line,
+                               const LogPlace& place) {
   const CertificateLogHeader& header = of.header;
   if (line.find("\"format_version\"") != line.npos) {
     place.fail(
@@ -354,13 +345,13 @@ CertificateRecord parse_record(const ParsedHeader& of, std::string_view line, co
 CertificateLog parse_certificate_log(std::string_view text, std::string_view source) {
   if (is_regression_log_text(text))
     fail_usage(
-        "{}: this is the log of a regression network, and no labels were certified: verify, merge "
-        "and report read it, alone or with others of its kind",
+        "{}: this is the log of a regression network, and no labels were certified: recertify, "
+        "verify, merge, attack and report read it, alone or with others of its kind",
         source);
   CertificateLog log;
   ParsedHeader parsed;
   std::unordered_map<std::int64_t, std::size_t> line_of_image;
-  Place place{source, 0};
+  LogPlace place{source, 0};
   for (std::size_t end; (end = text.find('\n')) != std::string_view::npos;
        text.remove_prefix(end + 1)) {
     const std::string_view line = text.substr(0, end);

@@ -229,6 +229,11 @@ CertificateLogHeader certification_header(const Model& model, const std::string&
       .statistics = {.histogram = o.histogram},
       .stopping = o.stopping};
   if (const auto text = fault(header.statistics, o.certificate)) fail_usage("{}", *text);
+  if (!noisy && o.stopping.rule != StoppingRule::fixed)
+    fail_usage(
+        "model '{}' has no noise: its draws are all the same, and nothing is proved by more of "
+        "them; certify without --radius and --tolerance, or give it --noise",
+        model.name);
   check_stopping(o.stopping, calibration, model.network.classes(), header.draws);
   if (header.selection_draws > 0) header.selected_by = o.certificate.scores;
   if (noisy) header.ledger = o.ledger.empty() ? only_look(o.certificate, o.draws) : o.ledger;

@@ -43,8 +43,7 @@ std::string looks_text(const CertificateLogHeader& header) {
 
 std::string conditions_text(const CertificateLogHeader& header) {
   if (header.calibration.mechanism == Mechanism::none)
-    return fmt::format("no noise and nothing certified, {} precision",
-                       function_text(header.function));
+    return fmt::format("no noise and nothing certified, {}", function_text(header.function));
   const CertificateOptions& options = header.options;
   return fmt::format(
       "{} certificate{}, {} bounds of {} scores, alpha {} per prediction{}, {}, {}{} after the "

@@ -10,6 +10,7 @@
 
 #include "engine/error.hpp"
 #include "pixeldp/certificate_log_check.hpp"
+#include "pixeldp/log_place.hpp"
 #include "pixeldp/special_functions.hpp"
 
 namespace pixeldp {
@@ -74,26 +75,17 @@ struct SmoothingLine {
   double radius = 0.0;
 };
 
-/// Where a line stands, for messages.
-struct Place {
-  std::string_view source;
-  std::size_t line = 0;
+template <class Number>
+Number number(const LogPlace& place, std::string_view cell, const char* column) {
+  Number value{};
+  const char* const end = cell.data() + cell.size();
+  const auto [stop, error] = std::from_chars(cell.data(), end, value);
+  if (error != std::errc() || stop != end)
+    place.fail("{} is '{}', which is no number", column, cell);
+  return value;
+}
 
-  template <typename... Args>
-  [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) const {
-    pixeldp::fail("{}:{}: {}", source, line, fmt::format(format, std::forward<Args>(args)...));
-  }
-  template <class Number>
-  Number number(std::string_view cell, const char* column) const {
-    Number value{};
-    const char* const end = cell.data() + cell.size();
-    const auto [stop, error] = std::from_chars(cell.data(), end, value);
-    if (error != std::errc() || stop != end) fail("{} is '{}', which is no number", column, cell);
-    return value;
-  }
-};
-
-SmoothingLine parse_line(std::string_view line, const Place& place) {
+SmoothingLine parse_line(std::string_view line, const LogPlace& place) {
   std::vector<std::string_view> cells;
   for (std::size_t tab; (tab = line.find('\t')) != std::string_view::npos;
        line.remove_prefix(tab + 1)) {
@@ -101,10 +93,10 @@ SmoothingLine parse_line(std::string_view line, const Place& place) {
   }
   cells.push_back(line);
   if (cells.size() != 6) place.fail("{} columns instead of 6", cells.size());
-  const SmoothingLine parsed{.image = place.number<std::int64_t>(cells[0], "idx"),
-                             .label = place.number<int>(cells[1], "label"),
-                             .prediction = place.number<int>(cells[2], "predict"),
-                             .radius = place.number<double>(cells[3], "radius")};
+  const SmoothingLine parsed{.image = number<std::int64_t>(place, cells[0], "idx"),
+                             .label = number<int>(place, cells[1], "label"),
+                             .prediction = number<int>(place, cells[2], "predict"),
+                             .radius = number<double>(place, cells[3], "radius")};
   constexpr int most_classes = 1 << 20;
   if (parsed.image < 0 || parsed.label < 0 || parsed.label >= most_classes ||
       parsed.prediction < -1 || parsed.prediction >= most_classes)
@@ -114,7 +106,7 @@ SmoothingLine parse_line(std::string_view line, const Place& place) {
     place.fail("radius {} is not a finite number from 0 up", parsed.radius);
   if (parsed.prediction == -1 && parsed.radius > 0)
     place.fail("an abstention with the radius {}", parsed.radius);
-  if (place.number<int>(cells[4], "correct") != (parsed.prediction == parsed.label ? 1 : 0))
+  if (number<int>(place, cells[4], "correct") != (parsed.prediction == parsed.label ? 1 : 0))
     place.fail("correct is {}, with label {} and prediction {}", cells[4], parsed.label,
                parsed.prediction);
   return parsed;
@@ -122,7 +114,7 @@ SmoothingLine parse_line(std::string_view line, const Place& place) {
 
 /// The smallest count whose radius is printed like this one, as '{:.3}' of Python prints it.
 std::uint64_t count_for(const SmoothingLine& line, const ForeignConditions& conditions,
-                        const Place& place) {
+                        const LogPlace& place) {
   const auto printed = [&](std::uint64_t count) {
     const double lower = clopper_pearson_lower(count, conditions.draws, conditions.alpha);
     if (lower < 0.5) return -1.0;  // it would have abstained
@@ -148,7 +140,7 @@ std::uint64_t count_for(const SmoothingLine& line, const ForeignConditions& cond
 }
 
 CertificateRecord record_of(const SmoothingLine& line, std::size_t classes,
-                            const ForeignConditions& conditions, const Place& place) {
+                            const ForeignConditions& conditions, const LogPlace& place) {
   const auto another = [](int label) { return label == 0 ? 1 : 0; };
   const bool abstains = line.prediction == -1;
   CertificateRecord record{.image = line.image,
@@ -239,7 +231,7 @@ CertificateLog parse_smoothing_log(std::string_view text, std::string_view sourc
   log.header.selected_by = ScoreType::argmax;
   std::vector<SmoothingLine> lines;
   std::set<std::int64_t> images;
-  Place place{source, 0};
+  LogPlace place{source, 0};
   int last_label = 1;
   for (std::size_t end; (end = text.find('\n')) != std::string_view::npos;
        text.remove_prefix(end + 1)) {

@@ -67,8 +67,8 @@ void check_images_fit(const Model& model, const Dataset& dataset) {
 void refuse_regression(const Model& model, std::string_view what) {
   if (model.spec.output)
     fail_usage(
-        "model '{}' is a network for regression, and {} are for classifiers: certify, predict, "
-        "verify, merge and report take both",
+        "model '{}' is a network for regression, and {} are for classifiers: certify, recertify, "
+        "attack, predict, verify, merge and report take both",
         model.name, what);
 }
 
@@ -175,7 +175,10 @@ bool is_model(const SafetensorsFile& file) {
 
 Model load_model(const std::filesystem::path& path, Scales scales) {
   if (!std::filesystem::exists(path)) {
-    fail("{}: no model there; a finished 'pixeldp train' writes it", path.string());
+    fail(
+        "{}: no model there; a finished 'pixeldp train' writes it, and an unfinished one is "
+        "continued by --resume",
+        path.string());
   }
   const SafetensorsFile file = read_safetensors(path);
   const Metadata metadata(file, path.string());

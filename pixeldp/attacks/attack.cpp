@@ -63,8 +63,10 @@ std::string attack_text(const AttackOptions& o) {
   if (o.size) text += fmt::format(", size {}", *o.size);
   if (o.kind == AttackKind::cw) text += fmt::format(", {} searches, rate {}", o.searches, o.rate);
   if (o.steps > 0) text += fmt::format(", {} steps", o.steps);
-  text += fmt::format(", {} starts, {} draws a gradient ({}), judged by {}", o.restarts, o.draws,
-                      name(o.loss), o.judge_draws);
+  text += fmt::format(", {} starts", o.restarts);
+  if (o.kind != AttackKind::random)
+    text += fmt::format(", {} draws a gradient ({})", o.draws, name(o.loss));
+  text += fmt::format(", judged by {}", o.judge_draws);
   if (o.targeted) text += ", targeted";
   if (o.certified) text += fmt::format(", against predictions certified at {}", *o.certified);
   return text;

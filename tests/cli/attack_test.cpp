@@ -198,6 +198,9 @@ TEST_CASE("attacks lie above certificates, and show a sensitivity that was halve
   refused("--size 1 --norm 3", "--norm", 2);
   refused("--size 1 --attack magic", "--attack", 2);
   refused("--size 1 --attack fgsm --steps 4", "--steps is for cw and pgd", 2);
+  refused("--size 1 --searches 3", "--searches is for cw", 2);
+  refused("--size 1 --alpha 0.1", "are for --against certified:T", 2);
+  refused("--size 1 --attack random --loss hinge", "random has none", 2);
   refused("--attack cw --norm inf", "cw minimises the 2-norm", 2);
   refused("--size 1 --against certified", "certified:T", 2);
   refused("--size 1 --against certified:9", "draws certify", 2);

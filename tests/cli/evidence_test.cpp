@@ -31,6 +31,10 @@ TEST_CASE(
   CHECK(report["certified"][0]["certified_fraction"] == 0.0);
   CHECK(report["certified"][0]["precision"].is_null());
   const Outcome text = place.run("recertify few --output again");
+  for (const char* option :
+       {"--sigma 1", "--mechanism laplace", "--draws 7", "--selection-draws 7"})
+    place.refused(fmt::format("recertify few --output other {}", option),
+                  "is for logs of other programs", 2);
   CHECK(text.output.find("    0.000               0.00 %           -               0.00 %") !=
         std::string::npos);
 

@@ -67,6 +67,7 @@ TEST_CASE("plan RUN: noise elsewhere in the network") {
   CHECK(recommended == 3);  // one for each norm
   CHECK(has_image);
   CHECK(plan["classes"] == 10);
+  workplace.refused("plan run --mechanism laplace", "the run has noise of its own, gaussian", 2);
   CHECK(workplace.done("plan run").find("in pixels") != std::string::npos);
   // All norms at once, by the same bounds.
   const auto predicted = nlohmann::json::parse(
@@ -80,7 +81,8 @@ TEST_CASE("plan refuses what makes no sense") {
   for (const char* arguments :
        {"--radius 0", "--radius nan", "--draws 0", "--classes 1", "--classes -3", "--sigma 0",
         "--sensitivity inf", "--counts 1", "--counts 0,0", "--selected 1",
-        "--counts 3,1 --selected 2", "--bound one-sided", "--alpha 0", "--draws 99999999999"}) {
+        "--counts 3,1 --selected 2", "--bound one-sided", "--alpha 0", "--draws 99999999999",
+        "--counts 3,1 --draws 7", "--counts 3,1 --classes 2"}) {
     CAPTURE(arguments);
     const tests::Outcome outcome = run_plan(arguments);
     CHECK(outcome.status == 2);

@@ -164,6 +164,10 @@ TEST_CASE("absurd requests are wrong usage, with a reason and nothing on standar
                                 "--counts 3,1 --bound wilson",
                                 "--counts 3,1 --certificate best",
                                 "--counts 3,1 --mechanism none",
+                                "--counts 3,1 --variation 1",
+                                "--counts 3,1 --variation nan",
+                                "--counts 3,1 --prefix-error -1",
+                                "--counts 3,1 --prefix-error inf",
                                 "--counts 3,1 --selected 2",
                                 "--counts 3,1 --selected -1",
                                 "--counts 3,1 --sigma 1e308 --sensitivity 1e-300"}) {
@@ -173,6 +177,13 @@ TEST_CASE("absurd requests are wrong usage, with a reason and nothing on standar
     CHECK(outcome.output.empty());
     CHECK(run_radius(arguments).errors.size() > 20);
   }
+}
+
+TEST_CASE("a misspelt option is named, with the one that was meant") {
+  const tests::Outcome outcome = run_radius("--counts 300,0 --sig 1");
+  CHECK(outcome.status == 2);
+  CHECK(outcome.errors.starts_with(
+      "pixeldp: error: there is no option '--sig'; did you mean '--sigma'?\n"));
 }
 
 TEST_CASE("radius lists the values of its choices") {

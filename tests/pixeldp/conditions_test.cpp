@@ -20,7 +20,7 @@ TEST_CASE("conditions are said in one line") {
       conditions_text(header).ends_with("300 draws and 10 others for the label, int8 after the "
                                         "noise"));
   CHECK(conditions_text(tests::made_header({.mechanism = Mechanism::none})) ==
-        "no noise and nothing certified, fp32 precision");
+        "no noise and nothing certified, fp32");
 }
 
 TEST_CASE("numbers are printed to six digits that claim no more than they hold") {
