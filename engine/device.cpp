@@ -40,7 +40,7 @@ std::string Device::name() const {
     case DeviceKind::emulated:
       return "emulated";
   }
-  return "unknown";
+  fail("not a kind of device: {}", static_cast<int>(kind));
 }
 
 Stream::Stream(Device device) : device_(device) {

@@ -11,6 +11,7 @@ enum class DeviceKind {
   cuda,     ///< an NVIDIA GPU
   emulated  ///< the GPU kernels' own source, executed on the processor: slow, for checking them
 };
+inline constexpr std::size_t device_kinds = 3;
 
 /// Where operations run and buffers live.
 struct Device {

@@ -11,8 +11,8 @@
 namespace pixeldp {
 namespace {
 
-std::array<const DeviceCommunicators*, 3>& makers() {
-  static std::array<const DeviceCommunicators*, 3> all = {};
+std::array<const DeviceCommunicators*, device_kinds>& makers() {
+  static std::array<const DeviceCommunicators*, device_kinds> all = {};
   return all;
 }
 

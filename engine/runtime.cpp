@@ -62,9 +62,9 @@ class HostRuntime : public Runtime {
   double seconds_between(void*, void*) const override { fail("a processor has no events"); }
 };
 
-std::array<const Runtime*, 3>& runtimes() {
+std::array<const Runtime*, device_kinds>& runtimes() {
   static const HostRuntime host;
-  static std::array<const Runtime*, 3> all = {&host, nullptr, nullptr};
+  static std::array<const Runtime*, device_kinds> all = {&host, nullptr, nullptr};
   return all;
 }
 

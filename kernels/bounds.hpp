@@ -70,12 +70,12 @@ struct BoundedPrediction {
 inline constexpr std::uint64_t no_bad_image = ~std::uint64_t{0};
 
 /// The certificates (pixeldp::certify) of many images on the stream's device, not a processor, with
-/// everything in its memory; results [images]. They are the processor's to within the last digits
-/// and never beyond them; kernels/cuda/bounds.hpp says more. An image whose statistics no draws can
-/// have left makes *bad_image, no_bad_image before, the lowest such image, for check_bad_image.
-/// Throws an Error for what no bound can be made of: negative counts, fewer than two classes, alpha
-/// outside (0, 1), a scale that is not positive and finite, bounds of votes for softmax scores, and
-/// one-sided bounds without selected labels.
+/// everything in its memory; results [images]. They are the processor's before anything is charged
+/// for floats, to within the last digits and never beyond them; kernels/cuda/bounds.hpp says more.
+/// An image whose statistics no draws can have left makes *bad_image, no_bad_image before, the
+/// lowest such image, for check_bad_image. Throws an Error for what no bound can be made of:
+/// negative counts, fewer than two classes, alpha outside (0, 1), a scale that is not positive and
+/// finite, bounds of votes for softmax scores, and one-sided bounds without selected labels.
 void bound_predictions(const Stream& stream, const BoundsParams& params,
                        const CountedDraws& counted, BoundedPrediction* results,
                        std::uint64_t* bad_image);

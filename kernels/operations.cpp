@@ -8,8 +8,8 @@
 namespace pixeldp::kernels {
 namespace {
 
-std::array<const Operations*, 3>& tables() {
-  static std::array<const Operations*, 3> all = {&cpu::operations(), nullptr, nullptr};
+std::array<const Operations*, device_kinds>& tables() {
+  static std::array<const Operations*, device_kinds> all = {&cpu::operations(), nullptr, nullptr};
   return all;
 }
 

@@ -62,8 +62,8 @@ double less_rounding(double size, const Calibration& calibration);
 /// The radius of an attack size in units of noise scale / sensitivity, rounded down.
 double radius_of(double size, const Calibration& calibration);
 
-/// What a device's kernel needs to know to make the same certificates as certify (below), of the
-/// first label alone.
+/// What a device's kernel needs to know to make the certificates of certify (below) of the first
+/// label, uncharged: for real numbers and ideal noise.
 kernels::BoundsParams bounds_params(const Calibration& calibration,
                                     const CertificateOptions& options, std::int64_t images,
                                     std::int64_t classes);

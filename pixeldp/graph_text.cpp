@@ -42,7 +42,11 @@ struct Writer {
   void operator()(const char* name, Kind& kind,
                   const std::pair<Kind, const char*> (&kinds)[count]) {
     for (const auto& [known, text] : kinds)
-      if (known == kind) to[name] = text;
+      if (known == kind) {
+        to[name] = text;
+        return;
+      }
+    fail("'{}' of a leaf is {}, which has no name", name, static_cast<int>(kind));
   }
 };
 

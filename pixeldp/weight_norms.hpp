@@ -10,7 +10,7 @@ namespace pixeldp {
 
 // Two ways besides Parseval projection (kernels/parseval.hpp) to keep the sensitivity of the layer
 // before the noise at 1 while it is trained. Each changes the weight in place; what the sensitivity
-// then really is, conv_sensitivity tells.
+// then really is, network_sensitivity tells.
 
 /// Divides the slice of every input channel (all taps and output channels) by its 1-norm (Laplace)
 /// or 2-norm (Gaussian), so that the faithful sensitivity to attacks in the 1-norm is 1. Norms

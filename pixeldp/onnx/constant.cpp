@@ -62,18 +62,40 @@ template <class T>
 T calculated(char operation, T a, T b) {
   if constexpr (std::is_integral_v<T>) {
     T result = 0;
-    if (operation == '/') {
-      if (b == 0 || (b == -1 && a == std::numeric_limits<T>::min()))
-        fail("{} is divided by {}", a, b);
-      return a / b;
+    bool overflows = false;
+    switch (operation) {
+      case '+':
+        overflows = __builtin_add_overflow(a, b, &result);
+        break;
+      case '-':
+        overflows = __builtin_sub_overflow(a, b, &result);
+        break;
+      case '*':
+        overflows = __builtin_mul_overflow(a, b, &result);
+        break;
+      case '/':
+        if (b == 0) fail("{} is divided by 0", a);
+        overflows = b == -1 && a == std::numeric_limits<T>::min();
+        if (!overflows) result = a / b;
+        break;
+      default:
+        fail("{} {} {} is no calculation", a, operation, b);
     }
-    const bool overflows = operation == '+'   ? __builtin_add_overflow(a, b, &result)
-                           : operation == '-' ? __builtin_sub_overflow(a, b, &result)
-                                              : __builtin_mul_overflow(a, b, &result);
     if (overflows) fail("{} {} {} overflows", a, operation, b);
     return result;
   } else {
-    return operation == '+' ? a + b : operation == '-' ? a - b : operation == '*' ? a * b : a / b;
+    switch (operation) {
+      case '+':
+        return a + b;
+      case '-':
+        return a - b;
+      case '*':
+        return a * b;
+      case '/':
+        return a / b;
+      default:
+        fail("{} {} {} is no calculation", a, operation, b);
+    }
   }
 }
 

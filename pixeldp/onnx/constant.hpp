@@ -67,9 +67,9 @@ Dims unsqueeze(const Dims& dims, const Dims& axes);
 
 Constant moved(const Constant& constant, const Movement& movement, float fill = 0.0f);
 Constant concatenate(std::span<const Constant* const> parts, std::int64_t axis);
-/// "Add", "Sub", "Mul", "Div" of reals or integers. False: it is no such operation.
+/// "Add", "Sub", "Mul", "Div" of reals or integers.
 Constant calculate(const std::string& operation, const Constant& a, const Constant& b);
-/// "Neg", "Sqrt", "Reciprocal", "Floor", "Ceil", "Abs".
+/// "Neg", "Sqrt", "Reciprocal", "Floor", "Ceil", "Abs" of reals. False: it is no such operation.
 bool calculate(const std::string& operation, const Constant& a, Constant& to);
 /// Reals or integers as the type says, which was checked to be one that is read.
 Constant cast(const Constant& constant, int type);

@@ -120,6 +120,8 @@ class Draft {
               const Dims& dims);
   View as_image(const View& x);
   View as_row(const View& x);
+  /// With these extents, repeated along axes of extent 1.
+  View fitted(const View& x, const Dims& dims);
   View whole(const View& x);
   View arranged_as(const View& x, const View& other);
   View scale_value(const View& x, std::vector<double> scale, std::vector<double> shift);

@@ -154,8 +154,7 @@ View Draft::affine(const View& x, const Constant& scale, const Constant& shift) 
   const auto few =
       std::pair(channel_values(scale, x, layout(x)), channel_values(shift, x, layout(x)));
   if (few.first && few.second) return scale_value(x, *few.first, *few.second);
-  View all = count(dims) == count(x.dims) ? reshape(x, dims) : move(x, expand(x.dims, dims));
-  all = whole(all);
+  const View all = whole(fitted(x, dims));
   const Layout to = layout(all);
   const std::vector<std::int64_t> at = places(all);
   const auto arranged = [&](const Constant& constant) {
@@ -250,12 +249,13 @@ View Draft::constant(const Constant& values, const View& x) {
   return made;
 }
 
+View Draft::fitted(const View& x, const Dims& dims) {
+  return count(dims) == count(x.dims) ? reshape(x, dims) : move(x, expand(x.dims, dims));
+}
+
 View Draft::sum(const View& a, const View& b) {
   const Dims dims = broadcast(a.dims, b.dims);
-  const auto fitted = [&](const View& x) {
-    return count(dims) == count(x.dims) ? reshape(x, dims) : move(x, expand(x.dims, dims));
-  };
-  const View first = whole(fitted(a)), second = arranged_as(fitted(b), first);
+  const View first = whole(fitted(a, dims)), second = arranged_as(fitted(b, dims), first);
   View made = append({first.value, second.value}, layers::AddNode{}, layout(first), dims);
   made.places = first.places;
   return made;
@@ -264,16 +264,13 @@ View Draft::sum(const View& a, const View& b) {
 View Draft::multiply(const View& a, const View& b) {
   const Dims dims = broadcast(a.dims, b.dims);
   if (count(a.dims) < count(dims) && count(b.dims) == count(dims)) return multiply(b, a);
-  const auto fitted = [&](const View& x) {
-    return count(dims) == count(x.dims) ? reshape(x, dims) : move(x, expand(x.dims, dims));
-  };
   const bool by_channel = is_picture(dims) && a.dims == dims && count(b.dims) == dims[1] &&
                           b.dims == Dims{1, dims[1], 1, 1};
   if (by_channel) {
     const View image = as_image(a), factors = as_row(b);
     return append({image.value, factors.value}, layers::MultiplyNode{}, layout(image), dims);
   }
-  const View first = whole(fitted(a)), second = arranged_as(fitted(b), first);
+  const View first = whole(fitted(a, dims)), second = arranged_as(fitted(b, dims), first);
   View made = append({first.value, second.value}, layers::MultiplyNode{}, layout(first), dims);
   made.places = first.places;
   return made;

@@ -125,8 +125,10 @@ OutputCertificate::OutputCertificate(const OutputStatistics& statistics,
     reach_ = std::make_shared<MedianReach>(statistics, output, noise, options.alpha);
   else if (options.kind == CertificateKind::pixeldp)
     reach_ = std::make_shared<LemmaReach>(statistics, output, noise, options);
-  else
+  else if (options.kind == CertificateKind::exact)
     reach_ = std::make_shared<MeanReach>(statistics, output, noise, options);
+  else
+    fail("certificate {}: not of outputs", name(options.kind));
 }
 
 double OutputCertificate::size_of(double radius) const {

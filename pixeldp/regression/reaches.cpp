@@ -121,6 +121,7 @@ template <class Value>
 double LemmaReach::best(double size, Value value) const {
   if (size == 0.0) return value(0.0, 0.0);
   if (noise_.mechanism == Mechanism::laplace) return value(size, 0.0);
+  if (noise_.mechanism != Mechanism::gaussian) fail("the lemma is of Laplace and Gaussian noise");
   // Any epsilon up to 1 with the delta that the scale of the noise then has is true: the search
   // need not find the very best one. Below the first, delta is above 1.
   const auto at = [&](double log_epsilon) {
@@ -192,8 +193,15 @@ double Tails::upper_after(int step, double size) const {
 
 /// Where probability_after(p) - p, which is concave, is largest.
 double Tails::peak(double size) const {
-  return noise_ == Mechanism::laplace ? 0.5 * std::exp(-0.5 * size)
-                                      : kernels::normal_cdf(-0.5 * size);
+  switch (noise_) {
+    case Mechanism::gaussian:
+      return kernels::normal_cdf(-0.5 * size);
+    case Mechanism::laplace:
+      return 0.5 * std::exp(-0.5 * size);
+    case Mechanism::none:
+      break;
+  }
+  fail("no noise limits what an attack can do");
 }
 
 double Tails::rise_between(const TailLevel& low, const TailLevel& high, double size) const {
