@@ -24,6 +24,11 @@ void check(const BatchNormParams& params, std::int64_t least_rows) {
     fail("batch normalisation with momentum {}: it must lie between 0 and 1", momentum);
 }
 
+void check_rounds(const Stream& stream, const std::uint16_t* rounded) {
+  if (rounded != nullptr && stream.device().kind == DeviceKind::cpu)
+    fail("batch normalisation on a processor writes single precision alone: round what it made");
+}
+
 }  // namespace
 
 std::int64_t batch_norm_workspace_size(const BatchNormParams& params) {
@@ -42,9 +47,10 @@ void batch_norm_statistics(const Stream& stream, const BatchNormParams& params, 
 
 void batch_norm_normalise(const Stream& stream, const BatchNormParams& params, const float* x,
                           const float* mean, const float* invstd, const float* gamma,
-                          const float* beta, float* y) {
+                          const float* beta, float* y, std::uint16_t* rounded) {
   check(params, 1);
-  operations(stream).batch_norm_normalise(stream, params, x, mean, invstd, gamma, beta, y);
+  check_rounds(stream, rounded);
+  operations(stream).batch_norm_normalise(stream, params, x, mean, invstd, gamma, beta, y, rounded);
 }
 
 void batch_norm_gradient_sums(const Stream& stream, const BatchNormParams& params, const float* x,
@@ -59,10 +65,11 @@ void batch_norm_gradient_sums(const Stream& stream, const BatchNormParams& param
 void batch_norm_input_gradient(const Stream& stream, const BatchNormParams& params, const float* x,
                                const float* mean, const float* invstd, const float* gamma,
                                const float* beta, const float* workspace, const float* dy,
-                               float* dx) {
+                               float* dx, std::uint16_t* rounded) {
   check(params, 1);
+  check_rounds(stream, rounded);
   operations(stream).batch_norm_input_gradient(stream, params, x, mean, invstd, gamma, beta,
-                                               workspace, dy, dx);
+                                               workspace, dy, dx, rounded);
 }
 
 void batch_norm_forward(const Stream& stream, const BatchNormParams& params, const float* x,

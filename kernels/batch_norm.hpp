@@ -65,10 +65,11 @@ void batch_norm_statistics(const Stream& stream, const BatchNormParams& params, 
                            float* running_mean, float* running_variance, float* mean, float* invstd,
                            float* workspace);
 
-/// y of batch_norm_forward.
+/// y of batch_norm_forward. On devices `rounded`, where it is not null, receives y in bf16 (to
+/// nearest, ties to even), in the same layout, and y may be null.
 void batch_norm_normalise(const Stream& stream, const BatchNormParams& params, const float* x,
                           const float* mean, const float* invstd, const float* gamma,
-                          const float* beta, float* y);
+                          const float* beta, float* y, std::uint16_t* rounded = nullptr);
 
 /// dgamma and dbeta of batch_norm_backward. The first 2 * channels floats of the workspace become
 /// what dx depends on: dbeta / rows of each channel, then dgamma / rows.
@@ -77,11 +78,11 @@ void batch_norm_gradient_sums(const Stream& stream, const BatchNormParams& param
                               const float* beta, const float* dy, float* dgamma, float* dbeta,
                               float* workspace);
 
-/// dx of batch_norm_backward.
+/// dx of batch_norm_backward; on devices `rounded`, where it is not null, takes the place of dx.
 void batch_norm_input_gradient(const Stream& stream, const BatchNormParams& params, const float* x,
                                const float* mean, const float* invstd, const float* gamma,
                                const float* beta, const float* workspace, const float* dy,
-                               float* dx);
+                               float* dx, std::uint16_t* rounded = nullptr);
 
 /// What batch normalisation by running statistics does to a channel:
 ///

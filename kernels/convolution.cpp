@@ -51,4 +51,12 @@ void conv2d_backward_weight(const Stream& stream, const Conv2dShape& shape, Prec
   operations(stream).conv2d_backward_weight(stream, shape, precision, x, dy, dweight);
 }
 
+std::unique_ptr<TrainingProduct> training_convolution(const Stream& stream,
+                                                      const Conv2dShape& shape,
+                                                      Precision precision) {
+  check_conv2d_shape(shape);
+  check_product_precision(precision);
+  return operations(stream).training_convolution(stream, shape, precision);
+}
+
 }  // namespace pixeldp::kernels

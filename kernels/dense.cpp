@@ -35,4 +35,10 @@ void dense_backward_weight(const Stream& stream, const DenseShape& shape, Precis
   operations(stream).dense_backward_weight(stream, shape, precision, x, dy, dweight, dbias);
 }
 
+std::unique_ptr<TrainingProduct> training_dense(const Stream& stream, const DenseShape& shape,
+                                                Precision precision) {
+  check(shape, precision);
+  return operations(stream).training_dense(stream, shape, precision);
+}
+
 }  // namespace pixeldp::kernels

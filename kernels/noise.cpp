@@ -11,6 +11,8 @@ void check_noise_arguments(const NoiseParams& params, std::int64_t row_count,
                            std::int64_t elements) {
   if (!(params.scale >= 0.0f) || !std::isfinite(params.scale))
     fail("a noise scale of {} is not a finite number of at least 0", params.scale);
+  if (params.factor != nullptr)
+    fail("this operation makes noise of a scale that does not change: multiply it by the factor");
   const auto known = [&] {
     switch (params.distribution) {
       case NoiseDistribution::none:
@@ -31,7 +33,9 @@ void check_noise_arguments(const NoiseParams& params, std::int64_t row_count,
 
 void add_noise(const Stream& stream, const NoiseParams& params, const NoiseRow* rows,
                std::int64_t row_count, std::int64_t elements, const float* prefix, float* y) {
-  check_noise_arguments(params, row_count, elements);
+  NoiseParams without_factor = params;
+  without_factor.factor = nullptr;
+  check_noise_arguments(without_factor, row_count, elements);
   operations(stream).add_noise(stream, params, rows, row_count, elements, prefix, y);
 }
 

@@ -26,6 +26,9 @@ struct NoiseParams {
   std::uint64_t seed = 0;
   StreamTag tag = StreamTag::estimation;
   Activation activation;  ///< applied after the noise, in the same pass
+  /// In the stream's memory, a positive number that multiplies the scale; null: 1. For a graph,
+  /// which is launched again with another. Of add_noise alone.
+  const float* factor = nullptr;
 };
 
 /// y[r, e] = activation(prefix[rows[r].source, e] + scale * z(seed, tag, rows[r].image,

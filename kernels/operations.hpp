@@ -14,6 +14,7 @@
 #include "kernels/pooling.hpp"
 #include "kernels/sgd.hpp"
 #include "kernels/standardise.hpp"
+#include "kernels/training_product.hpp"
 
 /// X(name) for each operation. kernels::name is its contract: it checks the arguments, the same on
 /// every device, and calls the function of that name and type that its stream's device has.
@@ -29,6 +30,8 @@
   X(dense_forward)                \
   X(dense_backward_data)          \
   X(dense_backward_weight)        \
+  X(training_convolution)         \
+  X(training_dense)               \
   X(batch_norm_statistics)        \
   X(batch_norm_normalise)         \
   X(batch_norm_gradient_sums)     \

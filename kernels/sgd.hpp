@@ -12,6 +12,9 @@ struct SgdParams {
   float momentum = 0.0f;
   float weight_decay = 0.0f;    ///< lambda of the loss term lambda/2 * |w|^2
   float gradient_scale = 1.0f;  ///< multiplies the gradient, not the decay
+  /// The learning rate in the stream's memory, where it takes the place of the one above: for a
+  /// graph, which is launched again with another.
+  const float* rate = nullptr;
 };
 
 /// One parameter's step: gradient, velocity and weight [size], which do not overlap.

@@ -74,6 +74,12 @@ void BatchNorm::fold(const Stream& stream, Tensor& to_scale, Tensor& to_shift) c
                            to_scale.data(), to_shift.data());
 }
 
+bool BatchNorm::rounds(const Pass& pass) const {
+  constexpr std::int64_t chunk = 8;  // of channels of a product, which are not filled up here
+  return pass.stream.device().kind != DeviceKind::cpu && !by_running_statistics(pass) &&
+         options_.channels % chunk == 0;
+}
+
 void BatchNorm::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
                         Saved& saved) {
   const Stream& stream = pass.stream;
@@ -97,7 +103,8 @@ void BatchNorm::forward(const Pass& pass, std::span<const Tensor* const> x, Tens
                                    running_variance_.value.data(), saved[mean].data(),
                                    saved[invstd].data(), saved[workspace].data());
   kernels::batch_norm_normalise(stream, p, x[0]->data(), saved[mean].data(), saved[invstd].data(),
-                                weight_.value.data(), bias_.value.data(), y.data());
+                                weight_.value.data(), bias_.value.data(),
+                                pass.rounded_y.alone ? nullptr : y.data(), pass.rounded_y.values);
 }
 
 void BatchNorm::statistics_over_ranks(const Pass& pass, const kernels::BatchNormParams& params,
@@ -172,7 +179,8 @@ void BatchNorm::backward(const Pass& pass, std::span<const Tensor* const> x, con
   }
   kernels::batch_norm_input_gradient(stream, p, x[0]->data(), saved[mean].data(),
                                      saved[invstd].data(), weight_.value.data(), bias_.value.data(),
-                                     sums, dy.data(), dy.data());
+                                     sums, dy.data(), pass.rounded_dx.alone ? nullptr : dy.data(),
+                                     pass.rounded_dx.values);
 }
 
 kernels::InferenceStep BatchNorm::lower(const Stream& stream, std::span<const Shape> x) const {

@@ -23,6 +23,7 @@ class BatchNorm : public Layer {
   Shape output_shape(std::span<const Shape> x) const override;
   void forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
                Saved& saved) override;
+  bool rounds(const Pass& pass) const override;
   bool gradient_in_place() const override { return true; }
   bool uses_up_gradient() const override { return true; }
   void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved& saved,

@@ -38,32 +38,67 @@ Shape Conv2d::output_shape(std::span<const Shape> x) const {
   return {shape.batch, shape.out_h(), shape.out_w(), shape.out_c};
 }
 
-void Conv2d::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y, Saved&) {
-  const auto shape = kernel_shape(x[0]->shape());
-  y.resize({shape.batch, shape.out_h(), shape.out_w(), shape.out_c}, pass.stream.device());
-  kernels::conv2d_forward(pass.stream, shape, options_.precision, x[0]->data(),
-                          weight_.value.data(), y.data());
-  kernels::activate(pass.stream, options_.activation, y.size(), y.data());
+/// What the passes over x share; null: nothing.
+kernels::TrainingProduct* Conv2d::product(const Pass& pass, const Shape& x, Saved& saved) const {
+  const auto shape = kernel_shape(x);
+  if (!saved.product || saved.product->shape() != shape ||
+      saved.product->device() != pass.stream.device())
+    saved.product = kernels::training_convolution(pass.stream, shape, options_.precision);
+  return saved.product.get();
 }
 
-void Conv2d::backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved&,
-                      Tensor& dy, std::span<Tensor* const> dx) {
+std::uint16_t* Conv2d::rounded_x(const Pass& pass, const Shape& x, Saved& saved) {
+  kernels::TrainingProduct* const shared = product(pass, x, saved);
+  return shared ? shared->rounded_x() : nullptr;
+}
+
+std::int64_t Conv2d::rounded_dy_size(const Pass&, const Saved& saved) const {
+  if (!saved.product || !options_.activation.is_identity()) return 0;
+  return saved.product->rounded_dy_size();
+}
+
+void Conv2d::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y, Saved& saved) {
+  const Stream& stream = pass.stream;
+  const auto shape = kernel_shape(x[0]->shape());
+  y.resize({shape.batch, shape.out_h(), shape.out_w(), shape.out_c}, stream.device());
+  if (kernels::TrainingProduct* const shared = product(pass, x[0]->shape(), saved)) {
+    if (!pass.x_is_rounded) shared->round_x(stream, x[0]->data());
+    shared->forward(stream, {weight_.value.data(), pass.weights}, nullptr, y.data());
+  } else {
+    kernels::conv2d_forward(stream, shape, options_.precision, x[0]->data(), weight_.value.data(),
+                            y.data());
+  }
+  kernels::activate(stream, options_.activation, y.size(), y.data());
+}
+
+void Conv2d::backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y,
+                      Saved& saved, Tensor& dy, std::span<Tensor* const> dx) {
   const Stream& stream = pass.stream;
   const auto shape = kernel_shape(x[0]->shape());
   kernels::activation_backward(stream, options_.activation, y.size(), y.data(), dy.data());
+  kernels::ProductGradients to;
   if (pass.trains(weight_)) {
     weight_.gradient.resize(weight_.value.shape(), stream.device());
-    kernels::conv2d_backward_weight(stream, shape, options_.precision, x[0]->data(), dy.data(),
-                                    weight_.gradient.data());
-    if (const Tensor& shared = weight_.shared_gradient; !shared.empty())
-      kernels::add(stream, kernels::Activation::identity(), shared.size(), weight_.gradient.data(),
-                   shared.data(), weight_.gradient.data());
+    to.weight = weight_.gradient.data();
   }
   if (dx[0]) {
     dx[0]->resize(x[0]->shape(), stream.device());
-    kernels::conv2d_backward_data(stream, shape, options_.precision, dy.data(),
-                                  weight_.value.data(), dx[0]->data());
+    to.x = dx[0]->data();
   }
+  if (saved.product) {
+    saved.product->backward(stream, {weight_.value.data(), pass.weights}, dy.data(),
+                            pass.rounded_dy, to);
+  } else {
+    if (to.weight)
+      kernels::conv2d_backward_weight(stream, shape, options_.precision, x[0]->data(), dy.data(),
+                                      to.weight);
+    if (to.x)
+      kernels::conv2d_backward_data(stream, shape, options_.precision, dy.data(),
+                                    weight_.value.data(), to.x);
+  }
+  if (const Tensor& shared = weight_.shared_gradient; to.weight && !shared.empty())
+    kernels::add(stream, kernels::Activation::identity(), shared.size(), to.weight, shared.data(),
+                 to.weight);
 }
 
 kernels::InferenceStep Conv2d::lower(const Stream& stream, std::span<const Shape> x) const {

@@ -24,6 +24,8 @@ class Conv2d : public Layer {
   Shape output_shape(std::span<const Shape> x) const override;
   void forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y,
                Saved& saved) override;
+  std::uint16_t* rounded_x(const Pass& pass, const Shape& x, Saved& saved) override;
+  std::int64_t rounded_dy_size(const Pass& pass, const Saved& saved) const override;
   bool uses_up_gradient() const override { return !options_.activation.is_identity(); }
   void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved& saved,
                 Tensor& dy, std::span<Tensor* const> dx) override;
@@ -38,6 +40,7 @@ class Conv2d : public Layer {
 
  private:
   kernels::Padding padding(std::int64_t extent) const;
+  kernels::TrainingProduct* product(const Pass& pass, const Shape& x, Saved& saved) const;
 
   Options options_;
   Parameter weight_;

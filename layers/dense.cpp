@@ -25,30 +25,48 @@ Shape Dense::output_shape(std::span<const Shape> x) const {
   return {kernel_shape(x[0]).rows, options_.out};
 }
 
-void Dense::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y, Saved&) {
+void Dense::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& y, Saved& saved) {
+  const Stream& stream = pass.stream;
   const auto shape = kernel_shape(x[0]->shape());
-  y.resize({shape.rows, shape.out}, pass.stream.device());
-  kernels::dense_forward(pass.stream, shape, options_.precision, x[0]->data(), weight_.value.data(),
-                         bias_.value.data(), y.data());
-  kernels::activate(pass.stream, options_.activation, y.size(), y.data());
+  y.resize({shape.rows, shape.out}, stream.device());
+  if (!saved.product || saved.product->shape() != kernels::as_convolution(shape) ||
+      saved.product->device() != stream.device())
+    saved.product = kernels::training_dense(stream, shape, options_.precision);
+  if (saved.product) {
+    saved.product->round_x(stream, x[0]->data());
+    saved.product->forward(stream, {weight_.value.data(), pass.weights}, bias_.value.data(),
+                           y.data());
+  } else {
+    kernels::dense_forward(stream, shape, options_.precision, x[0]->data(), weight_.value.data(),
+                           bias_.value.data(), y.data());
+  }
+  kernels::activate(stream, options_.activation, y.size(), y.data());
 }
 
-void Dense::backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y, Saved&,
-                     Tensor& dy, std::span<Tensor* const> dx) {
+void Dense::backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y,
+                     Saved& saved, Tensor& dy, std::span<Tensor* const> dx) {
   const Stream& stream = pass.stream;
   const auto shape = kernel_shape(x[0]->shape());
   kernels::activation_backward(stream, options_.activation, y.size(), y.data(), dy.data());
+  kernels::ProductGradients to;
   if (pass.trains(weight_) || pass.trains(bias_)) {
     weight_.gradient.resize(weight_.value.shape(), stream.device());
     bias_.gradient.resize(bias_.value.shape(), stream.device());
-    kernels::dense_backward_weight(stream, shape, options_.precision, x[0]->data(), dy.data(),
-                                   weight_.gradient.data(), bias_.gradient.data());
+    to.weight = weight_.gradient.data(), to.bias = bias_.gradient.data();
   }
   if (dx[0]) {
     dx[0]->resize(x[0]->shape(), stream.device());
-    kernels::dense_backward_data(stream, shape, options_.precision, dy.data(), weight_.value.data(),
-                                 dx[0]->data());
+    to.x = dx[0]->data();
   }
+  if (saved.product)
+    return saved.product->backward(stream, {weight_.value.data(), pass.weights}, dy.data(), nullptr,
+                                   to);
+  if (to.weight)
+    kernels::dense_backward_weight(stream, shape, options_.precision, x[0]->data(), dy.data(),
+                                   to.weight, to.bias);
+  if (to.x)
+    kernels::dense_backward_data(stream, shape, options_.precision, dy.data(), weight_.value.data(),
+                                 to.x);
 }
 
 kernels::InferenceStep Dense::lower(const Stream& stream, std::span<const Shape> x) const {

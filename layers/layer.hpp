@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "engine/tensor.hpp"
 #include "kernels/inference.hpp"
 #include "kernels/noise.hpp"
+#include "kernels/training_product.hpp"
 
 namespace pixeldp {
 class Communicator;
@@ -63,6 +65,17 @@ struct NoiseDraws {
   StreamTag tag = StreamTag::training;
   float factor = 1.0f;
   std::span<const kernels::NoiseRow> rows = {};  ///< one per row, in the device's memory
+  /// Multiplies the scale as well, where it is not null: in the stream's memory, for a graph, which
+  /// is launched again with another.
+  const float* changing_factor = nullptr;
+};
+
+/// Memory in which a layer leaves what it makes rounded to bf16 for the one product that reads it
+/// (kernels/training_product.hpp), and whether nobody else reads it: then it is not written in
+/// single precision, and what lies there means nothing.
+struct RoundedResult {
+  std::uint16_t* values = nullptr;  ///< null: it does not
+  bool alone = false;
 };
 
 /// A forward pass, and the backward pass that follows it, as layers are told of it.
@@ -72,6 +85,14 @@ struct Pass {
   NoiseDraws draws = {};
   /// That have as many rows of the batch each, where its statistics are taken over all of them.
   Communicator* ranks = nullptr;
+  /// Another whenever parameters are; 0: nobody says.
+  std::uint64_t weights = 0;
+
+  // Of the layer that the pass has come to, on devices.
+
+  RoundedResult rounded_y = {}, rounded_dx = {};  ///< only where Layer::rounds
+  bool x_is_rounded = false;                  ///< x[0] lies in Layer::rounded_x, if nowhere else
+  const std::uint16_t* rounded_dy = nullptr;  ///< dy, if nowhere else; null: it is not
 
   /// Whether the parameter gets a gradient: in inference mode only inputs do.
   bool trains(const Parameter& parameter) const {
@@ -81,7 +102,9 @@ struct Pass {
 
 /// What a layer keeps from a forward pass for the backward pass that follows. The caller owns it,
 /// one for each layer, and keeps it from step to step to save allocations.
-using Saved = std::vector<Tensor>;
+struct Saved : std::vector<Tensor> {
+  std::unique_ptr<kernels::TrainingProduct> product = {};
+};
 
 /// A leaf of a network: one differentiable operation with its parameters, from one value or several
 /// to one. Its file holds all that is known of it. Layers keep no activations: the caller owns x, y
@@ -109,6 +132,16 @@ class Layer {
   /// null or they are made in place.
   virtual void backward(const Pass& pass, std::span<const Tensor* const> x, const Tensor& y,
                         Saved& saved, Tensor& dy, std::span<Tensor* const> dx) = 0;
+
+  // How the layers around a product round for it (Pass::rounded_y and what follows it).
+
+  /// Whether forward can leave y, and backward dx, rounded.
+  virtual bool rounds(const Pass&) const { return false; }
+  /// Where forward, for an x[0] of this shape, can find it rounded; null: it reads single
+  /// precision.
+  virtual std::uint16_t* rounded_x(const Pass&, const Shape&, Saved&) { return nullptr; }
+  /// Elements of a rounded dy that backward can read instead of dy; 0: it reads single precision.
+  virtual std::int64_t rounded_dy_size(const Pass&, const Saved&) const { return 0; }
 
   /// The layer in inference mode, of a row of these shapes, as a step of a plan that has yet to be
   /// told what it reads. Parameters and buffers lie in host memory or on the stream's device.

@@ -13,7 +13,8 @@ void Noise::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& 
                       .scale = static_cast<float>(scale) * draws.factor,
                       .seed = draws.seed,
                       .tag = draws.tag,
-                      .activation = activation_},
+                      .activation = activation_,
+                      .factor = draws.changing_factor},
                      draws.rows.data(), rows, x[0]->shape().row_size(), x[0]->data(), y.data());
 }
 

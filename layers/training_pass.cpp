@@ -36,30 +36,74 @@ std::vector<const Tensor*> TrainingPass::inputs_of(std::size_t node, const Part&
   return inputs;
 }
 
+/// The nodes that read what `node` makes, in their order; one that reads it twice comes twice.
+std::vector<std::size_t> TrainingPass::readers(std::size_t node, const Part& part) const {
+  const auto nodes = network_.graph.nodes();
+  std::vector<std::size_t> all;
+  for (std::size_t i = node + 1; i < part.last; ++i)
+    for (const Value value : nodes[i].inputs)
+      if (std::cmp_equal(value, node + 1)) all.push_back(i);
+  return all;
+}
+
+/// Where `node` rounds its y, which has this shape, for the first product that reads it.
+RoundedResult TrainingPass::rounded_y(const Pass& pass, const Part& part, std::size_t node,
+                                      Shape y) {
+  if (!network_.graph.layer(node).rounds(pass)) return {};
+  const std::vector<std::size_t> all = readers(node, part);
+  for (const std::size_t reader : all) {
+    std::uint16_t* const values = network_.graph.layer(reader).rounded_x(pass, y, saved_[reader]);
+    if (!values) continue;
+    x_is_rounded_[reader] = true;
+    return {values, all.size() == 1 && !std::cmp_equal(part.to, node + 1)};
+  }
+  return {};
+}
+
+/// Where `node` rounds its dx, if a product alone has a part in that gradient.
+RoundedResult TrainingPass::rounded_dx(const Pass& pass, const Part& part, std::size_t node) {
+  const Value x = network_.graph.nodes()[node].inputs[0];
+  if (reads_rounded_dy_ || x == part.from || x == part.to) return {};
+  const auto maker = static_cast<std::size_t>(x - 1);
+  if (!network_.graph.layer(node).rounds(pass) || readers(maker, part).size() != 1) return {};
+  const std::int64_t size = network_.graph.layer(maker).rounded_dy_size(pass, saved_[maker]);
+  if (size == 0) return {};
+  if (rounded_dy_.size() < size) rounded_dy_ = Buffer<std::uint16_t>(pass.stream.device(), size);
+  reads_rounded_dy_ = maker;
+  return {rounded_dy_.data(), true};
+}
+
 const Tensor& TrainingPass::forward(const Pass& pass, const Part& part, const Tensor& from) {
   const auto nodes = network_.graph.nodes();
   outputs_.resize(nodes.size());
   saved_.resize(nodes.size());
-  for (std::size_t i = part.first; i < part.last; ++i)
-    network_.graph.layer(i).forward(pass, inputs_of(i, part, from), outputs_[i], saved_[i]);
+  x_is_rounded_.assign(nodes.size(), false);
+  for (std::size_t i = part.first; i < part.last; ++i) {
+    Pass of_node = pass;
+    const std::vector<const Tensor*> x = inputs_of(i, part, from);
+    of_node.x_is_rounded = x_is_rounded_[i];
+    of_node.rounded_y = rounded_y(
+        pass, part, i, network_.graph.shape(static_cast<Value>(i + 1)).with_rows(x[0]->rows()));
+    network_.graph.layer(i).forward(of_node, x, outputs_[i], saved_[i]);
+  }
   return part.to == part.from ? from : outputs_[static_cast<std::size_t>(part.to - 1)];
 }
 
 const Tensor& TrainingPass::forward(const Stream& stream, Mode mode, const Tensor& images,
                                     const NoiseDraws& draws) {
   mode_ = mode;
-  return forward({stream, mode, draws, ranks_}, whole(), images);
+  return forward({stream, mode, draws, ranks_, weights_}, whole(), images);
 }
 
 const Tensor& TrainingPass::forward_reconstruction(const Stream& stream, const Tensor& images,
                                                    const NoiseDraws& draws) {
-  return forward({stream, Mode::training, draws, ranks_}, reconstruction_part(), images);
+  return forward({stream, Mode::training, draws, ranks_, weights_}, reconstruction_part(), images);
 }
 
 void TrainingPass::backward_reconstruction(const Stream& stream, const Tensor& images,
                                            const Tensor& dreconstruction) {
-  backward({stream, Mode::training, {}, ranks_}, reconstruction_part(), images, dreconstruction,
-           nullptr);
+  backward({stream, Mode::training, {}, ranks_, weights_}, reconstruction_part(), images,
+           dreconstruction, nullptr);
 }
 
 const Tensor& TrainingPass::forward_prefix(const Stream& stream, const Tensor& images) {
@@ -138,6 +182,7 @@ void TrainingPass::backward(const Pass& pass, const Part& part, const Tensor& fr
   const auto nodes = network_.graph.nodes();
   const std::vector<bool> wanted = values_with_gradient(pass, part, dfrom != nullptr);
   gradients_.assign(nodes.size() + 1, none);
+  reads_rounded_dy_.reset();
   for (Memory& memory : memory_) memory.users = 0;
   int& of_result = gradients_[static_cast<std::size_t>(part.to)];
   of_result = take(dto.shape(), stream.device());
@@ -164,7 +209,13 @@ void TrainingPass::backward(const Pass& pass, const Part& part, const Tensor& fr
     }
     for (std::size_t k = 0; k < inputs.size(); ++k)
       if (made[k] != none) dx[k] = &tensor(made[k]);
-    layer.backward(pass, x, outputs_[i], saved_[i], tensor(dy), dx);
+    Pass of_node = pass;
+    if (reads_rounded_dy_ == i) {
+      of_node.rounded_dy = rounded_dy_.data();
+      reads_rounded_dy_.reset();
+    }
+    if (made[0] != none) of_node.rounded_dx = rounded_dx(pass, part, i);
+    layer.backward(of_node, x, outputs_[i], saved_[i], tensor(dy), dx);
     release(dy);
     for (std::size_t k = 0; k < inputs.size(); ++k)
       if (made[k] != none) contribute(stream, inputs[k], made[k]);
@@ -183,7 +234,7 @@ void TrainingPass::backward(const Stream& stream, const Tensor& images, const Te
   if (dlogits.rows() != images.rows())
     fail("gradients of a batch take one draw of each of {} images, not {} rows", images.rows(),
          dlogits.rows());
-  backward({stream, mode_, {}, ranks_}, whole(), images, dlogits, dimages);
+  backward({stream, mode_, {}, ranks_, weights_}, whole(), images, dlogits, dimages);
 }
 
 void TrainingPass::backward_rows(const Stream& stream, const Tensor& prefix, const Tensor& dlogits,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "layers/network.hpp"
@@ -19,6 +20,10 @@ class TrainingPass {
   /// `ready(node)` is called while a backward pass in training mode goes on: the stream has been
   /// given all that makes the gradients in the parameters of this node and those after it.
   void on_gradients(std::function<void(std::size_t node)> ready) { ready_ = std::move(ready); }
+
+  /// Parameters are the same from here to the next call, so that passes need not prepare them anew.
+  /// Where it is never called, they may change at any time.
+  void weights_changed() { ++weights_; }
 
   /// Images [N, H, W, C] to logits [N, classes]; draws.rows has one entry per image.
   const Tensor& forward(const Stream& stream, Mode mode, const Tensor& images,
@@ -75,6 +80,9 @@ class TrainingPass {
   std::vector<const Tensor*> inputs_of(std::size_t node, const Part& part,
                                        const Tensor& from) const;
   std::vector<bool> values_with_gradient(const Pass& pass, const Part& part, bool of_from) const;
+  std::vector<std::size_t> readers(std::size_t node, const Part& part) const;
+  RoundedResult rounded_y(const Pass& pass, const Part& part, std::size_t node, Shape y);
+  RoundedResult rounded_dx(const Pass& pass, const Part& part, std::size_t node);
   const Tensor& forward(const Pass& pass, const Part& part, const Tensor& from);
   void backward(const Pass& pass, const Part& part, const Tensor& from, const Tensor& dto,
                 Tensor* dfrom);
@@ -92,6 +100,11 @@ class TrainingPass {
   std::vector<Saved> saved_;     // by each node
   std::vector<Memory> memory_;
   std::vector<int> gradients_;  // in each value: a place in memory_
+  std::uint64_t weights_ = 0;
+  // Which node finds its first input, and which its gradient, rounded by another layer.
+  std::vector<bool> x_is_rounded_;
+  std::optional<std::size_t> reads_rounded_dy_;
+  Buffer<std::uint16_t> rounded_dy_;
 };
 
 }  // namespace pixeldp::layers

@@ -35,11 +35,12 @@ class Trainer {
   void open_folder();
   BatchSource batch_source() const;
   void step(const TrainingBatch& batch);
+  void collect(std::size_t left);
   bool healthy(std::int64_t step, const TrainingBatch& batch);
   void check_parameters();
   template <class Read>
   void saved_if_failing(const Read& read);
-  [[noreturn]] void fail_diverged() const;
+  [[noreturn]] void fail_diverged(std::int64_t step) const;
   void log();
   void save();
   void evaluate();
@@ -220,12 +221,19 @@ BatchSource Trainer::batch_source() const {
 }
 
 void Trainer::step(const TrainingBatch& batch) {
-  const kernels::LossResult result = step_->run(state_.step, batch, state_.velocity);
-  if (!std::isfinite(result.loss)) fail_diverged();
+  step_->run(state_.step, batch, state_.velocity);
   ++state_.step;
-  state_.interval_loss += result.loss * static_cast<double>(config_.batch);
-  state_.interval_correct += result.correct;
-  state_.interval_images += config_.batch;
+  collect(TrainingStep::most_unknown);
+}
+
+/// Takes up what the steps came to, but for the last `left` ones, which a device may be at.
+void Trainer::collect(std::size_t left) {
+  step_->collect(left, [&](std::int64_t step, const kernels::LossResult& result) {
+    if (!std::isfinite(result.loss)) fail_diverged(step);
+    state_.interval_loss += result.loss * static_cast<double>(config_.batch);
+    state_.interval_correct += result.correct;
+    state_.interval_images += config_.batch;
+  });
 }
 
 /// Whether the weights were projected and their loss on the batch of that step is finite.
@@ -247,10 +255,11 @@ void Trainer::saved_if_failing(const Read& read) {
   }
   if (!ranks_.any(damage.has_value())) return;
   const bool saves = state_.step != saved_at_.value_or(0);
+  collect(0);
   if (saves) {
     TrainingBatch batch;  // the next one is perhaps the damaged one
     batch_source().prepare(state_.step - 1, batch);
-    if (!healthy(state_.step - 1, batch)) fail_diverged();
+    if (!healthy(state_.step - 1, batch)) fail_diverged(state_.step);
     save();
     ranks_.barrier();
   }
@@ -264,23 +273,23 @@ void Trainer::saved_if_failing(const Read& read) {
 void Trainer::check_parameters() {
   TrainingBatch batch;
   saved_if_failing([&] { batch_source().prepare(state_.step, batch); });
-  if (!healthy(state_.step, batch)) fail_diverged();
+  if (!healthy(state_.step, batch)) fail_diverged(state_.step);
 }
 
-void Trainer::fail_diverged() const {
+void Trainer::fail_diverged(std::int64_t step) const {
   const std::string fault = step_->projection_fault();
   const std::string what = fault.empty() ? "the loss is not finite" : fault;
-  if (started_at_ == state_.step) {
+  if (started_at_ == step) {
     fail(
         "{} at step {}, where {} begins: its training had diverged; remove the file and train anew "
         "at a lower rate",
-        what, state_.step, file("checkpoint.safetensors").string());
+        what, step, file("checkpoint.safetensors").string());
   }
-  const double rate = learning_rate_at(config_, std::max<std::int64_t>(state_.step - 1, 0));
+  const double rate = learning_rate_at(config_, std::max<std::int64_t>(step - 1, 0));
   fail(
       "{} at step {}: training diverged at a learning rate of {}; lower training.learning_rate or "
       "training.learning_rate_changes and train again with --resume, which {}",
-      what, state_.step, rate,
+      what, step, rate,
       saved_at_ ? fmt::format("goes on from the checkpoint of step {}", *saved_at_)
                 : "starts anew, for there is no checkpoint yet");
 }
@@ -398,8 +407,11 @@ TrainSummary Trainer::run() {
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const int signal = interrupt_signal(ranks_);
     const bool stops = signal != 0 && state_.step < config_.steps;
-    if (due(config_.evaluate_every) || due(config_.checkpoint_every) || stops) check_parameters();
-    if (due(config_.log_every) || due(config_.evaluate_every)) log();
+    const bool logs = due(config_.log_every) || due(config_.evaluate_every),
+               checks = due(config_.evaluate_every) || due(config_.checkpoint_every) || stops;
+    if (logs || checks) collect(0);
+    if (checks) check_parameters();
+    if (logs) log();
     if (due(config_.checkpoint_every) || stops) save();
     if (progress) {
       progress->note(progress_text());

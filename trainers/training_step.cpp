@@ -1,5 +1,6 @@
 #include "trainers/training_step.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -33,19 +34,33 @@ kernels::LossResult over_ranks(const kernels::LossResult& mine, Communicator& ra
 
 }  // namespace
 
+TrainingStep::Slot::Slot(Device device, const Shape& shape, std::size_t prefix)
+    : images(device, shape.size()),
+      rows(device, shape[0]),
+      labels(device, shape[0]),
+      changing(device, 1),
+      result(device, 1),
+      bad_loops(device, static_cast<std::int64_t>(prefix)) {}
+
 TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
-                           layers::Network& network, Communicator& ranks)
+                           layers::Network& network, Communicator& ranks, bool graphs)
     : stream_(stream),
       config_(config),
       network_(network),
       ranks_(ranks),
+      graphs_(graphs),
       rows_of_rank_(config.batch / ranks.size()),
       pass_(network, config.synchronised_batch_norm && ranks.size() > 1 ? &ranks : nullptr),
       images_(network.input().with_rows(rows_of_rank_), stream.device()),
       rows_(stream.device(), rows_of_rank_),
       labels_(stream.device(), rows_of_rank_),
+      changing_(stream.device(), 1),
       loss_(stream.device(), 1),
       bad_loops_(stream.device(), std::ssize(network.prefix())) {
+  // A processor reads the batch where it lies.
+  const Shape staged = network.input().with_rows(on_device() ? rows_of_rank_ : 0);
+  for (std::size_t i = 0; i < most_unknown + 1; ++i)
+    slots_.emplace_back(stream.device(), staged, network.prefix_size());
   if (config.adversarial)
     adversary_.emplace(stream, *config.adversarial, config.seed,
                        static_cast<float>(config.pixel_shift), network, pass_);
@@ -56,6 +71,14 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
       stream, network, ranks, GradientAverage::usual_bucket,
       DeviceAverage{join_devices(stream.device(), ranks, config.nccl_order), config.nccl_order});
   pass_.on_gradients([this](std::size_t node) { average_->ready(node); });
+}
+
+/// Whether all of a step between batch and weights is work of the device, the same in every step.
+bool TrainingStep::recordable() const {
+  const bool projects_on_device = config_.control == SensitivityControl::none ||
+                                  config_.control == SensitivityControl::parseval;
+  return graphs_ && on_device() && projects_on_device && !adversary_ && !average_ &&
+         network_.reconstruction == 0;
 }
 
 /// What a step does not train, of an auto-encoder and its classifier.
@@ -79,62 +102,74 @@ void TrainingStep::freeze(std::int64_t step) {
   for (layers::LayerBuffer* buffer : network_.buffers()) buffer->frozen = !trains(buffer->name);
 }
 
-kernels::LossResult TrainingStep::forward(std::int64_t step, const TrainingBatch& batch) {
-  freeze(step);
+TrainingStep::Changing TrainingStep::changing_at(std::int64_t step) const {
+  return {.learning_rate = static_cast<float>(learning_rate_at(config_, step)),
+          .noise_factor = static_cast<float>(noise_factor_at(config_, step))};
+}
+
+void TrainingStep::upload(std::int64_t step, const TrainingBatch& batch) {
   images_.copy_from(stream_, batch.images);
-  const auto noise_factor = static_cast<float>(noise_factor_at(config_, step));
-  if (adversary_ && !reconstructs(step)) adversary_->perturb(batch, noise_factor, images_);
   rows_.upload(stream_, batch.rows);
   if (!config_.network.output) labels_.upload(stream_, batch.labels);
+  const Changing changing = changing_at(step);
+  changing_.upload(stream_, {&changing, 1});
+}
+
+/// The same without waiting.
+void TrainingStep::upload(std::int64_t step, const TrainingBatch& batch, Slot& slot) {
+  if (batch.images.size() != images_.size() || std::ssize(batch.rows) != rows_of_rank_ ||
+      std::ssize(batch.labels) != rows_of_rank_)
+    fail("a batch of {} images for a training step of {}", batch.images.rows(), rows_of_rank_);
+  std::ranges::copy(batch.images.values(), slot.images.data());
+  std::ranges::copy(batch.rows, slot.rows.data());
+  std::ranges::copy(batch.labels, slot.labels.data());
+  *slot.changing.data() = changing_at(step);
+  upload_async(stream_, images_.data(), slot.images.data(), slot.images.values().size_bytes());
+  rows_.upload(stream_, slot.rows);
+  labels_.upload(stream_, slot.labels);
+  changing_.upload(stream_, slot.changing);
+}
+
+/// From the batch, in the memory of the device, to loss_ and dlogits_.
+void TrainingStep::forward(std::int64_t step, const TrainingBatch& batch) {
   const layers::NoiseDraws draws{.seed = config_.seed,
                                  .tag = StreamTag::training,
-                                 .factor = noise_factor,
-                                 .rows = {rows_.data(), batch.rows.size()}};
-  kernels::LossResult result;
+                                 .rows = {rows_.data(), static_cast<std::size_t>(rows_.size())},
+                                 .changing_factor = &changing_.data()->noise_factor};
   if (dual_) {
-    result = dual_loss(step, batch);
+    dual_loss(step, batch);
   } else if (reconstructs(step)) {
     const Tensor& image = pass_.forward_reconstruction(stream_, images_, draws);
     dlogits_.resize(image.shape());
-    result.loss = reconstruction_loss(image.values(), std::as_const(images_).values(),
-                                      static_cast<float>(config_.pixel_shift), dlogits_.values());
+    *loss_.data() = {.loss = reconstruction_loss(image.values(), std::as_const(images_).values(),
+                                                 static_cast<float>(config_.pixel_shift),
+                                                 dlogits_.values())};
   } else {
     const Tensor& logits = pass_.forward(stream_, layers::Mode::training, images_, draws);
     dlogits_.resize(logits.shape(), stream_.device());
-    if (config_.network.output) {
-      result = kernels::squared_error(stream_, rows_of_rank_, *config_.network.output,
-                                      logits.data(), batch.targets.data(), dlogits_.data());
-    } else {
+    if (config_.network.output)
+      *loss_.data() = kernels::squared_error(stream_, rows_of_rank_, *config_.network.output,
+                                             logits.data(), batch.targets.data(), dlogits_.data());
+    else
       kernels::softmax_cross_entropy(stream_, rows_of_rank_, network_.classes(), logits.data(),
                                      labels_.data(), dlogits_.data(), loss_.data());
-      loss_.download(stream_, {&result, 1});
-    }
   }
-  if (ranks_.size() == 1) return result;
-  average_->check();  // of the step before, for which this loss had to wait
-  return over_ranks(result, ranks_);
 }
 
 /// The cross-entropy of the worst logits that the dual bound allows: no picture of the box has a
 /// larger one (Wong and Kolter 2018, theorem 2). dlogits_ is then the gradient in the margins.
-kernels::LossResult TrainingStep::dual_loss(std::int64_t step, const TrainingBatch& batch) {
+void TrainingStep::dual_loss(std::int64_t step, const TrainingBatch& batch) {
   const Tensor& margins = dual_->margins(images_, batch.labels, config_.dual->size_at(step),
                                          {static_cast<float>(config_.pixel_shift)});
   dlogits_.resize(margins.shape());
   for (std::int64_t i = 0; i < margins.size(); ++i) dlogits_.data()[i] = -margins.data()[i];
-  kernels::LossResult result;
   kernels::softmax_cross_entropy(stream_, rows_of_rank_, network_.classes(), dlogits_.data(),
-                                 batch.labels.data(), dlogits_.data(), &result);
+                                 batch.labels.data(), dlogits_.data(), loss_.data());
   for (float& gradient : dlogits_.values()) gradient = -gradient;
-  return result;
 }
 
-kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& batch,
-                                      std::vector<Tensor>& velocity) {
-  kernels::LossResult result = forward(step, batch);
-  // Of the step before, which has had a forward pass to finish.
-  if (!projection_fault().empty()) result.loss = std::numeric_limits<double>::quiet_NaN();
-  if (!std::isfinite(result.loss)) return result;
+/// From dlogits_ to the next weights.
+void TrainingStep::improve(std::int64_t step, std::vector<Tensor>& velocity) {
   if (average_) average_->begin();
   if (dual_)
     dual_->backward(dlogits_);
@@ -143,32 +178,103 @@ kernels::LossResult TrainingStep::run(std::int64_t step, const TrainingBatch& ba
   else
     pass_.backward(stream_, images_, dlogits_);
   if (average_) average_->finish();
-  optimise(step, velocity);
+  optimise(velocity);
   control_sensitivity();
+}
+
+/// The loss of the batch; NaN where the projection of the step before has diverged.
+kernels::LossResult TrainingStep::judged(const kernels::LossResult& mine, bool faulty) {
+  kernels::LossResult result = mine;
+  if (ranks_.size() > 1) {
+    average_->check();  // of the step before, for which this loss had to wait
+    result = over_ranks(mine, ranks_);
+  }
+  if (faulty) result.loss = std::numeric_limits<double>::quiet_NaN();
   return result;
 }
 
+void TrainingStep::run(std::int64_t step, const TrainingBatch& batch,
+                       std::vector<Tensor>& velocity) {
+  if (run_ - known_ > most_unknown)
+    fail("step {} of a training follows {} whose losses were not asked for", step, run_ - known_);
+  Slot& slot = slots_[run_++ % slots_.size()];
+  slot.step = step;
+  freeze(step);
+  pass_.weights_changed();
+  if (on_device()) return run_on_device(step, batch, velocity, slot);
+  upload(step, batch);
+  if (adversary_ && !reconstructs(step))
+    adversary_->perturb(batch, changing_at(step).noise_factor, images_);
+  forward(step, batch);
+  const kernels::LossResult result = judged(*loss_.data(), !projection_fault().empty());
+  *slot.result.data() = result;
+  if (std::isfinite(result.loss)) improve(step, velocity);
+}
+
+void TrainingStep::run_on_device(std::int64_t step, const TrainingBatch& batch,
+                                 std::vector<Tensor>& velocity, Slot& slot) {
+  upload(step, batch, slot);
+  if (adversary_) adversary_->perturb(batch, changing_at(step).noise_factor, images_);
+  const auto work = [&] {
+    forward(step, batch);
+    improve(step, velocity);
+  };
+  // The first step allocates what a recording could not.
+  if (run_ == 1 || !recordable()) {
+    work();
+  } else {
+    if (!graph_) graph_ = CapturedGraph(stream_, work);
+    graph_.launch();
+  }
+  loss_.download(stream_, slot.result);
+  bad_loops_.download(stream_, slot.bad_loops);
+  slot.done.emplace(stream_);
+}
+
+void TrainingStep::collect(std::size_t left, const Take& take) {
+  if (!on_device()) left = 0;
+  while (run_ - known_ > left) {
+    const Slot& slot = slots_[known_++ % slots_.size()];
+    if (!on_device()) {
+      take(slot.step, *slot.result.data());
+      continue;
+    }
+    slot.done->wait();
+    const kernels::LossResult result = judged(*slot.result.data(), faulty_);
+    faulty_ = std::ranges::any_of(slot.bad_loops.values(),
+                                  [](std::uint64_t loop) { return loop != kernels::no_bad_loop; });
+    take(slot.step, result);
+  }
+}
+
 double TrainingStep::loss(std::int64_t step, const TrainingBatch& batch) {
+  freeze(step);
+  pass_.weights_changed();
+  upload(step, batch);
+  if (adversary_ && !reconstructs(step))
+    adversary_->perturb(batch, changing_at(step).noise_factor, images_);
   std::vector<Tensor> before;
   for (const layers::LayerBuffer* buffer : network_.buffers())
     before.push_back(buffer->value.to(stream_, stream_.device()));
-  const kernels::LossResult result = forward(step, batch);
+  forward(step, batch);
+  kernels::LossResult mine;
+  loss_.download(stream_, {&mine, 1});
   const auto buffers = network_.buffers();
   for (std::size_t i = 0; i < buffers.size(); ++i) buffers[i]->value.copy_from(stream_, before[i]);
-  return result.loss;
+  return judged(mine, false).loss;
 }
 
-void TrainingStep::optimise(std::int64_t step, std::vector<Tensor>& velocity) {
+void TrainingStep::optimise(std::vector<Tensor>& velocity) {
   const auto parameters = network_.parameters();
   std::vector<kernels::SgdStep> steps;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     layers::Parameter& p = *parameters[i];
     if (p.frozen) continue;
     steps.push_back(
-        {.params = {.learning_rate = static_cast<float>(learning_rate_at(config_, step)),
-                    .momentum = static_cast<float>(config_.momentum),
+        {.params = {.momentum = static_cast<float>(config_.momentum),
                     .weight_decay = p.decays ? static_cast<float>(config_.weight_decay) : 0.0f,
-                    .gradient_scale = p.gradient_scale},
+                    .gradient_scale = p.gradient_scale,
+                    .rate = &changing_.data()->learning_rate},
          .size = p.value.size(),
          .gradient = p.gradient.data(),
          .velocity = velocity[i].data(),

@@ -62,7 +62,7 @@ std::vector<KernelCase> batch_norm(std::int64_t rows, std::int64_t channels) {
                auto* workspace = in.zeros<float>(batch_norm_workspace_size(p));
                return [=, stream = in.stream()] {
                  on::batch_norm_statistics(stream, p, x, c.mean, c.variance, c.a, c.b, workspace);
-                 on::batch_norm_normalise(stream, p, x, c.a, c.b, c.gamma, c.beta, y);
+                 on::batch_norm_normalise(stream, p, x, c.a, c.b, c.gamma, c.beta, y, nullptr);
                };
              }),
       passes("gradients of batch norm" + shape, 5.0 * product({rows, channels}),
@@ -76,7 +76,7 @@ std::vector<KernelCase> batch_norm(std::int64_t rows, std::int64_t channels) {
                  on::batch_norm_gradient_sums(stream, p, x, c.mean, c.variance, c.gamma, c.beta, dy,
                                               c.a, c.b, workspace);
                  on::batch_norm_input_gradient(stream, p, x, c.mean, c.variance, c.gamma, c.beta,
-                                               workspace, dy, dx);
+                                               workspace, dy, dx, nullptr);
                };
              }),
       passes("fixed batch norm" + shape, 2.0 * product({rows, channels}), [=](Inputs& in) -> Work {

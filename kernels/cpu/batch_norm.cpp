@@ -283,7 +283,7 @@ void batch_norm_statistics(const Stream&, const BatchNormParams& params, const f
 
 void batch_norm_normalise(const Stream&, const BatchNormParams& params, const float* x,
                           const float* mean, const float* invstd, const float* gamma,
-                          const float* beta, float* y) {
+                          const float* beta, float* y, std::uint16_t*) {
   const BatchColumns columns(params, mean, invstd, gamma, beta);
   const float slope = params.activation.slope;
 #pragma omp parallel for schedule(static) if (is_parallel(params))
@@ -313,7 +313,7 @@ void batch_norm_gradient_sums(const Stream&, const BatchNormParams& params, cons
 void batch_norm_input_gradient(const Stream&, const BatchNormParams& params, const float* x,
                                const float* mean, const float* invstd, const float* gamma,
                                const float* beta, const float* workspace, const float* dy,
-                               float* dx) {
+                               float* dx, std::uint16_t*) {
   const BatchColumns columns(params, mean, invstd, gamma, beta);
   const std::vector<float> gradient = columns.repeated(workspace),
                            product = columns.repeated(workspace + params.channels);

@@ -53,7 +53,9 @@ void add_noise(InstructionSet set, const NoiseParams& params, const NoiseRow* ro
 
 void add_noise(const Stream&, const NoiseParams& params, const NoiseRow* rows,
                std::int64_t row_count, std::int64_t elements, const float* prefix, float* y) {
-  add_noise(best_instruction_set(), params, rows, row_count, elements, prefix, y);
+  NoiseParams scaled = params;
+  if (params.factor != nullptr) scaled.scale *= *params.factor;
+  add_noise(best_instruction_set(), scaled, rows, row_count, elements, prefix, y);
 }
 
 }  // namespace pixeldp::kernels::cpu

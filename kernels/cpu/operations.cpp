@@ -21,6 +21,17 @@ std::unique_ptr<DevicePlan> pack_device_plan(const Stream&, const InferencePlan&
   fail("a processor calculates plans by prepare_inference, not by prepare_device_plan");
 }
 
+// Rounding is a part of a processor's products: their passes share nothing.
+
+std::unique_ptr<TrainingProduct> training_convolution(const Stream&, const Conv2dShape&,
+                                                      Precision) {
+  return nullptr;
+}
+
+std::unique_ptr<TrainingProduct> training_dense(const Stream&, const DenseShape&, Precision) {
+  return nullptr;
+}
+
 const Operations& operations() {
   static const Operations table = {PIXELDP_OPERATIONS(PIXELDP_OPERATION_ENTRY)};
   return table;

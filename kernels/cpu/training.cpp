@@ -70,7 +70,8 @@ void softmax_cross_entropy(const Stream&, std::int64_t rows, std::int64_t classe
 
 void sgd_steps(const Stream&, std::span<const SgdStep> steps) {
   for (const SgdStep& step : steps) {
-    const SgdStep s = step;  // private to each thread: the stores below cannot change it
+    SgdStep s = step;  // private to each thread: the stores below cannot change it
+    if (s.params.rate != nullptr) s.params.learning_rate = *s.params.rate;
 #pragma omp parallel for simd firstprivate(s)
     for (std::int64_t i = 0; i < s.size; ++i) {
       const SgdParams& p = s.params;

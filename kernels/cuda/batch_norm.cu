@@ -18,14 +18,14 @@
 ///   3. apply: the same threads on the same rows as 1.
 /// No atomics: every sum has one order.
 ///
-/// Fused: activation and its gradient, whose mask is recomputed from x. Never written: xhat, masks,
-/// gradients before the normalisation.
+/// Fused: activation and its gradient, whose mask is recomputed from x; rounding to bf16 for the
+/// product that reads y or dx. Never written: xhat, masks, gradients before the normalisation.
 ///
 /// Bytes per element: forward 8 read (4 for the statistics, 4 to apply them) and 4 written,
-/// backward 16 read (x and dy twice) and 4 written, inference 4 and 4. That is the least for a
-/// batch that fits no cache, unless the neighbouring convolutions take over a pass; for one that
-/// does, the second reading comes from the L2 cache. Besides, 16 per channel and split (at least 64
-/// rows, at most 512 splits) for its sums.
+/// backward 16 read (x and dy twice) and 4 written, inference 4 and 4; rounded alone, 2 written
+/// instead of 4. That is the least for a batch that fits no cache, unless the neighbouring
+/// convolutions take over a pass; for one that does, the second reading comes from the L2 cache.
+/// Besides, 16 per channel and split (at least 64 rows, at most 512 splits) for its sums.
 ///
 /// Operations per element: moments 6, normalisation 4; backward 8 and 9; inference 3.
 ///
@@ -33,14 +33,15 @@
 ///   moments          93, 93                   10240
 ///   gradient sums    74, 74                   8192
 ///   merges           40, 40                   4096, 2048
-///   normalise        56, 59
-///   input gradient   78, 78
+///   normalise        63, 68
+///   input gradient   76, 80
 ///   scale and shift  48, 48
 ///   fold             16, 19
 #include "kernels/cuda/batch_norm.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/operations.hpp"
+#include "kernels/cuda/ptx/convert.cuh"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -114,6 +115,15 @@ struct Four {
   float value[vector] = {};
 };
 
+// Where results go: float* in single precision, Rounded in bf16, Both in both.
+struct Rounded {
+  std::uint16_t* values;
+};
+struct Both {
+  float* values;
+  Rounded rounded;
+};
+
 /// A thread's channels and rows.
 template <bool vectorised>
 struct Place {
@@ -152,6 +162,20 @@ struct Place {
         if (j < existing) result.value[j] = from[j];
     }
     return result;
+  }
+  __device__ __forceinline__ void store(const Four& result, Rounded tensor, std::int64_t r) const {
+    std::uint16_t* const to = tensor.values + r * channels + channel;
+    if constexpr (vectorised) {
+      *reinterpret_cast<uint2*>(to) = make_uint2(ptx::to_bf16x2(result.value[0], result.value[1]),
+                                                 ptx::to_bf16x2(result.value[2], result.value[3]));
+    } else {
+      for (int j = 0; j < vector; ++j)
+        if (j < existing) to[j] = static_cast<std::uint16_t>(ptx::to_bf16x2(result.value[j], 0.0f));
+    }
+  }
+  __device__ __forceinline__ void store(const Four& result, Both tensors, std::int64_t r) const {
+    store(result, tensors.values, r);
+    store(result, tensors.rounded, r);
   }
   __device__ __forceinline__ void store(const Four& result, float* tensor, std::int64_t r) const {
     float* const to = tensor + r * channels + channel;
@@ -316,9 +340,9 @@ __global__ void __launch_bounds__(block_threads)
 /// to = function(j, values of all of `from`) for the thread's elements, j being the channel of its
 /// four. Rows are read a few ahead of writing, for which the compiler would have to know that
 /// tensors do not overlap; they may be the same.
-template <bool vectorised, int tensors, class Function>
+template <bool vectorised, int tensors, class To, class Function>
 __device__ __forceinline__ void transform(const Place<vectorised>& place,
-                                          const float* const (&from)[tensors], float* to,
+                                          const float* const (&from)[tensors], const To& to,
                                           Function function) {
   constexpr int rows_ahead = 4;
   static_assert(group_rows % rows_ahead == 0);
@@ -344,10 +368,9 @@ __device__ __forceinline__ void transform(const Place<vectorised>& place,
   }
 }
 
-template <bool vectorised>
+template <bool vectorised, class To>
 __global__ void __launch_bounds__(block_threads)
-    normalise_kernel(BatchNormGrid grid, BatchChannels batch, float slope, const float* x,
-                     float* y) {
+    normalise_kernel(BatchNormGrid grid, BatchChannels batch, float slope, const float* x, To y) {
   const Place<vectorised> place(grid);
   BatchNormChannel channel[vector];
   batch.load(place, channel);
@@ -355,10 +378,11 @@ __global__ void __launch_bounds__(block_threads)
             [&](int j, const float(&in)[1]) { return normalised(channel[j], in[0], slope); });
 }
 
-template <bool vectorised>
-__global__ void __launch_bounds__(block_threads)
+// Three blocks have room for their registers in a multiprocessor.
+template <bool vectorised, class To>
+__global__ void __launch_bounds__(block_threads, 3)
     input_gradient_kernel(BatchNormGrid grid, BatchChannels batch, float slope,
-                          const float* workspace, const float* x, const float* dy, float* dx) {
+                          const float* workspace, const float* x, const float* dy, To dx) {
   const Place<vectorised> place(grid);
   BatchNormChannel channel[vector];
   batch.load(place, channel);
@@ -418,13 +442,18 @@ void batch_norm_statistics(const Stream& stream, const BatchNormParams& params, 
 
 void batch_norm_normalise(const Stream& stream, const BatchNormParams& params, const float* x,
                           const float* mean, const float* invstd, const float* gamma,
-                          const float* beta, float* y) {
-  const BatchNormGrid grid = BatchNormGrid::plan(params, {x, y});
-  choose(grid.vectorised, [&]<bool vectorised>() {
-    launch<normalise_kernel<vectorised>>(
-        dim3(grid.tiles, grid.splits), block_threads, 0, native(stream), grid,
-        BatchChannels{mean, invstd, gamma, beta}, params.activation.slope, x, y);
-  });
+                          const float* beta, float* y, std::uint16_t* rounded) {
+  const BatchNormGrid grid = BatchNormGrid::plan(params, {x, y, rounded});
+  const auto run = [&]<class To>(To to) {
+    choose(grid.vectorised, [&]<bool vectorised>() {
+      launch<normalise_kernel<vectorised, To>>(
+          dim3(grid.tiles, grid.splits), block_threads, 0, native(stream), grid,
+          BatchChannels{mean, invstd, gamma, beta}, params.activation.slope, x, to);
+    });
+  };
+  if (rounded == nullptr) return run(y);
+  if (y == nullptr) return run(Rounded{rounded});
+  run(Both{y, {rounded}});
 }
 
 void batch_norm_gradient_sums(const Stream& stream, const BatchNormParams& params, const float* x,
@@ -445,13 +474,16 @@ void batch_norm_gradient_sums(const Stream& stream, const BatchNormParams& param
 void batch_norm_input_gradient(const Stream& stream, const BatchNormParams& params, const float* x,
                                const float* mean, const float* invstd, const float* gamma,
                                const float* beta, const float* workspace, const float* dy,
-                               float* dx) {
-  const BatchNormGrid grid = BatchNormGrid::plan(params, {x, dy, dx});
-  choose(grid.vectorised, [&]<bool vectorised>() {
-    launch<input_gradient_kernel<vectorised>>(
-        dim3(grid.tiles, grid.splits), block_threads, 0, native(stream), grid,
-        BatchChannels{mean, invstd, gamma, beta}, params.activation.slope, workspace, x, dy, dx);
-  });
+                               float* dx, std::uint16_t* rounded) {
+  const BatchNormGrid grid = BatchNormGrid::plan(params, {x, dy, dx, rounded});
+  const auto run = [&]<class To>(To to) {
+    choose(grid.vectorised, [&]<bool vectorised>() {
+      launch<input_gradient_kernel<vectorised, To>>(
+          dim3(grid.tiles, grid.splits), block_threads, 0, native(stream), grid,
+          BatchChannels{mean, invstd, gamma, beta}, params.activation.slope, workspace, x, dy, to);
+    });
+  };
+  rounded == nullptr ? run(dx) : run(Rounded{rounded});
 }
 
 void fold_batch_norm(const Stream& stream, const BatchNormParams& params, const float* gamma,

@@ -31,7 +31,8 @@ __global__ void __launch_bounds__(NoiseGrid::block_threads)
                      float* __restrict__ y) {
   const std::int64_t r = std::int64_t{blockIdx.x} * NoiseGrid::block_warps + threadIdx.y;
   if (r >= row_count) return;
-  const NoisyRow<Transform, Activate> noise = {params.seed, params.tag, rows[r], params.scale,
+  const float scale = params.factor != nullptr ? params.scale * *params.factor : params.scale;
+  const NoisyRow<Transform, Activate> noise = {params.seed, params.tag, rows[r], scale,
                                                Activate(params.activation.slope)};
   const float* const in = prefix + noise.row.source * elements;
   float* const out = y + r * elements;

@@ -47,6 +47,27 @@ class FilledChannels {
   StreamScratch<Element> own_;
 };
 
+/// Runs passes (ConvPass) over one tensor to one tensor, by their packed weights.
+template <class Element, class Output>
+void run_passes(cudaStream_t stream, const std::vector<ConvPass>& passes, const Element* x,
+                const Element* weight, const ConvEpilogue& epilogue, Output* y) {
+  for (const ConvPass& pass : passes) {
+    if constexpr (std::is_same_v<Element, std::uint16_t>) {
+      if (const int channels = choose_wgmma_channels(pass, current_arch())) {
+        conv2d_wgmma(stream, pass, channels, x, weight, epilogue, y);
+        continue;
+      }
+    }
+    const ConvTile tile = choose_conv_tile(pass, chunk_of<Element>, current_arch());
+    conv2d_gemm(stream, pass, tile, x, weight, epilogue, y);
+  }
+}
+
+/// Elements of the packed weights of passes, which follow each other.
+inline std::int64_t packed_size(const std::vector<ConvPass>& passes) {
+  return passes.back().weight_first + passes.back().weight_size();
+}
+
 /// Passes (ConvPass) over one tensor to one tensor, by a weight that is packed once. All memory is
 /// taken when this is made: a graph that records its runs records none of that.
 template <class Element>
@@ -58,7 +79,7 @@ class PackedConvolution {
                     bool fills = true)
       : stream_(stream),
         passes_(std::move(passes)),
-        weight_(stream, passes_.back().weight_first + passes_.back().weight_size()),
+        weight_(stream, packed_size(passes_)),
         filled_(stream, fills ? passes_[0].batch * passes_[0].in_h * passes_[0].in_w : 0,
                 passes_[0].channels) {
     pack_weight(stream, passes_, weight, weight_.data());
@@ -72,16 +93,7 @@ class PackedConvolution {
       operand = x;
     else
       operand = filled_.of(x);
-    for (const ConvPass& pass : passes_) {
-      if constexpr (std::is_same_v<Element, std::uint16_t>) {
-        if (const int channels = choose_wgmma_channels(pass, current_arch())) {
-          conv2d_wgmma(stream_, pass, channels, operand, weight_.data(), epilogue, y);
-          continue;
-        }
-      }
-      const ConvTile tile = choose_conv_tile(pass, chunk_of<Element>, current_arch());
-      conv2d_gemm(stream_, pass, tile, operand, weight_.data(), epilogue, y);
-    }
+    run_passes(stream_, passes_, operand, weight_.data(), epilogue, y);
   }
 
  private:

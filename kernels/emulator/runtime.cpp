@@ -72,6 +72,16 @@ Runtime& runtime() {
   return instance;
 }
 
+WorkTally work_tally() {
+  const std::lock_guard lock(runtime().mutex);
+  return runtime().tally;
+}
+
+void reset_work_tally() {
+  const std::lock_guard lock(runtime().mutex);
+  runtime().tally = {};
+}
+
 cudaError_t set_error(cudaError_t code, const std::string& detail) {
   last_error = code;
   last_error_text = fmt::format("{}: {}", meaning(code), detail);
@@ -79,6 +89,7 @@ cudaError_t set_error(cudaError_t code, const std::string& detail) {
 }
 
 cudaError_t finish_quietly(const char* what) {
+  ++runtime().tally.waits;
   const auto finish = [](EmulatedStream& stream) {
     while (!stream.idle()) {
       try {
@@ -244,6 +255,7 @@ cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(ve
 cudaError_t cudaDeviceSynchronize() {
   const std::lock_guard lock(runtime().mutex);
   if (const cudaError_t refused = refuse_any_capture("cudaDeviceSynchronize")) return refused;
+  ++runtime().tally.waits;
   rethrow_unreported();
   runtime().default_stream->run_all();
   for (const auto& stream : std::vector(runtime().streams)) stream->run_all();
@@ -276,6 +288,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   const auto stream = runtime().find(handle);
   if (stream == nullptr) return bad_handle("cudaStreamSynchronize");
   if (const cudaError_t refused = refuse_capture("cudaStreamSynchronize")) return refused;
+  ++runtime().tally.waits;
   rethrow_unreported();
   stream->run_all();
   return cudaSuccess;
@@ -329,6 +342,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const std::lock_guard lock(runtime().mutex);
   if (!is_live(runtime().events, event)) return bad_handle("cudaEventSynchronize");
   if (const cudaError_t refused = refuse_capture("cudaEventSynchronize")) return refused;
+  ++runtime().tally.event_waits;
   rethrow_unreported();
   event->wait();
   return cudaSuccess;
@@ -392,6 +406,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
   const std::lock_guard lock(runtime().mutex);
   if (!is_live(runtime().execs, exec)) return bad_handle("cudaGraphLaunch");
+  ++runtime().tally.graph_launches;
   return enqueue(stream, "cudaGraphLaunch", [tasks = exec->tasks] {
     for (const Task& task : *tasks) task();
   });
@@ -418,7 +433,12 @@ cudaError_t launch_kernel(const KernelLaunch& launch, cudaStream_t stream) {
     return error(cudaErrorInvalidConfiguration, "{} bytes of shared memory: {} has {}",
                  launch.shared_bytes, arch.name(), arch.shared_per_block);
   }
-  return enqueue(stream, "a kernel launch", [launch] { run_kernel(launch); });
+  const std::lock_guard lock(runtime().mutex);
+  ++runtime().tally.launches;
+  return enqueue(stream, "a kernel launch", [launch] {
+    ++runtime().tally.kernels[std::string(launch.name)];
+    run_kernel(launch);
+  });
 }
 
 }  // namespace pixeldp::emulator

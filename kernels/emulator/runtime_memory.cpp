@@ -14,16 +14,25 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   return cudaSuccess;
 }
 
-cudaError_t cudaMalloc(void** address, std::size_t bytes) {
-  const std::lock_guard lock(runtime().mutex);
-  *address = nullptr;
-  if (const cudaError_t refused = refuse_any_capture("cudaMalloc")) return refused;
+namespace {
+
+cudaError_t allocate(void** address, std::size_t bytes, const char* what) {
   if (bytes == 0) return cudaSuccess;
   if (std::size_t free = 0, total = 0;
       cudaMemGetInfo(&free, &total) == cudaSuccess && bytes <= free)
     *address = device_memory().allocate(bytes);
   return *address != nullptr ? cudaSuccess
-                             : error(cudaErrorMemoryAllocation, "cudaMalloc of {} bytes", bytes);
+                             : error(cudaErrorMemoryAllocation, "{} of {} bytes", what, bytes);
+}
+
+}  // namespace
+
+cudaError_t cudaMalloc(void** address, std::size_t bytes) {
+  const std::lock_guard lock(runtime().mutex);
+  *address = nullptr;
+  if (const cudaError_t refused = refuse_any_capture("cudaMalloc")) return refused;
+  ++runtime().tally.allocations;
+  return allocate(address, bytes, "cudaMalloc");
 }
 
 cudaError_t cudaFree(void* address) {
@@ -39,8 +48,12 @@ cudaError_t cudaMallocAsync(void** address, std::size_t bytes, cudaStream_t hand
   const std::lock_guard lock(runtime().mutex);
   const auto stream = runtime().find(handle);
   if (stream == nullptr) return bad_handle("cudaMallocAsync");
-  if (stream->capture == nullptr) return cudaMalloc(address, bytes);
+  ++runtime().tally.stream_allocations;
   *address = nullptr;
+  if (stream->capture == nullptr) {
+    if (const cudaError_t refused = refuse_any_capture("cudaMallocAsync")) return refused;
+    return allocate(address, bytes, "cudaMallocAsync");
+  }
   if (bytes == 0) return cudaSuccess;
   // Memory of a graph has one address for all launches, and its contents do not outlast one.
   *address = device_memory().allocate(bytes);
@@ -71,6 +84,8 @@ cudaError_t cudaFreeAsync(void* address, cudaStream_t handle) {
 }
 
 cudaError_t cudaMallocHost(void** address, std::size_t bytes) {
+  const std::lock_guard lock(runtime().mutex);
+  ++runtime().tally.allocations;
   *address = bytes == 0 ? nullptr : host_memory().allocate(bytes);
   return *address != nullptr || bytes == 0
              ? cudaSuccess
@@ -117,6 +132,8 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes,
   if (bytes == 0) return cudaSuccess;
   if (const cudaError_t bad = check_copy("cudaMemcpyAsync", target, source, bytes, kind))
     return bad;
+  const std::lock_guard lock(runtime().mutex);
+  if (device_memory().owns(target) != device_memory().owns(source)) ++runtime().tally.copies;
   return enqueue(stream, "cudaMemcpyAsync", [=] { std::memmove(target, source, bytes); });
 }
 

@@ -15,6 +15,7 @@
 
 #include "kernels/emulator/memory.hpp"
 #include "kernels/emulator/runtime.hpp"
+#include "kernels/emulator/work_tally.hpp"
 
 /// What runtime.cpp and runtime_memory.cpp share.
 namespace pixeldp::emulator {
@@ -90,6 +91,7 @@ struct Runtime {
   /// What a kernel threw where nothing may be thrown (see finish_quietly); the next call that waits
   /// throws it.
   std::exception_ptr unreported;
+  WorkTally tally;
 
   /// The stream behind a handle; null when there is none.
   std::shared_ptr<EmulatedStream> find(cudaStream_t handle) {

@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/emulator/memory.hpp"
+#include "kernels/emulator/work_tally.hpp"
 #include "tests/emulator/device_array.hpp"
 #include "tests/throws_error.hpp"
 
@@ -172,6 +173,56 @@ TEST_CASE("what cannot be recorded spoils the graph") {
   CHECK(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeGlobal) ==
         cudaErrorInvalidResourceHandle);
   cudaGetLastError();
+}
+
+TEST_CASE("what the device is asked for, and what it does, is counted") {
+  const WithSettings with(delayed(true));
+  const DeviceArray<int> y(std::vector<int>{1});
+  const DeviceStream stream;
+  int result = 0;
+  reset_work_tally();
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  cudaEvent_t event = nullptr;
+  void *scratch = nullptr, *memory = nullptr;
+  cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
+  launch<add_kernel>(1, 1, 0, stream, y.data(), 3);
+  launch<double_kernel>(1, 1, 0, stream, y.data());
+  cudaStreamEndCapture(stream, &graph);
+  cudaGraphInstantiate(&exec, graph);
+  cudaGraphDestroy(graph);
+  for (int i = 0; i < 2; ++i) cudaGraphLaunch(exec, stream);
+  cudaMallocAsync(&scratch, 8, stream);
+  cudaFreeAsync(scratch, stream);
+  cudaMemcpyAsync(&result, y.data(), 4, cudaMemcpyDeviceToHost, stream);
+  cudaMemcpyAsync(y.data(), y.data(), 4, cudaMemcpyDeviceToDevice, stream);
+  cudaEventCreate(&event);
+  cudaEventRecord(event, stream);
+  WorkTally tally = work_tally();
+  CHECK(tally.launches == 2);
+  CHECK(tally.graph_launches == 2);
+  CHECK(tally.stream_allocations == 1);
+  CHECK(tally.copies == 1);
+  CHECK(tally.kernels.empty());  // nothing is done yet
+  CHECK(tally.waits + tally.event_waits + tally.allocations == 0);
+  cudaEventSynchronize(event);
+  tally = work_tally();
+  CHECK(tally.event_waits == 1);
+  CHECK(tally.waits == 0);
+  CHECK(tally.ran("add_kernel") == 2);
+  CHECK(tally.ran("double") == 2);
+  CHECK(tally.ran("triple") == 0);
+  cudaStreamSynchronize(stream);
+  cudaMalloc(&memory, 8);
+  cudaFree(memory);
+  tally = work_tally();
+  CHECK(tally.waits == 2);  // what frees waits
+  CHECK(tally.allocations == 1);
+  CHECK(result == 22);
+  cudaEventDestroy(event);
+  cudaGraphExecDestroy(exec);
+  reset_work_tally();
+  CHECK(work_tally().launches == 0);
 }
 
 TEST_CASE("copies are checked against what is allocated") {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct BatchNormCase {
   std::vector<float> gamma, beta;                     ///< empty: null
   std::vector<float> running_mean, running_variance;  ///< updated; empty: null
   std::vector<float> y, mean, invstd, dx, dgamma, dbeta, scale, shift, y_inference;
+  std::vector<std::uint16_t> y_rounded, dx_rounded;  ///< y and dx in bf16, made without them
+  std::vector<float> y_of_both;                      ///< y, made together with ...
+  std::vector<std::uint16_t> rounded_of_both;        ///< ... itself in bf16
 
   static BatchNormCase random(std::int64_t rows, std::int64_t channels, Activation activation,
                               std::uint64_t seed = 1) {
@@ -66,7 +70,8 @@ struct BatchNormCase {
     const auto channels = static_cast<std::size_t>(params.channels);
     for (auto* result : {&mean, &invstd, &dgamma, &dbeta, &scale, &shift})
       result->assign(channels, -77.0f);
-    for (auto* result : {&y, &dx, &y_inference}) result->assign(x.size(), -77.0f);
+    for (auto* result : {&y, &dx, &y_inference, &y_of_both}) result->assign(x.size(), -77.0f);
+    for (auto* result : {&y_rounded, &dx_rounded, &rounded_of_both}) result->assign(x.size(), 77);
   }
 
   reference::BatchNorm reference() const {
@@ -83,8 +88,10 @@ struct BatchNormCase {
   std::vector<float> results() const {
     std::vector<float> all;
     for (const auto* part : {&running_mean, &running_variance, &y, &mean, &invstd, &dx, &dgamma,
-                             &dbeta, &scale, &shift, &y_inference})
+                             &dbeta, &scale, &shift, &y_inference, &y_of_both})
       all.insert(all.end(), part->begin(), part->end());
+    for (const auto* part : {&y_rounded, &dx_rounded, &rounded_of_both})
+      for (const std::uint16_t bits : *part) all.push_back(bits);
     return all;
   }
 };
@@ -113,6 +120,10 @@ inline void run_on_processor(BatchNormCase& c) {
                   c.shift.data());
   batch_norm_inference(stream, c.params, c.x.data(), c.scale.data(), c.shift.data(),
                        c.y_inference.data());
+  c.y_of_both = c.y;
+  std::ranges::transform(c.y, c.y_rounded.begin(), reference::to_bf16);
+  c.rounded_of_both = c.y_rounded;
+  std::ranges::transform(c.dx, c.dx_rounded.begin(), reference::to_bf16);
 }
 
 }  // namespace pixeldp::kernels

@@ -53,6 +53,15 @@ std::vector<float> run(const TrainingCase& training) {
   const DeviceArray<float> x(training.x), weight(training.weight), dy(training.dy);
   const DeviceArray<float> results(dy.size() + x.size() + weight.size());
   float* y = results.data();
+  if (training.shared) {
+    const auto product = PIXELDP_DEVICE::training_convolution(test_stream(), s, precision);
+    float* const dx = y + dy.size();
+    product->round_x(test_stream(), x.data());
+    product->forward(test_stream(), {weight.data()}, nullptr, y);
+    product->backward(test_stream(), {weight.data()}, dy.data(), nullptr,
+                      {dx + x.size(), nullptr, dx});
+    return results.values();
+  }
   PIXELDP_DEVICE::conv2d_forward(test_stream(), s, precision, x.data(), weight.data(), y);
   y += dy.size();
   PIXELDP_DEVICE::conv2d_backward_data(test_stream(), s, precision, dy.data(), weight.data(), y);

@@ -35,6 +35,7 @@ struct TrainingCase {
   Conv2dShape shape;
   Precision precision;
   std::vector<float> x, weight, dy;
+  bool shared = false;  ///< by a TrainingProduct, in bf16
 };
 struct DenseTrainingCase {
   DenseShape shape;

@@ -126,8 +126,11 @@ TEST_CASE("the compiled convolutions of training are exact on integers") {
       CAPTURE(s.out_c);
       CAPTURE(static_cast<int>(precision));
       training.precision = precision;
+      training.shared = false;
       CHECK(cuda::run(training) == expected);
     }
+    training.shared = true;
+    CHECK(cuda::run(training) == expected);
   }
 }
 

@@ -59,6 +59,19 @@ void dense_backward_weight(const Stream& stream, const DenseShape& shape, Precis
   column_sums(stream.native(), shape.rows, shape.out, dy, dbias);
 }
 
+std::unique_ptr<TrainingProduct> training_convolution(const Stream& stream,
+                                                      const Conv2dShape& shape,
+                                                      Precision precision) {
+  if (conv_policy() != ConvPolicy::own) return nullptr;
+  return cuda::training_convolution(stream, shape, precision);
+}
+
+std::unique_ptr<TrainingProduct> training_dense(const Stream& stream, const DenseShape& shape,
+                                                Precision precision) {
+  if (cublas::available()) return nullptr;
+  return cuda::training_dense(stream, shape, precision);
+}
+
 void release(void* stream) {
   cublas::release(stream);
   cudnn::release(stream);

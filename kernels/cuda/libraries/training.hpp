@@ -13,6 +13,8 @@ decltype(kernels::conv2d_backward_weight) conv2d_backward_weight;
 decltype(kernels::dense_forward) dense_forward;
 decltype(kernels::dense_backward_data) dense_backward_data;
 decltype(kernels::dense_backward_weight) dense_backward_weight;
+decltype(kernels::training_convolution) training_convolution;
+decltype(kernels::training_dense) training_dense;
 
 /// The table of GPUs: the operations of this namespace, and the project's own for all else.
 const Operations& operations();

@@ -151,6 +151,33 @@ struct Cases {
   static Array workspace(std::uint64_t seed) {
     return floats(batch_norm_workspace_size(norm()), seed);
   }
+  static void training_convolution() {
+    const Conv2dShape shape = same(2, 5, 4, 3, 8, 3, 1);
+    check_product("training_convolution", shape, [=](const Stream& s) {
+      return emulated::training_convolution(s, shape, Precision::bf16);
+    });
+  }
+  static void training_dense() {
+    const DenseShape shape = {rows, columns, 8};
+    check_product("training_dense", as_convolution(shape), [=](const Stream& s) {
+      return emulated::training_dense(s, shape, Precision::bf16);
+    });
+  }
+  template <class Make>
+  static void check_product(const char* name, const Conv2dShape& s, Make make) {
+    const std::int64_t x_size = s.batch * s.in_h * s.in_w * s.in_c,
+                       y_size = s.batch * s.out_h() * s.out_w() * s.out_c;
+    check(name,
+          {floats(x_size), floats(s.weight_size(), 2), floats(s.out_c, 3), floats(y_size, 4),
+           floats(y_size, 5), floats(s.weight_size(), 6), floats(s.out_c, 7), floats(x_size, 8)},
+          [=](const Stream& stream, const Pointers& p) {
+            const auto product = make(stream);
+            const ProductWeight weight = {p[1]};
+            product->round_x(stream, p[0]);
+            product->forward(stream, weight, p[2], p[3]);
+            product->backward(stream, weight, p[4], nullptr, {p[5], p[6], p[7]});
+          });
+  }
   static void batch_norm_statistics() {
     check("batch_norm_statistics",
           {floats(size), channels(2), channels(3), channels(4), channels(5), workspace(6)},
@@ -160,9 +187,15 @@ struct Cases {
   }
   static void batch_norm_normalise() {
     check("batch_norm_normalise",
-          {floats(size), channels(2), channels(3), channels(4), channels(5), floats(size, 6)},
+          {floats(size), channels(2), channels(3), channels(4), channels(5), floats(size, 6),
+           halves(size)},
           [](const Stream& s, const Pointers& p) {
-            emulated::batch_norm_normalise(s, norm(), p[0], p[1], p[2], p[3], p[4], p[5]);
+            const auto normalise = [&](float* y, std::uint16_t* rounded) {
+              emulated::batch_norm_normalise(s, norm(), p[0], p[1], p[2], p[3], p[4], y, rounded);
+            };
+            normalise(p[5], nullptr);
+            normalise(nullptr, p[6]);
+            normalise(p[5], p[6]);
           });
   }
   static void batch_norm_gradient_sums() {
@@ -177,10 +210,14 @@ struct Cases {
   static void batch_norm_input_gradient() {
     check("batch_norm_input_gradient",
           {floats(size), channels(2), channels(3), channels(4), channels(5), workspace(6),
-           floats(size, 7), floats(size, 8)},
+           floats(size, 7), floats(size, 8), halves(size)},
           [](const Stream& s, const Pointers& p) {
-            emulated::batch_norm_input_gradient(s, norm(), p[0], p[1], p[2], p[3], p[4], p[5], p[6],
-                                                p[7]);
+            const auto gradient = [&](float* dx, std::uint16_t* rounded) {
+              emulated::batch_norm_input_gradient(s, norm(), p[0], p[1], p[2], p[3], p[4], p[5],
+                                                  p[6], dx, rounded);
+            };
+            gradient(p[7], nullptr);
+            gradient(nullptr, p[8]);
           });
   }
   static void fold_batch_norm() {

@@ -8,31 +8,34 @@
 #include "tests/kernels/pooling_case.hpp"
 #include "tests/kernels/standardise_case.hpp"
 
-/// Runs the cases on the device that this is compiled for. Tensors begin `offset` floats after a
+/// Runs the cases on the device that this is compiled for. Tensors begin `offset` elements after a
 /// multiple of 256 bytes.
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 
-class Tensor {
+template <class T>
+class MovedArray {
  public:
-  Tensor(const std::vector<float>& values, std::size_t offset)
+  MovedArray(const std::vector<T>& values, std::size_t offset)
       : values_(values), offset_(offset), array_(moved()) {}
-  float* data() const { return values_.empty() ? nullptr : array_.data() + offset_; }
-  std::vector<float> values() const {
-    const std::vector<float> all = array_.values();
+  T* data() const { return values_.empty() ? nullptr : array_.data() + offset_; }
+  std::vector<T> values() const {
+    const std::vector<T> all = array_.values();
     return {all.begin() + static_cast<std::ptrdiff_t>(offset_), all.end()};
   }
 
  private:
-  std::vector<float> moved() const {
-    std::vector<float> all(offset_, -99.0f);
+  std::vector<T> moved() const {
+    std::vector<T> all(offset_, T{99});
     all.insert(all.end(), values_.begin(), values_.end());
     return all;
   }
 
-  std::vector<float> values_;
+  std::vector<T> values_;
   std::size_t offset_;
-  DeviceArray<float> array_;
+  DeviceArray<T> array_;
 };
+using Tensor = MovedArray<float>;
+using Rounded = MovedArray<std::uint16_t>;
 
 /// As kernels::run_on_processor.
 inline void run(BatchNormCase& c, std::size_t offset = 0) {
@@ -49,6 +52,17 @@ inline void run(BatchNormCase& c, std::size_t offset = 0) {
   kernels::batch_norm_backward(test_stream(), c.params, x.data(), mean.data(), invstd.data(),
                                gamma.data(), beta.data(), dy.data(), dx.data(), dgamma.data(),
                                dbeta.data(), workspace.data());
+  const Tensor y_of_both(c.y_of_both, offset);
+  const Rounded y_rounded(c.y_rounded, offset), dx_rounded(c.dx_rounded, offset),
+      rounded_of_both(c.rounded_of_both, offset);
+  kernels::batch_norm_normalise(test_stream(), c.params, x.data(), mean.data(), invstd.data(),
+                                gamma.data(), beta.data(), y_of_both.data(),
+                                rounded_of_both.data());
+  kernels::batch_norm_normalise(test_stream(), c.params, x.data(), mean.data(), invstd.data(),
+                                gamma.data(), beta.data(), nullptr, y_rounded.data());
+  kernels::batch_norm_input_gradient(test_stream(), c.params, x.data(), mean.data(), invstd.data(),
+                                     gamma.data(), beta.data(), workspace.data(), dy.data(),
+                                     nullptr, dx_rounded.data());
   const bool running = !c.running_mean.empty();
   kernels::fold_batch_norm(test_stream(), c.params, gamma.data(), beta.data(),
                            running ? running_mean.data() : mean.data(),
@@ -59,6 +73,8 @@ inline void run(BatchNormCase& c, std::size_t offset = 0) {
   c.y = y.values(), c.mean = mean.values(), c.invstd = invstd.values(), c.dx = dx.values();
   c.dgamma = dgamma.values(), c.dbeta = dbeta.values(), c.scale = scale.values();
   c.shift = shift.values(), c.y_inference = inference.values();
+  c.y_rounded = y_rounded.values(), c.dx_rounded = dx_rounded.values();
+  c.y_of_both = y_of_both.values(), c.rounded_of_both = rounded_of_both.values();
   if (running)
     c.running_mean = running_mean.values(), c.running_variance = running_variance.values();
 }

@@ -143,20 +143,26 @@ TEST_CASE("beyond 2^32 elements: batch norm") {
         [&](const Pointers& p, std::int64_t count) {
           emulated::batch_norm_statistics(s(), params(count), p[0], p[1], p[2], p[3], p[4], p[5]);
         });
+  const Array rounded = zeros<std::uint16_t>(2 * near, 2 * channels).alike(alike);
   check("batch_norm_normalise",
-        {tensor(1), channel(2), channel(3), channel(4), channel(5), tensor(6)}, near, channels,
-        [&](const Pointers& p, std::int64_t count) {
-          emulated::batch_norm_normalise(s(), params(count), p[0], p[1], p[2], p[3], p[4], p[5]);
+        {tensor(1), channel(2), channel(3), channel(4), channel(5), tensor(6), rounded}, near,
+        channels, [&](const Pointers& p, std::int64_t count) {
+          emulated::batch_norm_normalise(s(), params(count), p[0], p[1], p[2], p[3], p[4], p[5],
+                                         p[6]);
         });
   check("gradients of batch norm",
         {tensor(1), channel(2), channel(3), channel(4), channel(5), tensor(6), tensor(7),
-         channel(8), channel(9), workspace},
+         channel(8), channel(9), workspace, rounded},
         near, channels, [&](const Pointers& p, std::int64_t count) {
           const BatchNormParams of = params(count);
           emulated::batch_norm_gradient_sums(s(), of, p[0], p[1], p[2], p[3], p[4], p[5], p[7],
                                              p[8], p[9]);
-          emulated::batch_norm_input_gradient(s(), of, p[0], p[1], p[2], p[3], p[4], p[9], p[5],
-                                              p[6]);
+          const auto gradient = [&](float* dx, std::uint16_t* to_bf16) {
+            emulated::batch_norm_input_gradient(s(), of, p[0], p[1], p[2], p[3], p[4], p[9], p[5],
+                                                dx, to_bf16);
+          };
+          gradient(p[6], nullptr);
+          gradient(nullptr, p[10]);
         });
   const Array variance = Array(std::vector<float>(near, 2.0f), channels);
   check("fold_batch_norm", {channel(1), channel(2), channel(3), variance, channel(5), channel(6)},

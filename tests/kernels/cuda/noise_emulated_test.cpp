@@ -66,6 +66,36 @@ TEST_CASE("the emulated noise kernel gives the bits of the processor's, and writ
   }
 }
 
+TEST_CASE("a factor in the device's memory multiplies the scale, and may change behind the call") {
+  const std::vector<NoiseRow> rows = {{0, 3, 5}, {1, 4, 6}};
+  const std::vector<float> prefix = reference::reals(2 * 130, 1);
+  const DeviceArray<NoiseRow> device_rows(rows);
+  const DeviceArray<float> device_prefix(prefix), factor(std::vector<float>{0.0f}), y(2 * 130);
+  for (const NoiseDistribution distribution : distributions) {
+    for (const float by : {0.3f, 1.0f}) {
+      NoiseParams params = params_of(distribution);
+      const std::vector<float> changed = {by};
+      params.factor = factor.data();
+      cudaMemcpy(factor.data(), changed.data(), sizeof by, cudaMemcpyHostToDevice);
+      kernels::add_noise(test_stream(), params, device_rows.data(), 2, 130, device_prefix.data(),
+                         y.data());
+      std::vector<float> expected(2 * 130), on_processor(2 * 130);
+      params.factor = &by;
+      kernels::add_noise(pixeldp::Stream(), params, rows.data(), 2, 130, prefix.data(),
+                         on_processor.data());
+      params.factor = nullptr;
+      params.scale *= by;
+      kernels::add_noise(pixeldp::Stream(), params, rows.data(), 2, 130, prefix.data(),
+                         expected.data());
+      CHECK(y.values() == expected);
+      CHECK(on_processor == expected);
+    }
+  }
+  NoiseParams params = params_of(NoiseDistribution::gaussian);
+  params.factor = factor.data();
+  CHECK_THROWS_AS(check_noise_arguments(params, 2, 130), Error);  // of all other operations
+}
+
 TEST_CASE("schedules make no difference to the noise") {
   std::vector<NoiseRow> rows;
   for (std::uint32_t i = 0; i < 21; ++i) rows.push_back({i % 2, i / 5, i % 5});

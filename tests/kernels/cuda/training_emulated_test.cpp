@@ -169,6 +169,22 @@ TEST_CASE("emulated SGD steps have the processor's bits, many parameters at once
   }
 }
 
+TEST_CASE("a learning rate in the device's memory takes the place of the other") {
+  std::vector<float> gradient = {2.0f, 4.0f}, velocity = {0.0f, 1.0f}, weight = {1.0f, 1.0f};
+  const DeviceArray<float> g(gradient), v(velocity), w(weight), rate(std::vector<float>{0.25f});
+  SgdStep step = {{.learning_rate = 8.0f, .rate = rate.data()}, 2, g.data(), v.data(), w.data()};
+  kernels::sgd_steps(test_stream(), {&step, 1});
+  CHECK(w.values() == std::vector<float>{0.5f, 0.0f});
+  const float on_processor = 0.25f;
+  step = {{.learning_rate = 8.0f, .rate = &on_processor},
+          2,
+          gradient.data(),
+          velocity.data(),
+          weight.data()};
+  kernels::sgd_steps(pixeldp::Stream(), {&step, 1});
+  CHECK(weight == std::vector<float>{0.5f, 0.0f});
+}
+
 TEST_CASE("an emulated SGD step of more elements than a parameter gets blocks") {
   const std::int64_t size = SgdBatch::most_blocks * SgdBatch::block_elements + 1029, small = 1024;
   const auto total = static_cast<std::size_t>(size + small);
