@@ -111,7 +111,7 @@ Rows::Rows(const layers::Network& net, Precision precision, std::int64_t rows,
       y_(Shape{rows, plan_.sizes.back()}) {
   const Quantisation scales = some_scales(net);
   inference_ = kernels::prepare_inference(plan_, precision, scales_of(plan_, precision, &scales),
-                                          algorithm_on({}, precision, algorithm));
+                                          algorithm_on({}, algorithm));
   workspace_ = Memory({}, static_cast<std::size_t>(inference_->workspace_size()));
   x_.fill(0.1f);
 }

@@ -105,7 +105,7 @@ void wide_resnet(const Options& options, Report& report) {
     things.push_back([&row = *rows.back()] { return row(); });
   }
   const std::size_t direct = things.size();
-  for (const Precision precision : {Precision::fp32, Precision::int8}) {
+  for (const Precision precision : there) {
     rows.push_back(
         std::make_unique<Rows>(net, precision, options.rows, kernels::Algorithm::direct));
     things.push_back([&row = *rows.back()] { return row(); });
@@ -128,8 +128,7 @@ void wide_resnet(const Options& options, Report& report) {
                              name(there[thing]), options.rows),
                  turns.rate(thing), "draws/s", turns.speedup(thing, other), to, targets});
   };
-  line(fp32, direct, "multiplied directly");
-  line(int8, direct + 1, "multiplied directly");
+  for (std::size_t i = 0; i < there.size(); ++i) line(i, direct + i, "multiplied directly");
   line(int8, fp32, "fp32");
   if (!has_bf16) {
     report.note(kernels::inference_obstacle(Precision::bf16));

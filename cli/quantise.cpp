@@ -64,8 +64,7 @@ void add_algorithm_option(CLI::App& command, std::string& algorithm) {
   command
       .add_option("--algorithm", algorithm,
                   "How a processor multiplies after the noise: winograd, with fewer "
-                  "multiplications where a layer's shape allows, or direct (default: winograd, but "
-                  "for bf16)")
+                  "multiplications where a layer's shape allows, or direct (default: winograd)")
       ->check(CLI::IsMember(names_of(algorithms, name)));
 }
 

@@ -101,15 +101,16 @@ NetworkPlan divide(InferencePlan plan);
 /// How a processor multiplies where a shape leaves it a choice.
 enum class Algorithm {
   direct,   ///< all that the definition multiplies
-  winograd  ///< by F(4x4, 3x3) what takes_winograd, in fp32 and int8; directly all else
+  winograd  ///< by F(4x4, 3x3) what takes_winograd; directly all else
 };
 
 /// Whether Algorithm::winograd multiplies a convolution so, which its shape alone decides: 3x3 with
 /// stride 1, or 5x5 with stride 2 (3x3 over four phases of the image), with whole groups of 16
-/// channels, and results that fill at least half of their tiles of 4x4.
-bool takes_winograd(const Conv2dShape& shape);
+/// channels, and results that fill at least half of their tiles of 4x4. In bf16, whose products are
+/// twice as fast while this algorithm's are those of fp32, only 3x3 of at least 64 channels.
+bool takes_winograd(const Conv2dShape& shape, Precision precision = Precision::fp32);
 /// Whether it does so with any step.
-bool takes_winograd(const InferencePlan& plan);
+bool takes_winograd(const InferencePlan& plan, Precision precision = Precision::fp32);
 
 /// Takes what a multiplying step reads, some rows at a time.
 using InferenceObserver = std::function<void(std::size_t step, std::span<const float> values)>;

@@ -101,18 +101,20 @@ std::int64_t InferencePlan::readers(int value) const {
   });
 }
 
-bool takes_winograd(const Conv2dShape& shape) {
+bool takes_winograd(const Conv2dShape& shape, Precision precision) {
   constexpr std::int64_t channels = 16, tile = 4;
   const bool side_3 = shape.kernel_h == 3 && shape.kernel_w == 3 && shape.stride == 1;
   const bool side_5 = shape.kernel_h == 5 && shape.kernel_w == 5 && shape.stride == 2;
   const std::int64_t tiles = divide_up(shape.out_h(), tile) * divide_up(shape.out_w(), tile);
-  return (side_3 || side_5) && shape.in_c % channels == 0 && shape.out_c % channels == 0 &&
-         2 * shape.out_h() * shape.out_w() >= tiles * tile * tile;
+  const bool wide = side_3 && shape.in_c >= 64;
+  return (precision == Precision::bf16 ? wide : side_3 || side_5) && shape.in_c % channels == 0 &&
+         shape.out_c % channels == 0 && 2 * shape.out_h() * shape.out_w() >= tiles * tile * tile;
 }
 
-bool takes_winograd(const InferencePlan& plan) {
-  return std::ranges::any_of(plan.steps, [](const InferenceStep& step) {
-    return step.kind == InferenceStep::Kind::convolution && takes_winograd(step.convolution);
+bool takes_winograd(const InferencePlan& plan, Precision precision) {
+  return std::ranges::any_of(plan.steps, [&](const InferenceStep& step) {
+    return step.kind == InferenceStep::Kind::convolution &&
+           takes_winograd(step.convolution, precision);
   });
 }
 

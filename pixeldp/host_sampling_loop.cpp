@@ -332,7 +332,7 @@ std::unique_ptr<HostSamplingLoop<Counter>> make_loop(const kernels::NetworkPlan&
                                                      const BodyPrecision& precision,
                                                      std::shared_ptr<const LatticePrefix> lattice) {
   const auto in = precision_on({}, precision.precision);
-  const auto algorithm = algorithm_on({}, in, precision.algorithm);
+  const auto algorithm = algorithm_on({}, precision.algorithm);
   const auto scales = scales_of(network.body, in, precision.quantisation);
   const auto mebibytes = [&](kernels::Algorithm by) {
     return static_cast<double>(prepared_weight_bytes(network.body, in, by)) / (1 << 20);

@@ -50,18 +50,14 @@ std::string_view name(Algorithm algorithm) {
   fail("not an algorithm: {}", static_cast<int>(algorithm));
 }
 
-Algorithm algorithm_on(const Device& device, Precision precision, std::optional<Algorithm> chosen) {
+Algorithm algorithm_on(const Device& device, std::optional<Algorithm> chosen) {
   if (device.kind != DeviceKind::cpu) {
     if (chosen)
       fail_usage("algorithm {}: the device {} has its own; there is a choice on processors only",
                  name(*chosen), device.name());
     return Algorithm::direct;
   }
-  if (precision != Precision::bf16) return chosen.value_or(Algorithm::winograd);
-  if (chosen == Algorithm::winograd)
-    fail_usage("algorithm {}: products in bf16 are direct; choose it for fp32 or int8",
-               name(*chosen));
-  return Algorithm::direct;
+  return chosen.value_or(Algorithm::winograd);
 }
 
 std::string function_text(const BodyFunction& function) {
@@ -74,10 +70,10 @@ std::string function_text(const BodyFunction& function) {
 BodyFunction body_function(const Device& device, const BodyPrecision& chosen,
                            const kernels::InferencePlan& body) {
   const Precision precision = precision_on(device, chosen.precision);
-  const Algorithm algorithm = algorithm_on(device, precision, chosen.algorithm);
+  const Algorithm algorithm = algorithm_on(device, chosen.algorithm);
   const bool half = precision == Precision::bf16;
   // Sums of int8 are exact by any algorithm, and on any device.
-  const bool shows = precision == Precision::fp32 && takes_winograd(body);
+  const bool shows = precision != Precision::int8 && takes_winograd(body, precision);
   const bool tensor_core = device.kind != DeviceKind::cpu && precision != Precision::int8;
   return {.precision = std::string(name(precision)),
           .residual_precision = std::string(name(half ? Precision::bf16 : Precision::fp32)),

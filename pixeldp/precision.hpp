@@ -44,7 +44,7 @@ struct BodyFunction {
 };
 
 /// As that device computes this body, with what was chosen (precision_on, algorithm_on). The
-/// algorithm of processors shows in fp32 alone, and where a layer takes it.
+/// algorithm of processors shows in fp32 and bf16, and where a layer takes it.
 BodyFunction body_function(const Device& device, const BodyPrecision& chosen,
                            const kernels::InferencePlan& body);
 
@@ -66,9 +66,9 @@ std::string_view name(kernels::Algorithm algorithm);
 inline constexpr kernels::Algorithm algorithms[] = {kernels::Algorithm::direct,
                                                     kernels::Algorithm::winograd};
 
-/// The one that was chosen, or the usual one: Winograd's on processors in fp32 and int8. Throws a
-/// usage error where there is no such choice: in bf16, and on other devices.
-kernels::Algorithm algorithm_on(const Device& device, kernels::Precision precision,
+/// The one that was chosen, or the usual one: Winograd's on processors. Throws a usage error on
+/// other devices, where there is no such choice.
+kernels::Algorithm algorithm_on(const Device& device,
                                 std::optional<kernels::Algorithm> chosen = {});
 
 /// Throws an Error where training on this device, a processor of those features if it is one,

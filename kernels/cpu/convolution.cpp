@@ -100,7 +100,7 @@ void multiply_by_winograd(const Conv2dShape& shape, const float* x, std::span<co
                           float* y) {
   Conv2dShape row = shape;
   row.batch = 1;
-  const Winograd product(row, weight, {});
+  const Winograd product(row, Precision::fp32, weight, {});
   const std::int64_t together = std::max<std::int64_t>(winograd_tiles / winograd_tiles_of(row), 1);
   const std::int64_t x_size = row.in_h * row.in_w * row.in_c,
                      y_size = row.out_h() * row.out_w() * row.out_c;

@@ -134,8 +134,8 @@ class HostInference : public Inference {
       if (step.kind == Kind::standardise && precision_ != Precision::fp32)
         fail("layer {}: images are standardised in fp32 only", step.name);
       Value& read = values_[static_cast<std::size_t>(step.input())];
-      for (const int input : step.inputs)
-        if (input != step.input()) values_[static_cast<std::size_t>(input)].is_real = true;
+      for (const int input : std::span(step.inputs).subspan(1))
+        values_[static_cast<std::size_t>(input)].is_real = true;
       if (step.kind == Kind::shortcut) values_[i + 1].kind = read.kind;
       if (writes_reals(step)) values_[i + 1].is_real = true;
       if (precision_ == Precision::int8 && step.multiplies())

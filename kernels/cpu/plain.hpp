@@ -13,7 +13,7 @@ struct Plain {
   static constexpr int tile_rows = 1, tile_classes = 2;
   static constexpr int product_rows = 2, even_product_rows = 2, product_groups = 1;
   static constexpr int panel_rows = 2, panel_few_rows = 1, panel_groups = 1;
-  static constexpr int panel_words = 320, short_lanes = 8;
+  static constexpr int panel_words = 320, short_lanes = 8, short_words = 1;
   static constexpr unsigned full_mask = 0xf;
 
   using Floats = float __attribute__((vector_size(16)));

@@ -11,6 +11,15 @@ namespace {
 
 using Kind = InferenceStep::Kind;
 
+/// Whether Winograd's algorithm, whose bits are the same, multiplies bytes faster than Product
+/// does: not where AMX does, and not of so few channels that the transforms take longer than the
+/// products that they save, which are fewer where bytes are multiplied as they are.
+bool int8_pays(const Conv2dShape& shape) {
+  if (cpu_features().amx) return false;
+  if (multiplies_bytes()) return shape.in_c >= 64 && shape.stride == 1;
+  return shape.in_c > group_outputs || shape.stride > 1;
+}
+
 /// Whether a dense layer is multiplied a panel of its weight at a time.
 bool by_panels(const InferenceStep& step, Precision precision) {
   if (step.kind != Kind::dense) return false;
@@ -34,14 +43,11 @@ bool by_winograd(const InferenceStep& step, Precision precision, Algorithm algor
   if (algorithm == Algorithm::direct || step.kind != Kind::convolution) return false;
   switch (precision) {
     case Precision::fp32:
-      return takes_winograd(step.convolution);
-    case Precision::int8:
-      // The bits are the same. What multiplies bytes as they are is fast enough; and of a single
-      // group of channels the transforms take longer than the products that they save.
-      return takes_winograd(step.convolution) && !cpu_features().vnni &&
-             (step.convolution.in_c > group_outputs || step.convolution.stride > 1);
-    case Precision::tf32:
     case Precision::bf16:
+      return takes_winograd(step.convolution, precision);
+    case Precision::int8:
+      return takes_winograd(step.convolution, precision) && int8_pays(step.convolution);
+    case Precision::tf32:
       return false;
   }
   return false;
@@ -62,7 +68,7 @@ std::unique_ptr<PreparedProduct> prepare_product(const InferenceStep& step, Prec
     return std::make_unique<Product>(shape, rounded.weight, rounded.scale, step.shift);
   }
   const std::vector<float> weight = scaled_weight(step.weight, step.scale);
-  if (winograd) return std::make_unique<Winograd>(shape, weight, step.shift);
+  if (winograd) return std::make_unique<Winograd>(shape, precision, weight, step.shift);
   if (by_panels(step, precision))
     return std::make_unique<DenseProduct>(step.outputs, weight, step.shift);
   return std::make_unique<Product>(shape, precision, weight, step.shift);

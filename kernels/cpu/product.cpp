@@ -11,11 +11,6 @@
 namespace pixeldp::kernels::cpu {
 namespace {
 
-/// Whether bytes are multiplied as they are, which takes AVX-512 VNNI.
-bool multiplies_bytes(InstructionSet set) {
-  return (set == InstructionSet::avx512 || set == InstructionSet::amx) && cpu_features().vnni;
-}
-
 bool multiplies_tiles(Precision precision, InstructionSet set) {
   return precision == Precision::int8 && set == InstructionSet::amx;
 }
@@ -59,12 +54,24 @@ SweepFunction sweep_for(Precision precision, InstructionSet set) {
 
 }  // namespace
 
+bool multiplies_bytes(InstructionSet set) {
+  return (set == InstructionSet::avx512 || set == InstructionSet::amx) && cpu_features().vnni;
+}
+
 std::vector<float> scaled_weight(std::span<const float> weight, std::span<const float> scale) {
   std::vector<float> scaled(weight.begin(), weight.end());
   if (scale.empty()) return scaled;
   const std::size_t of_output = scaled.size() / scale.size();
   for (std::size_t i = 0; i < scaled.size(); ++i) scaled[i] *= scale[i / of_output];
   return scaled;
+}
+
+std::vector<std::uint16_t> rounded_to_bf16(std::span<const float> values) {
+  std::vector<std::uint16_t> rounded(values.size());
+  simd_kernels(best_instruction_set())
+      .inference.scaling({.pixels = 1, .channels = std::ssize(rounded)}, Real::fp32, Real::bf16,
+                         values.data(), {.real = rounded.data()});
+  return rounded;
 }
 
 std::int64_t product_weight_bytes(const Conv2dShape& row, Precision precision, InstructionSet set) {
@@ -79,10 +86,7 @@ Product::Product(const Conv2dShape& row, Precision precision, std::span<const fl
   if (precision == Precision::fp32) {
     pack(weight);
   } else {
-    std::vector<std::uint16_t> rounded(weight.size());
-    simd_kernels(set).inference.scaling({.pixels = 1, .channels = std::ssize(rounded)}, Real::fp32,
-                                        Real::bf16, weight.data(), {.real = rounded.data()});
-    pack(std::span<const std::uint16_t>(rounded));
+    pack(std::span<const std::uint16_t>(rounded_to_bf16(weight)));
   }
   shift_ = whole_groups(shift);
 }

@@ -23,6 +23,9 @@ struct ProductResult {
 /// A weight (OIHW) with the scales of its outputs applied; empty: 1.
 std::vector<float> scaled_weight(std::span<const float> weight, std::span<const float> scale);
 
+/// To nearest, ties to even.
+std::vector<std::uint16_t> rounded_to_bf16(std::span<const float> values);
+
 /// A convolution, or a dense layer (a 1x1 convolution of one pixel), whose weight never changes
 /// again, for any number of rows. A row's result has the same bits in any company, and, but for
 /// bf16, on every processor.
@@ -36,6 +39,9 @@ class PreparedProduct {
   virtual void run(std::int64_t rows, const void* x, const ProductResult& result,
                    void* scratch) const = 0;
 };
+
+/// Whether a Product multiplies bytes as they are, which takes AVX-512 VNNI.
+bool multiplies_bytes(InstructionSet set = best_instruction_set());
 
 /// Bytes of a Product's weight.
 std::int64_t product_weight_bytes(const Conv2dShape& row, Precision precision,

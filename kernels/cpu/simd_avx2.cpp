@@ -18,7 +18,7 @@ struct Avx2 {
   static constexpr int tile_rows = 2, tile_classes = 3;
   static constexpr int product_rows = 4, even_product_rows = 4, product_groups = 1;
   static constexpr int panel_rows = 6, panel_few_rows = 4, panel_groups = 1;
-  static constexpr int panel_words = 320, short_lanes = 16;
+  static constexpr int panel_words = 320, short_lanes = 16, short_words = 1;
   static constexpr unsigned full_mask = 0xff;
 
   using Floats = float __attribute__((vector_size(32)));

@@ -22,7 +22,7 @@ struct Avx512 {
   static constexpr int tile_rows = 4, tile_classes = 5;
   static constexpr int product_rows = 8, even_product_rows = 16, product_groups = 3;
   static constexpr int panel_rows = 8, panel_few_rows = 4, panel_groups = 2;
-  static constexpr int panel_words = 160, short_lanes = 16;
+  static constexpr int panel_words = 160, short_lanes = 16, short_words = 1;
   static constexpr unsigned full_mask = 0xffff;
 
   using Floats = float __attribute__((vector_size(64)));

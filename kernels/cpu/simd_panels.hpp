@@ -49,9 +49,7 @@ void multiply_rows(const Panel& panel, std::int64_t tile, const std::uint32_t* n
       if (panel.more) __builtin_memcpy(&sums[r][v], to[r] + v * V::lanes, sizeof(Sums));
     }
   const std::uint32_t* w = panel.weight;
-  // Of integers the compiler would first add up the products of several words, for which there are
-  // not enough registers.
-  constexpr int unrolled = __is_same(typename Products::Sum, float) ? 4 : 1;
+  constexpr int unrolled = Products::unrolled;
   for (std::int64_t i = 0; i < words; i += unrolled, next += 4 * unrolled) {
     __builtin_prefetch(next, 0, 2);
 #pragma GCC unroll 4

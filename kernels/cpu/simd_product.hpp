@@ -25,10 +25,15 @@
 /// for the tile's, which stay in the first cache.
 namespace pixeldp::kernels::cpu {
 
+// `unrolled`: words that the loop over panels (simd_panels.hpp) takes at once. Of integers the
+// compiler would first add up the products of several words, for which there are not enough
+// registers, unless products are added by the instruction that makes them.
+
 template <class V>
 struct RealProducts {
   using Sums = typename V::Floats;
   using Sum = float;
+  static constexpr int unrolled = 4;
   static Sums add(Sums sums, typename V::Words x, typename V::Words w) {
     return V::fma((typename V::Floats)x, (typename V::Floats)w, sums);
   }
@@ -45,6 +50,7 @@ template <class V>
 struct ByteProducts {
   using Sums = typename V::Ints;
   using Sum = std::int32_t;
+  static constexpr int unrolled = 1;
   static Sums add(Sums sums, typename V::Words x, typename V::Words w) {
     return V::add_byte_products(sums, x, w);
   }
@@ -55,6 +61,7 @@ template <class V>
 struct ShortProducts {
   using Sums = typename V::Ints;
   using Sum = std::int32_t;
+  static constexpr int unrolled = V::short_words;
   static Sums add(Sums sums, typename V::Words x, typename V::Words w) {
     return V::add_short_products(sums, x, w);
   }

@@ -54,21 +54,31 @@ struct RealTiles {
   [[gnu::always_inline]] static Sums scaled(Sums sum, const float*) { return sum; }
 };
 
-/// Bytes, V::short_lanes channels at a time, in whole numbers: inputs and weights are transformed
-/// in 16 bits, which hold them (at most 100 * 127 and 49 * 127), the weight by rows of G that are
-/// multiplied by 4, 6, 6, 24, 24 and 1. What these lack of 24 the output's transform makes up for,
-/// so that it yields 24 * 24 times the sum. Sums and that transform are calculated modulo 2^32; 9
-/// has an inverse there, and the rest is a shift by 6, exact where 64 times the sum fits 32 bits.
+/// bf16, calculated with as fp32.
 template <class V>
+struct HalfTiles : RealTiles<V> {
+  using Element = Bf16;
+  [[gnu::always_inline]] static typename V::Floats input(const Bf16* p) { return load<V>(p); }
+};
+
+/// Bytes, as many channels at a time as Shorts have 16-bit lanes, in whole numbers: inputs and
+/// weights are transformed in 16 bits, which hold them (at most 100 * 127 and 144 * 127), the
+/// weight by rows of G that are multiplied by 24, but for the last one's 3. The 8 that it lacks the
+/// output's transform makes up for, so that it yields 24 * 24 times the sum. Sums and that
+/// transform are calculated modulo 2^32; 9 has an inverse there, and the rest is a shift by 6,
+/// exact where 64 times the sum fits 32 bits.
+template <class V, class Shorts = V>
 struct ByteTiles {
   using Products = ShortProducts<V>;
   using Element = std::uint8_t;
   using Transformed = std::int16_t;
-  using Inputs = typename V::Shorts;
+  using Inputs = typename Shorts::Shorts;
   using Sums = typename V::Words;
-  static constexpr int lanes = V::short_lanes;
+  static constexpr int lanes = Shorts::short_lanes;
 
-  [[gnu::always_inline]] static Inputs input(const std::uint8_t* p) { return load_bytes<V>(p); }
+  [[gnu::always_inline]] static Inputs input(const std::uint8_t* p) {
+    return load_bytes<Shorts>(p);
+  }
   [[gnu::always_inline]] static void transform_input(const Inputs* d, Inputs* t) {
     const Inputs a = d[4] - (d[2] << 2), b = d[3] - (d[1] << 2), c = d[4] - d[2];
     const Inputs h = d[3] - d[1], e = h + h;
@@ -80,11 +90,11 @@ struct ByteTiles {
     t[5] = d[5] - d[3] - (h << 2);
   }
   [[gnu::always_inline]] static void transform_output(const Sums* s, Sums* y) {
-    const Sums a = (s[1] + s[2]) << 2, b = (s[1] - s[2]) << 2, c = s[3] + s[4], e = s[3] - s[4];
-    y[0] = (s[0] << 2) + (s[0] << 1) + (a + c);
-    y[1] = b + (e << 1);
+    const Sums a = s[1] + s[2], b = s[1] - s[2], c = s[3] + s[4], e = s[3] - s[4];
+    y[0] = s[0] + (a + c);
+    y[1] = b + (e + e);
     y[2] = a + (c << 2);
-    y[3] = b + (e << 3) + ((s[5] << 4) + (s[5] << 3));
+    y[3] = b + ((e + s[5]) << 3);
   }
   [[gnu::always_inline]] static typename V::Floats scaled(Sums sum, const float* scale) {
     constexpr std::uint32_t ninth = 954437177;  // 9 * ninth = 1 modulo 2^32
@@ -104,10 +114,36 @@ template <class V>
   return {tile / (across * down), tile / across % down * n, tile % across * n};
 }
 
+/// Of Tiles::lanes channels of one tile, from 6x6 pixels to 36 slabs.
+template <class Tiles>
+[[gnu::always_inline]] inline void transform_channels(
+    const typename Tiles::Element* const (&from)[winograd_inputs][winograd_inputs], std::int64_t c,
+    typename Tiles::Transformed* to, std::int64_t slab) {
+  constexpr int n = winograd_inputs;
+  using Inputs = typename Tiles::Inputs;
+  Inputs columns[n][n];
+#pragma GCC unroll 6
+  for (int t = 0; t < n; ++t) {
+    Inputs d[n];
+#pragma GCC unroll 6
+    for (int r = 0; r < n; ++r) d[r] = Tiles::input(from[r][t] + c);
+    Tiles::transform_input(d, columns[t]);
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < n; ++r) {
+    Inputs d[n], v[n];
+#pragma GCC unroll 6
+    for (int t = 0; t < n; ++t) d[t] = columns[t][r];
+    Tiles::transform_input(d, v);
+#pragma GCC unroll 6
+    for (int t = 0; t < n; ++t)
+      __builtin_memcpy(to + (r * n + t) * slab + c, &v[t], sizeof(Inputs));
+  }
+}
+
 template <class V, class Tiles>
 void transform_inputs(const WinogradBlock& b) {
   constexpr int n = winograd_inputs;
-  using Inputs = typename Tiles::Inputs;
   using Element = typename Tiles::Element;
   using Transformed = typename Tiles::Transformed;
   const std::int64_t phases = b.step * b.step, channels = phases * b.in_c;
@@ -126,26 +162,11 @@ void transform_inputs(const WinogradBlock& b) {
       }
     Transformed* const to =
         reinterpret_cast<Transformed*>(b.scratch + b.slab) + i / phases * channels + phase * b.in_c;
-    for (std::int64_t c = 0; c < b.in_c; c += Tiles::lanes) {
-      Inputs columns[n][n];
-#pragma GCC unroll 6
-      for (int t = 0; t < n; ++t) {
-        Inputs d[n];
-#pragma GCC unroll 6
-        for (int r = 0; r < n; ++r) d[r] = Tiles::input(from[r][t] + c);
-        Tiles::transform_input(d, columns[t]);
-      }
-#pragma GCC unroll 6
-      for (int r = 0; r < n; ++r) {
-        Inputs d[n], v[n];
-#pragma GCC unroll 6
-        for (int t = 0; t < n; ++t) d[t] = columns[t][r];
-        Tiles::transform_input(d, v);
-#pragma GCC unroll 6
-        for (int t = 0; t < n; ++t)
-          __builtin_memcpy(to + (r * n + t) * slab + c, &v[t], sizeof(Inputs));
-      }
-    }
+    std::int64_t c = 0;
+    for (; c + Tiles::lanes <= b.in_c; c += Tiles::lanes)
+      transform_channels<Tiles>(from, c, to, slab);
+    if constexpr (Tiles::lanes > group_outputs)
+      if (c < b.in_c) transform_channels<ByteTiles<V, typename V::Narrow>>(from, c, to, slab);
   }
 }
 
@@ -163,13 +184,13 @@ void multiply_positions(const WinogradBlock& b) {
   }
 }
 
-template <class V, class Tiles, bool real, bool bytes>
+template <class V, class Tiles, bool real, bool bytes, class To>
 void transform_outputs(const WinogradBlock& b) {
   constexpr int n = winograd_inputs, m = winograd_outputs;
   using Sums = typename Tiles::Sums;
   const ProductEpilogue& f = b.epilogue;
-  const float* const residual = static_cast<const float*>(f.residual);
-  float* const y = static_cast<float*>(f.target.real);
+  const To* const residual = static_cast<const To*>(f.residual);
+  To* const y = static_cast<To*>(f.target.real);
   for (std::int64_t tile = 0; tile < b.count; ++tile) {
     const WinogradPlace at = place_of<V>(b, b.first + tile);
     const std::int64_t high = b.out_h - at.p, wide = b.out_w - at.q;
@@ -225,14 +246,22 @@ template <class V, class Tiles>
 void winograd(const WinogradBlock& b) {
   transform_inputs<V, Tiles>(b);
   multiply_positions<V, typename Tiles::Products>(b);
+  if constexpr (__is_same(typename Tiles::Element, Bf16))
+    if (b.epilogue.to == Real::bf16) return transform_outputs<V, Tiles, true, false, Bf16>(b);
   for_target(
       b.epilogue.target, [&]<bool real, bool bytes>() __attribute__((always_inline)) {
-        transform_outputs<V, Tiles, real, bytes>(b);
+        transform_outputs<V, Tiles, real, bytes, float>(b);
       });
 }
 
 template <class V>
 inline constexpr WinogradKernels winograd_kernels = {winograd<V, RealTiles<V>>,
+                                                     winograd<V, HalfTiles<V>>,
                                                      winograd<V, ByteTiles<V>>, V::panel_words};
+
+/// For what has products of bytes of its own, and leaves all else to another instruction set.
+template <class V>
+inline constexpr WinogradKernels winograd_byte_kernels = {
+    nullptr, nullptr, winograd<V, ByteTiles<V>>, V::panel_words};
 
 }  // namespace pixeldp::kernels::cpu

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdlib>
 
 #include "engine/error.hpp"
@@ -25,6 +26,20 @@ std::int64_t phases_at(const Conv2dShape& row, int position) {
 
 /// Of what is multiplied.
 std::int64_t element_bytes(Precision precision) { return precision == Precision::int8 ? 2 : 4; }
+
+WinogradFunction function_of(const WinogradKernels& kernels, Precision precision) {
+  switch (precision) {
+    case Precision::fp32:
+      return kernels.fp32;
+    case Precision::bf16:
+      return kernels.bf16;
+    case Precision::int8:
+      return kernels.int8;
+    case Precision::tf32:
+      break;
+  }
+  fail("Winograd's algorithm multiplies fp32, bf16 or int8, not {}", static_cast<int>(precision));
+}
 
 /// Of a group of outputs.
 template <class Value>
@@ -66,8 +81,8 @@ Tile<double> transformed(const Kernel<double>& w) {
 }
 /// By rows that are multiplied to whole numbers: simd_winograd.hpp tells by what.
 Tile<int> transformed(const Kernel<int>& w) {
-  static constexpr int g[n][side] = {{1, 0, 0}, {-1, -1, -1}, {-1, 1, -1},
-                                     {1, 2, 4}, {1, -2, 4},   {0, 0, 1}};
+  static constexpr int g[n][side] = {{6, 0, 0}, {-4, -4, -4}, {-4, 4, -4},
+                                     {1, 2, 4}, {1, -2, 4},   {0, 0, 3}};
   return transformed(g, w);
 }
 
@@ -84,16 +99,18 @@ std::int64_t winograd_weight_bytes(const Conv2dShape& row, Precision precision) 
   return phases * row.in_c * row.out_c * element_bytes(precision);
 }
 
-void Winograd::lay_out(Precision precision, InstructionSet set) {
+void Winograd::lay_out(InstructionSet set) {
   if (!takes_winograd(row_)) fail("{} is no convolution for Winograd's algorithm", describe(row_));
-  const WinogradKernels& kernels = simd_kernels(set).winograd;
+  const WinogradKernels& kernels = precision_ == Precision::int8 && multiplies_bytes(set)
+                                       ? avx512_dot_winograd
+                                       : simd_kernels(set).winograd;
   panel_words_ = kernels.panel_words;
-  function_ = precision == Precision::int8 ? kernels.int8 : kernels.fp32;
-  const std::int64_t per_word = 4 / element_bytes(precision);
+  function_ = function_of(kernels, precision_);
+  const std::int64_t per_word = 4 / element_bytes(precision_);
   tile_words_ = row_.stride * row_.stride * row_.in_c / per_word;
   for (int position = 0; position < winograd_positions; ++position)
     words_.push_back(phases_at(row_, position) * row_.in_c / per_word);
-  weight_ = Buffer<std::uint32_t>({}, winograd_weight_bytes(row_, precision) / 4);
+  weight_ = Buffer<std::uint32_t>({}, winograd_weight_bytes(row_, precision_) / 4);
 }
 
 template <class Value, class Element, class Weight>
@@ -135,24 +152,34 @@ void Winograd::pack(std::span<const Weight> weight) {
     }
 }
 
-Winograd::Winograd(const Conv2dShape& row, std::span<const float> weight,
+Winograd::Winograd(const Conv2dShape& row, Precision precision, std::span<const float> weight,
                    std::span<const float> shift, InstructionSet set)
     : row_(row),
+      precision_(precision),
       padding_(static_cast<std::size_t>(4 * row.in_c)),
       shift_(static_cast<std::size_t>(row.out_c)) {
-  lay_out(Precision::fp32, set);
-  pack<double, float>(weight);
+  if (precision_ == Precision::int8) fail("weights of int8 are whole numbers");
+  lay_out(set);
+  if (precision_ == Precision::bf16) {
+    std::vector<float> rounded;
+    for (const std::uint16_t half : rounded_to_bf16(weight))
+      rounded.push_back(std::bit_cast<float>(std::uint32_t{half} << 16));
+    pack<double, float, float>(rounded);
+  } else {
+    pack<double, float>(weight);
+  }
   std::ranges::copy(shift, shift_.begin());
 }
 
 Winograd::Winograd(const Conv2dShape& row, std::span<const std::int8_t> weight,
                    std::span<const float> scale, std::span<const float> shift, InstructionSet set)
     : row_(row),
+      precision_(Precision::int8),
       padding_(static_cast<std::size_t>(row.in_c), std::byte{zero_byte}),
       scale_(scale.begin(), scale.end()),
       shift_(static_cast<std::size_t>(row.out_c)) {
   if (!exact(weight, row.out_c)) fail("sums of this weight are too large for Winograd's algorithm");
-  lay_out(Precision::int8, set);
+  lay_out(set);
   pack<int, std::int16_t>(weight);
   std::ranges::copy(shift, shift_.begin());
 }
@@ -180,7 +207,8 @@ std::int64_t Winograd::scratch_size(std::int64_t rows) const {
 
 void Winograd::run(std::int64_t rows, const void* x, const ProductResult& result,
                    void* scratch) const {
-  if (result.kind != Real::fp32) fail("results of Winograd's algorithm are fp32");
+  if (result.kind != Real::fp32 && precision_ != Precision::bf16)
+    fail("results of Winograd's algorithm are fp32, or bf16 of bf16");
   WinogradBlock block{.x = x,
                       .in_h = row_.in_h,
                       .in_w = row_.in_w,
@@ -200,6 +228,7 @@ void Winograd::run(std::int64_t rows, const void* x, const ProductResult& result
                                    .shift = shift_.data(),
                                    .slope = result.activation.slope,
                                    .residual = result.residual,
+                                   .to = result.kind,
                                    .target = result.target}};
   const std::int64_t tiles = rows * winograd_tiles_of(row_);
   for (; block.first < tiles; block.first += winograd_tiles) {

@@ -14,10 +14,13 @@ namespace pixeldp::kernels::cpu {
 /// multiplications: kernels/cpu/winograd_kernels.hpp tells how. In fp32 the result is rounded
 /// otherwise than Product's (its error is at most 6e-5 of the root mean square of the results,
 /// where Product's is 8e-6); of bytes it has the very same bits. Results are fp32, bytes or both.
+/// Values of bf16, and weights rounded to it, are multiplied in fp32, to fp32 or bf16: these bits,
+/// unlike a Product's, are the same on every processor.
 class Winograd : public PreparedProduct {
  public:
-  Winograd(const Conv2dShape& row, std::span<const float> weight, std::span<const float> shift,
-           InstructionSet set = best_instruction_set());
+  /// Rows are fp32 or bf16.
+  Winograd(const Conv2dShape& row, Precision precision, std::span<const float> weight,
+           std::span<const float> shift, InstructionSet set = best_instruction_set());
   /// The weight must be `exact`.
   Winograd(const Conv2dShape& row, std::span<const std::int8_t> weight,
            std::span<const float> scale, std::span<const float> shift,
@@ -32,13 +35,14 @@ class Winograd : public PreparedProduct {
            void* scratch) const override;
 
  private:
-  void lay_out(Precision precision, InstructionSet set);
+  void lay_out(InstructionSet set);
   /// Transforms it in `Value` and keeps it as `Element`.
   template <class Value, class Element, class Weight>
   void pack(std::span<const Weight> weight);
   std::int64_t slab(std::int64_t rows) const;
 
   Conv2dShape row_;
+  Precision precision_;
   WinogradFunction function_ = nullptr;
   std::int64_t panel_words_ = 0, tile_words_ = 0;
   std::vector<std::int64_t> words_;  ///< by position

@@ -24,7 +24,7 @@ inline constexpr int winograd_positions = winograd_inputs * winograd_inputs;
 /// the other by channel, from 0; At [...] A by columns, then by rows; all as in
 /// kernels/cpu/simd_winograd.hpp.
 struct WinogradBlock {
-  const void* x = nullptr;  ///< the first row: [in_h, in_w, in_c], floats or bytes
+  const void* x = nullptr;  ///< the first row: [in_h, in_w, in_c], floats, bf16 or bytes
   std::int64_t in_h = 0, in_w = 0, in_c = 0, out_h = 0, out_w = 0;
   std::int64_t step = 1, top = 0, left = 0;  ///< stride, and the padding before
   std::int64_t first = 0, count = 0;         ///< tiles: [row, tiles down, tiles across]
@@ -37,15 +37,18 @@ struct WinogradBlock {
   /// of what was multiplied at the position before. No multiple of the size of a page, or all
   /// positions of a value would share one place in the cache.
   std::int64_t slab = 0;
-  ProductEpilogue epilogue;  ///< of whole groups, to fp32
+  ProductEpilogue epilogue;  ///< of whole groups, to fp32; of bf16 to bf16, too
 };
 
 using WinogradFunction = void (*)(const WinogradBlock& block);
 
-/// Those of one instruction set: of floats, and of bytes.
+/// Those of one instruction set, by what they read. Null: it has none of its own.
 struct WinogradKernels {
-  WinogradFunction fp32, int8;
+  WinogradFunction fp32, bf16, int8;
   std::int64_t panel_words;  ///< that stay in the first cache while all tiles pass
 };
+
+/// Of bytes, by AVX-512 with VNNI, which not every processor with AVX-512 has.
+extern const WinogradKernels avx512_dot_winograd;
 
 }  // namespace pixeldp::kernels::cpu

@@ -172,8 +172,10 @@ TEST_CASE("products touch their rows, results and scratch alone") {
       run(Product(row, Precision::fp32, weight, shift, set), x.data());
       run(Product(row, weight8, scale, shift, set), x8.data());
       if (!takes_winograd(row)) continue;
-      run(Winograd(row, weight, shift, set), x.data());
+      run(Winograd(row, Precision::fp32, weight, shift, set), x.data());
       run(Winograd(row, weight8, scale, shift, set), x8.data());
+      const GuardedArray<std::uint16_t> x16(static_cast<std::size_t>(inputs), guard);
+      run(Winograd(row, Precision::bf16, weight, shift, set), x16.data());
     }
   });
 }

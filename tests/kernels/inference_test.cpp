@@ -195,6 +195,26 @@ TEST_CASE("a row's result has the same bits in any company, for any number of ro
   }
 }
 
+TEST_CASE("what is multiplied may be added to the result, in every precision") {
+  InferencePlan plan(4 * 4 * 20);
+  plan.add({.kind = Kind::convolution,
+            .name = "conv",
+            .inputs = {0, 0},
+            .convolution = reference::same(1, 4, 4, 20, 20, 3, 1),
+            .weight = std::vector<float>(20 * 20 * 9, 0.0f)});
+  plan.steps[0].weight[0] = 1.0f;  // for int8 scales of weights
+  const auto x = reference::integers(3 * plan.sizes.front(), 100, 11);
+  for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
+    if (!can(precision)) continue;
+    CAPTURE(static_cast<int>(precision));
+    const auto y =
+        evaluate(*kernels::prepare_inference(plan, precision, std::vector{1.0f}), plan, x);
+    // Of output 0 the corner's weight adds a neighbour; all others are what they were.
+    for (std::size_t i = 0; i < y.size(); ++i)
+      if (i % 20 != 0) CHECK(y[i] == x[i]);
+  }
+}
+
 TEST_CASE("bf16 and int8 stay near fp32, and fp32 near the definition") {
   const InferencePlan plan = residual_plan();
   const auto x = reference::reals(40 * plan.sizes.front(), 10);

@@ -1,6 +1,7 @@
 #include "kernels/cpu/winograd.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -84,7 +85,15 @@ std::vector<float> normals(std::int64_t count, float scale, std::uint64_t seed) 
   return values;
 }
 
-/// A convolution with a residual and one of stride 2, 5x5, after one that is multiplied directly.
+std::vector<float> floats(const std::vector<std::uint16_t>& halves) {
+  std::vector<float> values;
+  for (const std::uint16_t half : halves)
+    values.push_back(std::bit_cast<float>(std::uint32_t{half} << 16));
+  return values;
+}
+
+/// A wide convolution with a residual and one of stride 2, 5x5, after narrow ones and one that is
+/// multiplied directly.
 InferencePlan plan_with_winograd() {
   const auto convolution = [](const Conv2dShape& shape, std::vector<int> inputs, const char* name,
                               std::uint64_t seed) -> InferenceStep {
@@ -99,8 +108,9 @@ InferencePlan plan_with_winograd() {
   InferencePlan plan(14 * 14 * 3);
   const int a = plan.add(convolution(same(1, 14, 14, 3, 16, 3, 1), {0}, "direct", 1));
   const int b = plan.add(convolution(same(1, 14, 14, 16, 32, 3, 1), {a}, "conv1", 4));
-  const int c = plan.add(convolution(same(1, 14, 14, 32, 32, 3, 1), {b, b}, "conv2", 7));
-  const int d = plan.add(convolution(same(1, 14, 14, 32, 16, 5, 2), {c}, "strided", 10));
+  const int c = plan.add(convolution(same(1, 14, 14, 32, 64, 3, 1), {b}, "conv2", 7));
+  const int wide = plan.add(convolution(same(1, 14, 14, 64, 64, 3, 1), {c, c}, "wide", 16));
+  const int d = plan.add(convolution(same(1, 14, 14, 64, 16, 5, 2), {wide}, "strided", 10));
   InferenceStep dense = reference::dense_step(normals(10 * 7 * 7 * 16, 0.1f, 13),
                                               reference::reals(10, 14), Activation::identity());
   dense.inputs = {d};
@@ -132,7 +142,13 @@ TEST_CASE("the shape of a convolution alone decides whether it is Winograd's") {
   CHECK(takes_winograd(same(1, 6, 6, 16, 16, 3, 1)));   // 36
   CHECK(takes_winograd(plan_with_winograd()));
   CHECK(!takes_winograd(InferencePlan(3)));
-  CHECK_FAILS(Winograd(same(1, 5, 5, 16, 16, 3, 1), std::vector<float>(2304), {}), "5x5");
+  CHECK_FAILS(Winograd(same(1, 5, 5, 16, 16, 3, 1), Precision::fp32, std::vector<float>(2304), {}),
+              "5x5");
+  // In bf16 only what is wide.
+  CHECK(takes_winograd(same(1, 6, 6, 64, 16, 3, 1), Precision::bf16));
+  CHECK(!takes_winograd(same(1, 6, 6, 48, 128, 3, 1), Precision::bf16));
+  CHECK(!takes_winograd(same(1, 14, 14, 64, 64, 5, 2), Precision::bf16));
+  CHECK(takes_winograd(plan_with_winograd(), Precision::bf16));
 }
 
 TEST_CASE("Winograd's convolutions have the same bits for all instruction sets and rows") {
@@ -142,7 +158,7 @@ TEST_CASE("Winograd's convolutions have the same bits for all instruction sets a
                shift = reference::reals(s.out_c, 3), residual = reference::reals(y_size(s), 4);
     Results first;
     for_each_set([&](InstructionSet set) {
-      const Winograd product(row_of(s), weight, shift, set);
+      const Winograd product(row_of(s), Precision::fp32, weight, shift, set);
       const Results all = run(product, s, x, s.batch, residual);
       if (first.real.empty()) first = all;
       CHECK(all == first);
@@ -162,7 +178,7 @@ TEST_CASE("Winograd's convolutions stay within 6e-5 of the rms of exact results"
     for (float& v : x) v = std::max(v, 0.0f);
     const auto weight = normals(s.weight_size(), 0.05f, 2), shift = normals(s.out_c, 0.1f, 3),
                residual = normals(y_size(s), 1.0f, 4);
-    const Winograd product(row_of(s), weight, shift);
+    const Winograd product(row_of(s), Precision::fp32, weight, shift);
     const Results y = run(product, s, x, s.batch, residual, Activation::relu());
     auto exact = reference::conv2d_forward(s, x, weight);
     double squares = 0.0, worst = 0.0;
@@ -174,6 +190,38 @@ TEST_CASE("Winograd's convolutions stay within 6e-5 of the rms of exact results"
     }
     CHECK(worst < 6e-5 * std::sqrt(squares / static_cast<double>(exact.size())));
   }
+}
+
+TEST_CASE("Winograd's convolutions of bf16 have the bits of fp32's, rounded at the end") {
+  for (const Conv2dShape& s : shapes) {
+    CAPTURE(describe(s));
+    const auto x = rounded_to_bf16(reference::reals(x_size(s), 1)),
+               residual = rounded_to_bf16(reference::reals(y_size(s), 4));
+    const auto weight = reference::reals(s.weight_size(), 2), shift = reference::reals(s.out_c, 3);
+    const std::vector<float> real_residual = floats(residual);
+    for_each_set([&](InstructionSet set) {
+      const Winograd real(row_of(s), Precision::fp32, floats(rounded_to_bf16(weight)), shift, set),
+          half(row_of(s), Precision::bf16, weight, shift, set);
+      const Results expected = run(real, s, floats(x), s.batch, real_residual);
+      CHECK(run(half, s, x, s.batch, real_residual).real == expected.real);
+      for (const std::int64_t rows : {std::int64_t{1}, s.batch}) {
+        std::vector<std::uint16_t> y(residual.size());
+        std::vector<std::byte> scratch(static_cast<std::size_t>(half.scratch_size(rows)));
+        for (std::int64_t first = 0; first < s.batch; first += rows) {
+          const std::int64_t at = first * y_size(row_of(s));
+          half.run(rows, x.data() + first * x_size(row_of(s)),
+                   {.activation = {0.1f},
+                    .kind = Real::bf16,
+                    .target = {.real = y.data() + at},
+                    .residual = residual.data() + at},
+                   scratch.data());
+        }
+        CHECK(y == rounded_to_bf16(expected.real));
+      }
+      CHECK_FAILS(real.run(1, x.data(), {.kind = Real::bf16}, nullptr), "are fp32");
+    });
+  }
+  CHECK_FAILS(Winograd(shapes[0], Precision::tf32, {}, {}), "fp32, bf16 or int8");
 }
 
 TEST_CASE("in training tf32 lets a processor multiply by Winograd's algorithm, on any threads") {
@@ -220,11 +268,19 @@ TEST_CASE("Winograd's convolutions of bytes have the bits of direct ones") {
     CAPTURE(describe(s));
     auto x = reference::integers(x_size(s), 127, 1),
          weight = reference::integers(s.weight_size(), 127, 2);
-    // The largest sums of either sign.
+    // The largest sums of either sign, and the largest values of both transforms.
     const std::int64_t taps = s.weight_size() / s.out_c;
     std::fill_n(weight.begin(), taps, 127.0f);
     std::fill_n(weight.begin() + taps, taps, -127.0f);
+    for (std::int64_t i = 0; i < taps; ++i)
+      weight[static_cast<std::size_t>(2 * taps + i)] =
+          (i / s.kernel_w + i % s.kernel_w) % 2 == 0 ? 127.0f : -127.0f;
     std::fill_n(x.begin(), x_size(row_of(s)), -127.0f);
+    const auto sign = [&](std::int64_t place) { return place / s.stride % 4 < 2 ? -1.0f : 1.0f; };
+    for (std::int64_t i = x_size(s) - x_size(row_of(s)) / 2; i < x_size(s); ++i) {
+      const std::int64_t pixel = i / s.in_c % (s.in_h * s.in_w);
+      x[static_cast<std::size_t>(i)] = 127.0f * sign(pixel / s.in_w) * sign(pixel % s.in_w);
+    }
     const std::vector<std::int8_t> small(weight.begin(), weight.end());
     std::vector<std::uint8_t> bytes;
     for (const float v : x) bytes.push_back(static_cast<std::uint8_t>(v + zero_byte));
@@ -268,7 +324,7 @@ TEST_CASE("where sums could be too large for Winograd's algorithm, bytes are mul
   CHECK(y[5 * 16] == -2160.0f * 127 * 127);
 }
 
-TEST_CASE("a plan by Winograd's algorithm: near in fp32, the same in int8 and bf16") {
+TEST_CASE("a plan by Winograd's algorithm: near in fp32 and bf16, the same in int8") {
   const InferencePlan plan = plan_with_winograd();
   const auto x = reference::reals(70 * plan.sizes.front(), 20);
   std::vector<float> scales(plan.steps.size());
@@ -299,12 +355,23 @@ TEST_CASE("a plan by Winograd's algorithm: near in fp32, the same in int8 and bf
         evaluate(*winograd, plan, {x.begin() + row * in, x.begin() + (row + 1) * in});
     CHECK(std::equal(alone.begin(), alone.end(), y.begin() + row * out));
   }
-  for (const Precision precision : {Precision::int8, Precision::bf16}) {
-    if (!inference_obstacle(precision).empty()) continue;
-    const auto other = prepare_inference(plan, precision, scales, Algorithm::winograd);
-    CHECK(evaluate(*other, plan, x) ==
-          evaluate(*prepare_inference(plan, precision, scales), plan, x));
+  CHECK(evaluate(*prepare_inference(plan, Precision::int8, scales, Algorithm::winograd), plan, x) ==
+        evaluate(*prepare_inference(plan, Precision::int8, scales), plan, x));
+  if (!inference_obstacle(Precision::bf16).empty()) return;
+  const auto half = prepare_inference(plan, Precision::bf16, {}, Algorithm::winograd);
+  const auto in_bf16 = evaluate(*half, plan, x),
+             directly = evaluate(*prepare_inference(plan, Precision::bf16), plan, x);
+  CHECK(in_bf16 != directly);
+  double squares = 0.0, from_direct = 0.0, of_direct = 0.0;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    squares += std::pow(in_bf16[i] - exact[i], 2);
+    of_direct += std::pow(directly[i] - exact[i], 2);
+    from_direct = std::max(from_direct, std::abs(double{in_bf16[i]} - double{directly[i]}));
   }
+  CHECK(squares < 1.2 * of_direct);  // what is lost is lost by rounding to bf16
+  CHECK(from_direct < 0.02 * most);
+  CHECK(evaluate(*half, plan, {x.begin(), x.begin() + plan.sizes.front()}) ==
+        std::vector<float>(in_bf16.begin(), in_bf16.begin() + plan.sizes.back()));
 }
 
 TEST_CASE("the bytes of prepared weights are known before they are prepared") {

@@ -187,15 +187,14 @@ TEST_CASE("precisions have names; what a device has not is refused") {
   CHECK_FAILS(precision_on({}, Precision::tf32), "tf32");
 }
 
-TEST_CASE("what a sampler evaluates is named: the algorithm in fp32, where a layer takes it") {
+TEST_CASE(
+    "what a sampler evaluates is named: the algorithm in fp32 and bf16, where a layer takes it") {
   const Device processor, emulated = Device::parse("emulated");
-  CHECK(algorithm_on(processor, Precision::fp32) == Algorithm::winograd);
-  CHECK(algorithm_on(processor, Precision::int8, Algorithm::direct) == Algorithm::direct);
-  CHECK(algorithm_on(processor, Precision::bf16) == Algorithm::direct);
-  CHECK(algorithm_on(processor, Precision::bf16, Algorithm::direct) == Algorithm::direct);
-  CHECK_FAILS(algorithm_on(processor, Precision::bf16, Algorithm::winograd), "bf16 are direct");
-  for (const Precision precision : {Precision::bf16, Precision::int8})
-    CHECK_FAILS(algorithm_on(emulated, precision, Algorithm::direct), "emulated");
+  CHECK(algorithm_on(processor) == Algorithm::winograd);
+  for (const Algorithm algorithm : algorithms) {
+    CHECK(algorithm_on(processor, algorithm) == algorithm);
+    CHECK_FAILS(algorithm_on(emulated, algorithm), "emulated");
+  }
 
   const auto function = [](const layers::NetworkSpec& spec, Precision precision,
                            std::optional<Algorithm> algorithm = {}, const Device& device = {}) {
@@ -210,6 +209,12 @@ TEST_CASE("what a sampler evaluates is named: the algorithm in fp32, where a lay
   CHECK(function(resnet, Precision::int8, {}, emulated) == function(resnet, Precision::int8));
   CHECK(function(resnet, Precision::bf16, {}, emulated) ==
         BodyFunction{"bf16", "bf16", "tensor-core"});
+  CHECK(function(resnet, Precision::bf16) == BodyFunction{"bf16", "bf16", "direct"});
+  layers::NetworkSpec wide = resnet;
+  wide.widening = 4;  // up to 256 channels
+  CHECK(function(wide, Precision::bf16) == BodyFunction{"bf16", "bf16", "winograd"});
+  CHECK(function(wide, Precision::bf16, Algorithm::direct) ==
+        BodyFunction{"bf16", "bf16", "direct"});
   CHECK(function(cnn, Precision::fp32) == BodyFunction());
   CHECK(function({}, Precision::fp32) == BodyFunction{"fp32", "fp32", "winograd"});
 
