@@ -109,6 +109,8 @@ struct ConvTime {
   double tensor = 0.0, issue = 0.0, shared = 0.0, l2 = 0.0, dram = 0.0;
 
   static ConvTime of(const ConvPass& pass, int chunk, const ConvTile& tile, const Arch& arch);
+  /// `dram`, which no tile changes.
+  static double dram_of(const ConvPass& pass, int chunk, const Arch& arch);
 
   /// If all goes on at the same time.
   double seconds() const { return std::max({tensor, issue, shared, l2, dram}); }

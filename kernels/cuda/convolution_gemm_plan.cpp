@@ -60,12 +60,15 @@ ConvTime ConvTime::of(const ConvPass& pass, int chunk, const ConvTile& t, const 
   time.shared = most_steps * (read_bytes + block_bytes) / (shared_bytes * arch.clock);
   time.l2 = std::max(most_steps * block_bytes / (l2_bytes * arch.clock),
                      real(blocks) * steps * block_bytes / (arch.l2_bytes_per_clock * arch.clock));
-  const double x_bytes =
-                   real(pass.batch * pass.in_h * pass.in_w * (pass.in_c / chunk)) * chunk_bytes,
-               weight_bytes = real(pass.out_c * taps_chunks) * chunk_bytes,
-               y_bytes = real(pixels * pass.out_c) * chunk_bytes / chunk;
-  time.dram = (x_bytes + weight_bytes + y_bytes) / arch.dram_bandwidth;
+  time.dram = dram_of(pass, chunk, arch);
   return time;
+}
+
+double ConvTime::dram_of(const ConvPass& pass, int chunk, const Arch& arch) {
+  const std::int64_t values = pass.batch * pass.in_h * pass.in_w * pass.in_c + pass.weight_size() +
+                              pass.batch * pass.out_h * pass.out_w * pass.out_c;
+  constexpr int chunk_bytes = 16;
+  return static_cast<double>(values * (chunk_bytes / chunk)) / arch.dram_bandwidth;
 }
 
 ConvTile choose_conv_tile(const ConvPass& pass, int chunk, const Arch& arch) {

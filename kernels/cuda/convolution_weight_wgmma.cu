@@ -147,14 +147,17 @@ __device__ __forceinline__ void multiply_rows(const Plan& plan, int consumer, in
   const std::uint64_t skipped = static_cast<std::uint64_t>(left_out) * next_depth;
   const int first_box = consumer * (consumer_rows / Tile::box_channels);
   multiply_steps<true>(
-      steps, shared.full, shared.empty,
-      ptx::wgmma_bytes(product_rows / Tile::box_channels * Tile::box_bytes), next_depth,
+      steps, shared.full, ptx::wgmma_bytes(product_rows / Tile::box_channels * Tile::box_bytes),
+      next_depth,
       [&](int slot) {
         const auto operand = [&](int box) {
           return ptx::wgmma_columns<Tile::pixel_bytes>(shared.ring[slot][box], Tile::box_bytes);
         };
         return StepOperands{operand(first_box) - skipped, operand(Tile::x_boxes) - skipped,
                             left_out};
+      },
+      [&](int slot) {
+        if (threadIdx.x % 32 == 0) ptx::mbarrier_arrive(&shared.empty[slot]);
       },
       sum);
 }

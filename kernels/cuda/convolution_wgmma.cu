@@ -17,6 +17,10 @@
 /// all channels in two products of 64 x n x 16. Rows of a slot are 128 bytes, swizzled by the copy
 /// as the products read them: no bank conflicts. What they wait for: warpgroups.cuh.
 ///
+/// Two blocks are a cluster where they have pixels, or channels, in common (choose_wgmma_shared):
+/// each brings half of these operands to both, so that a slot is empty when the consumers of both
+/// blocks have read it. No block returns before all consumers are done with all slots.
+///
 /// The sums of an element run over (r, s, c) in ascending order, 16 products at a time: the order
 /// of convolution_gemm.cu. Its bits depend on nothing but its own operands.
 ///
@@ -31,10 +35,10 @@
 /// sums, and y where only what follows it is asked for.
 ///
 /// Bytes: x, weight, y, residual and next once from or to memory; from the L2 cache, x once for
-/// each tap and each n channels, weight once for each tile of pixels. Operations: 2 kernel_h
-/// kernel_w in_c per element of y; shared memory gives 7168 (n = 160) or 6144 bytes to a product of
-/// 64 x n x 16. Machine instructions of the main loop for the 8 products of a step: 121 (n = 160)
-/// or 127. Not timed on a GPU.
+/// each tap and each n channels, weight once for each tile of pixels, or, of what is shared, half
+/// of that (wgmma_pair_bytes). Operations: 2 kernel_h kernel_w in_c per element of y; shared memory
+/// gives 7168 (n = 160) or 6144 bytes to a product of 64 x n x 16. Machine instructions of the main
+/// loop for the 8 products of a step: 130 (n = 160) or 134. Not timed on a GPU.
 ///
 ///   n     registers     while they bring, multiply   shared memory
 ///   160   168           40, 232                      215040
@@ -45,6 +49,7 @@
 #include "kernels/cuda/convolution_wgmma.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/ptx/cluster.cuh"
 #include "kernels/cuda/ptx/tma.cuh"
 #include "kernels/cuda/warpgroups.cuh"
 
@@ -82,8 +87,11 @@ struct Place {
   int image, p, o;  // the first of each
 
   __device__ __forceinline__ Place(const ConvWgmmaPlan& plan, int n) {
-    const int block = static_cast<int>(blockIdx.x), boxes = block / plan.channel_tiles;
-    o = block % plan.channel_tiles * n;
+    // The blocks of a cluster are neighbours.
+    const int box_pair = plan.shared == WgmmaShared::weight ? 2 : 1;
+    const int block = static_cast<int>(blockIdx.x), tile = block / box_pair;
+    const int boxes = tile / plan.channel_tiles * box_pair + block % box_pair;
+    o = tile % plan.channel_tiles * n;
     p = boxes % plan.tiles_h * plan.box.h;
     image = boxes / plan.tiles_h * plan.box.images;
   }
@@ -100,7 +108,14 @@ __device__ __forceinline__ int find_pixel(const ConvWgmmaPlan& plan, const Place
 template <int n>
 __device__ __forceinline__ void bring_steps(const ConvWgmmaPlan& plan, const Maps& maps,
                                             const Place& place, SharedStorage<n>& shared) {
+  constexpr std::uint16_t both = 3;
   const int odd = plan.stride - 1;  // the bit that tells the parity; the shift that takes it away
+  // Of what is shared, the second half is the second block's.
+  const int second = static_cast<int>(ptx::cluster_rank());
+  const bool half_images = plan.half.images < plan.box.images;
+  const int own_image = place.image + (half_images ? second * plan.half.images : 0);
+  const int own_p = place.p + (half_images ? 0 : second * plan.half.h);
+  const int own_pixel = second * plan.half.pixels(), own_channel = second * (n / 2);
   RingSlot<stages> slot;
   for (int r = 0; r < plan.kernel_h; ++r) {
     for (int s = 0; s < plan.kernel_w; ++s) {
@@ -108,12 +123,21 @@ __device__ __forceinline__ void bring_steps(const ConvWgmmaPlan& plan, const Map
       const TensorMap& x = maps.x[(h & odd) * 2 + (w & odd)];
       for (int chunk = 0; chunk < plan.chunks; ++chunk) {
         std::uint64_t* const full = &shared.full[slot.number];
-        ptx::mbarrier_wait(&shared.empty[slot.number], slot.parity ^ 1);
+        std::uint16_t* const a = shared.ring.a[slot.number];
+        std::uint16_t* const b = shared.ring.b[slot.number];
+        const int c = chunk * depth, tap = r * plan.kernel_w + s;
+        ptx::mbarrier_wait_for_peers(&shared.empty[slot.number], slot.parity ^ 1);
         ptx::mbarrier_arrive_expect(full, plan.step_bytes);
-        ptx::copy_box(shared.ring.a[slot.number], x, full, chunk * depth, w >> odd,
-                      (h >> odd) + place.p, place.image);
-        ptx::copy_box(shared.ring.b[slot.number], maps.weight, full, chunk * depth,
-                      r * plan.kernel_w + s, place.o);
+        if (plan.shared == WgmmaShared::x)
+          ptx::multicast_box(a + own_pixel * depth, x, full, c, w >> odd, (h >> odd) + own_p,
+                             own_image, both);
+        else
+          ptx::copy_box(a, x, full, c, w >> odd, (h >> odd) + place.p, place.image);
+        if (plan.shared == WgmmaShared::weight)
+          ptx::multicast_box(b + own_channel * depth, maps.weight, full, c, tap,
+                             place.o + own_channel, both);
+        else
+          ptx::copy_box(b, maps.weight, full, c, tap, place.o);
         slot.next();
       }
     }
@@ -126,8 +150,9 @@ __device__ __forceinline__ void multiply_pixels(const ConvWgmmaPlan& plan, int c
                                                 SharedStorage<n>& shared,
                                                 float (&sum)[row_products][n / 2]) {
   int chunk = 0;
+  const unsigned lane = threadIdx.x % 32;
   multiply_steps<false>(
-      plan.kernel_h * plan.kernel_w * plan.chunks, shared.full, shared.empty,
+      plan.kernel_h * plan.kernel_w * plan.chunks, shared.full,
       ptx::wgmma_step(product_rows / 8, 0), ptx::wgmma_step(0, 1),
       [&](int slot) {
         // The last channels of a tap do not fill their step.
@@ -138,6 +163,9 @@ __device__ __forceinline__ void multiply_pixels(const ConvWgmmaPlan& plan, int c
         return StepOperands{
             ptx::wgmma_rows(shared.ring.a[slot] + consumer * consumer_rows * depth) - skipped,
             ptx::wgmma_rows(shared.ring.b[slot]) - skipped, left_out};
+      },
+      [&](int slot) {
+        if (lane < plan.cluster) ptx::mbarrier_arrive_in_peer(&shared.empty[slot], lane);
       },
       sum);
 }
@@ -214,38 +242,43 @@ __global__ void __launch_bounds__(threads, 1)
   const Place place(plan, n);
   const int thread = static_cast<int>(threadIdx.x);
   if (thread == 0) {
-    begin_ring(shared.full, shared.empty);
+    begin_ring(shared.full, shared.empty, plan.cluster);
     ptx::mbarrier_init(&shared.done, consumer_warps);
+    ptx::fence_mbarrier_init();
     ptx::fence_proxy_async();
   }
   if (thread >= threads - m) {
     const int row = thread - (threads - m);
     shared.pixel[row] = find_pixel(plan, place, row);
   }
-  __syncthreads();
+  ptx::cluster_arrive();
+  ptx::cluster_wait();
 
   if (thread < warpgroup) {
     ptx::take_fewer_registers<producer_registers>();
     if (thread == 0) bring_steps(plan, maps, place, shared);
+    ptx::cluster_arrive();
   } else {
     ptx::take_more_registers<consumer_registers>();
     const int consumer = thread / warpgroup - 1;
     float sum[row_products][n / 2] = {};
     multiply_pixels(plan, consumer, shared, sum);
+    ptx::cluster_arrive();
     // Sums take the place of what all products have read.
     if (thread % 32 == 0) ptx::mbarrier_arrive(&shared.done);
     ptx::mbarrier_wait(&shared.done, 0);
     write_sums(plan, place, epilogue, consumer, sum, shared, y);
   }
+  ptx::cluster_wait();
 }
 
 template <int n, class Output>
 void start(void* stream, const ConvWgmmaPlan& plan, const Maps& maps, const ConvEpilogue& epilogue,
            Output* y) {
   static_assert(sizeof(SharedStorage<n>) <= sm_90.shared_per_block);
-  launch<conv2d_wgmma_kernel<n, Output>>(plan.blocks, threads, sizeof(SharedStorage<n>),
-                                         static_cast<cudaStream_t>(stream), maps, plan, epilogue,
-                                         y);
+  launch<conv2d_wgmma_kernel<n, Output>>(
+      Extent(plan.blocks).in_clusters_of(plan.cluster), threads, sizeof(SharedStorage<n>),
+      static_cast<cudaStream_t>(stream), maps, plan, epilogue, y);
 }
 
 }  // namespace
@@ -255,7 +288,8 @@ void conv2d_wgmma(void* stream, const ConvPass& pass, int channels, const std::u
                   const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y) {
   const auto plan = ConvWgmmaPlan::make(pass, channels, epilogue, y, sizeof(Output));
   if (plan.blocks == 0) return;
-  const auto boxes = ConvWgmmaBoxes::make(pass, channels, x, weight + pass.weight_first);
+  const auto boxes =
+      ConvWgmmaBoxes::make(pass, channels, plan.shared, x, weight + pass.weight_first);
   Maps maps = {};
   for (int i = 0; i < 4; ++i)
     if (boxes.x.boxes[i].rank > 0) maps.x[i] = encode(boxes.x.boxes[i]);

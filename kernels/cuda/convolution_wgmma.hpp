@@ -26,6 +26,17 @@ struct WgmmaBox {
   /// The rows of an image in as few boxes as can be, of like size; several images where they fit
   /// whole. No pixels where a row has more than a tile.
   static WgmmaBox of(std::int64_t out_h, std::int64_t out_w);
+  /// Half of its images, or of the rows of its one image. No pixels where that is no whole number,
+  /// or no multiple of the eight rows of shared memory in which the swizzle repeats.
+  WgmmaBox half() const;
+};
+
+/// What the two blocks of a cluster have in common. Each brings half of it from the L2 cache, to
+/// both.
+enum class WgmmaShared {
+  nothing,  ///< there are no clusters
+  x,        ///< of the same pixels, for two tiles of channels
+  weight,   ///< of the same channels, for two tiles of pixels
 };
 
 /// Whether at least three quarters of `all` are `used`: what a tile must be for warpgroups to pay,
@@ -41,6 +52,19 @@ constexpr bool pays_by_warpgroups(std::int64_t used, std::int64_t all) {
 /// how many images there are, so that a row's bits depend on no other row.
 int choose_wgmma_channels(const ConvPass& pass, const Arch& arch);
 
+/// Bytes that two tiles of so many channels read from the L2 cache in a step, padding among them; 0
+/// where they cannot share that: pixels for an even number of tiles of channels, and of boxes that
+/// have a half; weights for an even number of boxes.
+int wgmma_pair_bytes(const ConvPass& pass, int channels, WgmmaShared shared);
+
+/// What costs the fewest bytes. It changes no bits, only who brings the operands.
+WgmmaShared choose_wgmma_shared(const ConvPass& pass, int channels);
+
+/// The time of a pass by tiles of so many channels: `shared` of products and copies, `l2` with
+/// what clusters share read once for two blocks, and with all that comes to a block by 64 bytes for
+/// each clock.
+ConvTime wgmma_time(const ConvPass& pass, int channels, const Arch& arch);
+
 /// What the threads of kernels/cuda/convolution_wgmma.cu calculate with.
 struct ConvWgmmaPlan {
   WgmmaBox box;
@@ -53,8 +77,10 @@ struct ConvWgmmaPlan {
   int images = 0, out_h = 0, out_c = 0;
   std::int64_t y_first = 0, y_image = 0;  ///< in elements
   int y_row = 0, y_column = 0;            ///< in elements
-  std::uint32_t step_bytes = 0;           ///< that the copies of a step bring
-  unsigned blocks = 0;
+  std::uint32_t step_bytes = 0;           ///< that the copies of a step bring to a block
+  WgmmaShared shared = WgmmaShared::nothing;
+  WgmmaBox half;  ///< of the box, where x is shared
+  unsigned blocks = 0, cluster = 1;
   bool vectorised = false;  ///< as ConvPlan's
 
   /// Throws an Error where choose_wgmma_channels has no such tile for the pass on sm_90a, or it
@@ -63,7 +89,7 @@ struct ConvWgmmaPlan {
                             const void* y, std::size_t y_bytes);
 };
 
-/// The boxes of x that a step reads, of so many channels: of pixels of even or odd row (2) and
+/// The boxes of x that a copy brings, of so many channels: of pixels of even or odd row (2) and
 /// column (1) where the stride is 2, else of all in the first.
 struct ConvWgmmaInput {
   TensorBox boxes[4];
@@ -72,12 +98,14 @@ struct ConvWgmmaInput {
                              const void* x);
 };
 
-/// The same of the forward kernel, and the boxes of the packed weight, [in_c, taps, out_c].
+/// The same of the forward kernel, and the boxes of the packed weight, [in_c, taps, out_c]; of what
+/// is shared, halves.
 struct ConvWgmmaBoxes {
   ConvWgmmaInput x;
   TensorBox weight;
 
-  static ConvWgmmaBoxes make(const ConvPass& pass, int channels, const void* x, const void* weight);
+  static ConvWgmmaBoxes make(const ConvPass& pass, int channels, WgmmaShared shared, const void* x,
+                             const void* weight);
 };
 
 // Calculates one pass by tiles of so many channels (choose_wgmma_channels): x and the packed weight

@@ -36,6 +36,77 @@ WgmmaBox WgmmaBox::of(std::int64_t out_h, std::int64_t out_w) {
   return {to_int(out_w), to_int(h), to_int(images)};
 }
 
+WgmmaBox WgmmaBox::half() const {
+  constexpr int swizzled_rows = 8;
+  WgmmaBox part = *this;
+  if (images % 2 == 0)
+    part.images /= 2;
+  else if (images == 1 && h % 2 == 0)
+    part.h /= 2;
+  else
+    return {};
+  return part.pixels() % swizzled_rows == 0 ? part : WgmmaBox();
+}
+
+int wgmma_pair_bytes(const ConvPass& pass, int channels, WgmmaShared shared) {
+  const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
+  const auto bytes = [](int rows) { return rows * WgmmaTile::depth * TensorBox::element_bytes; };
+  switch (shared) {
+    case WgmmaShared::nothing:
+      return bytes(2 * box.pixels() + 2 * channels);
+    case WgmmaShared::x:
+      if (divide_up(pass.out_c, channels) % 2 != 0 || box.half().pixels() == 0) return 0;
+      return bytes(box.pixels() + 2 * channels);
+    case WgmmaShared::weight:
+      if (divide_up(pass.batch, box.images) * divide_up(pass.out_h, box.h) % 2 != 0) return 0;
+      return bytes(2 * box.pixels() + channels);
+  }
+  fail("convolution by warpgroups: clusters share nothing, x or weight, not {}",
+       static_cast<int>(shared));
+}
+
+WgmmaShared choose_wgmma_shared(const ConvPass& pass, int channels) {
+  WgmmaShared best = WgmmaShared::nothing;
+  int least = wgmma_pair_bytes(pass, channels, best);
+  for (const WgmmaShared shared : {WgmmaShared::x, WgmmaShared::weight}) {
+    const int bytes = wgmma_pair_bytes(pass, channels, shared);
+    if (bytes > 0 && bytes < least) best = shared, least = bytes;
+  }
+  return best;
+}
+
+ConvTime wgmma_time(const ConvPass& pass, int channels, const Arch& arch) {
+  constexpr double schedulers = 4.0, shared_bytes = 128.0, l2_bytes = 64.0;
+  constexpr double product_instructions = 17.0, product_rows = 64.0;  // of a warp, at the most
+  const auto real = [](std::int64_t value) { return static_cast<double>(value); };
+  const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
+  const double m = WgmmaTile::pixels, n = channels, element = TensorBox::element_bytes;
+  const std::int64_t tiles = divide_up(pass.batch, box.images) * divide_up(pass.out_h, box.h) *
+                             divide_up(pass.out_c, channels);
+  const double most_tiles = real(divide_up(tiles, arch.multiprocessors));
+  // A tap's last channels fill no step: what is beyond them is not multiplied, and zeros that come
+  // to shared memory from nowhere.
+  const double depth = real(pass.kernel_h * pass.kernel_w * pass.in_c);
+  const double steps = real(pass.kernel_h * pass.kernel_w * divide_up(pass.in_c, WgmmaTile::depth));
+  const double products = m / product_rows * depth / product_depth;
+  const double pair_bytes = wgmma_pair_bytes(pass, channels, choose_wgmma_shared(pass, channels)) /
+                            real(WgmmaTile::depth);
+
+  ConvTime time;
+  time.tensor = most_tiles * m * n * depth / (arch.tensor_products * arch.clock);
+  constexpr double warps = 4.0;  // of a product
+  time.issue = most_tiles * products * warps * product_instructions / (schedulers * arch.clock);
+  time.shared = most_tiles *
+                (products * (product_rows + n) * product_depth +
+                 steps * (box.pixels() + n) * WgmmaTile::depth) *
+                element / (shared_bytes * arch.clock);
+  time.l2 =
+      std::max(most_tiles * depth * (box.pixels() + n) * element / (l2_bytes * arch.clock),
+               real(tiles) * depth * pair_bytes / 2.0 / (arch.l2_bytes_per_clock * arch.clock));
+  time.dram = ConvTime::dram_of(pass, chunk_of<std::uint16_t>, arch);
+  return time;
+}
+
 int choose_wgmma_channels(const ConvPass& pass, const Arch& arch) {
   if (!arch.warpgroup_products) return 0;
   if (pass.kernel_h < 1 || pass.kernel_w < 1) return 0;
@@ -93,6 +164,9 @@ ConvWgmmaPlan ConvWgmmaPlan::make(const ConvPass& pass, int channels, const Conv
   plan.y_row = to_int(pass.row), plan.y_column = to_int(pass.column);
   plan.step_bytes = static_cast<std::uint32_t>((box.pixels() + channels) * WgmmaTile::depth *
                                                TensorBox::element_bytes);
+  plan.shared = choose_wgmma_shared(pass, channels);
+  if (plan.shared == WgmmaShared::x) plan.half = box.half();
+  plan.cluster = plan.shared == WgmmaShared::nothing ? 1 : 2;
   plan.blocks = static_cast<unsigned>(divide_up(pass.batch, box.images) * tiles_h * channel_tiles);
   plan.vectorised = is_vectorised(pass, epilogue, y, y_bytes);
   return plan;
@@ -116,17 +190,19 @@ ConvWgmmaInput ConvWgmmaInput::make(const ConvPass& pass, const WgmmaBox& box, i
   return input;
 }
 
-ConvWgmmaBoxes ConvWgmmaBoxes::make(const ConvPass& pass, int channels, const void* x,
-                                    const void* weight) {
+ConvWgmmaBoxes ConvWgmmaBoxes::make(const ConvPass& pass, int channels, WgmmaShared shared,
+                                    const void* x, const void* weight) {
   constexpr std::int64_t element = TensorBox::element_bytes;
   const std::int64_t taps = pass.kernel_h * pass.kernel_w, tap = pass.in_c * element;
-  return {
-      .x = ConvWgmmaInput::make(pass, WgmmaBox::of(pass.out_h, pass.out_w), WgmmaTile::depth, x),
-      .weight = {.address = weight,
-                 .rank = 3,
-                 .size = {pass.in_c, taps, pass.out_c},
-                 .stride = {element, tap, taps * tap},
-                 .box = {WgmmaTile::depth, 1, channels}}};
+  const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
+  return {.x = ConvWgmmaInput::make(pass, shared == WgmmaShared::x ? box.half() : box,
+                                    WgmmaTile::depth, x),
+          .weight = {.address = weight,
+                     .rank = 3,
+                     .size = {pass.in_c, taps, pass.out_c},
+                     .stride = {element, tap, taps * tap},
+                     .box = {WgmmaTile::depth, 1,
+                             shared == WgmmaShared::weight ? channels / 2 : channels}}};
 }
 
 }  // namespace pixeldp::kernels

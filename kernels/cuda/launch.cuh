@@ -14,6 +14,7 @@ namespace pixeldp::kernels::PIXELDP_DEVICE {
 struct Extent {
   dim3 size;
   std::source_location where;
+  unsigned cluster = 1;
 
   Extent(dim3 size_, std::source_location where_ = std::source_location::current())
       : size(size_), where(where_) {}
@@ -21,6 +22,13 @@ struct Extent {
   requires std::is_integral_v<Count> Extent(
       Count count, std::source_location where_ = std::source_location::current())
       : size(static_cast<unsigned>(count)), where(where_) {}
+
+  /// Of a grid, whose x is a multiple: each so many neighbours are a cluster (sm_90).
+  Extent in_clusters_of(unsigned blocks) const {
+    Extent changed = *this;
+    changed.cluster = blocks;
+    return changed;
+  }
 };
 
 inline cudaStream_t native(const Stream& stream) {
@@ -55,6 +63,7 @@ struct Launcher {
     work.grid = grid.size;
     work.block = block.size;
     work.shared_bytes = shared_bytes;
+    work.cluster = grid.cluster;
     work.thread = [arguments...] { kernel(arguments...); };
     check(launch_kernel(work, stream));
 #else
@@ -68,6 +77,12 @@ struct Launcher {
     config.blockDim = block.size;
     config.dynamicSmemBytes = shared_bytes;
     config.stream = stream;
+    cudaLaunchAttribute cluster = {};
+    if (grid.cluster != 1) {
+      cluster.id = cudaLaunchAttributeClusterDimension;
+      cluster.val.clusterDim = {grid.cluster, 1, 1};
+      config.attrs = &cluster, config.numAttrs = 1;
+    }
     check(cudaLaunchKernelEx(&config, kernel, arguments...));
 #endif
   }

@@ -8,8 +8,8 @@
 
 /// Blocks of three warpgroups (sm_90a): one thread of the first asks for the copies of steps of
 /// operands, which end a phase of the mbarrier `full` of a slot of a ring; the two other warpgroups
-/// multiply, and arrive once per warp at the slot's `empty` when the products of a step have read
-/// their operands, which is when those of the next are under way.
+/// multiply, and release a slot, once per warp, when the products of a step have read their
+/// operands, which is when those of the next are under way.
 namespace pixeldp::kernels::PIXELDP_DEVICE::warpgroups {
 
 inline constexpr int warpgroup = 128, consumers = 2, threads = (1 + consumers) * warpgroup;
@@ -32,13 +32,14 @@ struct RingSlot {
   }
 };
 
-/// By one thread, before a fence_proxy_async and a __syncthreads.
+/// By one thread, before a fence_proxy_async and a __syncthreads, or, where `blocks` of a cluster
+/// release the slots, fence_mbarrier_init and the cluster's barrier.
 template <int stages>
 __device__ __forceinline__ void begin_ring(std::uint64_t (&full)[stages],
-                                           std::uint64_t (&empty)[stages]) {
+                                           std::uint64_t (&empty)[stages], unsigned blocks = 1) {
   for (int i = 0; i < stages; ++i) {
     ptx::mbarrier_init(&full[i], 1);
-    ptx::mbarrier_init(&empty[i], consumer_warps);
+    ptx::mbarrier_init(&empty[i], consumer_warps * blocks);
   }
 }
 
@@ -52,14 +53,15 @@ struct StepOperands {
 
 /// Adds `steps` steps to the sums of a consumer's rows, of which a product has the first, the next
 /// and so on. operands_of(slot) is asked once for each step; next_rows and next_depth lead to those
-/// of the next product of a step, across and along the sums.
-template <bool transposed, int stages, int row_products, int registers, class OperandsOf>
+/// of the next product of a step, across and along the sums. release(slot) is called by all lanes
+/// of a warp, for all slots but the last.
+template <bool transposed, int stages, int row_products, int registers, class OperandsOf,
+          class Release>
 __device__ __forceinline__ void multiply_steps(int steps, std::uint64_t (&full)[stages],
-                                               std::uint64_t (&empty)[stages],
                                                std::uint64_t next_rows, std::uint64_t next_depth,
                                                const OperandsOf& operands_of,
+                                               const Release& release,
                                                float (&sum)[row_products][registers]) {
-  const bool arrives = threadIdx.x % 32 == 0;
   RingSlot<stages> slot;
   int before = 0;
   for (int i = 0; i < row_products; ++i) ptx::keep_sums(sum[i]);
@@ -80,7 +82,7 @@ __device__ __forceinline__ void multiply_steps(int steps, std::uint64_t (&full)[
     }
     ptx::wgmma_commit();
     ptx::wgmma_wait<1>();  // for the products of the step before
-    if (step > 0 && arrives) ptx::mbarrier_arrive(&empty[before]);
+    if (step > 0) release(before);
     before = slot.number;
     slot.next();
   }

@@ -5,15 +5,24 @@
 #include "kernels/emulator/async_state.hpp"
 #include "kernels/emulator/block.hpp"
 
-/// The emulated twins of what kernels/cuda/ptx/ has for sm_90: mbarriers, tiled copies of tensors
-/// and products of warpgroups, as the PTX ISA manual describes them ("mbarrier",
-/// "cp.async.bulk.tensor", "Asynchronous Warpgroup Level Matrix Instructions"). async_state.hpp
-/// says when asynchronous work is done.
+/// The emulated twins of what kernels/cuda/ptx/ has for sm_90: clusters, mbarriers, tiled copies of
+/// tensors and products of warpgroups, as the PTX ISA manual describes them ("barrier.cluster",
+/// "mapa", "mbarrier", "cp.async.bulk.tensor", "Asynchronous Warpgroup Level Matrix Instructions").
+/// async_state.hpp says when asynchronous work is done, cluster.hpp what peers may do.
 namespace pixeldp::emulator {
 
 /// Where the block's shared memory begins in its window: what lies below is the system's.
 inline constexpr std::uint32_t shared_window = 1024;
 std::uint32_t shared_address(const void* address);
+
+// ---- Clusters
+
+unsigned cluster_rank();
+unsigned cluster_blocks();
+void cluster_arrive();
+void cluster_wait(const Location& where = Location::current());
+/// Where what lies at `shared` in this block lies in that of this rank (mapa).
+void* in_peer(void* shared, unsigned rank);
 
 // ---- mbarrier
 
@@ -26,6 +35,10 @@ void mbarrier_arrive_expect(std::uint64_t* barrier, std::uint32_t bytes);
 void mbarrier_wait(std::uint64_t* barrier, unsigned parity,
                    const Location& where = Location::current());
 void fence_proxy_async();
+/// At the barrier in that place of another block, or of this one.
+void mbarrier_arrive_in_peer(std::uint64_t* barrier, unsigned rank);
+/// fence.mbarrier_init, behind the init of a barrier that peers use.
+void fence_mbarrier_init();
 
 // ---- cp.async.bulk.tensor
 
@@ -34,6 +47,9 @@ void fence_proxy_async();
 /// zeros included, from those that the mbarrier expects. map: 128 bytes that hold a TensorBoxMap.
 void copy_tensor_box(void* shared, const void* map, std::uint64_t* barrier, const int* coordinates,
                      int rank);
+/// The same to that place of each block of the mask, whose mbarrier in that place gets the bytes.
+void multicast_tensor_box(void* shared, const void* map, std::uint64_t* barrier,
+                          const int* coordinates, int rank, unsigned blocks);
 
 // ---- wgmma: for whole warps, of whole warpgroups
 

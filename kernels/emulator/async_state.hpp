@@ -24,6 +24,9 @@ namespace pixeldp::emulator {
 
 class Block;
 
+/// Fails where the architecture that is imitated has no such instruction.
+void require_sm_90(const Block& block, const char* what);
+
 class AsyncState {
  public:
   static constexpr std::size_t chunk_bytes = 16;
@@ -36,15 +39,16 @@ class AsyncState {
 
   // Of the running thread; addresses in shared memory.
   void init_barrier(void* barrier, unsigned arrivals);
-  /// Expects `bytes` more in the present phase, then arrives.
+  /// Expects `bytes` more in the present phase, then arrives. The thread may be a peer's.
   void arrive(void* barrier, std::uint32_t bytes, const char* what);
   /// Whether the phase of this parity is over; the running thread is among those woken when one is.
   bool try_wait(void* barrier, unsigned parity);
   /// After a try_wait that was true.
   void end_wait(void* barrier);
   void fence_proxy();
-  void start_copy(void* target, const TensorBoxMap& map, void* barrier, const int* coordinates,
-                  int rank);
+  void fence_barrier_init();
+  /// To this block, of the TensorBoxMap in `map`. The thread may be a peer's.
+  void start_copy(void* target, const void* map, void* barrier, const int* coordinates, int rank);
 
   std::size_t copies() const { return copies_.size(); }
   /// Whether anything is under way that ordinary accesses could collide with.
@@ -76,7 +80,7 @@ class AsyncState {
     std::uint64_t phase = 0;  // so many are over
     AccessClock arrived, completed;
     unsigned init_thread = 0;
-    std::uint64_t init_fences = 0;
+    std::uint64_t init_fences = 0, init_cluster_fences = 0;
     std::vector<unsigned> waiting;
   };
   struct Copy {
@@ -84,7 +88,7 @@ class AsyncState {
     int coordinates[TensorBoxMap::most_rank];
     std::size_t target;  // offset in shared memory
     std::size_t barrier;
-    unsigned thread;
+    unsigned thread;  // in the cluster
     std::uint16_t mark;
   };
   /// The sums of a warp, 16 x n, while products on them are under way.
@@ -119,6 +123,7 @@ class AsyncState {
     readers_.resize(most_shared_bytes / chunk_bytes);
   }
   Barrier& find(void* barrier, const char* what);
+  void refuse_unfenced(const Barrier& barrier, void* address, const char* what) const;
   void complete(Barrier& barrier);
   std::size_t offset(const void* address) const;
   template <class F>
@@ -129,8 +134,8 @@ class AsyncState {
 
   Block& block_;
   std::map<std::size_t, Barrier> barriers_;
-  std::vector<std::uint64_t> fences_;  // of each thread
-  std::vector<Copy> copies_;           // oldest first
+  std::vector<std::uint64_t> fences_, cluster_fences_;  // of each thread
+  std::vector<Copy> copies_;                            // oldest first
   Warp warps_[32];
   std::size_t products_ = 0;         // of all warps, under way
   std::vector<Started> started_[8];  // products of each warpgroup

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
-#include <new>
+#include <utility>
 
 #include "engine/error.hpp"
+#include "kernels/emulator/cluster.hpp"
 #include "kernels/emulator/sanitizer.hpp"
 
 namespace pixeldp::emulator {
@@ -19,17 +19,7 @@ namespace {
 
 thread_local Block* running_block = nullptr;
 
-/// In front of shared memory and behind it.
-constexpr std::size_t guard_bytes = 1024;
 constexpr int guard_value = 0xa5, poison_value = 0xff;
-
-/// Vigna's splitmix64: a generator that any seed starts well.
-std::uint64_t next_random(std::uint64_t& state) {
-  std::uint64_t z = state += 0x9e3779b97f4a7c15;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-  z = (z ^ z >> 27) * 0x94d049bb133111eb;
-  return z ^ z >> 31;
-}
 
 /// Position of the n-th set bit.
 int nth_bit(unsigned bits, unsigned n) {
@@ -39,19 +29,13 @@ int nth_bit(unsigned bits, unsigned n) {
 
 }  // namespace
 
-Block::Block()
-    : threads_(std::make_unique<Thread[]>(max_threads)),
-      memory_(static_cast<std::byte*>(
-          std::aligned_alloc(guard_bytes, 2 * guard_bytes + most_shared_bytes))),
-      shared_(memory_ + guard_bytes),
-      check_(shared_, most_shared_bytes, guard_bytes) {
-  if (memory_ == nullptr) throw std::bad_alloc();
-}
-
-Block::~Block() {
-  unpoison(memory_, 2 * guard_bytes + most_shared_bytes);
-  std::free(memory_);
-}
+Block::Block(Cluster& cluster, unsigned rank, std::byte* memory)
+    : cluster_(cluster),
+      rank_(rank),
+      threads_(std::make_unique<Thread[]>(max_threads)),
+      memory_(memory),
+      shared_(memory + guard_bytes),
+      check_(cluster.check()) {}
 
 Block& Block::current(const char* what) {
   if (running_block == nullptr) fail("{} was called outside a kernel", what);
@@ -60,9 +44,18 @@ Block& Block::current(const char* what) {
 
 std::size_t Block::shared_bytes() const { return launch_->shared_bytes; }
 
-void Block::prepare(const KernelLaunch& launch, uint3 index, std::uint64_t number) {
+Block* Block::exchange_running(Block* block) { return std::exchange(running_block, block); }
+
+void Block::enter() {
+  running_block = this;
+  checked_block = checks_ ? this : nullptr;
+  blockIdx = index_;
+}
+
+void Block::begin(const KernelLaunch& launch, uint3 index, std::uint64_t number) {
   launch_ = &launch;
-  blockIdx = index;
+  cluster_blocks_ = launch.cluster;
+  index_ = index;
   blockDim = launch.block;
   gridDim = launch.grid;
   schedule_ = settings().schedule;
@@ -71,7 +64,7 @@ void Block::prepare(const KernelLaunch& launch, uint3 index, std::uint64_t numbe
   error_ = nullptr;
   accesses_.clear();
   checks_ = settings().check_accesses;
-  if (checks_) check_.begin_block(number, launch.grid, launch.block, launch.shared_bytes);
+  met_cluster_ = false;
   thread_count_ = launch.block.x * launch.block.y * launch.block.z;
   async_.begin(thread_count_);
   warp_count_ = (thread_count_ + warp_lanes - 1) / warp_lanes;
@@ -88,10 +81,11 @@ void Block::prepare(const KernelLaunch& launch, uint3 index, std::uint64_t numbe
     thread.context.begin(stacks_.stack(t), &Block::thread_main);
     thread.index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y)};
     thread.copies.clear();
-    thread.groups = 0;
+    thread.groups = thread.arrivals = thread.waits = 0;
   }
   running_ = thread_count_ - 1;
   guard_shared(true);
+  enter();
 }
 
 /// Puts the guard zones around shared memory up and poisons what is between, or checks and removes
@@ -117,35 +111,26 @@ void Block::guard_shared(bool raise) {
   }
 }
 
-void Block::run(const KernelLaunch& launch, uint3 index, std::uint64_t number) {
-  Block* const outer = running_block;
-  running_block = this;
-  prepare(launch, index, number);
-  checked_block = checks_ ? this : nullptr;
-  try {
-    while (unfinished_ > 0) {
-      if (schedule_.order == Order::random && async_.copies() > 0 && next_random(random_) % 8 == 0)
-        land_copy();
-      const int next = choose();
-      if (next < 0) {
-        if (!land_copy()) report_hang();
-        continue;
-      }
-      running_ = static_cast<unsigned>(next);
-      threadIdx = threads_[running_].index;
-      scheduler_.switch_to(threads_[running_].context);
-      if (error_) std::rethrow_exception(error_);
-    }
-    async_.finish();
-  } catch (...) {
-    running_block = outer;
-    checked_block = nullptr;
-    unpoison(memory_, 2 * guard_bytes + most_shared_bytes);
-    throw;
-  }
-  running_block = outer;
-  checked_block = nullptr;
+bool Block::step() {
+  if (schedule_.order == Order::random && async_.copies() > 0 && next_random(random_) % 8 == 0)
+    land_copy();
+  const int next = choose();
+  if (next < 0) return false;
+  running_ = static_cast<unsigned>(next);
+  threadIdx = threads_[running_].index;
+  scheduler_.switch_to(threads_[running_].context);
+  if (error_) std::rethrow_exception(error_);
+  return true;
+}
+
+void Block::end() {
+  async_.finish();
+  if (checks_)
+    if (const std::string text = check_.end_block(rank_); !text.empty())
+      fail("{}: {}", place(), text);
   guard_shared(false);
+  // Who reads it now is late.
+  if (cluster_blocks_ > 1) std::memset(shared_, poison_value, launch_->shared_bytes);
   tally_accesses();
 }
 
@@ -189,7 +174,6 @@ int Block::choose() {
   return -1;
 }
 
-/// False when none is under way.
 bool Block::land_copy() {
   const std::size_t copies = async_.copies();
   if (copies == 0) return false;
@@ -217,7 +201,26 @@ void Block::finish_thread() {
   warp.runnable &= ~bit;
   warp.finished |= bit;
   --unfinished_;
+  cluster_.thread_returns(running_thread().arrivals);
   complete_operations(running_ / warp_lanes);
+}
+
+void Block::arrive_at_cluster() {
+  Thread& thread = running_thread();
+  if (thread.arrivals != thread.waits)
+    report("barrier.cluster.arrive: it has arrived and not waited since");
+  ++thread.arrivals;
+  cluster_.arrive(*this);
+}
+
+void Block::wait_for_cluster(const Location& where) {
+  constexpr const char* what = "barrier.cluster.wait";
+  Thread& thread = running_thread();
+  if (thread.arrivals == thread.waits) report(fmt::format("{}: it has not arrived", what));
+  while (!cluster_.try_wait(*this, thread.arrivals)) sleep(what, where);
+  ++thread.waits;
+  met_cluster_ = true;
+  cluster_.end_wait(*this);
 }
 
 void Block::suspend() { running_thread().context.switch_to(scheduler_); }
@@ -264,7 +267,7 @@ void Block::synchronize(const Location& where) {
 }
 
 void Block::release_barrier() {
-  check_.order_block();
+  if (checks_) check_.order_block(rank_);
   waiting_at_barrier_ = 0;
   for (unsigned w = 0; w < warp_count_; ++w) {
     warps_[w].runnable |= warps_[w].at_barrier;

@@ -25,9 +25,19 @@
 /// Stricter than the hardware, as the CUDA C++ Programming Guide demands: every thread of a block
 /// must come to the same __syncthreads; one that has returned is missed. A warp-wide operation, in
 /// contrast, waits only for those of the threads named in its mask that have not returned.
+///
+/// The blocks of a cluster take turns as well (cluster.hpp).
 namespace pixeldp::emulator {
 
 using Location = std::source_location;
+
+/// Vigna's splitmix64: a generator that any seed starts well.
+constexpr std::uint64_t next_random(std::uint64_t& state) {
+  std::uint64_t z = state += 0x9e3779b97f4a7c15;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+  z = (z ^ z >> 27) * 0x94d049bb133111eb;
+  return z ^ z >> 31;
+}
 
 /// "gemm.cu:57", without folders.
 std::string describe(const Location& location);
@@ -37,6 +47,7 @@ struct KernelLaunch {
   Location where;
   dim3 grid, block;
   std::size_t shared_bytes = 0;
+  unsigned cluster = 1;          ///< blocks that run together, neighbours in x
   std::function<void()> thread;  ///< what each thread does
 };
 
@@ -48,16 +59,37 @@ void run_kernel(const KernelLaunch& launch);
 /// holds 32 pointers to what each gave, null where `present` has no bit.
 using WarpOperation = void (*)(void* const* lanes, unsigned present);
 
+class Cluster;
+
 class Block {
  public:
   static constexpr int warp_lanes = 32, max_threads = 1024, max_warps = max_threads / warp_lanes;
 
-  Block();
-  ~Block();
+  /// memory: its shared memory, with guard_bytes in front and behind.
+  Block(Cluster& cluster, unsigned rank, std::byte* memory);
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
-  void run(const KernelLaunch& launch, uint3 index, std::uint64_t number);
+  /// In front of shared memory and behind it.
+  static constexpr std::size_t guard_bytes = 1024;
+
+  // For the cluster, whose block has this index and number in the grid: it begins, lets one of its
+  // threads run (false where none can), ends.
+  void begin(const KernelLaunch& launch, uint3 index, std::uint64_t number);
+  bool step();
+  void end();
+  /// Whether all threads have returned.
+  bool finished() const { return unfinished_ == 0; }
+  unsigned threads() const { return thread_count_; }
+  /// Lands one of the copies that are under way; false when there is none.
+  bool land_copy();
+  /// It is the one that runs, or no block does.
+  void enter();
+  static Block* exchange_running(Block* block);
+  /// What its threads wait for, a line for each warp; `some_finished` where some have returned.
+  std::string describe_waiting(bool& some_finished) const;
+  /// Whether all that have not returned wait at __syncthreads.
+  bool waits_at_barrier() const { return unfinished_ > 0 && waiting_at_barrier_ == unfinished_; }
 
   /// The block whose thread is running. Fails outside a kernel.
   static Block& current(const char* what);
@@ -71,6 +103,18 @@ class Block {
 
   /// What goes on beside the threads.
   AsyncState& async() { return async_; }
+  Cluster& cluster() { return cluster_; }
+  unsigned rank() const { return rank_; }
+  /// Of a thread, counted through whole warps of all blocks of the cluster.
+  unsigned number_in_cluster(unsigned thread) const {
+    return rank_ * warp_count_ * warp_lanes + thread;
+  }
+  /// cluster.hpp says when it is a mistake that the running thread, of another block, accesses this
+  /// one's shared memory; empty where it is none.
+  std::string peer_mistake() const;
+  // barrier.cluster, of the running thread.
+  void arrive_at_cluster();
+  void wait_for_cluster(const Location& where);
   /// Whether all lanes of this warp exist.
   bool has_warp(unsigned warp) const { return warp * warp_lanes + warp_lanes <= thread_count_; }
   /// Until wake() the running thread is not chosen.
@@ -78,19 +122,21 @@ class Block {
   void wake(unsigned thread);
 
   /// Memory of the running thread's warp is in order: it has come to a __syncwarp.
-  void order_warp() { check_.order_warp(running_ / warp_lanes); }
+  void order_warp() {
+    if (checks_) check_.order_warp(number_in_cluster(running_) / warp_lanes);
+  }
   // The same of the running thread and whom it meets at an mbarrier (AccessCheck).
   void release_to(AccessClock& clock) {
-    if (checks_) check_.release(running_, clock);
+    if (checks_) check_.release(number_in_cluster(running_), clock);
   }
   void acquire_from(const AccessClock& clock) {
-    if (checks_) check_.acquire(running_, clock);
+    if (checks_) check_.acquire(number_in_cluster(running_), clock);
   }
   void end_products(unsigned warp) {
-    if (checks_) check_.end_products(warp);
+    if (checks_) check_.end_products(number_in_cluster(0) / warp_lanes + warp);
   }
   void fence_proxy() {
-    if (checks_) check_.fence_proxy(running_);
+    if (checks_) check_.fence_proxy(number_in_cluster(running_));
   }
   /// The running thread's time; 0 where accesses are not checked.
   std::uint16_t mark() { return checks_ ? check_.mark() : std::uint16_t{0}; }
@@ -102,8 +148,9 @@ class Block {
   }
   void note_access(unsigned thread, const void* address, std::size_t bytes, Access kind) {
     if (!checks_) return;
-    if (async_.busy()) refuse_collision(thread, address, bytes, kind);
-    if (!check_.check(thread, address, bytes, kind)) refuse_access(thread, check_.describe());
+    if (async_.busy() || cluster_blocks_ > 1) refuse_collision(thread, address, bytes, kind);
+    if (!check_.check(number_in_cluster(thread), address, bytes, kind))
+      refuse_access(thread, check_.describe());
   }
   /// The same for what goes on beside a thread; throws where it is a mistake.
   void note_async(unsigned thread, const void* address, std::size_t bytes, Access kind);
@@ -157,6 +204,8 @@ class Block {
     // Its asynchronous copies, oldest first.
     std::vector<Copy> copies;
     std::uint64_t groups = 0;  // committed
+    // At the cluster's barrier.
+    std::uint64_t arrivals = 0, waits = 0;
   };
   struct Warp {
     unsigned existing = 0, runnable = 0, finished = 0, at_barrier = 0, in_operation = 0, asleep = 0;
@@ -167,23 +216,23 @@ class Block {
   Warp& running_warp() { return warps_[running_ / warp_lanes]; }
   void suspend();
   int choose();
-  void prepare(const KernelLaunch& launch, uint3 index, std::uint64_t number);
   void finish_thread();
   void complete_operations(unsigned warp);
   void release_barrier();
   void deliver(std::uint64_t groups);
   void guard_shared(bool raise);
   void tally_accesses();
-  bool land_copy();
   void refuse_collision(unsigned thread, const void* address, std::size_t bytes, Access kind);
-  [[noreturn]] void report_hang() const;
 
+  Cluster& cluster_;
+  unsigned rank_, cluster_blocks_ = 1;
+  uint3 index_ = {};
   StackArena stacks_;
   std::unique_ptr<Thread[]> threads_;
   std::byte* memory_ = nullptr;  // shared memory with its guard zones
   std::byte* shared_ = nullptr;
-  AccessCheck check_;
-  bool checks_ = false;
+  AccessCheck& check_;
+  bool checks_ = false, met_cluster_ = false;
   AsyncState async_{*this};
   Context scheduler_;
   const KernelLaunch* launch_ = nullptr;

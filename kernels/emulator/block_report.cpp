@@ -2,7 +2,7 @@
 #include <cstdlib>
 
 #include "engine/error.hpp"
-#include "kernels/emulator/block.hpp"
+#include "kernels/emulator/cluster.hpp"
 
 /// What a block says of its mistakes.
 namespace pixeldp::emulator {
@@ -52,20 +52,34 @@ void Block::refuse_access(unsigned thread, const std::string& text) {
 }
 
 void Block::refuse_collision(unsigned thread, const void* address, std::size_t bytes, Access kind) {
-  const auto offset = static_cast<std::size_t>(static_cast<const std::byte*>(address) - shared_);
-  if (offset >= launch_->shared_bytes) return;
-  const std::string text = async_.collision(offset, bytes, kind != Access::read);
+  Block* const owner = cluster_.owner(address);
+  if (owner == nullptr) return;
+  if (owner != this)
+    if (const std::string text = owner->peer_mistake(); !text.empty()) refuse_access(thread, text);
+  const auto offset =
+      static_cast<std::size_t>(static_cast<const std::byte*>(address) - owner->shared_);
+  const std::string text = owner->async_.collision(offset, bytes, kind != Access::read);
   if (!text.empty()) refuse_access(thread, text);
 }
 
+std::string Block::peer_mistake() const {
+  const auto accesses = [this](const char* when) {
+    return fmt::format("it accesses the shared memory of block {} of its cluster {}", rank_, when);
+  };
+  if (finished()) return accesses("after that has returned");
+  if (!current("an access to a peer").met_cluster_)
+    return accesses("before its block has waited for the cluster's barrier, so that may not run");
+  return {};
+}
+
 void Block::note_async(unsigned thread, const void* address, std::size_t bytes, Access kind) {
-  if (!checks_ || check_.check(thread, address, bytes, kind, Proxy::async)) return;
+  if (!checks_ || check_.check(number_in_cluster(thread), address, bytes, kind, Proxy::async))
+    return;
   threadIdx = threads_[thread].index;
   report(check_.describe());
 }
 
-void Block::report_hang() const {
-  bool some_finished = false;
+std::string Block::describe_waiting(bool& some_finished) const {
   std::string text;
   for (unsigned w = 0; w < warp_count_; ++w) {
     const Warp& warp = warps_[w];
@@ -95,12 +109,7 @@ void Block::report_hang() const {
     some_finished = some_finished || warp.finished != 0;
     text += fmt::format("\n  warp {}:{}", w, line);
   }
-  text += async_.describe_barriers();
-  fail("{}: {}; no thread can go on{}", place(),
-       waiting_at_barrier_ > 0 && waiting_at_barrier_ == unfinished_ && some_finished
-           ? "divergent __syncthreads, which some threads returned without reaching"
-           : "deadlock",
-       text);
+  return text + async_.describe_barriers();
 }
 
 void Block::check_shared(const void* address, std::size_t bytes, std::size_t alignment,

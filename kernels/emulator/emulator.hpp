@@ -6,11 +6,12 @@
 ///   dialect.hpp     words and vector types of CUDA C++
 ///   intrinsics.hpp  barriers, shuffles, atomics, arithmetic
 ///   matrix.hpp      cp.async, ldmatrix, mma
-///   async.hpp       mbarrier, bulk copies of tensors, wgmma
+///   async.hpp       clusters, mbarrier, bulk copies of tensors, wgmma
 ///   runtime.hpp     memory, streams, events, graphs
 ///   memory.hpp      what is allocated
 ///   settings.hpp    order of execution, architecture, tallies
 ///   block.hpp       how the threads of a block take turns
+///   cluster.hpp     how the blocks of a cluster do
 #include "kernels/emulator/async.hpp"
 #include "kernels/emulator/dialect.hpp"
 #include "kernels/emulator/intrinsics.hpp"

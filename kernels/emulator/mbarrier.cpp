@@ -15,15 +15,15 @@ constexpr std::int64_t most_count = (1 << 20) - 1;
 /// What the 64 bits of an mbarrier hold here, so that writing over one is noticed.
 std::uint64_t stamp(std::size_t offset) { return 0x7265697272616273 ^ offset; }
 
-void require_sm_90(Block& block, const char* what) {
+}  // namespace
+
+void require_sm_90(const Block& block, const char* what) {
   if (const kernels::Arch& arch = settings().arch; arch.capability < 90)
     block.report(fmt::format("{}: {} has no such instruction", what, arch.name()));
 }
 
-}  // namespace
-
 void AsyncState::begin(unsigned threads) {
-  fences_.assign(threads, 0);
+  fences_.assign(threads, 0), cluster_fences_.assign(threads, 0);
   barriers_.clear();
   copies_.clear();
   for (Warp& warp : warps_) warp = {};
@@ -82,6 +82,7 @@ void AsyncState::init_barrier(void* barrier, unsigned arrivals) {
   made.expected = made.pending = arrivals;
   made.init_thread = block_.linear_thread();
   made.init_fences = fences_[made.init_thread];
+  made.init_cluster_fences = cluster_fences_[made.init_thread];
   if (!barriers_.emplace(at, made).second)
     block_.report(fmt::format("{}: there is an mbarrier at offset {} already", what, at));
   const std::uint64_t bits = stamp(at);
@@ -99,8 +100,10 @@ void AsyncState::complete(Barrier& barrier) {
 
 void AsyncState::arrive(void* barrier, std::uint32_t bytes, const char* what) {
   Barrier& b = find(barrier, what);
-  block_.note_access(barrier, barrier_bytes, Access::atomic);
-  block_.release_to(b.arrived);
+  Block& by = Block::current(what);
+  if (&by != &block_) refuse_unfenced(b, barrier, what);
+  by.note_access(barrier, barrier_bytes, Access::atomic);
+  by.release_to(b.arrived);
   b.bytes += bytes;
   if (b.bytes > most_count)
     block_.report(fmt::format("{}: {} bytes are expected at once, and {} is the most", what,
@@ -124,6 +127,20 @@ bool AsyncState::try_wait(void* barrier, unsigned parity) {
 
 void AsyncState::end_wait(void* barrier) {
   block_.acquire_from(find(barrier, "mbarrier.try_wait").completed);
+}
+
+/// Peers find a barrier that was fenced for them.
+void AsyncState::refuse_unfenced(const Barrier& barrier, void* address, const char* what) const {
+  if (cluster_fences_[barrier.init_thread] == barrier.init_cluster_fences)
+    block_.report(fmt::format(
+        "{}: thread {} of block {} of the cluster initialised the mbarrier at offset {} "
+        "with no fence.mbarrier_init behind it",
+        what, barrier.init_thread, block_.rank(), offset(address)));
+}
+
+void AsyncState::fence_barrier_init() {
+  require_sm_90(block_, "fence.mbarrier_init");
+  ++cluster_fences_[block_.linear_thread()];
 }
 
 void AsyncState::fence_proxy() {
@@ -165,6 +182,7 @@ void mbarrier_wait(std::uint64_t* barrier, unsigned parity, const Location& wher
   while (!block.async().try_wait(barrier, parity)) block.sleep("mbarrier.try_wait", where);
   block.async().end_wait(barrier);
 }
+void fence_mbarrier_init() { Block::current("fence.mbarrier_init").async().fence_barrier_init(); }
 void fence_proxy_async() { Block::current("fence.proxy.async").async().fence_proxy(); }
 
 }  // namespace pixeldp::emulator

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "kernels/emulator/cluster.hpp"
 #include "kernels/emulator/memory.hpp"
 #include "kernels/emulator/runtime_state.hpp"
 #include "kernels/emulator/settings.hpp"
@@ -433,6 +434,12 @@ cudaError_t launch_kernel(const KernelLaunch& launch, cudaStream_t stream) {
     return error(cudaErrorInvalidConfiguration, "{} bytes of shared memory: {} has {}",
                  launch.shared_bytes, arch.name(), arch.shared_per_block);
   }
+  if (launch.cluster < 1 || launch.cluster > Cluster::most_blocks || gx % launch.cluster != 0)
+    return error(cudaErrorInvalidConfiguration, "clusters of {} of ({},{},{}) blocks",
+                 launch.cluster, gx, gy, gz);
+  if (launch.cluster > 1 && settings().arch.capability < 90)
+    return error(cudaErrorInvalidConfiguration, "clusters of {} blocks: {} has none",
+                 launch.cluster, settings().arch.name());
   const std::lock_guard lock(runtime().mutex);
   ++runtime().tally.launches;
   return enqueue(stream, "a kernel launch", [launch] {

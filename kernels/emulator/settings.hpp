@@ -52,7 +52,7 @@ struct Settings {
   /// Look for races and for accesses beside arrays (access_check.hpp), of kernels that were
   /// compiled for it. Blocks then run one after the other.
   bool check_accesses = false;
-  /// Of each grid only the last block runs: the one with the largest offsets.
+  /// Of each grid only the last block, or cluster, runs: the one with the largest offsets.
   bool last_block_only = false;
   /// Count bank conflicts (see bank_tally).
   bool count_bank_conflicts = false;

@@ -35,9 +35,13 @@ struct BoxRow {
 
 }  // namespace
 
-void AsyncState::start_copy(void* target, const TensorBoxMap& map, void* barrier,
+void AsyncState::start_copy(void* target, const void* contents, void* barrier,
                             const int* coordinates, int rank) {
+  TensorBoxMap map;
+  std::memcpy(&map, contents, sizeof map);
+  Block& by = Block::current(what);
   const Barrier& b = find(barrier, what);
+  if (&by != &block_) refuse_unfenced(b, barrier, what);
   if (map.magic != TensorBoxMap::is_map)
     block_.report(fmt::format("{}: the operand is no tensor map", what));
   if (map.rank != rank)
@@ -53,7 +57,7 @@ void AsyncState::start_copy(void* target, const TensorBoxMap& map, void* barrier
     block_.report(fmt::format("{}: the tensor is not there: {}", what,
                               device_memory().describe(map.address, map.extent())));
 
-  const unsigned thread = block_.linear_thread();
+  const unsigned thread = by.linear_thread();
   const std::size_t at = offset(target), first = at / chunk_bytes;
   open_chunks();
   for (std::size_t chunk = first; chunk < first + bytes / chunk_bytes; ++chunk) {
@@ -65,14 +69,14 @@ void AsyncState::start_copy(void* target, const TensorBoxMap& map, void* barrier
           fmt::format("{} to offset {}: {} (at offset {})", what, at, other, chunk * chunk_bytes));
     ++writers_[chunk];
   }
-  block_.note_async(thread, target, bytes, Access::write);
+  by.note_async(thread, target, bytes, Access::write);
   for (std::size_t r = 0; r < map.rows(); ++r)
     if (const BoxRow row(map, coordinates, r); row.end > row.begin)
-      block_.note_access(row.source + row.begin * map.element_bytes,
-                         static_cast<std::size_t>(row.end - row.begin) * map.element_bytes,
-                         Access::read);
+      by.note_access(row.source + row.begin * map.element_bytes,
+                     static_cast<std::size_t>(row.end - row.begin) * map.element_bytes,
+                     Access::read);
   std::memset(target, poison_value, bytes);
-  Copy copy = {map, {}, at, offset(barrier), thread, block_.mark()};
+  Copy copy = {map, {}, at, offset(barrier), by.number_in_cluster(thread), by.mark()};
   std::copy_n(coordinates, rank, copy.coordinates);
   copies_.push_back(copy);
 }
@@ -99,7 +103,7 @@ void AsyncState::land(std::size_t number) {
   Barrier& barrier = barriers_.at(copy.barrier);
   barrier.bytes -= static_cast<std::int64_t>(map.bytes());
   if (copy.mark > 0) {
-    barrier.arrived.resize(fences_.size());
+    if (barrier.arrived.size() <= copy.thread) barrier.arrived.resize(copy.thread + 1);
     barrier.arrived[copy.thread] = std::max(barrier.arrived[copy.thread], copy.mark);
   }
   complete(barrier);
@@ -120,9 +124,7 @@ std::string AsyncState::collision(std::size_t at, std::size_t bytes, bool writes
 
 void copy_tensor_box(void* shared, const void* map, std::uint64_t* barrier, const int* coordinates,
                      int rank) {
-  TensorBoxMap contents;
-  std::memcpy(&contents, map, sizeof contents);
-  Block::current(what).async().start_copy(shared, contents, barrier, coordinates, rank);
+  Block::current(what).async().start_copy(shared, map, barrier, coordinates, rank);
 }
 
 }  // namespace pixeldp::emulator

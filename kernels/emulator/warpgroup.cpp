@@ -78,8 +78,7 @@ void whole_warp(const char* what, void* operand, const Location& where) {
         if (present != all_lanes)
           block.report(
               fmt::format("{} needs a whole warp, but some of its lanes have returned", name));
-        if (settings().arch.capability < 90)
-          block.report(fmt::format("{}: {} has no such instruction", name, settings().arch.name()));
+        require_sm_90(block, name);
         void* operands[32];
         for (int lane = 0; lane < 32; ++lane)
           operands[lane] = static_cast<Named*>(lanes[lane])->operand;

@@ -38,6 +38,33 @@ __device__ __forceinline__ void mbarrier_arrive(std::uint64_t* barrier) {
 #endif
 }
 
+/// Arrives at the barrier in that place of the block of this rank in the cluster, for which
+/// fence_mbarrier_init came behind its beginning.
+__device__ __forceinline__ void mbarrier_arrive_in_peer(std::uint64_t* barrier, unsigned rank) {
+#ifdef PIXELDP_EMULATED
+  emulator::mbarrier_arrive_in_peer(barrier, rank);
+#else
+  asm volatile(
+      "{\n"
+      ".reg .b32 theirs;\n"
+      "mapa.shared::cluster.u32 theirs, %0, %1;\n"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [theirs];\n"
+      "}" ::"r"(shared_address(barrier)),
+      "r"(rank)
+      : "memory");
+#endif
+}
+
+/// The beginnings of barriers, by this thread, have happened for the cluster's blocks that meet it
+/// at the cluster's barrier, and for copies that signal them.
+__device__ __forceinline__ void fence_mbarrier_init() {
+#ifdef PIXELDP_EMULATED
+  emulator::fence_mbarrier_init();
+#else
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+}
+
 /// Announces bytes that copies will bring in this phase, and arrives.
 __device__ __forceinline__ void mbarrier_arrive_expect(std::uint64_t* barrier,
                                                        std::uint32_t bytes) {
@@ -61,6 +88,23 @@ __device__ __forceinline__ void mbarrier_wait(std::uint64_t* barrier, unsigned p
       ".reg .pred ended;\n"
       "wait_%=:\n"
       "mbarrier.try_wait.parity.shared::cta.b64 ended, [%0], %1;\n"
+      "@!ended bra wait_%=;\n"
+      "}" ::"r"(shared_address(barrier)),
+      "r"(parity)
+      : "memory");
+#endif
+}
+
+/// The same where peers arrive, too.
+__device__ __forceinline__ void mbarrier_wait_for_peers(std::uint64_t* barrier, unsigned parity) {
+#ifdef PIXELDP_EMULATED
+  emulator::mbarrier_wait(barrier, parity);
+#else
+  asm volatile(
+      "{\n"
+      ".reg .pred ended;\n"
+      "wait_%=:\n"
+      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 ended, [%0], %1;\n"
       "@!ended bra wait_%=;\n"
       "}" ::"r"(shared_address(barrier)),
       "r"(parity)

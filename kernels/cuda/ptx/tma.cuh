@@ -57,4 +57,38 @@ __device__ __forceinline__ void copy_box(void* shared, const TensorMap& map, std
 #endif
 }
 
+// The same to that place of each block of the cluster whose bit is in `blocks`; the barrier in that
+// place of the block gets the bytes, which may come before it expects them. The targets must not be
+// in use in any of the blocks.
+
+__device__ __forceinline__ void multicast_box(void* shared, const TensorMap& map,
+                                              std::uint64_t* barrier, int x, int y, int z,
+                                              std::uint16_t blocks) {
+#ifdef PIXELDP_EMULATED
+  const int coordinates[] = {x, y, z};
+  emulator::multicast_tensor_box(shared, &map, barrier, coordinates, 3, blocks);
+#else
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+      ".multicast::cluster [%0], [%1, {%3, %4, %5}], [%2], %6;" ::"r"(shared_address(shared)),
+      "l"(&map), "r"(shared_address(barrier)), "r"(x), "r"(y), "r"(z), "h"(blocks)
+      : "memory");
+#endif
+}
+
+__device__ __forceinline__ void multicast_box(void* shared, const TensorMap& map,
+                                              std::uint64_t* barrier, int x, int y, int z, int w,
+                                              std::uint16_t blocks) {
+#ifdef PIXELDP_EMULATED
+  const int coordinates[] = {x, y, z, w};
+  emulator::multicast_tensor_box(shared, &map, barrier, coordinates, 4, blocks);
+#else
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+      ".multicast::cluster [%0], [%1, {%3, %4, %5, %6}], [%2], %7;" ::"r"(shared_address(shared)),
+      "l"(&map), "r"(shared_address(barrier)), "r"(x), "r"(y), "r"(z), "r"(w), "h"(blocks)
+      : "memory");
+#endif
+}
+
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE::ptx

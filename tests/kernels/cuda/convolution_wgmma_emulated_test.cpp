@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -192,6 +193,38 @@ TEST_CASE("convolutions by warpgroups are exact under every schedule") {
   }
 }
 
+// Clusters: halves of rows, of images and, strided, of both parities; the last box of which half
+// are no images; weights that end within the second half, of an odd number of tiles; steps of all
+// slots several times, so that blocks could run ahead of each other.
+const std::pair<Conv2dShape, WgmmaShared> shared_shapes[] = {
+    {same(1, 16, 16, 80, 320, 3, 1), WgmmaShared::x},
+    {same(6, 8, 8, 64, 300, 2, 1), WgmmaShared::x},
+    {same(1, 32, 32, 64, 256, 3, 2), WgmmaShared::x},
+    {same(5, 8, 8, 80, 130, 3, 1), WgmmaShared::weight},
+    {same(2, 16, 16, 64, 384, 2, 1), WgmmaShared::weight},
+    {same(2, 14, 14, 80, 250, 2, 1), WgmmaShared::weight}};
+
+TEST_CASE("convolutions by clusters are exact under every schedule, with checks of all accesses") {
+  const WithSettings with(sm_90);
+  for (const auto& [shape, shared] : shared_shapes) {
+    CAPTURE(shape.in_h);
+    CAPTURE(shape.out_c);
+    const ConvPass pass = ConvPass::forward(shape, 8);
+    CHECK(choose_wgmma_shared(pass, choose_wgmma_channels(pass, sm_90)) == shared);
+    const WgmmaConvolution convolution(shape);
+    for (const Schedule& schedule : adversarial_schedules) {
+      const WithSettings with_schedule(schedule);
+      CAPTURE(schedule.name());
+      CHECK(convolution.forward_is_exact<Bits>());
+    }
+  }
+  Settings checked = settings();
+  checked.check_accesses = true;
+  const WithSettings with_checks(checked);
+  for (const auto& [shape, shared] : {shared_shapes[1], shared_shapes[3]})
+    CHECK(WgmmaConvolution(shape).forward_is_exact<Bits>());
+}
+
 TEST_CASE("scale, shift, residual, activation and what follows, by warpgroups") {
   const WithSettings with(sm_90);
   for (const Conv2dShape& s : {same(3, 8, 8, 64, 160, 1, 1), same(3, 8, 8, 64, 154, 1, 1)}) {
@@ -221,7 +254,9 @@ TEST_CASE("scale, shift, residual, activation and what follows, by warpgroups") 
 
 TEST_CASE("a pixel's bits do not depend on the other images, and are those of other kernels") {
   const WithSettings with(sm_90);
-  for (const Conv2dShape& s : {same(6, 8, 8, 80, 160, 3, 1), same(3, 16, 16, 64, 128, 3, 2)}) {
+  // All images by clusters, each alone by none, but for the last.
+  for (const Conv2dShape& s : {same(6, 8, 8, 80, 160, 3, 1), same(3, 16, 16, 64, 128, 3, 2),
+                               same(2, 16, 16, 80, 320, 2, 1)}) {
     const auto x = bf16_of(reference::reals(size_of_x(s), 9));
     const auto weight = reference::reals(s.weight_size(), 10);
     const std::vector<ConvPass> pass = {ConvPass::forward(s, 8)};

@@ -98,9 +98,24 @@ TEST_CASE("the box of pixels and the plan of a convolution by warpgroups") {
                                   {.next = reinterpret_cast<Bits*>(16)}, y, 4),
               "no scale or no shift");
 
+  // Clusters: the batch that has an even number of boxes, or channels of two tiles.
+  CHECK(wide.shared == WgmmaShared::weight);
+  CHECK(wide.cluster == 2);
+  CHECK(plan(same(4, 8, 8, 160, 160, 3, 1), y).cluster == 1);
+  const ConvWgmmaPlan pair = plan(same(1, 16, 16, 160, 320, 3, 1), y);
+  CHECK(pair.shared == WgmmaShared::x);
+  CHECK(pair.half.h == 8);
+  CHECK(pair.blocks == 2);
+  const auto halves = ConvWgmmaBoxes::make(ConvPass::forward(same(1, 16, 16, 160, 320, 3, 1), 8),
+                                           160, WgmmaShared::x, y, y);
+  CHECK(halves.x.boxes[0].box_bytes() + halves.weight.box_bytes() == (128 + 160) * 128);
+  CHECK(ConvWgmmaBoxes::make(ConvPass::forward(same(5, 8, 8, 160, 480, 3, 1), 8), 160,
+                             WgmmaShared::weight, y, y)
+            .weight.box[2] == 80);
+
   // With stride 2, the pixels of odd rows and columns begin at the second.
   const ConvPass strided = ConvPass::forward(same(2, 16, 15, 64, 160, 3, 2), 8);
-  const auto boxes = ConvWgmmaBoxes::make(strided, 160, y, y);
+  const auto boxes = ConvWgmmaBoxes::make(strided, 160, WgmmaShared::nothing, y, y);
   CHECK(boxes.x.boxes[3].address == reinterpret_cast<const std::byte*>(y) + (15 + 1) * 128);
   CHECK(boxes.x.boxes[3].size[1] == 7);
   CHECK(boxes.x.boxes[3].size[2] == 8);
@@ -110,6 +125,59 @@ TEST_CASE("the box of pixels and the plan of a convolution by warpgroups") {
   CHECK(boxes.x.boxes[0].stride[3] == 16 * 15 * 128);
   CHECK(boxes.weight.size[1] == 9);
   for (const TensorBox& one : boxes.x.boxes) CHECK_NOTHROW(one.check());
+}
+
+TEST_CASE("blocks of a cluster share what saves the most bytes of the L2 cache") {
+  const auto half = [](std::int64_t h, std::int64_t w) {
+    const WgmmaBox made = WgmmaBox::of(h, w).half();
+    return std::vector{made.w, made.h, made.images};
+  };
+  const std::vector none = {0, 0, 0};
+  CHECK(half(32, 32) == std::vector{32, 4, 1});
+  CHECK(half(8, 8) == std::vector{8, 8, 2});
+  CHECK(half(28, 28) == none);  // seven rows
+  CHECK(half(14, 14) == none);  // 98 pixels
+  CHECK(half(7, 7) == none);    // five images
+
+  const auto bytes = [](const Conv2dShape& s, WgmmaShared shared) {
+    return wgmma_pair_bytes(ConvPass::forward(s, 8), 160, shared);
+  };
+  const auto chosen = [](const Conv2dShape& s, int channels = 160) {
+    return choose_wgmma_shared(ConvPass::forward(s, 8), channels);
+  };
+  const Conv2dShape middle = same(4, 16, 16, 320, 320, 3, 1);
+  CHECK(bytes(middle, WgmmaShared::nothing) == (512 + 320) * 128);
+  CHECK(bytes(middle, WgmmaShared::x) == (256 + 320) * 128);
+  CHECK(bytes(middle, WgmmaShared::weight) == (512 + 160) * 128);
+  CHECK(chosen(middle) == WgmmaShared::x);
+  CHECK(chosen(same(7, 8, 8, 640, 640, 3, 1)) == WgmmaShared::x);
+  CHECK(chosen(same(2, 14, 14, 64, 320, 3, 1)) == WgmmaShared::weight);  // pixels have no half
+  CHECK(chosen(same(1, 32, 32, 160, 160, 3, 1)) == WgmmaShared::weight);
+  CHECK(chosen(same(3, 16, 16, 160, 160, 3, 1)) == WgmmaShared::nothing);
+  CHECK(chosen(same(2, 16, 16, 64, 480, 3, 1)) == WgmmaShared::weight);
+  CHECK(chosen(same(1, 28, 28, 64, 128, 3, 1), 128) == WgmmaShared::weight);
+  CHECK(bytes(same(3, 16, 16, 64, 480, 3, 1), WgmmaShared::x) == 0);
+  CHECK(bytes(same(3, 16, 16, 64, 480, 3, 1), WgmmaShared::weight) == 0);
+  CHECK_FAILS(bytes(middle, static_cast<WgmmaShared>(3)), "not 3");
+}
+
+TEST_CASE("the time of a pass by warpgroups is what it needs of the device") {
+  // Two boxes of 256 pixels and two tiles of channels; 9 taps of 96 channels, two steps each.
+  const ConvPass pass = ConvPass::forward(same(2, 16, 16, 96, 320, 3, 1), 8);
+  Arch arch{.multiprocessors = 4,
+            .tensor_products = 1024,
+            .clock = 1.0,
+            .l2_bytes_per_clock = 128,
+            .dram_bandwidth = 8.0};
+  const ConvTime time = wgmma_time(pass, 160, arch);
+  CHECK(time.tensor == 256.0 * 160 * 9 * 96 / 1024);
+  CHECK(time.issue == 9.0 * 6 * 4 * 4 * 17 / 4);  // four products of 64 rows, of four warps
+  CHECK(time.shared == (9.0 * 6 * 4 * 7168 + 9 * 2 * 416 * 128) / 128);
+  CHECK(time.l2 == 9.0 * 96 * 2 * (2 * 256 + 4 * 160) / 128);  // each x by two blocks
+  CHECK(time.dram == 2.0 * (512 * 96 + 320 * 9 * 96 + 512 * 320) / 8);
+  arch.multiprocessors = 3;  // one has two tiles
+  CHECK(wgmma_time(pass, 160, arch).tensor == 2.0 * time.tensor);
+  CHECK(wgmma_time(pass, 160, arch).l2 == 2.0 * 9 * 96 * 416 * 2 / 64);  // what comes to that one
 }
 
 TEST_CASE("a tensor map refuses what the hardware refuses, by name") {

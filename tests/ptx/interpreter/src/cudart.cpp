@@ -33,6 +33,7 @@ struct KernelCall {
   dim3 grid, block;
   size_t shared = 0;
   bool cooperative = false;
+  dim3 cluster = {0, 0, 0};
   vector<vector<char>> values;  // one per kernel parameter
 };
 struct NodeData {
@@ -326,7 +327,7 @@ cudaError_t waitCall(cudaStream_t s, bool all) {
 
 // ---- launches
 cudaError_t makeCall(const void* func, dim3 g, dim3 b, void** args, size_t shared, bool coop,
-                     KernelCall* c) {
+                     KernelCall* c, dim3 cluster = {0, 0, 0}) {
   auto it = kernels().find(func);
   if (it == kernels().end()) return result(cudaErrorInvalidDeviceFunction);
   Kernel& k = it->second;
@@ -348,6 +349,7 @@ cudaError_t makeCall(const void* func, dim3 g, dim3 b, void** args, size_t share
   c->block = b;
   c->shared = shared;
   c->cooperative = coop;
+  c->cluster = cluster;
   c->values.clear();
   for (int i = 0; i < n; i++) {
     size_t z = ptx_param_size(m, k.name.c_str(), i);
@@ -359,6 +361,7 @@ cudaError_t runKernel(const KernelCall& c) {
   Kernel& k = kernels()[c.func];
   ptx_opts o = options();
   o.cooperative = c.cooperative;
+  o.cluster[0] = c.cluster.x, o.cluster[1] = c.cluster.y, o.cluster[2] = c.cluster.z;
   unsigned g[3] = {c.grid.x, c.grid.y, c.grid.z}, b[3] = {c.block.x, c.block.y, c.block.z};
   vector<void*> args;
   for (auto& v : c.values) args.push_back((void*)v.data());
@@ -386,11 +389,11 @@ cudaError_t runKernel(const KernelCall& c) {
   return cudaSuccess;
 }
 cudaError_t launch(const void* f, dim3 g, dim3 b, void** args, size_t shared, cudaStream_t s,
-                   bool coop) {
+                   bool coop, dim3 cluster = {0, 0, 0}) {
   LOCK;
   NodeData d;
   d.type = cudaGraphNodeTypeKernel;
-  if (cudaError_t e = makeCall(f, g, b, args, shared, coop, &d.kernel)) return e;
+  if (cudaError_t e = makeCall(f, g, b, args, shared, coop, &d.kernel, cluster)) return e;
   return enqueue(s, std::move(d));
 }
 struct LeakReport {
@@ -595,14 +598,14 @@ cudaError_t cudaLaunchCooperativeKernel(const void* f, dim3 g, dim3 b, void** a,
 }
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* c, const void* f, void** a) {
   bool coop = false;
+  dim3 cluster = {0, 0, 0};
   for (unsigned i = 0; i < c->numAttrs; i++) {
     auto& at = c->attrs[i];
     if (at.id == cudaLaunchAttributeCooperative) coop = at.val.cooperative;
-    if (at.id == cudaLaunchAttributeClusterDimension &&
-        at.val.clusterDim.x * at.val.clusterDim.y * at.val.clusterDim.z > 1)
-      return complain(cudaErrorNotSupported, "thread block clusters are not supported");
+    if (at.id == cudaLaunchAttributeClusterDimension)
+      cluster = {at.val.clusterDim.x, at.val.clusterDim.y, at.val.clusterDim.z};
   }
-  return launch(f, c->gridDim, c->blockDim, a, c->dynamicSmemBytes, c->stream, coop);
+  return launch(f, c->gridDim, c->blockDim, a, c->dynamicSmemBytes, c->stream, coop, cluster);
 }
 cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t fn, void* user) {
   LOCK;

@@ -46,6 +46,7 @@ program stats 80 "$here/test_stats.cu" &
 wait
 program cooperative 80 "$here/test_cooperative.cu" &
 program async 90 "$here/test_async.cu" &
+program cluster 90a "$here/test_cluster.cu" &
 program wgmma 90a "$here/test_wgmma.cu" &
 # separate compilation: a static library of objects
 (cd "$t" && $NVCC $flags $(arch 80) -c "$here/parts_a.cu" -o parts_a.o &&
@@ -81,6 +82,10 @@ for seed in 4 5; do
 done
 expect "mbarrier, bulk copies, tensor maps" PTXRUN_ARCH=90 "$t/async"
 expect "wgmma" PTXRUN_ARCH=90 "$t/wgmma"
+expect "clusters" PTXRUN_ARCH=90 "$t/cluster"
+for seed in 10 11 12; do
+  expect "clusters, race level 2, order $seed" PTXRUN_ARCH=90 PTXRUN_RACE=2 PTXRUN_SHUFFLE=$seed "$t/cluster"
+done
 for seed in 6 7 8; do
   expect "mbarrier, order $seed" PTXRUN_ARCH=90 PTXRUN_SHUFFLE=$seed "$t/async"
 done
