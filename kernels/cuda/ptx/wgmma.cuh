@@ -87,7 +87,7 @@ __device__ __forceinline__ void wgmma_fence() {
   "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 #define PIXELDP_80_REGISTERS \
   PIXELDP_64_REGISTERS       \
-      ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79"
+  ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79"
 
 // d += A B, for n = 128 and n = 160, of operands by wgmma_rows or, transposed, by wgmma_columns.
 // Until it was waited for, the sums must not be touched but by further products of the same shape.
