@@ -19,7 +19,8 @@ REGISTERS, FRAME, STACK, MAX_THREADS = 0x2F, 0x11, 0x12, 0x05
 SYSTEM_SHARED = 1024
 INSTRUCTION, BRANCH, EXIT, ALWAYS = 16, 0x947, 0x94D, 7
 MMA = 0x23C, 0x237  # of floating point and of integers
-WARPGROUP_MMA, NO_REGISTER = 0x9F0, 0xFF
+WARPGROUP_MMA = 0x9F0, 0x9F1  # the same
+NO_REGISTER = 0xFF
 
 
 class Kernel:
@@ -87,7 +88,7 @@ def branch(word, arch):
 
 def is_warpgroup_mma(word):
     """Not the one without sums that closes a group."""
-    return word & 0xFFF == WARPGROUP_MMA and word >> 16 & 0xFF != NO_REGISTER
+    return word & 0xFFF in WARPGROUP_MMA and word >> 16 & 0xFF != NO_REGISTER
 
 
 def reached(edges, start):

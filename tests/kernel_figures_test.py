@@ -102,9 +102,11 @@ class MachineCode(unittest.TestCase):
 
     def test_products_of_warpgroups(self):
         add, always = 0x210, cubin.ALWAYS << 12
-        mma, closing = cubin.WARPGROUP_MMA | 24 << 16, cubin.WARPGROUP_MMA | cubin.NO_REGISTER << 16
+        mma, of_integers = (operation | 24 << 16 for operation in cubin.WARPGROUP_MMA)
+        closing = cubin.WARPGROUP_MMA[0] | cubin.NO_REGISTER << 16
         per_mma = lambda *instructions: cubin.instructions_per_mma(self.code(90, *instructions), 90)
         self.assertEqual(per_mma(add, mma, mma, closing, (-5,)), 2.5)
+        self.assertEqual(per_mma(add, of_integers, of_integers, closing, (-5,)), 2.5)
         self.assertIsNone(per_mma(add, closing, (-3,)))
         # What was moved behind the kernel's end counts, and nothing between.
         self.assertEqual(per_mma(add, (4,), mma, (-3,), add, cubin.EXIT | always, add, (-6,)), 5.0)

@@ -171,30 +171,36 @@ KernelCase weight_gradient_by_warpgroups(const Conv2dShape& s, const WgmmaWeight
   return made;
 }
 
-/// In int8: a convolution whose result and what follows it are written as in a residual network.
-KernelCase forward_int8(const Conv2dShape& s) {
+/// In int8: a convolution whose result and what follows it are written as in a residual network, by
+/// mma.sync or, with a tile of so many channels, by warpgroups.
+KernelCase forward_int8(const Conv2dShape& s, int wgmma_channels = 0) {
   const Sizes size(s);
-  return {"convolution " + name(s) + ", int8", "int8", operations(s),
-          static_cast<double>(size.x + size.weight) + 9.0 * static_cast<double>(size.y),
-          [=](Inputs& in) -> Work {
-            const Int8ConvTile tile = choose_int8_tile(s.batch * s.out_h() * s.out_w(), s.out_c,
-                                                       arch_of(in.stream().device()));
-            const auto* x = in.zeros<std::int8_t>(size.x);
-            const auto* weight = in.zeros<std::int8_t>(size.weight);
-            const Int8Epilogue epilogue{
-                .scale = in.random<float>(s.out_c),
-                .shift = in.random<float>(s.out_c),
-                .residual = in.random<float>(size.y),
-                .activation = Activation::identity(),
-                .y = {.real = in.zeros<float>(size.y)},
-                .next_scale = in.random<float>(s.out_c),
-                .next_shift = in.random<float>(s.out_c),
-                .next_activation = Activation::leaky_relu(0.1f),
-                .next = {.bytes = in.zeros<std::int8_t>(size.y), .inverse_scale = 50.0f}};
-            return [=, stream = in.stream().native()] {
-              on::conv2d_int8(stream, s, tile, x, weight, epilogue);
-            };
-          }};
+  const bool warpgroups = wgmma_channels > 0;
+  KernelCase made = {
+      fmt::format("convolution {}, int8{}", name(s), warpgroups ? " by warpgroups" : ""), "int8",
+      operations(s), static_cast<double>(size.x + size.weight) + 9.0 * static_cast<double>(size.y),
+      [=](Inputs& in) -> Work {
+        const Int8ConvKernel kernel = {wgmma_channels,
+                                       choose_int8_tile(s.batch * s.out_h() * s.out_w(), s.out_c,
+                                                        arch_of(in.stream().device()))};
+        const auto* x = in.zeros<std::int8_t>(size.x);
+        const auto* weight = in.zeros<std::int8_t>(size.weight);
+        const Int8Epilogue epilogue{
+            .scale = in.random<float>(s.out_c),
+            .shift = in.random<float>(s.out_c),
+            .residual = in.random<float>(size.y),
+            .activation = Activation::identity(),
+            .y = {.real = in.zeros<float>(size.y)},
+            .next_scale = in.random<float>(s.out_c),
+            .next_shift = in.random<float>(s.out_c),
+            .next_activation = Activation::leaky_relu(0.1f),
+            .next = {.bytes = in.zeros<std::int8_t>(size.y), .inverse_scale = 50.0f}};
+        return [=, stream = in.stream().native()] {
+          on::conv2d_int8(stream, s, kernel, x, weight, epilogue);
+        };
+      }};
+  made.warpgroups = warpgroups;
+  return made;
 }
 
 /// Noise as a product in int8 reads it, and a normalisation behind noise.
@@ -314,6 +320,8 @@ std::vector<KernelCase> convolution_cases(CaseSize size) {
           by_warpgroups<float>(tile_128),
           forward_int8(mnist),
           forward_int8(narrow),
+          forward_int8(tile_160, 160),
+          forward_int8(tile_128, 128),
           values_int8(full ? 512 : 4, full ? 6272 : 64),
           data_gradient(narrow),
           weight_gradient<Bf16>(narrow),

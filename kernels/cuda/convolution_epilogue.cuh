@@ -97,8 +97,7 @@ class FourChannels {
   __device__ __forceinline__ float finish(const ConvEpilogue& epilogue, float sum, int j,
                                           float residual) const {
     const typename V::Floats value = V::fma(sum, scale_[j], shift_[j]) + residual;
-    if (epilogue.activation.slope == 0.0f) return Relu(0.0f).apply<V>(value).value;
-    return LeakyRelu(epilogue.activation.slope).apply<V>(value).value;
+    return AnyActivation{epilogue.activation.slope}.apply<V>(value).value;
   }
 
   template <class Output>

@@ -53,14 +53,10 @@
 #include "kernels/cuda/convolution_epilogue.cuh"
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/lane.cuh"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/ptx/convert.cuh"
 #include "kernels/cuda/ptx/cp_async.cuh"
 #include "kernels/cuda/ptx/ldmatrix.cuh"
 #include "kernels/cuda/warp_products.cuh"
-#include "kernels/formulas/batch_norm.hpp"
-#include "kernels/formulas/noise.hpp"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -216,48 +212,9 @@ __device__ __forceinline__ void load_columns(ColumnFragments<n>& b, int first,
   b[first + 1][0] = pair[2], b[first + 1][1] = pair[3];
 }
 
-struct Epilogue {
-  ConvEpilogue params;
-
-  template <class V>
-  __device__ __forceinline__ float apply(float sum, float scale, float shift,
-                                         float residual) const {
-    const typename V::Floats value = V::fma(sum, scale, shift) + residual;
-    if (params.activation.slope == 0.0f) return Relu(0.0f).apply<V>(value).value;
-    return LeakyRelu(params.activation.slope).apply<V>(value).value;
-  }
-};
-
-__device__ __forceinline__ float from_bf16(std::uint32_t bits) {
-  return __uint_as_float(bits << 16);
-}
-
-/// 0 where there is none.
-__device__ __forceinline__ float residual_of_one(const ConvEpilogue& epilogue,
-                                                 std::int64_t offset) {
-  if (epilogue.residual_fp32 != nullptr) return epilogue.residual_fp32[offset];
-  return epilogue.residual != nullptr ? from_bf16(epilogue.residual[offset]) : 0.0f;
-}
-
-/// Four, as they lie in memory: what is not used at once, nobody waits for.
-__device__ __forceinline__ uint4 residual_bits(const ConvEpilogue& epilogue, std::int64_t offset) {
-  if (epilogue.residual_fp32 != nullptr)
-    return *reinterpret_cast<const uint4*>(epilogue.residual_fp32 + offset);
-  if (epilogue.residual == nullptr) return make_uint4(0, 0, 0, 0);
-  const uint2 bits = *reinterpret_cast<const uint2*>(epilogue.residual + offset);
-  return make_uint4(bits.x, bits.y, 0, 0);
-}
-__device__ __forceinline__ float4 residual_of_four(const ConvEpilogue& epilogue, uint4 bits) {
-  if (epilogue.residual_fp32 != nullptr)
-    return make_float4(__uint_as_float(bits.x), __uint_as_float(bits.y), __uint_as_float(bits.z),
-                       __uint_as_float(bits.w));
-  return make_float4(from_bf16(bits.x), __uint_as_float(bits.x & 0xffff0000u), from_bf16(bits.y),
-                     __uint_as_float(bits.y & 0xffff0000u));
-}
-
 /// From shared.sum to y, one of the parts. A thread has four channels of every few rows.
 template <class Tile, class Output>
-__device__ __forceinline__ void write_part(const ConvPlan& plan, const Epilogue& epilogue,
+__device__ __forceinline__ void write_part(const ConvPlan& plan, const ConvEpilogue& epilogue,
                                            const SharedStorage<Tile>& shared, int part, int first_o,
                                            std::int64_t image, Output* __restrict__ y) {
   constexpr int row_threads = Tile::n / 4, rows_at_once = Tile::threads / row_threads;
@@ -266,70 +223,37 @@ __device__ __forceinline__ void write_part(const ConvPlan& plan, const Epilogue&
       static_cast<int>(threadIdx.x) >= rows_at_once * row_threads)
     return;
   const int column = static_cast<int>(threadIdx.x) % row_threads, o = first_o + column * 4;
-  const int count = plan.out_c - o < 4 ? plan.out_c - o : 4;
-  if (count <= 0) return;
-  float scale[4] = {1.0f, 1.0f, 1.0f, 1.0f}, shift[4] = {};
-  ScaleShift next[4] = {};
-  const bool writes_y = y != nullptr, writes_next = epilogue.params.next != nullptr;
-  const float next_slope = epilogue.params.next_activation.slope;
-  for (int j = 0; j < 4; ++j) {
-    if (j >= count) continue;
-    if (epilogue.params.scale != nullptr) scale[j] = epilogue.params.scale[o + j];
-    if (epilogue.params.shift != nullptr) shift[j] = epilogue.params.shift[o + j];
-    if (writes_next)
-      next[j] = {epilogue.params.next_scale[o + j], epilogue.params.next_shift[o + j]};
-  }
+  const FourChannels four(epilogue, o, plan.out_c);
+  if (!four.exist()) return;
   // Residuals of a few rows are on their way at once: a store might change what a later load reads,
   // for all the compiler knows, so that none would pass it.
   constexpr int batch = 4;
   for (int first = static_cast<int>(threadIdx.x) / row_threads; first < rows;
        first += rows_at_once * batch) {
     int pixel[batch];
-    uint4 residual[batch] = {};
+    FourChannels::Residual residual[batch] = {};
 #pragma unroll
     for (int b = 0; b < batch; ++b) {
       const int row = first + b * rows_at_once;
       pixel[b] = row < rows
                      ? shared.pixel[(row / warp_rows * parts + part) * warp_rows + row % warp_rows]
                      : -1;
-      if (plan.vectorised && pixel[b] >= 0)
-        residual[b] = residual_bits(epilogue.params, image + pixel[b] + o);
+      if (pixel[b] >= 0)
+        residual[b] = four.residual(epilogue, plan.vectorised, image + pixel[b] + o);
     }
 #pragma unroll
     for (int b = 0; b < batch; ++b) {
       if (pixel[b] < 0) continue;
-      const std::int64_t offset = image + pixel[b] + o;
       const float4 sum = load_shared(reinterpret_cast<const float4*>(
           shared.sum + sum_offset<Tile::n>(first + b * rows_at_once, column)));
-      const float sums[4] = {sum.x, sum.y, sum.z, sum.w};
-      float value[4];
-      if (plan.vectorised) {
-        const float4 four = residual_of_four(epilogue.params, residual[b]);
-        const float added[4] = {four.x, four.y, four.z, four.w};
-        for (int j = 0; j < 4; ++j)
-          value[j] = epilogue.apply<Lane>(sums[j], scale[j], shift[j], added[j]);
-        if (writes_y) store(y + offset, value);
-        if (writes_next) {
-          for (int j = 0; j < 4; ++j) value[j] = normalised(next[j], value[j], next_slope);
-          store(epilogue.params.next + offset, value);
-        }
-      } else {
-        for (int j = 0; j < 4; ++j) {
-          if (j >= count) continue;
-          const float added = residual_of_one(epilogue.params, offset + j);
-          const float one = epilogue.apply<Lane>(sums[j], scale[j], shift[j], added);
-          if (writes_y) store(y + offset + j, one);
-          if (writes_next)
-            store(epilogue.params.next + offset + j, normalised(next[j], one, next_slope));
-        }
-      }
+      four.write(epilogue, plan.vectorised, sum, residual[b], image + pixel[b] + o, y);
     }
   }
 }
 
 template <class Tile, class Element, class Output>
 __global__ void __launch_bounds__(Tile::threads)
-    conv2d_gemm_kernel(ConvPlan plan, Epilogue epilogue, const Chunk* __restrict__ x,
+    conv2d_gemm_kernel(ConvPlan plan, ConvEpilogue epilogue, const Chunk* __restrict__ x,
                        const Chunk* __restrict__ weight, Output* __restrict__ y) {
   constexpr int warp_m = Tile::m / Tile::m_warps, warp_n = Tile::n / Tile::n_warps;
   constexpr int m = warp_m / 16, n = warp_n / 8;
@@ -393,7 +317,7 @@ void start(void* stream, const ConvPlan& plan, const ConvTile& tile, const Chunk
   if (tile == Tile::value) {
     launch<conv2d_gemm_kernel<Tile, Element, Output>>(
         plan.blocks, Tile::threads, sizeof(SharedStorage<Tile>), static_cast<cudaStream_t>(stream),
-        plan, Epilogue{epilogue}, x, weight, y);
+        plan, epilogue, x, weight, y);
   } else if constexpr (index + 1 < std::size(conv_tiles)) {
     start<Element, Output, index + 1>(stream, plan, tile, x, weight, epilogue, y);
   }

@@ -37,12 +37,14 @@
 /// (nvcc --resource-usage; none spilt.)
 #include <iterator>
 
+#include "kernels/cuda/convolution_epilogue.cuh"
 #include "kernels/cuda/convolution_int8.hpp"
+#include "kernels/cuda/convolution_wgmma.hpp"
+#include "kernels/cuda/int8_epilogue.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx/cp_async.cuh"
 #include "kernels/cuda/ptx/ldmatrix.cuh"
 #include "kernels/cuda/ptx/mma.cuh"
-#include "kernels/cuda/to_bytes.cuh"
 
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 namespace {
@@ -170,19 +172,6 @@ struct Fragments {
   }
 };
 
-/// Where columns 4 c ... 4 c + 3 of a row of sums begin: neither the writing of fragments nor the
-/// reading of rows meets a bank twice.
-template <class Tile>
-__device__ __forceinline__ int sum_offset(int row, int c) {
-  return row * Tile::n + (c ^ (row % 4 * 2)) * 4;
-}
-
-__device__ __forceinline__ void write(const Int8Target& to, std::int64_t at, int count,
-                                      bool vectorised, const float (&v)[4]) {
-  if (to.real != nullptr) store_reals(to.real + at, count, vectorised, v);
-  if (to.bytes != nullptr) store_word(to.bytes + at, to_bytes(v, to.inverse_scale));
-}
-
 /// From sums to the targets. A thread has four channels of every few rows.
 template <class Tile>
 __device__ __forceinline__ void write_tile(const Int8ConvPlan& plan, const Int8Epilogue& epilogue,
@@ -190,38 +179,18 @@ __device__ __forceinline__ void write_tile(const Int8ConvPlan& plan, const Int8E
   constexpr int row_threads = Tile::n / 4;
   static_assert(Tile::threads % row_threads == 0);
   const int column = static_cast<int>(threadIdx.x) % row_threads, o = first_o + column * 4;
-  const int count = plan.out_c - o < 4 ? plan.out_c - o : 4;
-  if (count <= 0) return;
-  float scale[4] = {}, shift[4] = {}, next_scale[4] = {}, next_shift[4] = {};
-  const bool writes_next = epilogue.writes_next();
-  for (int j = 0; j < 4; ++j) {
-    if (j >= count) continue;
-    scale[j] = epilogue.scale[o + j];
-    if (epilogue.shift != nullptr) shift[j] = epilogue.shift[o + j];
-    if (writes_next)
-      next_scale[j] = epilogue.next_scale[o + j], next_shift[j] = epilogue.next_shift[o + j];
-  }
+  const Int8FourChannels four(epilogue, o, plan.out_c);
+  if (!four.exist()) return;
   for (int row = static_cast<int>(threadIdx.x) / row_threads; row < Tile::m;
        row += Tile::threads / row_threads) {
     if (first_pixel + row >= plan.pixels) return;
     const std::int64_t at = (first_pixel + row) * plan.out_c + o;
-    const int4 four =
-        load_shared(reinterpret_cast<const int4*>(sum + sum_offset<Tile>(row, column)));
-    const int sums[4] = {four.x, four.y, four.z, four.w};
-    float residual[4] = {}, v[4];
-    if (epilogue.residual != nullptr)
-      load_reals(epilogue.residual + at, count, plan.vectorised, residual);
-    for (int j = 0; j < 4; ++j) {
-      Rounded value = Rounded(__int2float_rn(sums[j])) * scale[j] + shift[j];
-      if (epilogue.residual != nullptr) value = value + residual[j];
-      v[j] = activated_lane(value, epilogue.activation.slope);
-    }
-    write(epilogue.y, at, count, plan.vectorised, v);
-    if (!writes_next) continue;
-    for (int j = 0; j < 4; ++j)
-      v[j] = activated_lane(Rounded(v[j]) * next_scale[j] + next_shift[j],
-                            epilogue.next_activation.slope);
-    write(epilogue.next, at, count, plan.vectorised, v);
+    const int4 sums =
+        load_shared(reinterpret_cast<const int4*>(sum + sum_offset<Tile::n>(row, column)));
+    four.write(epilogue, plan.vectorised,
+               make_float4(__int2float_rn(sums.x), __int2float_rn(sums.y), __int2float_rn(sums.z),
+                           __int2float_rn(sums.w)),
+               four.residual(epilogue, plan.vectorised, at), at);
   }
 }
 
@@ -263,7 +232,7 @@ __global__ void __launch_bounds__(Tile::threads)
   for (int j = 0; j < n; ++j) {
     // Multiples of 4 rows do not change where a row's columns are.
     const int column = first_n + j * 8 + lane % 4 * 2;
-    int* const to = shared.sum + sum_offset<Tile>(first_m + lane / 4, column / 4) + column % 4;
+    int* const to = shared.sum + sum_offset<Tile::n>(first_m + lane / 4, column / 4) + column % 4;
     for (int i = 0; i < m; ++i)
       for (int half = 0; half < 2; ++half)
         store_shared(reinterpret_cast<int2*>(to + (i * 16 + half * 8) * Tile::n),
@@ -295,6 +264,14 @@ void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvTile& til
   if (plan.blocks == 0) return;
   start(stream, plan, tile, reinterpret_cast<const Bytes16*>(x),
         reinterpret_cast<const Bytes16*>(weight), epilogue);
+}
+
+void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvKernel& kernel,
+                 const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue) {
+  if (kernel.wgmma_channels > 0)
+    conv2d_int8_wgmma(stream, shape, kernel.wgmma_channels, x, weight, epilogue);
+  else
+    PIXELDP_DEVICE::conv2d_int8(stream, shape, kernel.tile, x, weight, epilogue);
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

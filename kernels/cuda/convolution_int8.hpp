@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "kernels/arch.hpp"
@@ -31,6 +32,11 @@ struct Int8Epilogue {
   Int8Target next = {};
 
   constexpr bool writes_next() const { return next.real != nullptr || next.bytes != nullptr; }
+  /// Whether four of so many channels of residuals and reals always lie aligned together.
+  bool is_vectorised(std::int64_t channels) const;
+  /// Why no kernel can do this with sums of so many channels: scales that are not there, bytes that
+  /// are not aligned to 4 or whose pixels are no multiples of that. Empty: it can.
+  std::string_view obstacle(std::int64_t channels) const;
 };
 
 /// The part of the product that a block makes: m pixels, n channels, `chunks` times 16 products at
@@ -46,12 +52,28 @@ struct Int8ConvTile {
 inline constexpr Int8ConvTile int8_conv_tiles[] = {
     {128, 64, 4, 2, 2}, {128, 32, 4, 4, 1}, {64, 64, 4, 2, 2}};
 
-/// The tile for a product of so many pixels and channels: that of the least time, in units of the
-/// tensor cores' time for one pixel, channel and product. A block takes m n for its products and
-/// f (m + n) to bring the operands, where a byte comes in the time of f products: a multiprocessor
-/// gets 64 bytes from the L2 cache per clock, and multiplies twice as many bytes as bf16. As many
-/// blocks run at a time as there are multiprocessors. The choice does not change the result.
+/// Of tensor cores, for each clock of a multiprocessor, and what it gets from the L2 cache then.
+constexpr double int8_products_per_clock(const Arch& arch) { return 2.0 * arch.tensor_products; }
+inline constexpr double l2_bytes_per_clock = 64.0;
+
+/// The clocks of a tile for each of the products of a sum. A block takes those of its m n products,
+/// of which mma.sync makes two thirds where there are products of warpgroups, and those in which
+/// its m + n bytes come; as many blocks run at a time as there are multiprocessors.
+double int8_tile_clocks(const Int8ConvTile& tile, std::int64_t pixels, std::int64_t channels,
+                        const Arch& arch);
+/// That of the least clocks. The choice does not change the result.
 Int8ConvTile choose_int8_tile(std::int64_t pixels, std::int64_t channels, const Arch& arch);
+
+/// What makes a convolution: warpgroups, by tiles of so many channels (WgmmaInt8Time), or, where
+/// there are none, mma.sync by this tile.
+struct Int8ConvKernel {
+  int wgmma_channels = 0;
+  Int8ConvTile tile;
+
+  /// Of the least clocks, with all taps. The choice does not change the result.
+  static Int8ConvKernel choose(const Conv2dShape& shape, const Arch& arch);
+  bool operator==(const Int8ConvKernel&) const = default;
+};
 
 /// What the threads of kernels/cuda/convolution_int8.cu calculate with. A chunk is 16 channels of a
 /// pixel.
@@ -69,9 +91,8 @@ struct Int8ConvPlan {
   bool vectorised = false;
 
   /// Throws an Error for what is no convolution, a tile that is none of int8_conv_tiles, what
-  /// exceeds what the kernel's threads can count, operands that are not aligned to 16 bytes, an
-  /// epilogue without scales, and bytes that are not aligned to 4 or whose pixels are no multiples
-  /// of that.
+  /// exceeds what the kernel's threads can count, operands that are not aligned to 16 bytes, and an
+  /// epilogue with an obstacle.
   static Int8ConvPlan make(const Conv2dShape& shape, const Int8ConvTile& tile, const void* x,
                            const void* weight, const Int8Epilogue& epilogue);
 };
@@ -85,15 +106,19 @@ std::int64_t packed_int8_size(const Conv2dShape& shape);
 // x [batch, in_h, in_w, int8_channels(in_c)] and weight packed, both aligned to 16 bytes; targets
 // [batch, out_h, out_w, out_c]. Everything in device memory, `stream` a cudaStream_t (of the
 // emulator in the second case). Returns before the work is done. Sums are exact as long as 32 bits
-// hold them, so that no result depends on the tile, or on the other images.
+// hold them, so that no result depends on the tile, on the kernel, or on the other images.
 
 namespace cuda {
 void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvTile& tile,
                  const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
-}
+void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvKernel& kernel,
+                 const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
+}  // namespace cuda
 namespace emulated {
 void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvTile& tile,
                  const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
-}
+void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvKernel& kernel,
+                 const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
+}  // namespace emulated
 
 }  // namespace pixeldp::kernels

@@ -3,36 +3,57 @@
 
 #include "engine/error.hpp"
 #include "kernels/cuda/convolution_int8.hpp"
+#include "kernels/cuda/convolution_wgmma.hpp"
 #include "kernels/divide_up.hpp"
 
 namespace pixeldp::kernels {
 namespace {
 
-constexpr std::int64_t chunk = 16;
-
 std::uintptr_t address(const void* p) { return reinterpret_cast<std::uintptr_t>(p); }
 
 std::int64_t taps(const Conv2dShape& s) { return s.kernel_h * s.kernel_w; }
 
-/// Why results cannot go there; empty: they can.
-std::string obstacle(const Int8Target& target, std::int64_t channels) {
-  if (target.bytes == nullptr) return {};
-  if (channels % 4 != 0) return "pixels of bytes must be multiples of 4";
-  return address(target.bytes) % 4 == 0 ? "" : "bytes must be aligned to 4";
-}
-
 }  // namespace
 
+bool Int8Epilogue::is_vectorised(std::int64_t channels) const {
+  return channels % 4 == 0 &&
+         (address(residual) | address(y.real) | address(next.real)) % sizeof(float[4]) == 0;
+}
+
+std::string_view Int8Epilogue::obstacle(std::int64_t channels) const {
+  if (scale == nullptr || (writes_next() && (next_scale == nullptr || next_shift == nullptr)))
+    return "sums have no scale, or what follows y has none or no shift";
+  for (const std::int8_t* const bytes : {y.bytes, next.bytes}) {
+    if (bytes == nullptr) continue;
+    if (channels % 4 != 0) return "pixels of bytes must be multiples of 4";
+    if (address(bytes) % 4 != 0) return "bytes must be aligned to 4";
+  }
+  return {};
+}
+
+double int8_tile_clocks(const Int8ConvTile& tile, std::int64_t pixels, std::int64_t channels,
+                        const Arch& arch) {
+  const std::int64_t blocks = divide_up(pixels, tile.m) * divide_up(channels, tile.n);
+  const double slower = arch.warpgroup_products ? 1.5 : 1.0;
+  return static_cast<double>(divide_up(blocks, arch.multiprocessors)) *
+         (slower * tile.m * tile.n / int8_products_per_clock(arch) +
+          (tile.m + tile.n) / l2_bytes_per_clock);
+}
+
 Int8ConvTile choose_int8_tile(std::int64_t pixels, std::int64_t channels, const Arch& arch) {
-  constexpr std::int64_t l2_bytes_per_clock = 64;
-  const std::int64_t operand_time = 2 * arch.tensor_products / l2_bytes_per_clock;
-  const auto time = [&](const Int8ConvTile& t) {
-    const std::int64_t blocks = divide_up(pixels, t.m) * divide_up(channels, t.n);
-    return divide_up(blocks, arch.multiprocessors) * (t.m * t.n + operand_time * (t.m + t.n));
-  };
-  return *std::min_element(
-      std::begin(int8_conv_tiles), std::end(int8_conv_tiles),
-      [&](const Int8ConvTile& a, const Int8ConvTile& b) { return time(a) < time(b); });
+  return std::ranges::min(int8_conv_tiles, {}, [&](const Int8ConvTile& tile) {
+    return int8_tile_clocks(tile, pixels, channels, arch);
+  });
+}
+
+Int8ConvKernel Int8ConvKernel::choose(const Conv2dShape& s, const Arch& arch) {
+  check_conv2d_shape(s);
+  const std::int64_t pixels = s.batch * s.out_h() * s.out_w(),
+                     depth = taps(s) * int8_channels(s.in_c);
+  const Int8ConvTile tile = choose_int8_tile(pixels, s.out_c, arch);
+  const WgmmaInt8Time time = WgmmaInt8Time::of(s, arch);
+  const double clocks = int8_tile_clocks(tile, pixels, s.out_c, arch) * static_cast<double>(depth);
+  return {time.channels > 0 && time.clocks < clocks ? time.channels : 0, tile};
 }
 
 Int8ConvPlan Int8ConvPlan::make(const Conv2dShape& s, const Int8ConvTile& tile, const void* x,
@@ -42,11 +63,7 @@ Int8ConvPlan Int8ConvPlan::make(const Conv2dShape& s, const Int8ConvTile& tile, 
   if (std::ranges::find(int8_conv_tiles, tile) == std::end(int8_conv_tiles))
     refuse("there is no kernel of such a tile");
   if ((address(x) | address(weight)) % 16 != 0) refuse("operands must be aligned to 16 bytes");
-  if (epilogue.scale == nullptr || (epilogue.writes_next() && (epilogue.next_scale == nullptr ||
-                                                               epilogue.next_shift == nullptr)))
-    refuse("sums have no scale, or what follows y has none or no shift");
-  for (const Int8Target& target : {epilogue.y, epilogue.next})
-    if (const std::string why = obstacle(target, s.out_c); !why.empty()) refuse(why);
+  if (const std::string_view why = epilogue.obstacle(s.out_c); !why.empty()) refuse(why);
 
   // Positions, and offsets within the images that one tile can meet and within a tile of the
   // weight, are 32 bits; a tap leads beyond the image by the padding and the kernel at most.
@@ -57,7 +74,8 @@ Int8ConvPlan Int8ConvPlan::make(const Conv2dShape& s, const Int8ConvTile& tile, 
       if (factor > most || (product *= factor) > most) return true;
     return false;
   };
-  const std::int64_t in_chunks = divide_up(s.in_c, chunk), image_pixels = s.out_h() * s.out_w();
+  const std::int64_t in_chunks = divide_up(s.in_c, int8_chunk),
+                     image_pixels = s.out_h() * s.out_w();
   const auto reach = [](std::int64_t extent, const Padding& pad, std::int64_t kernel) {
     return extent + pad.before + pad.after + kernel;
   };
@@ -87,10 +105,7 @@ Int8ConvPlan Int8ConvPlan::make(const Conv2dShape& s, const Int8ConvTile& tile, 
   plan.step_r = Int8ConvTile::chunks / plan.in_chunks / plan.kernel_w;
   plan.channel_tiles = to_int(channel_tiles);
   plan.blocks = static_cast<unsigned>(divide_up(plan.pixels, tile.m) * channel_tiles);
-  plan.vectorised = s.out_c % 4 == 0 && (address(epilogue.residual) | address(epilogue.y.real) |
-                                         address(epilogue.next.real)) %
-                                                sizeof(float[4]) ==
-                                            0;
+  plan.vectorised = epilogue.is_vectorised(s.out_c);
   return plan;
 }
 

@@ -66,7 +66,7 @@ struct TileOf {
   static constexpr int n = value.channels, box_channels = value.box_channels;
   static constexpr int x_boxes = value.x_boxes(), boxes = x_boxes + value.dy_boxes();
   /// Bytes of a pixel and of a box in a slot.
-  static constexpr int pixel_bytes = box_channels * TensorBox::element_bytes;
+  static constexpr int pixel_bytes = box_channels * TensorBox::bf16_bytes;
   static constexpr int box_bytes = pixel_bytes * WgmmaWeightTile::pixels;
   static constexpr int chunk_bytes = sizeof(uint4), box_chunks = box_bytes / chunk_bytes;
   static_assert(product_rows % box_channels == 0);

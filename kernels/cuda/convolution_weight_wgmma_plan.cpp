@@ -108,7 +108,7 @@ ConvWgmmaWeightPlan ConvWgmmaWeightPlan::make(const Conv2dShape& s, const WgmmaW
   plan.channel_tiles = to_int(divide_up(s.out_c, tile.channels));
   plan.step_bytes =
       static_cast<std::uint32_t>((tile.x_boxes() + tile.dy_boxes()) * tile.box_channels *
-                                 plan.box.pixels() * TensorBox::element_bytes);
+                                 plan.box.pixels() * TensorBox::bf16_bytes);
   plan.tile_blocks = static_cast<unsigned>(
       divide_up(std::int64_t{plan.taps} * plan.tap_boxes, tile.x_boxes()) * plan.channel_tiles);
   share_out(plan, tile);
@@ -136,18 +136,18 @@ WgmmaWeightTile choose_wgmma_weight_tile(const Conv2dShape& s, const Arch& arch)
 
 ConvWgmmaWeightBoxes ConvWgmmaWeightBoxes::make(const Conv2dShape& s, const WgmmaWeightTile& tile,
                                                 const std::uint16_t* x, const std::uint16_t* dy) {
-  constexpr std::int64_t element = TensorBox::element_bytes;
+  constexpr std::int64_t element = TensorBox::bf16_bytes;
   const WgmmaBox box = box_of(s);
   const std::int64_t channels = filled_channels<std::uint16_t>(s.out_c), pixel = channels * element,
                      row = s.out_w() * pixel;
   return {.x = ConvWgmmaInput::make(ConvPass::forward(s, chunk_of<std::uint16_t>), box,
-                                    tile.box_channels, x),
+                                    tile.box_channels, TensorBox::bf16_bytes, x),
           .dy = {.address = dy,
                  .rank = 4,
                  .size = {channels, s.out_w(), s.out_h(), s.batch},
                  .stride = {element, pixel, row, s.out_h() * row},
                  .box = {tile.box_channels, box.w, box.h, box.images},
-                 .swizzle = tile.box_channels * TensorBox::element_bytes}};
+                 .swizzle = tile.box_channels * TensorBox::bf16_bytes}};
 }
 
 }  // namespace pixeldp::kernels

@@ -2,11 +2,13 @@
 ///                                              * weight[o, r, s, c])
 ///
 /// in bf16 by warpgroups of sm_90a: what convolution_gemm.cu does on every GPU, for the shapes that
-/// choose_wgmma_channels takes.
+/// choose_wgmma_channels takes; and in int8 with the epilogue of convolution_int8.cu, for those of
+/// WgmmaInt8Time.
 ///
 /// Layouts: x [batch, in_h, in_w, in_c] and weight [out_c, kernel_h, kernel_w, in_c] in bf16, in_c
 /// a multiple of 16, aligned to 16 bytes; y in bf16 or single precision, its channels side by side,
-/// its pixels anywhere. Where four channels always lie aligned they are written together.
+/// its pixels anywhere. Where four channels always lie aligned they are written together. In int8
+/// all as in convolution_int8.cu.
 ///
 /// Work: a block makes a box of up to 256 pixels, whole rows of one or several images, and n
 /// channels. A step is 64 channels of one tap: of x the box shifted by the tap, whose pixels
@@ -22,7 +24,12 @@
 /// blocks have read it. No block returns before all consumers are done with all slots.
 ///
 /// The sums of an element run over (r, s, c) in ascending order, 16 products at a time: the order
-/// of convolution_gemm.cu. Its bits depend on nothing but its own operands.
+/// of convolution_gemm.cu. Its bits depend on nothing but its own operands. Sums of bytes are
+/// exact.
+///
+/// In int8 a step is 128 channels of one tap and a product 64 x n x 32: the same bytes in the same
+/// places. 160 channels take two steps, of whose eight products three are left out, while the
+/// copies bring zeros.
 ///
 /// The epilogue goes through shared memory, where the ring was: a lane's sums are pairs of
 /// channels, and stores of 4 bytes, 16 bytes to a row, would write every sector of y in halves. So
@@ -48,6 +55,7 @@
 #include "kernels/cuda/convolution_epilogue.cuh"
 #include "kernels/cuda/convolution_wgmma.hpp"
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/int8_epilogue.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx/cluster.cuh"
 #include "kernels/cuda/ptx/tma.cuh"
@@ -58,14 +66,30 @@ namespace {
 
 using namespace warpgroups;
 
+/// depth: of a row of a slot, in values of 16 bits.
 constexpr int m = WgmmaTile::pixels, depth = WgmmaTile::depth, stages = WgmmaTile::stages;
-static_assert(depth == step_products * product_depth);
+static_assert(depth == step_products * product_depth && WgmmaTile::products == step_products);
 constexpr int consumer_rows = m / consumers, row_products = consumer_rows / product_rows;
 static_assert(consumer_rows % product_rows == 0);
 
 struct Maps {
   TensorMap x[4], weight;
 };
+
+/// The sums of what is multiplied, and what four channels of them become.
+template <class Epilogue>
+struct Of {
+  using Sum = float;
+  using Four = FourChannels;
+};
+template <>
+struct Of<Int8Epilogue> {
+  using Sum = std::int32_t;
+  using Four = Int8FourChannels;
+};
+
+__device__ __forceinline__ float to_single(float sum) { return sum; }
+__device__ __forceinline__ float to_single(std::int32_t sum) { return __int2float_rn(sum); }
 
 template <int n>
 struct Ring {
@@ -125,7 +149,7 @@ __device__ __forceinline__ void bring_steps(const ConvWgmmaPlan& plan, const Map
         std::uint64_t* const full = &shared.full[slot.number];
         std::uint16_t* const a = shared.ring.a[slot.number];
         std::uint16_t* const b = shared.ring.b[slot.number];
-        const int c = chunk * depth, tap = r * plan.kernel_w + s;
+        const int c = chunk * plan.depth, tap = r * plan.kernel_w + s;
         ptx::mbarrier_wait_for_peers(&shared.empty[slot.number], slot.parity ^ 1);
         ptx::mbarrier_arrive_expect(full, plan.step_bytes);
         if (plan.shared == WgmmaShared::x)
@@ -145,10 +169,10 @@ __device__ __forceinline__ void bring_steps(const ConvWgmmaPlan& plan, const Map
 }
 
 /// The sums of a warpgroup's pixels.
-template <int n>
+template <int n, class Sum>
 __device__ __forceinline__ void multiply_pixels(const ConvWgmmaPlan& plan, int consumer,
                                                 SharedStorage<n>& shared,
-                                                float (&sum)[row_products][n / 2]) {
+                                                Sum (&sum)[row_products][n / 2]) {
   int chunk = 0;
   const unsigned lane = threadIdx.x % 32;
   multiply_steps<false>(
@@ -172,21 +196,22 @@ __device__ __forceinline__ void multiply_pixels(const ConvWgmmaPlan& plan, int c
 
 /// `width` times four channels of a warp's rows from shared.sum to y, a lane the same four of every
 /// few rows.
-template <int width, int n, class Output>
+template <int width, int n, class Epilogue, class... Output>
 __device__ __forceinline__ void write_columns(const ConvWgmmaPlan& plan, const Place& place,
-                                              const ConvEpilogue& epilogue,
+                                              const Epilogue& epilogue,
                                               const SharedStorage<n>& shared, int first_row,
-                                              int first_column, Output* __restrict__ y) {
+                                              int first_column, Output* __restrict__... y) {
+  using Four = typename Of<Epilogue>::Four;
   constexpr int rows = 16 * row_products, at_once = 32 / width, batch = 8;
   static_assert(rows % (at_once * batch) == 0);
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int column = first_column + lane % width, o = place.o + column * 4;
-  const FourChannels four(epilogue, o, plan.out_c);
+  const Four four(epilogue, o, plan.out_c);
   if (!four.exist()) return;
   const std::int64_t first = place.image * plan.y_image + plan.y_first + o;
 #pragma unroll 1
   for (int done = lane / width; done < rows; done += at_once * batch) {
-    FourChannels::Residual residual[batch] = {};
+    typename Four::Residual residual[batch] = {};
     std::int64_t offset[batch];
     const auto row_of = [&](int i) {
       const int row = done + i * at_once;
@@ -203,17 +228,17 @@ __device__ __forceinline__ void write_columns(const ConvWgmmaPlan& plan, const P
       if (offset[i] < 0) continue;
       const float4 sum = load_shared(
           reinterpret_cast<const float4*>(shared.sum + sum_offset<n>(row_of(i), column)));
-      four.write(epilogue, plan.vectorised, sum, residual[i], offset[i], y);
+      four.write(epilogue, plan.vectorised, sum, residual[i], offset[i], y...);
     }
   }
 }
 
 /// From registers through shared.sum to y.
-template <int n, class Output>
+template <int n, class Epilogue, class Sum, class... Output>
 __device__ __forceinline__ void write_sums(const ConvWgmmaPlan& plan, const Place& place,
-                                           const ConvEpilogue& epilogue, int consumer,
-                                           const float (&sum)[row_products][n / 2],
-                                           SharedStorage<n>& shared, Output* __restrict__ y) {
+                                           const Epilogue& epilogue, int consumer,
+                                           const Sum (&sum)[row_products][n / 2],
+                                           SharedStorage<n>& shared, Output* __restrict__... y) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int warp = static_cast<int>(threadIdx.x / 32 % 4);
   const int first_row = consumer * consumer_rows + warp * 16;
@@ -224,20 +249,22 @@ __device__ __forceinline__ void write_sums(const ConvWgmmaPlan& plan, const Plac
     for (int i = 0; i < row_products; ++i)
       for (int half = 0; half < 2; ++half)
         store_shared(reinterpret_cast<float2*>(to + (i * product_rows + half * 8) * n),
-                     make_float2(sum[i][j * 4 + half * 2], sum[i][j * 4 + half * 2 + 1]));
+                     make_float2(to_single(sum[i][j * 4 + half * 2]),
+                                 to_single(sum[i][j * 4 + half * 2 + 1])));
   }
   __syncwarp();
   constexpr int whole = n / 128, rest = n % 128 / 4;  // 32 lanes take 128 channels
   for (int i = 0; i < whole; ++i)
-    write_columns<32>(plan, place, epilogue, shared, first_row, i * 32, y);
+    write_columns<32>(plan, place, epilogue, shared, first_row, i * 32, y...);
   if constexpr (rest > 0)
-    write_columns<rest>(plan, place, epilogue, shared, first_row, whole * 32, y);
+    write_columns<rest>(plan, place, epilogue, shared, first_row, whole * 32, y...);
 }
 
-template <int n, class Output>
+/// y: where the epilogue does not say that.
+template <int n, class Epilogue, class... Output>
 __global__ void __launch_bounds__(threads, 1)
-    conv2d_wgmma_kernel(const __grid_constant__ Maps maps, ConvWgmmaPlan plan,
-                        ConvEpilogue epilogue, Output* __restrict__ y) {
+    conv2d_wgmma_kernel(const __grid_constant__ Maps maps, ConvWgmmaPlan plan, Epilogue epilogue,
+                        Output*... y) {
   auto& shared = shared_storage<SharedStorage<n>>();
   const Place place(plan, n);
   const int thread = static_cast<int>(threadIdx.x);
@@ -261,24 +288,38 @@ __global__ void __launch_bounds__(threads, 1)
   } else {
     ptx::take_more_registers<consumer_registers>();
     const int consumer = thread / warpgroup - 1;
-    float sum[row_products][n / 2] = {};
+    typename Of<Epilogue>::Sum sum[row_products][n / 2] = {};
     multiply_pixels(plan, consumer, shared, sum);
     ptx::cluster_arrive();
     // Sums take the place of what all products have read.
     if (thread % 32 == 0) ptx::mbarrier_arrive(&shared.done);
     ptx::mbarrier_wait(&shared.done, 0);
-    write_sums(plan, place, epilogue, consumer, sum, shared, y);
+    write_sums(plan, place, epilogue, consumer, sum, shared, y...);
   }
   ptx::cluster_wait();
 }
 
-template <int n, class Output>
-void start(void* stream, const ConvWgmmaPlan& plan, const Maps& maps, const ConvEpilogue& epilogue,
-           Output* y) {
+template <int n, class Epilogue, class... Output>
+void start(void* stream, const ConvWgmmaPlan& plan, const Maps& maps, const Epilogue& epilogue,
+           Output*... y) {
   static_assert(sizeof(SharedStorage<n>) <= sm_90.shared_per_block);
-  launch<conv2d_wgmma_kernel<n, Output>>(
+  launch<conv2d_wgmma_kernel<n, Epilogue, Output...>>(
       Extent(plan.blocks).in_clusters_of(plan.cluster), threads, sizeof(SharedStorage<n>),
-      static_cast<cudaStream_t>(stream), maps, plan, epilogue, y);
+      static_cast<cudaStream_t>(stream), maps, plan, epilogue, y...);
+}
+
+template <class Epilogue, class... Output>
+void start(void* stream, const ConvWgmmaPlan& plan, int channels, const ConvWgmmaBoxes& boxes,
+           const Epilogue& epilogue, Output*... y) {
+  Maps maps = {};
+  for (int i = 0; i < 4; ++i)
+    if (boxes.x.boxes[i].rank > 0) maps.x[i] = encode(boxes.x.boxes[i]);
+  maps.weight = encode(boxes.weight);
+  static_assert(std::size(WgmmaTile::channels) == 2);
+  if (channels == WgmmaTile::channels[0])
+    start<WgmmaTile::channels[0]>(stream, plan, maps, epilogue, y...);
+  if (channels == WgmmaTile::channels[1])
+    start<WgmmaTile::channels[1]>(stream, plan, maps, epilogue, y...);
 }
 
 }  // namespace
@@ -288,22 +329,25 @@ void conv2d_wgmma(void* stream, const ConvPass& pass, int channels, const std::u
                   const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y) {
   const auto plan = ConvWgmmaPlan::make(pass, channels, epilogue, y, sizeof(Output));
   if (plan.blocks == 0) return;
-  const auto boxes =
-      ConvWgmmaBoxes::make(pass, channels, plan.shared, x, weight + pass.weight_first);
-  Maps maps = {};
-  for (int i = 0; i < 4; ++i)
-    if (boxes.x.boxes[i].rank > 0) maps.x[i] = encode(boxes.x.boxes[i]);
-  maps.weight = encode(boxes.weight);
-  static_assert(std::size(WgmmaTile::channels) == 2);
-  if (channels == WgmmaTile::channels[0])
-    start<WgmmaTile::channels[0]>(stream, plan, maps, epilogue, y);
-  if (channels == WgmmaTile::channels[1])
-    start<WgmmaTile::channels[1]>(stream, plan, maps, epilogue, y);
+  start(stream, plan, channels,
+        ConvWgmmaBoxes::make(pass, channels, plan.shared, TensorBox::bf16_bytes, x,
+                             weight + pass.weight_first),
+        epilogue, y);
 }
 
 template void conv2d_wgmma(void*, const ConvPass&, int, const std::uint16_t*, const std::uint16_t*,
                            const ConvEpilogue&, std::uint16_t*);
 template void conv2d_wgmma(void*, const ConvPass&, int, const std::uint16_t*, const std::uint16_t*,
                            const ConvEpilogue&, float*);
+
+void conv2d_int8_wgmma(void* stream, const Conv2dShape& shape, int channels, const std::int8_t* x,
+                       const std::int8_t* weight, const Int8Epilogue& epilogue) {
+  const auto plan = ConvWgmmaPlan::make(shape, channels, epilogue);
+  if (plan.blocks == 0) return;
+  start(stream, plan, channels,
+        ConvWgmmaBoxes::make(ConvPass::forward(shape, int8_chunk), channels, plan.shared, 1, x,
+                             weight),
+        epilogue);
+}
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

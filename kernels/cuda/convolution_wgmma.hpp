@@ -5,15 +5,19 @@
 
 #include "kernels/arch.hpp"
 #include "kernels/cuda/convolution_gemm.hpp"
+#include "kernels/cuda/convolution_int8.hpp"
 #include "kernels/cuda/tensor_map.hpp"
 
-/// Convolutions in bf16 on the tensor cores of sm_90a, by warpgroups: what convolution_gemm.hpp
-/// does on every GPU, for the shapes that fill larger tiles.
+/// Convolutions in bf16 and in int8 on the tensor cores of sm_90a, by warpgroups: what
+/// convolution_gemm.hpp and convolution_int8.hpp do on every GPU, for the shapes that fill larger
+/// tiles.
 namespace pixeldp::kernels {
 
-/// A block makes so many pixels, 64 channels of every sum at a time; four such steps are under way.
+/// A block makes so many pixels, 128 bytes of channels of every sum at a time, a quarter of them to
+/// a product; four such steps are under way. depth: these channels in bf16.
 struct WgmmaTile {
-  static constexpr int pixels = 256, depth = 64, stages = 4;
+  static constexpr int pixels = 256, row_bytes = 128, products = 4, stages = 4;
+  static constexpr int depth = row_bytes / 2;
   /// Channels of y, and of a tile: what there are kernels for.
   static constexpr int channels[] = {160, 128};
 };
@@ -65,6 +69,19 @@ WgmmaShared choose_wgmma_shared(const ConvPass& pass, int channels);
 /// each clock.
 ConvTime wgmma_time(const ConvPass& pass, int channels, const Arch& arch);
 
+/// Of a convolution of bytes, and the clocks that it takes so, computed and never measured: those
+/// of the multiprocessor with the most tiles, for its products or, where that is longer, for what
+/// these read and the copies write of shared memory, and for the operands from the L2 cache.
+struct WgmmaInt8Time {
+  int channels = 0;  ///< of the tile; 0: there is none
+  double clocks = 0.0;
+
+  /// Of the tile of the fewest clocks. None on other devices than sm_90a, and for strides other
+  /// than 1, and 2 of images of even height, for rows of more pixels than a tile has, and for what
+  /// exceeds ConvWgmmaPlan.
+  static WgmmaInt8Time of(const Conv2dShape& shape, const Arch& arch);
+};
+
 /// What the threads of kernels/cuda/convolution_wgmma.cu calculate with.
 struct ConvWgmmaPlan {
   WgmmaBox box;
@@ -72,7 +89,8 @@ struct ConvWgmmaPlan {
   int channel_tiles = 0;
   int kernel_h = 0, kernel_w = 0;
   int chunks = 0;         ///< steps of one tap
-  int last_products = 0;  ///< of the last of them: products of 16 channels
+  int depth = 0;          ///< of a step: channels
+  int last_products = 0;  ///< of the last step of a tap
   int stride = 0, pad_h = 0, pad_w = 0;
   int images = 0, out_h = 0, out_c = 0;
   std::int64_t y_first = 0, y_image = 0;  ///< in elements
@@ -87,6 +105,9 @@ struct ConvWgmmaPlan {
   /// exceeds what the kernel's threads can count. y_bytes: of an element.
   static ConvWgmmaPlan make(const ConvPass& pass, int channels, const ConvEpilogue& epilogue,
                             const void* y, std::size_t y_bytes);
+  /// The same of bytes, for any shape that WgmmaInt8Time has a tile for on sm_90a, with any tile of
+  /// WgmmaTile::channels. Refuses epilogues as Int8ConvPlan does.
+  static ConvWgmmaPlan make(const Conv2dShape& shape, int channels, const Int8Epilogue& epilogue);
 };
 
 /// The boxes of x that a copy brings, of so many channels: of pixels of even or odd row (2) and
@@ -95,7 +116,7 @@ struct ConvWgmmaInput {
   TensorBox boxes[4];
 
   static ConvWgmmaInput make(const ConvPass& pass, const WgmmaBox& box, int channels,
-                             const void* x);
+                             int element_bytes, const void* x);
 };
 
 /// The same of the forward kernel, and the boxes of the packed weight, [in_c, taps, out_c]; of what
@@ -104,24 +125,28 @@ struct ConvWgmmaBoxes {
   ConvWgmmaInput x;
   TensorBox weight;
 
-  static ConvWgmmaBoxes make(const ConvPass& pass, int channels, WgmmaShared shared, const void* x,
-                             const void* weight);
+  static ConvWgmmaBoxes make(const ConvPass& pass, int channels, WgmmaShared shared,
+                             int element_bytes, const void* x, const void* weight);
 };
 
 // Calculates one pass by tiles of so many channels (choose_wgmma_channels): x and the packed weight
 // in bf16, Output std::uint16_t (bf16) or float; all else as conv2d_gemm, sums included: they run
-// over (r, s, c), 16 products at a time.
+// over (r, s, c), 16 products at a time. conv2d_int8_wgmma: all as conv2d_int8, results included.
 
 namespace cuda {
 template <class Output>
 void conv2d_wgmma(void* stream, const ConvPass& pass, int channels, const std::uint16_t* x,
                   const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y);
-}
+void conv2d_int8_wgmma(void* stream, const Conv2dShape& shape, int channels, const std::int8_t* x,
+                       const std::int8_t* weight, const Int8Epilogue& epilogue);
+}  // namespace cuda
 
 namespace emulated {
 template <class Output>
 void conv2d_wgmma(void* stream, const ConvPass& pass, int channels, const std::uint16_t* x,
                   const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y);
-}
+void conv2d_int8_wgmma(void* stream, const Conv2dShape& shape, int channels, const std::int8_t* x,
+                       const std::int8_t* weight, const Int8Epilogue& epilogue);
+}  // namespace emulated
 
 }  // namespace pixeldp::kernels

@@ -9,7 +9,7 @@
 namespace pixeldp::kernels {
 namespace {
 
-constexpr int product_depth = 16;
+constexpr int bf16 = TensorBox::bf16_bytes, product_depth = 16;
 /// Of an image. Of smaller ones, dense layers among them, there are seldom tiles for all
 /// multiprocessors.
 constexpr std::int64_t least_pixels = 32;
@@ -24,6 +24,23 @@ int fitting_channels(std::int64_t out_c) {
   for (const int n : WgmmaTile::channels)
     if (pays_by_warpgroups(out_c, all(n)) && (best == 0 || all(n) < all(best))) best = n;
   return best;
+}
+
+constexpr std::string_view no_tile = "there is no kernel of such a tile for it";
+
+[[noreturn]] void refuse(const ConvPass& pass, std::string_view why) {
+  fail(
+      "convolution by warpgroups of {} images {}x{}x{} to {}x{}x{} with kernels {}x{}, stride {}: "
+      "{}",
+      pass.batch, pass.in_h, pass.in_w, pass.in_c, pass.out_h, pass.out_w, pass.out_c,
+      pass.kernel_h, pass.kernel_w, pass.stride, why);
+}
+
+/// Whether taps and strides are such that boxes of x are what products read.
+bool has_boxes(const ConvPass& pass) {
+  if (pass.kernel_h < 1 || pass.kernel_w < 1) return false;
+  if (pass.stride != 1 && !(pass.stride == 2 && pass.in_h % 2 == 0 && pass.in_w >= 2)) return false;
+  return WgmmaBox::of(pass.out_h, pass.out_w).pixels() > 0;
 }
 
 }  // namespace
@@ -50,7 +67,7 @@ WgmmaBox WgmmaBox::half() const {
 
 int wgmma_pair_bytes(const ConvPass& pass, int channels, WgmmaShared shared) {
   const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
-  const auto bytes = [](int rows) { return rows * WgmmaTile::depth * TensorBox::element_bytes; };
+  const auto bytes = [](int rows) { return rows * WgmmaTile::row_bytes; };
   switch (shared) {
     case WgmmaShared::nothing:
       return bytes(2 * box.pixels() + 2 * channels);
@@ -80,7 +97,7 @@ ConvTime wgmma_time(const ConvPass& pass, int channels, const Arch& arch) {
   constexpr double product_instructions = 17.0, product_rows = 64.0;  // of a warp, at the most
   const auto real = [](std::int64_t value) { return static_cast<double>(value); };
   const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
-  const double m = WgmmaTile::pixels, n = channels, element = TensorBox::element_bytes;
+  const double m = WgmmaTile::pixels, n = channels, element = bf16;
   const std::int64_t tiles = divide_up(pass.batch, box.images) * divide_up(pass.out_h, box.h) *
                              divide_up(pass.out_c, channels);
   const double most_tiles = real(divide_up(tiles, arch.multiprocessors));
@@ -108,73 +125,118 @@ ConvTime wgmma_time(const ConvPass& pass, int channels, const Arch& arch) {
 }
 
 int choose_wgmma_channels(const ConvPass& pass, const Arch& arch) {
-  if (!arch.warpgroup_products) return 0;
-  if (pass.kernel_h < 1 || pass.kernel_w < 1) return 0;
-  if (pass.stride != 1 && !(pass.stride == 2 && pass.in_h % 2 == 0 && pass.in_w >= 2)) return 0;
+  if (!arch.warpgroup_products || !has_boxes(pass)) return 0;
   if (pass.in_c < WgmmaTile::depth || pass.in_c % product_depth != 0) return 0;
   const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
-  if (box.pixels() == 0 || pass.out_h * pass.out_w < least_pixels) return 0;
+  if (pass.out_h * pass.out_w < least_pixels) return 0;
   // Of a tile for each of the images that it holds.
   const std::int64_t pixels = pass.out_h * pass.out_w * box.images;
   if (!pays_by_warpgroups(pixels, divide_up(pass.out_h, box.h) * WgmmaTile::pixels)) return 0;
   return fitting_channels(pass.out_c);
 }
 
-ConvWgmmaPlan ConvWgmmaPlan::make(const ConvPass& pass, int channels, const ConvEpilogue& epilogue,
-                                  const void* y, std::size_t y_bytes) {
-  const auto refuse = [&](std::string_view why) {
-    fail(
-        "convolution by warpgroups of {} images {}x{}x{} to {}x{}x{} with kernels {}x{}, stride "
-        "{}: "
-        "{}",
-        pass.batch, pass.in_h, pass.in_w, pass.in_c, pass.out_h, pass.out_w, pass.out_c,
-        pass.kernel_h, pass.kernel_w, pass.stride, why);
-  };
-  if (channels == 0 || choose_wgmma_channels(pass, sm_90) != channels)
-    refuse("there is no kernel of such a tile for it");
-  if (epilogue.next != nullptr &&
-      (epilogue.next_scale == nullptr || epilogue.next_shift == nullptr))
-    refuse("what follows y has no scale or no shift");
+namespace {
 
+/// What exceeds the numbers of a plan, or nothing.
+std::string_view obstacle(const ConvPass& pass, const WgmmaBox& box, int channels) {
   // Coordinates are 32 bits, and so are offsets within the images of one tile.
   constexpr std::int64_t most_extent = 32767, most = 1 << 30;
   if (std::max({pass.in_h, pass.in_w, pass.out_h, pass.kernel_h, pass.kernel_w,
                 std::abs(pass.pad_h), std::abs(pass.pad_w)}) > most_extent)
-    refuse("no extent may exceed 32767");
-  const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
+    return "no extent may exceed 32767";
   if (pass.in_c > 1 << 20 || pass.out_c > 1 << 20 ||
       pass.kernel_h * pass.kernel_w > most / pass.in_c || pass.image > most / box.images)
-    refuse("the images of one tile, or its kernels, exceed 2^30 values");
+    return "the images of one tile, or its kernels, exceed 2^30 values";
+  if (pass.batch > most ||
+      divide_up(pass.batch, box.images) >
+          most / (divide_up(pass.out_h, box.h) * divide_up(pass.out_c, channels)))
+    return "one launch has at most 2^30 tiles: make the batch smaller";
+  return {};
+}
+
+/// All of a plan but what its epilogue says.
+ConvWgmmaPlan plan_of_tiles(const ConvPass& pass, int channels, int element_bytes) {
+  const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
+  if (const std::string_view why = obstacle(pass, box, channels); !why.empty()) refuse(pass, why);
   const std::int64_t tiles_h = divide_up(pass.out_h, box.h);
   const std::int64_t channel_tiles = divide_up(pass.out_c, channels);
-  if (pass.batch > most || divide_up(pass.batch, box.images) > most / (tiles_h * channel_tiles))
-    refuse("one launch has at most 2^30 tiles: make the batch smaller");
-
   ConvWgmmaPlan plan;
   plan.box = box;
   plan.tiles_h = to_int(tiles_h), plan.channel_tiles = to_int(channel_tiles);
   plan.kernel_h = to_int(pass.kernel_h), plan.kernel_w = to_int(pass.kernel_w);
-  plan.chunks = to_int(divide_up(pass.in_c, WgmmaTile::depth));
-  plan.last_products = to_int(pass.in_c - (plan.chunks - 1) * WgmmaTile::depth) / product_depth;
+  plan.depth = WgmmaTile::row_bytes / element_bytes;
+  plan.chunks = to_int(divide_up(pass.in_c, plan.depth));
+  plan.last_products = to_int(divide_up(pass.in_c - std::int64_t{plan.chunks - 1} * plan.depth,
+                                        plan.depth / WgmmaTile::products));
   plan.stride = to_int(pass.stride);
   plan.pad_h = to_int(pass.pad_h), plan.pad_w = to_int(pass.pad_w);
   plan.images = to_int(pass.batch), plan.out_h = to_int(pass.out_h);
   plan.out_c = to_int(pass.out_c);
   plan.y_first = pass.first, plan.y_image = pass.image;
   plan.y_row = to_int(pass.row), plan.y_column = to_int(pass.column);
-  plan.step_bytes = static_cast<std::uint32_t>((box.pixels() + channels) * WgmmaTile::depth *
-                                               TensorBox::element_bytes);
+  plan.step_bytes = static_cast<std::uint32_t>((box.pixels() + channels) * WgmmaTile::row_bytes);
   plan.shared = choose_wgmma_shared(pass, channels);
   if (plan.shared == WgmmaShared::x) plan.half = box.half();
   plan.cluster = plan.shared == WgmmaShared::nothing ? 1 : 2;
   plan.blocks = static_cast<unsigned>(divide_up(pass.batch, box.images) * tiles_h * channel_tiles);
+  return plan;
+}
+
+}  // namespace
+
+ConvWgmmaPlan ConvWgmmaPlan::make(const ConvPass& pass, int channels, const ConvEpilogue& epilogue,
+                                  const void* y, std::size_t y_bytes) {
+  if (channels == 0 || choose_wgmma_channels(pass, sm_90) != channels) refuse(pass, no_tile);
+  if (epilogue.next != nullptr &&
+      (epilogue.next_scale == nullptr || epilogue.next_shift == nullptr))
+    refuse(pass, "what follows y has no scale or no shift");
+  ConvWgmmaPlan plan = plan_of_tiles(pass, channels, bf16);
   plan.vectorised = is_vectorised(pass, epilogue, y, y_bytes);
   return plan;
 }
 
+ConvWgmmaPlan ConvWgmmaPlan::make(const Conv2dShape& s, int channels,
+                                  const Int8Epilogue& epilogue) {
+  check_conv2d_shape(s);
+  const ConvPass pass = ConvPass::forward(s, int8_chunk);
+  if (std::ranges::find(WgmmaTile::channels, channels) == std::end(WgmmaTile::channels) ||
+      !has_boxes(pass))
+    refuse(pass, no_tile);
+  if (const std::string_view why = epilogue.obstacle(s.out_c); !why.empty()) refuse(pass, why);
+  ConvWgmmaPlan plan = plan_of_tiles(pass, channels, 1);
+  plan.vectorised = epilogue.is_vectorised(s.out_c);
+  return plan;
+}
+
+WgmmaInt8Time WgmmaInt8Time::of(const Conv2dShape& s, const Arch& arch) {
+  check_conv2d_shape(s);
+  const ConvPass pass = ConvPass::forward(s, int8_chunk);
+  WgmmaInt8Time best;
+  if (!arch.warpgroup_products || !has_boxes(pass)) return best;
+  const WgmmaBox box = WgmmaBox::of(s.out_h(), s.out_w());
+  constexpr double shared_bytes_per_clock = 128.0;
+  for (const int n : WgmmaTile::channels) {
+    if (!obstacle(pass, box, n).empty()) continue;
+    const ConvWgmmaPlan plan = plan_of_tiles(pass, n, 1);
+    const double taps = static_cast<double>(s.kernel_h * s.kernel_w), rows = WgmmaTile::pixels,
+                 depth = 1.0 * plan.depth / WgmmaTile::products,
+                 products = (plan.chunks - 1) * WgmmaTile::products + plan.last_products;
+    const double multiply = products * depth * rows * n / int8_products_per_clock(arch);
+    // Each 64 rows of a product read all its columns.
+    const double read = products * depth * (rows + rows / 64 * n),
+                 written = 1.0 * plan.chunks * plan.step_bytes,
+                 shared = (read + written) / shared_bytes_per_clock;
+    const double bring = static_cast<double>(pass.in_c) * (box.pixels() + n) / l2_bytes_per_clock;
+    const double waves = static_cast<double>(divide_up(plan.blocks, arch.multiprocessors));
+    const double clocks = waves * taps * (std::max(multiply, shared) + bring);
+    if (best.channels == 0 || clocks < best.clocks) best = {n, clocks};
+  }
+  return best;
+}
+
 ConvWgmmaInput ConvWgmmaInput::make(const ConvPass& pass, const WgmmaBox& box, int channels,
-                                    const void* x) {
-  constexpr std::int64_t element = TensorBox::element_bytes;
+                                    int element_bytes, const void* x) {
+  const std::int64_t element = element_bytes;
   const std::int64_t pixel = pass.in_c * element, row = pass.in_w * pixel;
   ConvWgmmaInput input;
   for (std::int64_t h = 0; h < pass.stride; ++h)
@@ -186,23 +248,25 @@ ConvWgmmaInput ConvWgmmaInput::make(const ConvPass& pass, const WgmmaBox& box, i
                    divide_up(pass.in_h - h, pass.stride), pass.batch},
           .stride = {element, pass.stride * pixel, pass.stride * row, pass.in_h * row},
           .box = {channels, box.w, box.h, box.images},
-          .swizzle = channels * TensorBox::element_bytes};
+          .swizzle = channels * element_bytes,
+          .element_bytes = element_bytes};
   return input;
 }
 
 ConvWgmmaBoxes ConvWgmmaBoxes::make(const ConvPass& pass, int channels, WgmmaShared shared,
-                                    const void* x, const void* weight) {
-  constexpr std::int64_t element = TensorBox::element_bytes;
+                                    int element_bytes, const void* x, const void* weight) {
+  const std::int64_t element = element_bytes;
+  const int depth = WgmmaTile::row_bytes / element_bytes;
   const std::int64_t taps = pass.kernel_h * pass.kernel_w, tap = pass.in_c * element;
   const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
-  return {.x = ConvWgmmaInput::make(pass, shared == WgmmaShared::x ? box.half() : box,
-                                    WgmmaTile::depth, x),
+  return {.x = ConvWgmmaInput::make(pass, shared == WgmmaShared::x ? box.half() : box, depth,
+                                    element_bytes, x),
           .weight = {.address = weight,
                      .rank = 3,
                      .size = {pass.in_c, taps, pass.out_c},
                      .stride = {element, tap, taps * tap},
-                     .box = {WgmmaTile::depth, 1,
-                             shared == WgmmaShared::weight ? channels / 2 : channels}}};
+                     .box = {depth, 1, shared == WgmmaShared::weight ? channels / 2 : channels},
+                     .element_bytes = element_bytes}};
 }
 
 }  // namespace pixeldp::kernels

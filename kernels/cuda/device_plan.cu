@@ -174,9 +174,8 @@ class ScheduledPlan : public DevicePlan {
         shape.out_c);
     const auto next_activation =
         next > 0 ? plan.steps[*launch.epilogue].activation : Activation::identity();
-    const Int8ConvTile tile =
-        choose_int8_tile(shape.batch * shape.out_h() * shape.out_w(), shape.out_c, current_arch());
-    return [this, shape, tile, read, operand, weight, channels, activation = step.activation,
+    const Int8ConvKernel kernel = Int8ConvKernel::choose(shape, current_arch());
+    return [this, shape, kernel, read, operand, weight, channels, activation = step.activation,
             next_activation, input, residual, made, next](const Run& run) {
       const std::int8_t* x = bytes(input);
       if (operand->data() != nullptr) {
@@ -195,7 +194,7 @@ class ScheduledPlan : public DevicePlan {
         epilogue.next_activation = next_activation;
         epilogue.next = target(next, run);
       }
-      conv2d_int8(stream_.native(), shape, tile, x, weight->data(), epilogue);
+      conv2d_int8(stream_.native(), shape, kernel, x, weight->data(), epilogue);
     };
   }
 

@@ -82,33 +82,6 @@ __global__ void __launch_bounds__(NoiseGrid::block_threads)
   }
 }
 
-struct Request {
-  cudaStream_t stream;
-  const NoiseParams& params;
-  const NoiseRow* rows;
-  std::int64_t row_count, elements;
-  const float* prefix;
-  Int8Target target;
-
-  template <class Transform, class Activate>
-  void run() const {
-    const NoiseGrid grid = NoiseGrid::plan(row_count, elements, prefix, nullptr);
-    launch<add_noise_bytes_kernel<Transform, Activate>>(
-        dim3(grid.row_blocks, grid.segment_blocks),
-        dim3(NoiseGrid::warp_threads, NoiseGrid::block_warps), 0, stream, params, rows, row_count,
-        elements, prefix, target);
-  }
-  template <class Transform>
-  void run() const {
-    if (params.activation.is_identity())
-      run<Transform, Identity>();
-    else if (params.activation == Activation::relu())
-      run<Transform, Relu>();
-    else
-      run<Transform, LeakyRelu>();
-  }
-};
-
 }  // namespace
 
 void round_values(void* stream, const ScalingParams& params, std::int64_t filled, const float* x,
@@ -126,17 +99,14 @@ void add_noise_bytes(void* stream, const NoiseParams& params, const NoiseRow* ro
                      const Int8Target& target) {
   if (row_count == 0 || elements == 0) return;
   check_noise_bytes(elements, prefix, target);
-  const Request request = {
-      static_cast<cudaStream_t>(stream), params, rows, row_count, elements, prefix, target};
-  if (params.scale == 0.0f) return request.run<NoNoise>();
-  switch (params.distribution) {
-    case NoiseDistribution::none:
-      return request.run<NoNoise>();
-    case NoiseDistribution::gaussian:
-      return request.run<GaussianTransform>();
-    case NoiseDistribution::laplace:
-      return request.run<LaplaceTransform>();
-  }
+  const NoiseGrid grid = NoiseGrid::plan(row_count, elements, prefix, nullptr);
+  with_noise(params, [&]<class Transform, class Activate>(std::type_identity<Transform>,
+                                                          std::type_identity<Activate>) {
+    launch<add_noise_bytes_kernel<Transform, Activate>>(
+        dim3(grid.row_blocks, grid.segment_blocks),
+        dim3(NoiseGrid::warp_threads, NoiseGrid::block_warps), 0, static_cast<cudaStream_t>(stream),
+        params, rows, row_count, elements, prefix, target);
+  });
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

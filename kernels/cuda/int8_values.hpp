@@ -12,7 +12,10 @@
 namespace pixeldp::kernels {
 
 /// Channels of a pixel of bytes filled up with zeros to whole vectors of 16, as products read them.
-constexpr std::int64_t int8_channels(std::int64_t channels) { return (channels + 15) / 16 * 16; }
+inline constexpr int int8_chunk = 16;
+constexpr std::int64_t int8_channels(std::int64_t channels) {
+  return (channels + int8_chunk - 1) / int8_chunk * int8_chunk;
+}
 
 /// Where values go: as they are, as bytes round(clamp(value * inverse_scale, -127, 127)), ties to
 /// even, or as both. Null: not there.

@@ -109,16 +109,6 @@ struct Work {
   const std::uint32_t* image_ids;
 };
 
-/// Any of the activations, chosen at run time.
-struct AnyActivation {
-  float slope;
-
-  template <class V>
-  [[gnu::always_inline]] constexpr typename V::Floats apply(typename V::Floats y) const {
-    return slope == 0.0f ? Relu(0.0f).apply<V>(y) : LeakyRelu(slope).apply<V>(y);
-  }
-};
-
 template <class V = Lane>  // nvcc takes the constexpr functions of templates only
 __device__ __forceinline__ float relu(float value) {
   return Relu(0.0f).apply<V>(value).value;

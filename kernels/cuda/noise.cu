@@ -64,56 +64,22 @@ __global__ void __launch_bounds__(NoiseGrid::block_threads)
   }
 }
 
-struct Request {
-  cudaStream_t stream;
-  const NoiseParams& params;
-  NoiseGrid grid;
-  const NoiseRow* rows;
-  std::int64_t row_count, elements;
-  const float* prefix;
-  float* y;
-
-  template <class Transform, class Activate, bool vectorised>
-  void run() const {
-    launch<add_noise_kernel<Transform, Activate, vectorised>>(
-        dim3(grid.row_blocks, grid.segment_blocks),
-        dim3(NoiseGrid::warp_threads, NoiseGrid::block_warps), 0, stream, params, rows, row_count,
-        elements, prefix, y);
-  }
-  template <class Transform, class Activate>
-  void run() const {
-    if (grid.vectorised)
-      run<Transform, Activate, true>();
-    else
-      run<Transform, Activate, false>();
-  }
-  template <class Transform>
-  void run() const {
-    if (params.activation.is_identity())
-      run<Transform, Identity>();
-    else if (params.activation == Activation::relu())
-      run<Transform, Relu>();
-    else
-      run<Transform, LeakyRelu>();
-  }
-};
-
 }  // namespace
 
 void add_noise(const Stream& stream, const NoiseParams& params, const NoiseRow* rows,
                std::int64_t row_count, std::int64_t elements, const float* prefix, float* y) {
   if (row_count == 0 || elements == 0) return;
   const NoiseGrid grid = NoiseGrid::plan(row_count, elements, prefix, y);
-  const Request request = {native(stream), params, grid, rows, row_count, elements, prefix, y};
-  if (params.scale == 0.0f) return request.run<NoNoise>();
-  switch (params.distribution) {
-    case NoiseDistribution::none:
-      return request.run<NoNoise>();
-    case NoiseDistribution::gaussian:
-      return request.run<GaussianTransform>();
-    case NoiseDistribution::laplace:
-      return request.run<LaplaceTransform>();
-  }
+  with_noise(params, [&]<class Transform, class Activate>(std::type_identity<Transform>,
+                                                          std::type_identity<Activate>) {
+    const auto start = [&]<bool vectorised>(std::bool_constant<vectorised>) {
+      launch<add_noise_kernel<Transform, Activate, vectorised>>(
+          dim3(grid.row_blocks, grid.segment_blocks),
+          dim3(NoiseGrid::warp_threads, NoiseGrid::block_warps), 0, native(stream), params, rows,
+          row_count, elements, prefix, y);
+    };
+    grid.vectorised ? start(std::true_type()) : start(std::false_type());
+  });
 }
 
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

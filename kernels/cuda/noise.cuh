@@ -37,4 +37,26 @@ struct NoisyRow {
   }
 };
 
+/// f(transform, activate) with the types, each as a std::type_identity, of what `params` ask for.
+template <class F>
+void with_noise(const NoiseParams& params, const F& f) {
+  const auto with_activation = [&]<class Transform>(std::type_identity<Transform> transform) {
+    if (params.activation.is_identity())
+      f(transform, std::type_identity<Identity>());
+    else if (params.activation == Activation::relu())
+      f(transform, std::type_identity<Relu>());
+    else
+      f(transform, std::type_identity<LeakyRelu>());
+  };
+  if (params.scale == 0.0f) return with_activation(std::type_identity<NoNoise>());
+  switch (params.distribution) {
+    case NoiseDistribution::none:
+      return with_activation(std::type_identity<NoNoise>());
+    case NoiseDistribution::gaussian:
+      return with_activation(std::type_identity<GaussianTransform>());
+    case NoiseDistribution::laplace:
+      return with_activation(std::type_identity<LaplaceTransform>());
+  }
+}
+
 }  // namespace pixeldp::kernels::PIXELDP_DEVICE

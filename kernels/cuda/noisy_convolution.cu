@@ -79,11 +79,9 @@ struct Tile {
   }
 };
 
-/// The activation of `value`, chosen at run time.
 template <class V = Lane>  // nvcc takes the constexpr functions of templates only
 __device__ __forceinline__ float activate(const Activation& activation, float value) {
-  if (activation.slope == 0.0f) return Relu(0.0f).apply<V>(value).value;
-  return LeakyRelu(activation.slope).apply<V>(value).value;
+  return AnyActivation{activation.slope}.apply<V>(value).value;
 }
 
 __device__ __forceinline__ void store(float* y, const float (&value)[4]) {

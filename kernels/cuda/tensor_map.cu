@@ -18,7 +18,7 @@ TensorMap encode(const TensorBox& box) {
   box.check();
   emulator::TensorBoxMap map;
   map.rank = static_cast<std::uint8_t>(box.rank);
-  map.element_bytes = TensorBox::element_bytes;
+  map.element_bytes = static_cast<std::uint8_t>(box.element_bytes);
   map.swizzle = static_cast<std::uint8_t>(box.swizzle);
   map.address = static_cast<const std::byte*>(box.address);
   for (int i = 0; i < box.rank; ++i) {
@@ -68,11 +68,12 @@ TensorMap encode(const TensorBox& box) {
   static_assert(sizeof(TensorMap) == sizeof(CUtensorMap) &&
                 alignof(TensorMap) == alignof(CUtensorMap));
   TensorMap result = {};
-  const CUresult done =
-      function(reinterpret_cast<CUtensorMap*>(&result), CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-               static_cast<cuuint32_t>(box.rank), const_cast<void*>(box.address), size, stride,
-               box_size, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
-               CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult done = function(
+      reinterpret_cast<CUtensorMap*>(&result),
+      box.element_bytes == 1 ? CU_TENSOR_MAP_DATA_TYPE_UINT8 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+      static_cast<cuuint32_t>(box.rank), const_cast<void*>(box.address), size, stride, box_size,
+      steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (done != CUDA_SUCCESS)
     check_call(cudaErrorInvalidValue, "encoding a tensor map (cuTensorMapEncodeTiled)");
   return result;

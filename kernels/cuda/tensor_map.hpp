@@ -12,19 +12,21 @@ struct alignas(128) TensorMap {
   std::uint64_t opaque[16];
 };
 
-/// A tensor of bf16 in device memory and the box of it that one copy brings, in tiled mode: the
-/// element at coordinates x lies at address + sum of x[i] stride[i], and the box lies in shared
-/// memory packed, innermost dimension first, its chunks of 16 bytes swizzled within `swizzle` bytes
-/// (chunk c of row r at c xor r mod 8 for 128, rows of the box being as many bytes).
+/// A tensor of bf16, or of bytes, in device memory and the box of it that one copy brings, in tiled
+/// mode: the element at coordinates x lies at address + sum of x[i] stride[i], and the box lies in
+/// shared memory packed, innermost dimension first, its chunks of 16 bytes swizzled within
+/// `swizzle` bytes (chunk c of row r at c xor r mod 8 for 128, rows of the box being as many
+/// bytes).
 struct TensorBox {
-  static constexpr int most_rank = 5, element_bytes = 2;
+  static constexpr int most_rank = 5, bf16_bytes = 2;
 
   const void* address = nullptr;
   int rank = 0;
-  std::int64_t size[most_rank] = {};                 ///< elements, innermost dimension first
-  std::int64_t stride[most_rank] = {element_bytes};  ///< bytes from an element to the next
-  int box[most_rank] = {};                           ///< elements
-  int swizzle = 128;                                 ///< bytes: 0 (none), 32, 64, 128
+  std::int64_t size[most_rank] = {};              ///< elements, innermost dimension first
+  std::int64_t stride[most_rank] = {bf16_bytes};  ///< bytes from an element to the next
+  int box[most_rank] = {};                        ///< elements
+  int swizzle = 128;                              ///< bytes: 0 (none), 32, 64, 128
+  int element_bytes = bf16_bytes;                 ///< or 1
 
   /// Of the box in shared memory, also where it reaches beyond the tensor.
   std::int64_t box_bytes() const;

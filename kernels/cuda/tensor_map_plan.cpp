@@ -12,7 +12,8 @@ std::string text_of(const TensorBox& box) {
     size += fmt::format("{}{}", i > 0 ? "x" : "", box.size[i]);
     of_box += fmt::format("{}{}", i > 0 ? "x" : "", box.box[i]);
   }
-  return fmt::format("boxes {} of a tensor {} in bf16", of_box, size);
+  return fmt::format("boxes {} of a tensor {} in {}", of_box, size,
+                     box.element_bytes == 1 ? "bytes" : "bf16");
 }
 
 }  // namespace
@@ -30,6 +31,8 @@ void TensorBox::check() const {
     refuse("the tensor must be aligned to 16 bytes");
   if (swizzle != 0 && swizzle != 32 && swizzle != 64 && swizzle != 128)
     refuse(fmt::format("a swizzle of {} bytes: give 0, 32, 64 or 128", swizzle));
+  if (element_bytes != 1 && element_bytes != bf16_bytes)
+    refuse(fmt::format("elements of {} bytes: give 2 (bf16) or 1", element_bytes));
   if (stride[0] != element_bytes)
     refuse("elements of the innermost dimension must lie side by side");
   for (int i = 0; i < rank; ++i) {

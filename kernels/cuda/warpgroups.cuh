@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/arch.hpp"
 #include "kernels/cuda/ptx/mbarrier.cuh"
@@ -14,7 +15,7 @@ namespace pixeldp::kernels::PIXELDP_DEVICE::warpgroups {
 
 inline constexpr int warpgroup = 128, consumers = 2, threads = (1 + consumers) * warpgroup;
 inline constexpr int consumer_warps = consumers * warpgroup / 32;
-/// Of a product, and products of a step.
+/// Of a product (its depth in bf16), and products of a step.
 inline constexpr int product_rows = 64, product_depth = 16, step_products = 4;
 /// Of 65536: what a thread takes while it brings, and while it multiplies.
 inline constexpr int producer_registers = 40, consumer_registers = 232;
@@ -54,14 +55,14 @@ struct StepOperands {
 /// Adds `steps` steps to the sums of a consumer's rows, of which a product has the first, the next
 /// and so on. operands_of(slot) is asked once for each step; next_rows and next_depth lead to those
 /// of the next product of a step, across and along the sums. release(slot) is called by all lanes
-/// of a warp, for all slots but the last.
+/// of a warp, for all slots but the last. Sum: float of bf16, int of bytes.
 template <bool transposed, int stages, int row_products, int registers, class OperandsOf,
-          class Release>
+          class Release, class Sum>
 __device__ __forceinline__ void multiply_steps(int steps, std::uint64_t (&full)[stages],
                                                std::uint64_t next_rows, std::uint64_t next_depth,
                                                const OperandsOf& operands_of,
                                                const Release& release,
-                                               float (&sum)[row_products][registers]) {
+                                               Sum (&sum)[row_products][registers]) {
   RingSlot<stages> slot;
   int before = 0;
   for (int i = 0; i < row_products; ++i) ptx::keep_sums(sum[i]);
@@ -74,11 +75,14 @@ __device__ __forceinline__ void multiply_steps(int steps, std::uint64_t (&full)[
     for (int k = 0; k < step_products; ++k) {
       if (k < operands.left_out) continue;
 #pragma unroll
-      for (int i = 0; i < row_products; ++i)
-        ptx::wgmma_bf16<transposed>(sum[i],
-                                    operands.a + static_cast<std::uint64_t>(i) * next_rows +
-                                        static_cast<std::uint64_t>(k) * next_depth,
-                                    operands.b + static_cast<std::uint64_t>(k) * next_depth);
+      for (int i = 0; i < row_products; ++i) {
+        const std::uint64_t along = static_cast<std::uint64_t>(k) * next_depth;
+        const std::uint64_t a = operands.a + static_cast<std::uint64_t>(i) * next_rows + along;
+        if constexpr (std::is_same_v<Sum, float>)
+          ptx::wgmma_bf16<transposed>(sum[i], a, operands.b + along);
+        else
+          ptx::wgmma_s8(sum[i], a, operands.b + along);
+      }
     }
     ptx::wgmma_commit();
     ptx::wgmma_wait<1>();  // for the products of the step before

@@ -60,6 +60,10 @@ void wgmma_fence(const Location& where = Location::current());
 /// column 8 j + 2 t + e. The sum of the exact products and d is rounded once.
 void wgmma_bf16(float* d, int n, std::uint64_t a, std::uint64_t b, bool transposed,
                 const Location& where = Location::current());
+/// The same of signed bytes, K-major, with A 64 x 32 and B 32 x n: sums of 32 bits, which wrap
+/// around.
+void wgmma_s8(std::int32_t* d, int n, std::uint64_t a, std::uint64_t b,
+              const Location& where = Location::current());
 void wgmma_commit(const Location& where = Location::current());
 void wgmma_wait(int pending_groups, const Location& where = Location::current());
 /// setmaxnreg: of no effect here.

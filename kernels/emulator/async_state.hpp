@@ -17,9 +17,9 @@
 /// All of it is as late as it may be. A copy lands when no thread can go on, or at any time
 /// (Order::random), and its target holds 0xFF bytes until then. A product reads its operands when
 /// its warp waits for its group, each warp its quarter on its own, and the warp's sums are
-/// 0xFFFFFFFF until then. Who does not wait thus finds what is no number; and a copy to where a
-/// product still reads, an operand where a copy still writes, and sums that are touched meanwhile
-/// are reported at once.
+/// 0xFFFFFFFF until then. Who does not wait thus finds what is no number (of integers, -1); and a
+/// copy to where a product still reads, an operand where a copy still writes, and sums that are
+/// touched meanwhile are reported at once.
 namespace pixeldp::emulator {
 
 class Block;
@@ -57,11 +57,17 @@ class AsyncState {
   void land(std::size_t copy);
 
   // Of a whole warp, by the last lane that came.
-  struct Operands {
-    float* d;
-    std::uint64_t a, b;
+  /// What is multiplied and where it lies.
+  struct Factors {
+    std::uint64_t a, b;  // descriptors
     int n;
+    bool bytes;  // signed ones, with sums in integers; else bf16, with sums in single precision
     bool transposed;
+    bool operator==(const Factors&) const = default;
+  };
+  struct Operands {
+    void* d;  // sums of 32 bits
+    Factors factors;
   };
   void fence_products(unsigned warp) { warps_[warp].fenced = true; }
   void start_product(unsigned warp, void* const* lanes);
@@ -93,14 +99,13 @@ class AsyncState {
   };
   /// The sums of a warp, 16 x n, while products on them are under way.
   struct Sums {
-    float* d[32];
+    std::byte* d[32];
     int n;
-    std::vector<float> values;
+    std::vector<std::uint32_t> bits;
     int products = 0;
   };
   struct Product {
-    std::uint64_t a, b;
-    bool transposed;
+    Factors factors;
     std::list<Sums>::iterator sums;
     std::uint64_t group;
   };
@@ -110,12 +115,6 @@ class AsyncState {
     std::uint64_t groups = 0;
     bool fenced = false;
     std::size_t started = 0;
-  };
-  struct Started {
-    std::uint64_t a, b;
-    int n;
-    bool transposed;
-    bool operator==(const Started&) const = default;
   };
 
   void open_chunks() {
@@ -127,7 +126,7 @@ class AsyncState {
   void complete(Barrier& barrier);
   std::size_t offset(const void* address) const;
   template <class F>
-  void for_each_chunk(std::uint64_t descriptor, bool transposed, int first_row, int rows,
+  void for_each_chunk(const Factors& factors, std::uint64_t descriptor, int first_row, int rows,
                       F f) const;
   void multiply(unsigned warp, Product& product);
   static void exchange(Sums& sums, bool to_registers);
@@ -138,7 +137,7 @@ class AsyncState {
   std::vector<Copy> copies_;                            // oldest first
   Warp warps_[32];
   std::size_t products_ = 0;         // of all warps, under way
-  std::vector<Started> started_[8];  // products of each warpgroup
+  std::vector<Factors> started_[8];  // products of each warpgroup
   // How many copies will write, and products read, each chunk of shared memory.
   std::vector<std::uint16_t> writers_, readers_;
 };

@@ -11,7 +11,7 @@ namespace pixeldp::emulator {
 namespace {
 
 constexpr unsigned all_lanes = ~0u;
-constexpr int warp_rows = 16, depth = 16, chunk_values = 8;
+constexpr int warp_rows = 16, depth_bytes = 32, most_depth = 32, most_columns = 256;
 constexpr std::uint32_t poison_bits = 0xffffffff;
 
 /// A matrix descriptor ("wgmma: Matrix Descriptor Format") of what lies swizzled: rows of A, or
@@ -22,8 +22,9 @@ struct Operand {
   std::size_t stride;   // in bytes, from eight rows, or eight values of k, to the next eight
   unsigned span;        // of the swizzle, and the bytes from one of those to the next
   bool transposed;
+  std::size_t value_bytes;
 
-  /// Of the chunk of eight values, of k or, transposed, of rows, that begins with these.
+  /// Of the chunk of 16 bytes of values, of k or, transposed, of rows, that begins with these.
   std::size_t chunk(int row, int k) const {
     std::size_t along = static_cast<std::size_t>(k), across = static_cast<std::size_t>(row);
     if (transposed) std::swap(along, across);
@@ -32,17 +33,16 @@ struct Operand {
         start + across / 8 * stride + across % 8 * span + along / span * leading + along % span,
         span);
   }
-
-  static constexpr std::size_t value_bytes = 2;
 };
 
-Operand decode(Block& block, std::uint64_t descriptor, bool transposed) {
+Operand decode(Block& block, std::uint64_t descriptor, bool transposed, std::size_t value_bytes) {
   constexpr const char* what = "wgmma.mma_async";
   const auto bytes = [&](int shift) { return std::size_t{descriptor >> shift & 0x3fff} << 4; };
   const unsigned mode = static_cast<unsigned>(descriptor >> 62);
   if (mode == 0) block.report(fmt::format("{}: the emulator takes swizzled operands only", what));
   const unsigned span = 256u >> mode;  // 128, 64, 32
-  const Operand operand = {bytes(0) - shared_window, bytes(16), bytes(32), span, transposed};
+  const Operand operand = {
+      bytes(0) - shared_window, bytes(16), bytes(32), span, transposed, value_bytes};
   // Values of k that lie side by side may begin within a row.
   if ((descriptor >> 49 & 7) != 0 || operand.start % (8 * span) >= (transposed ? 1 : span))
     block.report(
@@ -52,9 +52,34 @@ Operand decode(Block& block, std::uint64_t descriptor, bool transposed) {
   return operand;
 }
 
-float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+/// Of a bf16, and of a byte.
+float number(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+float number(std::int8_t value) { return value; }
 
-std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
+/// The i-th sum of a lane, whatever its type.
+std::uint32_t load_sum(const std::byte* d, int i) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, d + sizeof bits * static_cast<std::size_t>(i), sizeof bits);
+  return bits;
+}
+void store_sum(std::byte* d, int i, std::uint32_t bits) {
+  std::memcpy(d + sizeof bits * static_cast<std::size_t>(i), &bits, sizeof bits);
+}
+
+std::size_t value_bytes(const AsyncState::Factors& factors) { return factors.bytes ? 1 : 2; }
+
+/// Whether there is a product of so many columns.
+bool has_columns(const AsyncState::Factors& factors) {
+  const int n = factors.n, multiple = factors.bytes && n > 32 ? 16 : 8;
+  return n >= 8 && n <= most_columns && n % multiple == 0;
+}
+
+/// What 32 bits are after a sum is added to them, which is exact.
+std::uint32_t added(std::uint32_t bits, double sum, bool integers) {
+  if (integers) return bits + static_cast<std::uint32_t>(static_cast<std::int64_t>(sum));
+  const float value = static_cast<float>(sum + double{std::bit_cast<float>(bits)});
+  return std::isnan(value) ? 0x7fffffffu : std::bit_cast<std::uint32_t>(value);
+}
 
 /// The sums of a lane: f(register, row, column) for each.
 template <class F>
@@ -87,14 +112,22 @@ void whole_warp(const char* what, void* operand, const Location& where) {
       &named, where);
 }
 
+void start_product(AsyncState::Operands operands, const Location& where) {
+  whole_warp<[](AsyncState& async, unsigned warp, void* const* lanes) {
+    async.start_product(warp, lanes);
+  }>("wgmma.mma_async", &operands, where);
+}
+
 }  // namespace
 
 template <class F>
-void AsyncState::for_each_chunk(std::uint64_t descriptor, bool transposed, int first_row, int rows,
-                                F f) const {
-  const Operand operand = decode(block_, descriptor, transposed);
-  for (int row = 0; row < rows; row += transposed ? chunk_values : 1)
-    for (int k = 0; k < depth; k += transposed ? 1 : chunk_values)
+void AsyncState::for_each_chunk(const Factors& factors, std::uint64_t descriptor, int first_row,
+                                int rows, F f) const {
+  const Operand operand = decode(block_, descriptor, factors.transposed, value_bytes(factors));
+  const int chunk_values = static_cast<int>(chunk_bytes / operand.value_bytes);
+  const int depth = static_cast<int>(depth_bytes / operand.value_bytes);
+  for (int row = 0; row < rows; row += factors.transposed ? chunk_values : 1)
+    for (int k = 0; k < depth; k += factors.transposed ? 1 : chunk_values)
       f(operand.chunk(first_row + row, k), row, k);
 }
 
@@ -102,12 +135,12 @@ void AsyncState::for_each_chunk(std::uint64_t descriptor, bool transposed, int f
 void AsyncState::exchange(Sums& sums, bool to_registers) {
   for (int lane = 0; lane < 32; ++lane) {
     for_each_sum(sums.n, lane, [&](int i, int row, int column) {
-      float& value = sums.values[static_cast<std::size_t>(row * sums.n + column)];
+      std::uint32_t& bits = sums.bits[static_cast<std::size_t>(row * sums.n + column)];
       if (to_registers) {
-        sums.d[lane][i] = value;
+        store_sum(sums.d[lane], i, bits);
       } else {
-        value = sums.d[lane][i];
-        sums.d[lane][i] = std::bit_cast<float>(poison_bits);
+        bits = load_sum(sums.d[lane], i);
+        store_sum(sums.d[lane], i, poison_bits);
       }
     });
   }
@@ -118,19 +151,19 @@ void AsyncState::start_product(unsigned w, void* const* lanes) {
   const auto operand = [&](int lane) -> const Operands& {
     return *static_cast<const Operands*>(lanes[lane]);
   };
-  const auto& [d, a, b, n, transposed] = operand(0);
+  const Factors& factors = operand(0).factors;
   for (int lane = 1; lane < 32; ++lane)
-    if (operand(lane).a != a || operand(lane).b != b || operand(lane).n != n ||
-        operand(lane).transposed != transposed)
+    if (operand(lane).factors != factors)
       block_.report(fmt::format("{}: lanes 0 and {} have different operands", what, lane));
-  if (n < 8 || n > 256 || n % 8 != 0) block_.report(fmt::format("{}: {} columns", what, n));
+  const int n = factors.n;
+  if (!has_columns(factors)) block_.report(fmt::format("{}: {} columns", what, n));
   if (!block_.has_warp(w | 3))
     block_.report(fmt::format("{}: warp {} is of no whole warpgroup", what, w));
   Warp& warp = warps_[w];
-  std::vector<Started>& started = started_[w / 4];
+  std::vector<Factors>& started = started_[w / 4];
   if (warp.started == started.size())
-    started.push_back({a, b, n, transposed});
-  else if (started[warp.started] != Started{a, b, n, transposed})
+    started.push_back(factors);
+  else if (started[warp.started] != factors)
     block_.report(fmt::format("{}: the warps of a warpgroup have different operands in product {}",
                               what, warp.started));
   ++warp.started;
@@ -143,8 +176,8 @@ void AsyncState::start_product(unsigned w, void* const* lanes) {
                                 what, chunk));
     ++readers_[chunk / chunk_bytes];
   };
-  for_each_chunk(a, transposed, static_cast<int>(w % 4) * warp_rows, warp_rows, read);
-  for_each_chunk(b, transposed, 0, n, read);
+  for_each_chunk(factors, factors.a, static_cast<int>(w % 4) * warp_rows, warp_rows, read);
+  for_each_chunk(factors, factors.b, 0, n, read);
 
   auto sums = std::find_if(warp.sums.begin(), warp.sums.end(),
                            [&](const Sums& other) { return other.d[0] == operand(0).d; });
@@ -155,16 +188,16 @@ void AsyncState::start_product(unsigned w, void* const* lanes) {
                       "since results were waited for",
                       what));
     Sums made;
-    for (int lane = 0; lane < 32; ++lane) made.d[lane] = operand(lane).d;
+    for (int lane = 0; lane < 32; ++lane) made.d[lane] = static_cast<std::byte*>(operand(lane).d);
     made.n = n;
-    made.values.resize(static_cast<std::size_t>(warp_rows * n));
+    made.bits.resize(static_cast<std::size_t>(warp_rows * n));
     exchange(made, false);
     sums = warp.sums.insert(warp.sums.end(), std::move(made));
   } else {
     for (int lane = 0; lane < 32; ++lane) {
       bool touched = sums->n != n || sums->d[lane] != operand(lane).d;
       for (int i = 0; !touched && i < n / 2; ++i)
-        touched = bits_of(sums->d[lane][i]) != poison_bits;
+        touched = load_sum(sums->d[lane], i) != poison_bits;
       if (touched)
         block_.report(
             fmt::format("{}: sums of lane {} were changed, or are other ones, while a product "
@@ -173,40 +206,46 @@ void AsyncState::start_product(unsigned w, void* const* lanes) {
     }
   }
   ++sums->products, ++products_;
-  warp.products.push_back({a, b, transposed, sums, warp.groups});
+  warp.products.push_back({factors, sums, warp.groups});
 }
 
 void AsyncState::multiply(unsigned w, Product& product) {
   Sums& sums = *product.sums;
-  const int n = sums.n;
-  double a[warp_rows][depth], b[depth][256];
+  const Factors& factors = product.factors;
+  const int n = sums.n, depth = static_cast<int>(depth_bytes / value_bytes(factors));
+  float a[warp_rows][most_depth], b[most_depth][most_columns];  // exact; stacks are short
   const auto load = [&](std::size_t chunk, auto put) {
-    std::uint16_t values[chunk_values];
     block_.note_async(w * 32, block_.shared() + chunk, chunk_bytes, Access::read);
-    std::memcpy(values, block_.shared() + chunk, sizeof values);
     --readers_[chunk / chunk_bytes];
-    for (int i = 0; i < chunk_values; ++i) put(i, from_bf16(values[i]));
+    const auto load_values = [&](auto value_of) {
+      using Value = decltype(value_of);
+      constexpr int count = chunk_bytes / sizeof(Value);
+      Value values[count];
+      std::memcpy(values, block_.shared() + chunk, chunk_bytes);
+      for (int i = 0; i < count; ++i) put(i, values[i]);
+    };
+    factors.bytes ? load_values(std::int8_t{}) : load_values(std::uint16_t{});
   };
-  const int next_row = product.transposed ? 1 : 0, next_k = 1 - next_row;  // within a chunk
-  for_each_chunk(product.a, product.transposed, static_cast<int>(w % 4) * warp_rows, warp_rows,
+  const int next_row = factors.transposed ? 1 : 0, next_k = 1 - next_row;  // within a chunk
+  for_each_chunk(factors, factors.a, static_cast<int>(w % 4) * warp_rows, warp_rows,
                  [&](std::size_t chunk, int row, int k) {
-                   load(chunk,
-                        [&](int i, float value) { a[row + i * next_row][k + i * next_k] = value; });
+                   load(chunk, [&](int i, auto value) {
+                     a[row + i * next_row][k + i * next_k] = number(value);
+                   });
                  });
-  for_each_chunk(product.b, product.transposed, 0, n, [&](std::size_t chunk, int row, int k) {
-    load(chunk, [&](int i, float value) { b[k + i * next_k][row + i * next_row] = value; });
+  for_each_chunk(factors, factors.b, 0, n, [&](std::size_t chunk, int row, int k) {
+    load(chunk, [&](int i, auto value) { b[k + i * next_k][row + i * next_row] = number(value); });
   });
   for (int row = 0; row < warp_rows; ++row) {
-    double sum[256] = {};
+    double sum[most_columns] = {};
     for (int k = 0; k < depth; ++k) {
       const double factor = a[row][k];
 #pragma omp simd
-      for (int column = 0; column < n; ++column) sum[column] += factor * b[k][column];
+      for (int column = 0; column < n; ++column) sum[column] += factor * double{b[k][column]};
     }
     for (int column = 0; column < n; ++column) {
-      float& value = sums.values[static_cast<std::size_t>(row * n + column)];
-      value = static_cast<float>(sum[column] + double{value});
-      if (std::isnan(value)) value = std::bit_cast<float>(0x7fffffffu);
+      std::uint32_t& bits = sums.bits[static_cast<std::size_t>(row * n + column)];
+      bits = added(bits, sum[column], factors.bytes);
     }
   }
   --sums.products, --products_;
@@ -241,10 +280,11 @@ void wgmma_fence(const Location& where) {
 
 void wgmma_bf16(float* d, int n, std::uint64_t a, std::uint64_t b, bool transposed,
                 const Location& where) {
-  AsyncState::Operands operands = {d, a, b, n, transposed};
-  whole_warp<[](AsyncState& async, unsigned warp, void* const* lanes) {
-    async.start_product(warp, lanes);
-  }>("wgmma.mma_async", &operands, where);
+  start_product({d, {a, b, n, false, transposed}}, where);
+}
+
+void wgmma_s8(std::int32_t* d, int n, std::uint64_t a, std::uint64_t b, const Location& where) {
+  start_product({d, {a, b, n, true, false}}, where);
 }
 
 void wgmma_commit(const Location& where) {

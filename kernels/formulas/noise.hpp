@@ -75,4 +75,14 @@ struct LeakyRelu {
   }
 };
 
+/// Any of them, chosen at run time.
+struct AnyActivation {
+  float slope;
+
+  template <class V>
+  [[gnu::always_inline]] constexpr typename V::Floats apply(typename V::Floats y) const {
+    return slope == 0.0f ? Relu(0.0f).apply<V>(y) : LeakyRelu(slope).apply<V>(y);
+  }
+};
+
 }  // namespace pixeldp::kernels

@@ -7,10 +7,11 @@
 #include "kernels/cuda/ptx/tma.cuh"
 #include "kernels/cuda/ptx/wgmma.cuh"
 
-/// C[m, n] = sum over k of A[m, k] B[n, k] in bf16 with sums in float, on what is new in sm_90:
-/// copies of boxes that end phases of mbarriers, asked for by a warp of their own, and products of
-/// a warpgroup. Tiles of 64 x 128 x 64 in a ring of slots; what is beyond the matrices is zero.
-/// Factor 2 in front of B (`doubles`): the warpgroup changes B in shared memory itself.
+/// C[m, n] = sum over k of A[m, k] B[n, k] in bf16 with sums in float, or of bytes with sums in
+/// integers, on what is new in sm_90: copies of boxes that end phases of mbarriers, asked for by a
+/// warp of their own, and products of a warpgroup. Tiles of 64 x 128 x 128 bytes in a ring of
+/// slots; what is beyond the matrices is zero. Factor 2 in front of B (`doubles`): the warpgroup
+/// changes B in shared memory itself.
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 
 struct WgmmaGemmShape {
@@ -39,24 +40,46 @@ enum class WgmmaGemmFault {
 
 namespace wgmma_gemm {
 
-constexpr int tile_m = 64, tile_n = 128, tile_k = 64, slots = 2;
+constexpr int tile_m = 64, tile_n = 128, products = 4, slots = 2;
+template <class Element>
+inline constexpr int depth_of = 128 / sizeof(Element);
 constexpr int consumer_warps = 4, threads = 32 * (consumer_warps + 1);
 
+template <class Element>
 struct Storage {
-  alignas(1024) std::uint16_t a[slots][tile_m * tile_k];
-  std::uint16_t b[slots][tile_n * tile_k];
+  alignas(1024) Element a[slots][tile_m * depth_of<Element>];
+  Element b[slots][tile_n * depth_of<Element>];
   std::uint64_t full[slots], empty[slots], written;
 };
 
+/// Of bf16: the exponent of what is not zero.
+__device__ __forceinline__ void double_value(std::uint16_t& value) {
+  if (value != 0) value = static_cast<std::uint16_t>(value + 0x80);
+}
+__device__ __forceinline__ void double_value(std::int8_t& value) {
+  value = static_cast<std::int8_t>(2 * value);
+}
+
+template <int count>
+__device__ __forceinline__ void multiply(float (&sum)[count], std::uint64_t a, std::uint64_t b) {
+  ptx::wgmma_bf16(sum, a, b);
+}
+template <int count>
+__device__ __forceinline__ void multiply(std::int32_t (&sum)[count], std::uint64_t a,
+                                         std::uint64_t b) {
+  ptx::wgmma_s8(sum, a, b);
+}
+
 }  // namespace wgmma_gemm
 
-template <WgmmaGemmFault fault>
+template <WgmmaGemmFault fault, class Element, class Sum>
 __global__ void __launch_bounds__(wgmma_gemm::threads)
     wgmma_gemm_kernel(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
-                      WgmmaGemmShape shape, bool doubles, float* __restrict__ c) {
+                      WgmmaGemmShape shape, bool doubles, Sum* __restrict__ c) {
   using namespace wgmma_gemm;
   using Fault = WgmmaGemmFault;
-  auto& shared = shared_storage<Storage>();
+  constexpr int tile_k = depth_of<Element>;
+  auto& shared = shared_storage<Storage<Element>>();
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
   const int first_m = static_cast<int>(blockIdx.y) * tile_m;
   const int first_n = static_cast<int>(blockIdx.x) * tile_n;
@@ -90,15 +113,13 @@ __global__ void __launch_bounds__(wgmma_gemm::threads)
     return;
   }
 
-  float sum[tile_n / 2] = {};
+  Sum sum[tile_n / 2] = {};
   for (int step = 0; step < steps; ++step) {
     const int slot = step % slots;
     const unsigned parity = static_cast<unsigned>(step / slots) % 2;
     if constexpr (fault != Fault::no_wait_for_full) ptx::mbarrier_wait(&shared.full[slot], parity);
     if (doubles) {
-      std::uint16_t* const row = shared.b[slot] + thread * tile_k;
-      for (int i = 0; i < tile_k; ++i)  // the exponent of what is not zero
-        if (row[i] != 0) row[i] = static_cast<std::uint16_t>(row[i] + 0x80);
+      for (int i = 0; i < tile_k; ++i) double_value(shared.b[slot][thread * tile_k + i]);
       if constexpr (fault != Fault::write_without_fence) ptx::fence_proxy_async();
       if constexpr (fault != Fault::write_without_barrier) {
         ptx::mbarrier_arrive(&shared.written);
@@ -108,10 +129,10 @@ __global__ void __launch_bounds__(wgmma_gemm::threads)
     if constexpr (fault != Fault::no_products_fence) ptx::wgmma_fence();
     const std::uint64_t rows_a = ptx::wgmma_rows(shared.a[slot]),
                         rows_b = ptx::wgmma_rows(shared.b[slot]);
-    for (int k = 0; k < tile_k / 16; ++k) {
+    for (int k = 0; k < products; ++k) {
       if (fault == Fault::three_warps && warp == 3) continue;
-      ptx::wgmma_bf16(sum, rows_a + ptx::wgmma_step(0, k), rows_b + ptx::wgmma_step(0, k));
-      if (fault == Fault::touched_sums && k == 1) sum[5] = 1.0f;
+      multiply(sum, rows_a + ptx::wgmma_step(0, k), rows_b + ptx::wgmma_step(0, k));
+      if (fault == Fault::touched_sums && k == 1) sum[5] = Sum{1};
     }
     if constexpr (fault != Fault::no_commit) ptx::wgmma_commit();
     const bool arrives = lane == 0 && (fault != Fault::one_arrival || warp == 0);

@@ -23,33 +23,53 @@ std::vector<std::uint16_t> bf16_integers(std::int64_t count, std::uint64_t seed)
 }
 
 double value_of(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+double value_of(std::int8_t value) { return value; }
 
-/// Rows of k values, in boxes of 64 of them.
-TensorBox rows_of(const std::uint16_t* matrix, int rows, int k, int box_rows) {
-  return {
-      .address = matrix, .rank = 2, .size = {k, rows}, .stride = {2, 2 * k}, .box = {64, box_rows}};
+/// Rows of k values, in boxes of 128 bytes of them.
+template <class Element>
+TensorBox rows_of(const Element* matrix, int rows, int k, int box_rows) {
+  constexpr int bytes = sizeof(Element);
+  return {.address = matrix,
+          .rank = 2,
+          .size = {k, rows},
+          .stride = {bytes, bytes * k},
+          .box = {128 / bytes, box_rows},
+          .element_bytes = bytes};
 }
 
+/// In bf16 or, Element = std::int8_t, of bytes.
+template <class Element>
 struct WgmmaProblem {
+  using Sum = std::conditional_t<std::is_same_v<Element, std::int8_t>, std::int32_t, float>;
+
   WgmmaGemmShape shape;
-  std::vector<std::uint16_t> a, b;
+  std::vector<Element> a, b;
 
   explicit WgmmaProblem(WgmmaGemmShape s)
-      : shape(s), a(bf16_integers(s.m * s.k, 1)), b(bf16_integers(s.n * s.k, 2)) {}
+      : shape(s), a(integers(s.m * s.k, 1)), b(integers(s.n * s.k, 2)) {}
+
+  static std::vector<Element> integers(std::int64_t count, std::uint64_t seed) {
+    if constexpr (std::is_same_v<Element, std::uint16_t>) return bf16_integers(count, seed);
+    std::vector<Element> bytes;
+    for (const float value : reference::integers(count, 63, seed))
+      bytes.push_back(static_cast<Element>(value));
+    return bytes;
+  }
 
   /// How many results are wrong.
   template <Fault fault = Fault::none>
   int wrong(bool doubles = false) const {
     using namespace wgmma_gemm;
-    const DeviceArray<std::uint16_t> device_a(a), device_b(b);
-    const DeviceArray<float> device_c(static_cast<std::size_t>(shape.m * shape.n));
+    const DeviceArray<Element> device_a(a), device_b(b);
+    const DeviceArray<Sum> device_c(static_cast<std::size_t>(shape.m * shape.n));
     const dim3 grid(static_cast<unsigned>((shape.n + tile_n - 1) / tile_n),
                     static_cast<unsigned>((shape.m + tile_m - 1) / tile_m));
-    launch<wgmma_gemm_kernel<fault>>(grid, threads, sizeof(Storage), nullptr,
-                                     encode(rows_of(device_a.data(), shape.m, shape.k, tile_m)),
-                                     encode(rows_of(device_b.data(), shape.n, shape.k, tile_n)),
-                                     shape, doubles, device_c.data());
-    const std::vector<float> c = device_c.values();
+    launch<wgmma_gemm_kernel<fault, Element, Sum>>(
+        grid, threads, sizeof(Storage<Element>), nullptr,
+        encode(rows_of(device_a.data(), shape.m, shape.k, tile_m)),
+        encode(rows_of(device_b.data(), shape.n, shape.k, tile_n)), shape, doubles,
+        device_c.data());
+    const std::vector<Sum> c = device_c.values();
     int count = 0;
     for (int m = 0; m < shape.m; ++m)
       for (int n = 0; n < shape.n; ++n) {
@@ -57,7 +77,7 @@ struct WgmmaProblem {
         for (int k = 0; k < shape.k; ++k)
           sum += value_of(a[static_cast<std::size_t>(m * shape.k + k)]) *
                  value_of(b[static_cast<std::size_t>(n * shape.k + k)]);
-        const float value = c[static_cast<std::size_t>(m * shape.n + n)];
+        const Sum value = c[static_cast<std::size_t>(m * shape.n + n)];
         count += !(static_cast<double>(value) == (doubles ? 2.0 : 1.0) * sum);
       }
     return count;
@@ -84,9 +104,10 @@ Settings hopper(const Schedule& schedule, bool checks) {
   return changed;
 }
 
-TEST_CASE("products of warpgroups on boxes of tensors are exact under every schedule") {
-  for (const WgmmaGemmShape shape : {WgmmaGemmShape{64, 128, 320}, {70, 136, 200}, {1, 1, 8}}) {
-    const WgmmaProblem problem(shape);
+TEST_CASE_TEMPLATE("products of warpgroups on boxes of tensors are exact under every schedule",
+                   Element, std::uint16_t, std::int8_t) {
+  for (const WgmmaGemmShape shape : {WgmmaGemmShape{64, 128, 320}, {70, 136, 208}, {1, 1, 16}}) {
+    const WgmmaProblem<Element> problem(shape);
     for (const Schedule& schedule : adversarial_schedules) {
       for (const bool checks : {false, true}) {
         const WithSettings with(hopper(schedule, checks));
@@ -99,13 +120,15 @@ TEST_CASE("products of warpgroups on boxes of tensors are exact under every sche
   }
 }
 
-TEST_CASE("what a warpgroup or its copies do wrong is noticed under every schedule") {
+TEST_CASE_TEMPLATE("what a warpgroup or its copies do wrong is noticed under every schedule",
+                   Element, std::uint16_t, std::int8_t) {
   if (address_sanitizer) return;  // in whose place accesses are not looked at
-  const WgmmaProblem problem({64, 128, 320});
+  // Five steps.
+  const WgmmaProblem<Element> problem({64, 128, 5 * wgmma_gemm::depth_of<Element>});
   const auto says = [&]<Fault fault>(const std::string& what) {
     const WithSettings with(hopper({}, true));
     std::string error;
-    CHECK(problem.notices<fault>(&error));
+    CHECK(problem.template notices<fault>(&error));
     CHECK_MESSAGE(error.find(what) != std::string::npos, error);
   };
   const auto is_noticed = [&]<Fault fault>(const std::string& what) {
@@ -113,50 +136,51 @@ TEST_CASE("what a warpgroup or its copies do wrong is noticed under every schedu
     for (const Schedule& schedule : adversarial_schedules) {
       const WithSettings with(hopper(schedule, true));
       CAPTURE(schedule.name());
-      CHECK(problem.notices<fault>());
+      CHECK(problem.template notices<fault>());
     }
     says.template operator()<fault>(what);
   };
-  is_noticed.operator()<Fault::no_barrier_after_init>("a race");
-  is_noticed.operator()<Fault::no_fence_after_init>("initialised the mbarrier at offset");
-  is_noticed.operator()<Fault::no_wait_for_full>("");
-  is_noticed.operator()<Fault::no_wait_for_empty>("there");
-  is_noticed.operator()<Fault::early_release>("");
-  is_noticed.operator()<Fault::one_arrival>("");
-  is_noticed.operator()<Fault::few_bytes>("");
-  is_noticed.operator()<Fault::many_bytes>("waits for 0 arrivals and 16 bytes");
-  is_noticed.operator()<Fault::no_products_fence>("no wgmma.fence since the registers");
-  is_noticed.operator()<Fault::no_commit>("");
-  is_noticed.operator()<Fault::no_wait_for_sums>("");
-  is_noticed.operator()<Fault::touched_sums>("were changed");
-  is_noticed.operator()<Fault::write_without_fence>("with no fence.proxy.async");
-  is_noticed.operator()<Fault::write_without_barrier>("");
-  is_noticed.operator()<Fault::three_warps>("warp 3 took part in 0 products of 20");
+  is_noticed.template operator()<Fault::no_barrier_after_init>("a race");
+  is_noticed.template operator()<Fault::no_fence_after_init>("initialised the mbarrier at offset");
+  is_noticed.template operator()<Fault::no_wait_for_full>("");
+  is_noticed.template operator()<Fault::no_wait_for_empty>("there");
+  is_noticed.template operator()<Fault::early_release>("");
+  is_noticed.template operator()<Fault::one_arrival>("");
+  is_noticed.template operator()<Fault::few_bytes>("");
+  is_noticed.template operator()<Fault::many_bytes>("waits for 0 arrivals and 16 bytes");
+  is_noticed.template operator()<Fault::no_products_fence>("no wgmma.fence since the registers");
+  is_noticed.template operator()<Fault::no_commit>("");
+  is_noticed.template operator()<Fault::no_wait_for_sums>("");
+  is_noticed.template operator()<Fault::touched_sums>("were changed");
+  is_noticed.template operator()<Fault::write_without_fence>("with no fence.proxy.async");
+  is_noticed.template operator()<Fault::write_without_barrier>("");
+  is_noticed.template operator()<Fault::three_warps>("warp 3 took part in 0 products of 20");
 }
 
-TEST_CASE("most of that is noticed without a look at every access") {
-  const WgmmaProblem problem({64, 128, 320});
+TEST_CASE_TEMPLATE("most of that is noticed without a look at every access", Element, std::uint16_t,
+                   std::int8_t) {
+  const WgmmaProblem<Element> problem({64, 128, 5 * wgmma_gemm::depth_of<Element>});
   const auto is_noticed = [&]<Fault fault>(const std::string& what) {
     CAPTURE(what);
     int noticed = 0;
     for (const Schedule& schedule : adversarial_schedules) {
       const WithSettings with(hopper(schedule, false));
-      noticed += problem.notices<fault>();
+      noticed += problem.template notices<fault>();
     }
     CHECK(noticed > 0);
   };
-  is_noticed.operator()<Fault::no_barrier_after_init>("no_barrier_after_init");
-  is_noticed.operator()<Fault::no_fence_after_init>("no_fence_after_init");
-  is_noticed.operator()<Fault::no_wait_for_full>("no_wait_for_full");
-  is_noticed.operator()<Fault::no_wait_for_empty>("no_wait_for_empty");
-  is_noticed.operator()<Fault::early_release>("early_release");
-  is_noticed.operator()<Fault::few_bytes>("few_bytes");
-  is_noticed.operator()<Fault::many_bytes>("many_bytes");
-  is_noticed.operator()<Fault::no_products_fence>("no_products_fence");
-  is_noticed.operator()<Fault::no_commit>("no_commit");
-  is_noticed.operator()<Fault::no_wait_for_sums>("no_wait_for_sums");
-  is_noticed.operator()<Fault::touched_sums>("touched_sums");
-  is_noticed.operator()<Fault::write_without_barrier>("write_without_barrier");
+  is_noticed.template operator()<Fault::no_barrier_after_init>("no_barrier_after_init");
+  is_noticed.template operator()<Fault::no_fence_after_init>("no_fence_after_init");
+  is_noticed.template operator()<Fault::no_wait_for_full>("no_wait_for_full");
+  is_noticed.template operator()<Fault::no_wait_for_empty>("no_wait_for_empty");
+  is_noticed.template operator()<Fault::early_release>("early_release");
+  is_noticed.template operator()<Fault::few_bytes>("few_bytes");
+  is_noticed.template operator()<Fault::many_bytes>("many_bytes");
+  is_noticed.template operator()<Fault::no_products_fence>("no_products_fence");
+  is_noticed.template operator()<Fault::no_commit>("no_commit");
+  is_noticed.template operator()<Fault::no_wait_for_sums>("no_wait_for_sums");
+  is_noticed.template operator()<Fault::touched_sums>("touched_sums");
+  is_noticed.template operator()<Fault::write_without_barrier>("write_without_barrier");
 }
 
 /// d [64, 128] = A B of a [16, 64] and b [16, 128], which lie in shared memory as they are, a value
@@ -217,7 +241,8 @@ TEST_CASE("a product of a warpgroup transposes operands that lie as the manual s
 
 TEST_CASE("before sm_90 there are no such instructions") {
   const WithSettings with(sm_89);
-  CHECK_FAILS(WgmmaProblem({64, 128, 64}).wrong(), "sm_89 has no such instruction");
+  CHECK_FAILS(WgmmaProblem<std::uint16_t>({64, 128, 64}).wrong(), "sm_89 has no such instruction");
+  CHECK_FAILS(WgmmaProblem<std::int8_t>({64, 128, 64}).wrong(), "sm_89 has no such instruction");
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ TESTS = {
     "stream_scratch": ["device_runtime", "convolution_devices"], "packed_convolution": ["convolution_devices"],
     "device_plan": ["network_plan", "convolution_devices", "int8_plan"],
     "convolution_int8": ["convolution_int8", "int8_plan"], "int8_values": ["int8_values", "int8_plan"],
-    "to_bytes": ["convolution_int8", "int8_values"],
+    "to_bytes": ["convolution_int8", "int8_values"], "int8_epilogue": ["convolution_int8"],
     "multi_draw_layers": ["multi_draw_emulated"],
 }
 EVERY_KERNEL = ["alignment", "far_offsets", "int8_limits", "sum_order", "plan_limits", "arch_test"]

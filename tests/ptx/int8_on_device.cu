@@ -20,7 +20,7 @@ Int8Results run(const Int8ConvCase& conv) {
   epilogue.y.real = y.data(), epilogue.next.real = next.data();
   epilogue.y.inverse_scale = 0.01f, epilogue.next.inverse_scale = 0.02f;
   if (bytes) epilogue.y.bytes = y_bytes.data(), epilogue.next.bytes = next_bytes.data();
-  conv2d_int8(nullptr, s, conv.tile, x.data(), weight.data(), epilogue);
+  conv2d_int8(nullptr, s, conv.kernel, x.data(), weight.data(), epilogue);
   return {y.values(), next.values(), y_bytes.values(), next_bytes.values()};
 }
 

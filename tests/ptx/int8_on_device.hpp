@@ -12,7 +12,7 @@ namespace pixeldp::kernels {
 /// A convolution with every part of its epilogue, and all results.
 struct Int8ConvCase {
   Conv2dShape shape;
-  Int8ConvTile tile;
+  Int8ConvKernel kernel;
   std::vector<std::int8_t> x, weight;  ///< as the kernel reads them
   std::vector<float> scale, shift, residual, next_scale, next_shift;
   Activation activation, next_activation;

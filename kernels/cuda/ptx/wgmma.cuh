@@ -6,21 +6,22 @@
 #include "kernels/cuda/ptx/mbarrier.cuh"
 
 /// Matrix products of a warpgroup, four warps, on the tensor cores of sm_90a: D += A B, with A 64 x
-/// 16 and B 16 x n in bf16 in shared memory, D 64 x n in single precision in registers. Products go
-/// on while the warps do something else. All lanes of all four warps must call everything here
-/// together.
+/// 16 and B 16 x n in bf16 in shared memory, D 64 x n in single precision in registers; or of twice
+/// as many signed bytes, with D in 32-bit integers. Products go on while the warps do something
+/// else. All lanes of all four warps must call everything here together.
 ///
-/// A and B are read from rows that lie as copy_box leaves boxes of 64 channels with a swizzle of
-/// 128 bytes: row i (of A; column i of B) takes 128 bytes, and 16 of its 64 values of k are one
-/// product's. Or both lie transposed, a value of k to a row: wgmma_columns.
+/// A and B are read from rows that lie as copy_box leaves boxes of 64 channels in bf16, or 128 of
+/// bytes, with a swizzle of 128 bytes: row i (of A; column i of B) takes 128 bytes, and a quarter
+/// of its values of k are one product's. Or, in bf16, both lie transposed, a value of k to a row:
+/// wgmma_columns.
 ///
 /// Lane 4 g + t of warp w holds, in d[4 j + 2 h + e], row 16 w + g + 8 h, column 8 j + 2 t + e.
 ///
 /// Source: PTX ISA, "Register Fragments and Shared Memory Matrix Layouts" of wgmma.mma_async.
 namespace pixeldp::kernels::PIXELDP_DEVICE::ptx {
 
-/// Describes rows that begin at `shared`, a multiple of 1024 bytes. For the products of k = 16 i
-/// ... 16 i + 15 of the rows from 8 j on, add wgmma_step(j, i).
+/// Describes rows that begin at `shared`, a multiple of 1024 bytes. For the product i of the four
+/// of a row's values of k, of the rows from 8 j on, add wgmma_step(j, i).
 __device__ __forceinline__ std::uint64_t wgmma_rows(const void* shared) {
   constexpr std::uint64_t eight_rows = 1024, swizzle_128 = 1;
 #ifdef PIXELDP_EMULATED
@@ -32,8 +33,8 @@ __device__ __forceinline__ std::uint64_t wgmma_rows(const void* shared) {
   return address >> 4 | std::uint64_t{1} << 16 | eight_rows >> 4 << 32 | swizzle_128 << 62;
 }
 
-__device__ __forceinline__ constexpr std::uint64_t wgmma_step(int eight_rows, int k16) {
-  return static_cast<std::uint64_t>(eight_rows * 64 + k16 * 2);
+__device__ __forceinline__ constexpr std::uint64_t wgmma_step(int eight_rows, int product) {
+  return static_cast<std::uint64_t>(eight_rows * 64 + product * 2);
 }
 
 /// Describes operands that lie transposed: boxes of span / 2 channels, rows of A or columns of B,
@@ -69,6 +70,25 @@ __device__ __forceinline__ void wgmma_fence() {
 #endif
 }
 
+// The registers of sums, sixteen at a time: in the text of a product, and as operands, `type` being
+// "+f" or "+r".
+#define PIXELDP_SUMS(type, d, i)                                                        \
+  type((d)[(i) + 0]), type((d)[(i) + 1]), type((d)[(i) + 2]), type((d)[(i) + 3]),       \
+      type((d)[(i) + 4]), type((d)[(i) + 5]), type((d)[(i) + 6]), type((d)[(i) + 7]),   \
+      type((d)[(i) + 8]), type((d)[(i) + 9]), type((d)[(i) + 10]), type((d)[(i) + 11]), \
+      type((d)[(i) + 12]), type((d)[(i) + 13]), type((d)[(i) + 14]), type((d)[(i) + 15])
+#define PIXELDP_64_SUMS(type, d)                                                  \
+  PIXELDP_SUMS(type, d, 0), PIXELDP_SUMS(type, d, 16), PIXELDP_SUMS(type, d, 32), \
+      PIXELDP_SUMS(type, d, 48)
+#define PIXELDP_64_REGISTERS                                                         \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "           \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define PIXELDP_80_REGISTERS \
+  PIXELDP_64_REGISTERS       \
+  ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79"
+
 // d += A B, for n = 128 and n = 160, of operands by wgmma_rows or, transposed, by wgmma_columns.
 // Until it was waited for, the sums must not be touched but by further products of the same shape.
 template <bool transposed = false>
@@ -76,55 +96,50 @@ __device__ __forceinline__ void wgmma_bf16(float (&d)[64], std::uint64_t a, std:
 #ifdef PIXELDP_EMULATED
   emulator::wgmma_bf16(d, 128, a, b, transposed);
 #else
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-      "}, %64, %65, 1, 1, 1, %66, %66;"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]),
-        "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]),
-        "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]),
-        "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]),
-        "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]),
-        "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]),
-        "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), "+f"(d[48]),
-        "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]),
-        "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]),
-        "+f"(d[63])
-      : "l"(a), "l"(b), "n"(transposed ? 1 : 0));
+  asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" PIXELDP_64_REGISTERS
+               "}, %64, %65, 1, 1, 1, %66, %66;"
+               : PIXELDP_64_SUMS("+f", d)
+               : "l"(a), "l"(b), "n"(transposed ? 1 : 0));
 #endif
 }
-
 template <bool transposed = false>
 __device__ __forceinline__ void wgmma_bf16(float (&d)[80], std::uint64_t a, std::uint64_t b) {
 #ifdef PIXELDP_EMULATED
   emulator::wgmma_bf16(d, 160, a, b, transposed);
 #else
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n160k16.f32.bf16.bf16 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
-      "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79"
-      "}, %80, %81, 1, 1, 1, %82, %82;"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]),
-        "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]),
-        "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]),
-        "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]),
-        "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]),
-        "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]),
-        "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), "+f"(d[48]),
-        "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]),
-        "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]),
-        "+f"(d[63]), "+f"(d[64]), "+f"(d[65]), "+f"(d[66]), "+f"(d[67]), "+f"(d[68]), "+f"(d[69]),
-        "+f"(d[70]), "+f"(d[71]), "+f"(d[72]), "+f"(d[73]), "+f"(d[74]), "+f"(d[75]), "+f"(d[76]),
-        "+f"(d[77]), "+f"(d[78]), "+f"(d[79])
-      : "l"(a), "l"(b), "n"(transposed ? 1 : 0));
+  asm volatile("wgmma.mma_async.sync.aligned.m64n160k16.f32.bf16.bf16 {" PIXELDP_80_REGISTERS
+               "}, %80, %81, 1, 1, 1, %82, %82;"
+               : PIXELDP_64_SUMS("+f", d), PIXELDP_SUMS("+f", d, 64)
+               : "l"(a), "l"(b), "n"(transposed ? 1 : 0));
 #endif
 }
+
+// The same of bytes by wgmma_rows. Sums wrap around.
+__device__ __forceinline__ void wgmma_s8(std::int32_t (&d)[64], std::uint64_t a, std::uint64_t b) {
+#ifdef PIXELDP_EMULATED
+  emulator::wgmma_s8(d, 128, a, b);
+#else
+  asm volatile("wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 {" PIXELDP_64_REGISTERS
+               "}, %64, %65, 1;"
+               : PIXELDP_64_SUMS("+r", d)
+               : "l"(a), "l"(b));
+#endif
+}
+__device__ __forceinline__ void wgmma_s8(std::int32_t (&d)[80], std::uint64_t a, std::uint64_t b) {
+#ifdef PIXELDP_EMULATED
+  emulator::wgmma_s8(d, 160, a, b);
+#else
+  asm volatile("wgmma.mma_async.sync.aligned.m64n160k32.s32.s8.s8 {" PIXELDP_80_REGISTERS
+               "}, %80, %81, 1;"
+               : PIXELDP_64_SUMS("+r", d), PIXELDP_SUMS("+r", d, 64)
+               : "l"(a), "l"(b));
+#endif
+}
+
+#undef PIXELDP_80_REGISTERS
+#undef PIXELDP_64_REGISTERS
+#undef PIXELDP_64_SUMS
+#undef PIXELDP_SUMS
 
 /// Closes a group: the products since the last one.
 __device__ __forceinline__ void wgmma_commit() {
@@ -154,6 +169,15 @@ __device__ __forceinline__ void keep_sums(float (&d)[count]) {
 #ifndef PIXELDP_EMULATED
 #pragma unroll
   for (int i = 0; i < count; ++i) asm volatile("" : "+f"(d[i])::"memory");
+#else
+  static_cast<void>(d);
+#endif
+}
+template <int count>
+__device__ __forceinline__ void keep_sums(std::int32_t (&d)[count]) {
+#ifndef PIXELDP_EMULATED
+#pragma unroll
+  for (int i = 0; i < count; ++i) asm volatile("" : "+r"(d[i])::"memory");
 #else
   static_cast<void>(d);
 #endif

@@ -107,15 +107,16 @@ TEST_CASE("the box of pixels and the plan of a convolution by warpgroups") {
   CHECK(pair.half.h == 8);
   CHECK(pair.blocks == 2);
   const auto halves = ConvWgmmaBoxes::make(ConvPass::forward(same(1, 16, 16, 160, 320, 3, 1), 8),
-                                           160, WgmmaShared::x, y, y);
+                                           160, WgmmaShared::x, TensorBox::bf16_bytes, y, y);
   CHECK(halves.x.boxes[0].box_bytes() + halves.weight.box_bytes() == (128 + 160) * 128);
   CHECK(ConvWgmmaBoxes::make(ConvPass::forward(same(5, 8, 8, 160, 480, 3, 1), 8), 160,
-                             WgmmaShared::weight, y, y)
+                             WgmmaShared::weight, TensorBox::bf16_bytes, y, y)
             .weight.box[2] == 80);
 
   // With stride 2, the pixels of odd rows and columns begin at the second.
   const ConvPass strided = ConvPass::forward(same(2, 16, 15, 64, 160, 3, 2), 8);
-  const auto boxes = ConvWgmmaBoxes::make(strided, 160, WgmmaShared::nothing, y, y);
+  const auto boxes =
+      ConvWgmmaBoxes::make(strided, 160, WgmmaShared::nothing, TensorBox::bf16_bytes, y, y);
   CHECK(boxes.x.boxes[3].address == reinterpret_cast<const std::byte*>(y) + (15 + 1) * 128);
   CHECK(boxes.x.boxes[3].size[1] == 7);
   CHECK(boxes.x.boxes[3].size[2] == 8);
@@ -199,6 +200,8 @@ TEST_CASE("a tensor map refuses what the hardware refuses, by name") {
   refuses("aligned to 16 bytes", [](TensorBox& b) { b.address = memory + 4; });
   refuses("a swizzle of 16 bytes", [](TensorBox& b) { b.swizzle = 16; });
   refuses("side by side", [](TensorBox& b) { b.stride[0] = 4; });
+  refuses("side by side", [](TensorBox& b) { b.element_bytes = 1; });
+  refuses("elements of 4 bytes", [](TensorBox& b) { b.element_bytes = 4; });
   refuses("dimension 1 must have 1 to 2^32", [](TensorBox& b) { b.size[1] = 0; });
   refuses("dimension 2 must have 1 to 2^32",
           [](TensorBox& b) { b.size[2] = (std::int64_t{1} << 32) + 1; });
@@ -210,7 +213,15 @@ TEST_CASE("a tensor map refuses what the hardware refuses, by name") {
   refuses("a multiple of 16 bytes", [](TensorBox& b) { b.box[0] = 60, b.swizzle = 0; });
   refuses("a row of the box has 64 bytes, and the swizzle is of 128",
           [](TensorBox& b) { b.box[0] = 32; });
-  refuses("boxes 32x7x2 of a tensor 96x7x5", [](TensorBox& b) { b.box[0] = 32; });
+  refuses("boxes 32x7x2 of a tensor 96x7x5 in bf16", [](TensorBox& b) { b.box[0] = 32; });
+  const TensorBox bytes = {.address = memory,
+                           .rank = 2,
+                           .size = {96, 7},
+                           .stride = {1, 96},
+                           .box = {128, 7},
+                           .element_bytes = 1};
+  CHECK_NOTHROW(bytes.check());
+  CHECK(bytes.box_bytes() == 128 * 7);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "engine/buffer.hpp"
 #include "engine/captured_graph.hpp"
+#include "kernels/cuda/convolution_int8.hpp"
 #include "kernels/cuda/device.cuh"
 #include "kernels/device_plan.hpp"
 #include "kernels/emulator/memory.hpp"
@@ -194,6 +195,19 @@ TEST_CASE("a residual network in int8 has the processor's bits on a device") {
         CAPTURE(rows);
         check_parity(residual_plan(in, out, kind), rows);
       }
+}
+
+TEST_CASE("networks in int8 by warpgroups have the processor's bits on a device") {
+  Arch hopper = sm_90;
+  hopper.multiprocessors = 1;  // so that large tiles pay for few rows
+  const emulator::WithSettings with(hopper);
+  for (const auto& [in, out] : {std::pair{64, 128}, {40, 156}}) {
+    CAPTURE(in);
+    const std::int64_t rows = 16;
+    for (const Conv2dShape& s : {same(rows, 8, 8, in, out, 3, 2), same(rows, 4, 4, out, out, 3, 1)})
+      CHECK(Int8ConvKernel::choose(s, hopper).wgmma_channels > 0);
+    check_parity(residual_plan(in, out, ShortcutKind::average), rows);
+  }
 }
 
 TEST_CASE("whatever reads a value in int8, as bytes or real, reads the processor's") {
