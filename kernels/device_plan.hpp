@@ -52,7 +52,10 @@ std::unique_ptr<DevicePlan> prepare_device_plan(const Stream& stream, const Infe
                                                 DeviceSchedule schedule);
 
 /// The whole network from its noise to its statistics as one kernel; null where the device has none
-/// for such a network: a convolution with ReLU, a dense layer with ReLU, and the head.
-std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const NetworkPlan& network);
+/// for such a network: a convolution with ReLU, a dense layer with ReLU, and the head. In int8,
+/// with the scales of the body's steps, it counts what the steps in turn do; else in bf16.
+std::unique_ptr<MultiDraw> prepare_multi_draw(const Stream& stream, const NetworkPlan& network,
+                                              Precision precision = Precision::bf16,
+                                              const std::vector<float>& scales = {});
 
 }  // namespace pixeldp::kernels

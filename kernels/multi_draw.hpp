@@ -15,17 +15,29 @@ namespace pixeldp::kernels {
 struct MultiDrawNetwork {
   Conv2dShape conv;  ///< of one row; x is the noised prefix
   std::int64_t hidden = 0, classes = 0;
+  bool in_int8 = false;  ///< operands of convolution and dense layer; else in bf16
 
   std::int64_t dense_in() const { return conv.out_h() * conv.out_w() * conv.out_c; }
 };
 
+/// What a network in int8 has in the place of the weights of convolution and dense layer: bytes in
+/// the order of pack_int8_fragments (kernels/cuda/fragments.hpp), by what the sums of an output are
+/// to be multiplied, and the inverse scales of what the two read. In the memory of the stream's
+/// device.
+struct MultiDrawInt8 {
+  const std::int8_t *conv = nullptr, *dense = nullptr;
+  const float *conv_scale = nullptr, *dense_scale = nullptr;
+  float inverse_scale = 0.0f, features_inverse_scale = 0.0f;
+};
+
 /// In the memory of the stream's device.
 struct MultiDrawWeights {
-  const float* conv = nullptr;        ///< OIHW
+  const float* conv = nullptr;        ///< OIHW; in int8 null, as dense
   const float* dense = nullptr;       ///< [hidden, dense_in()], inputs in the order h, w, c
   const float* dense_bias = nullptr;  ///< [hidden], or null
   const float* head = nullptr;        ///< [classes, hidden]
   const float* head_bias = nullptr;   ///< [classes], or null
+  MultiDrawInt8 int8 = {};
 };
 
 /// Draws first_draw ... first_draw + draws - 1 of each of `images` images.
@@ -39,7 +51,8 @@ struct MultiDrawParams {
 /// memory. For draw d of image i, whose id is a = image_ids[i]:
 ///
 ///   x = noise.activation(prefixes[i] + noise.scale * z(seed, tag, a, d))   as kernels/noise.hpp
-///   h = relu(dense relu(x (*) conv) + dense_bias)                          operands in bf16
+///   h = relu(dense relu(x (*) conv) + dense_bias)                          operands in bf16, or
+///                                                                          bytes, as a plan's
 ///   votes[i], sums[i], squares[i] += the statistics of the head of h       as draw_statistics.hpp
 ///
 /// prefixes [images, in_h, in_w, in_c] in single precision, aligned to 16 bytes; votes, sums and

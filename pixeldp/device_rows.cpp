@@ -147,6 +147,18 @@ Buffer<float> on_device(const Stream& stream, const std::vector<float>& values) 
   return buffer;
 }
 
+/// Counts in int8 are a processor's, to the last one, where the prefixes are, as whole numbers are.
+/// Throws a usage error where floats would not be.
+void check_float_prefixes(const Stream& stream, const kernels::NetworkPlan& network,
+                          kernels::Precision precision) {
+  if (precision != kernels::Precision::int8) return;
+  if (const std::string why = fp32_difference(network.prefix); !why.empty())
+    fail_usage(
+        "precision int8 on the device {}: what lies before the noise would not have a "
+        "processor's bits, and so the counts: {}. Take --device cpu or --precision bf16",
+        stream.device().name(), why);
+}
+
 }  // namespace
 
 std::unique_ptr<kernels::DevicePlan> prepare_device_body(
@@ -154,14 +166,7 @@ std::unique_ptr<kernels::DevicePlan> prepare_device_body(
     const BodyPrecision& chosen, kernels::Fusion fusion, kernels::Prefixes prefixes) {
   const kernels::Precision precision = precision_on(stream.device(), chosen.precision);
   const std::vector<float> scales = scales_of(network.body, precision, chosen.quantisation);
-  // Counts in int8 are a processor's, to the last one, where the prefixes are, as whole numbers
-  // are.
-  if (precision == kernels::Precision::int8 && prefixes == kernels::Prefixes::floats)
-    if (const std::string why = fp32_difference(network.prefix); !why.empty())
-      fail_usage(
-          "precision int8 on the device {}: what lies before the noise would not have a "
-          "processor's bits, and so the counts: {}. Take --device cpu or --precision bf16",
-          stream.device().name(), why);
+  if (prefixes == kernels::Prefixes::floats) check_float_prefixes(stream, network, precision);
   return prepare_device_plan(stream, network.body,
                              kernels::DeviceSchedule::make(network.body, micro_batch, precision,
                                                            true, fusion, scales, prefixes));
@@ -190,9 +195,11 @@ DeviceNetwork::DeviceNetwork(const Stream& stream_, const kernels::NetworkPlan& 
     prefix =
         prepare_device_plan(stream, network.prefix,
                             DeviceSchedule::make(network.prefix, prefix_batch, Precision::fp32));
-  const bool in_bf16 = precision_on(stream.device(), chosen.precision) == Precision::bf16;
-  if (fusion == kernels::Fusion::allowed && in_bf16)
-    multi_draw = prepare_multi_draw(stream, network);
+  const Precision precision = precision_on(stream.device(), chosen.precision);
+  const std::vector<float> scales = scales_of(network.body, precision, chosen.quantisation);
+  check_float_prefixes(stream, network, precision);
+  if (fusion == kernels::Fusion::allowed)
+    multi_draw = prepare_multi_draw(stream, network, precision, scales);
   if (!multi_draw) body = prepare_device_body(stream, network, micro_batch, chosen, fusion);
 }
 

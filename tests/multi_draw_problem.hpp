@@ -5,8 +5,11 @@
 #include <vector>
 
 #include "kernels/cuda/draw_statistics.hpp"
+#include "kernels/cuda/fragments.hpp"
+#include "kernels/int8.hpp"
 #include "kernels/multi_draw.hpp"
 #include "tests/reference/convolution.hpp"
+#include "tests/reference/plan.hpp"
 #include "tests/reference/values.hpp"
 
 /// What the tests of the multi-draw kernel run through the emulator and as compiled PTX.
@@ -27,6 +30,13 @@ inline std::size_t as_size(std::int64_t value) { return static_cast<std::size_t>
 
 inline Conv2dShape small_convolution(std::int64_t in_h = 6, Padding pad_h = {0, 1}) {
   Conv2dShape s = reference::same(1, in_h, 6, 16, 32, 3, 2);
+  s.pad_h = pad_h;
+  return s;
+}
+
+/// The least convolution that there is a kernel in int8 for.
+inline Conv2dShape small_int8_convolution(std::int64_t in_h = 6, Padding pad_h = {0, 1}) {
+  Conv2dShape s = reference::same(1, in_h, 6, 32, 64, 3, 2);
   s.pad_h = pad_h;
   return s;
 }
@@ -74,6 +84,32 @@ struct MultiDrawProblem {
   void noise(NoiseDistribution distribution) {
     params.noise.distribution = distribution;
     params.noise.scale = distribution == NoiseDistribution::gaussian ? 3.0f : 1.0f;
+  }
+};
+
+/// In int8, of reals, with scales that use the range well and clamp a little.
+struct MultiDrawInt8Problem : MultiDrawProblem {
+  std::vector<float> scales = {0.08f, 0.4f}, conv_scale, dense_scale, inverse;
+  std::vector<std::int8_t> conv_bytes, dense_bytes;
+
+  MultiDrawInt8Problem(const Conv2dShape& shape, std::int64_t hidden, std::int64_t classes,
+                       std::int64_t images, std::uint32_t draws)
+      : MultiDrawProblem(shape, hidden, classes, images, draws, false) {
+    network.in_int8 = true;
+    const InferencePlan plan = body();
+    inverse = inverse_scales(plan, scales);
+    const RoundedWeight of_conv(plan.steps[0], inverse[0]), of_dense(plan.steps[1], inverse[1]);
+    conv_scale = of_conv.scale, dense_scale = of_dense.scale;
+    conv_bytes = pack_int8_fragments(shape.in_c, shape.kernel_h, shape.out_c, of_conv.weight);
+    dense_bytes = pack_int8_fragments(network.dense_in(), 1, hidden, of_dense.weight);
+  }
+
+  /// Convolution and dense layer as steps of a plan.
+  InferencePlan body() const {
+    InferenceStep second = reference::dense_step(dense, dense_bias, Activation::relu());
+    second.inputs = {1}, second.outputs = network.hidden;
+    return reference::plan_of(
+        row_size(), {reference::convolution_step(network.conv, conv, Activation::relu()), second});
   }
 };
 

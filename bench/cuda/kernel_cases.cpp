@@ -111,23 +111,33 @@ KernelCase bounds(std::int64_t images, std::int64_t classes) {
 }
 
 /// Small networks behind their noise; the prefixes and statistics are all that goes from or to
-/// memory besides the weights, in bf16.
+/// memory besides the weights.
 KernelCase multi_draw(const MultiDrawNetwork& network, std::int64_t images, std::uint32_t draws) {
   const Conv2dShape& conv = network.conv;
   const double rows = product({images, draws});
   const std::int64_t prefix = conv.in_h * conv.in_w * conv.in_c;
   const std::int64_t dense = network.dense_in() * network.hidden;
   const std::int64_t head = network.hidden * network.classes;
-  return {fmt::format("{} draws of {} images, from noise to statistics", draws, images),
-          "bf16",
+  const bool in_int8 = network.in_int8;
+  return {fmt::format("{} draws of {} images, from noise to statistics{}", draws, images,
+                      in_int8 ? ", int8" : ""),
+          in_int8 ? "int8" : "bf16",
           2.0 * rows * static_cast<double>(conv.multiply_adds() + dense + head),
-          4.0 * product({images, prefix}) + 2.0 * static_cast<double>(conv.weight_size() + dense),
+          4.0 * product({images, prefix}) +
+              (in_int8 ? 1.0 : 2.0) * static_cast<double>(conv.weight_size() + dense),
           [=](Inputs& in) -> Work {
             const auto* prefixes = in.random<float>(images * prefix);
-            const MultiDrawWeights weights = {
-                .conv = in.random<float>(network.conv.weight_size(), 0.1f),
-                .dense = in.random<float>(dense, 0.05f),
-                .head = in.random<float>(head, 0.1f)};
+            MultiDrawWeights weights = {.head = in.random<float>(head, 0.1f)};
+            if (network.in_int8)
+              weights.int8 = {.conv = in.zeros<std::int8_t>(network.conv.weight_size()),
+                              .dense = in.zeros<std::int8_t>(dense),
+                              .conv_scale = in.random<float>(network.conv.out_c),
+                              .dense_scale = in.random<float>(network.hidden),
+                              .inverse_scale = 50.0f,
+                              .features_inverse_scale = 50.0f};
+            else
+              weights.conv = in.random<float>(network.conv.weight_size(), 0.1f),
+              weights.dense = in.random<float>(dense, 0.05f);
             const std::shared_ptr<const MultiDraw> prepared =
                 on::pack_multi_draw(in.stream(), network, weights);
             MultiDrawParams params;
@@ -179,6 +189,9 @@ std::vector<KernelCase> kernel_cases(CaseSize size) {
   const MultiDrawNetwork mnist =
       full ? MultiDrawNetwork{square_convolution(1, 14, 32, 64, 5, 2), 1024, 10}
            : MultiDrawNetwork{square_convolution(1, 6, 16, 32, 3, 2), 128, 10};
+  MultiDrawNetwork in_bytes =
+      full ? mnist : MultiDrawNetwork{square_convolution(1, 6, 32, 64, 3, 2), 128, 10};
+  in_bytes.in_int8 = true;
   std::vector<KernelCase> all = {
       noise(NoiseDistribution::gaussian, "Gaussian", either(512, 4), either(6272, 64)),
       noise(NoiseDistribution::laplace, "Laplace", either(512, 4), either(6272, 64)),
@@ -189,6 +202,7 @@ std::vector<KernelCase> kernel_cases(CaseSize size) {
             parseval(either(160, 144), either(1440, 150)),
             statistics({either(512, 8), either(1024, 32), 10}),
             multi_draw(mnist, either(32, 2), full ? 320 : 16),
+            multi_draw(in_bytes, either(32, 2), full ? 320 : 16),
             noisy_convolution(
                 square_convolution(either(64, 1), either(32, 4), 16, either(160, 16), 3, 1)),
             statistics({either(64, 4), either(2048, 64), either(1000, 200)}),

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 namespace pixeldp::kernels {
 
@@ -12,6 +14,13 @@ namespace pixeldp::kernels {
 // From the weights OIHW [out_c, in_c, kernel, kernel] of a convolution in single precision, or of a
 // dense layer with kernel 1; in_c and out_c are multiples of 16, packed is aligned to 16 bytes. All
 // in device memory; returns before the work is done.
+
+/// The same for mma_s8, of bytes, in host memory: packed[kernel row, 32 inputs, kernel column, 16
+/// outputs, lane, 16 values], of which lane 4 g + t has inputs 4t ... 4t + 3 and 4t + 16 ... 4t +
+/// 19 of output g, and then of output g + 8; in_c is a multiple of 32.
+std::vector<std::int8_t> pack_int8_fragments(std::int64_t in_c, std::int64_t kernel,
+                                             std::int64_t out_c,
+                                             std::span<const std::int8_t> weight);
 
 namespace cuda {
 void pack_fragments(void* stream, int in_c, int kernel, int out_c, const float* weight,

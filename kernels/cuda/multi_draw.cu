@@ -27,6 +27,12 @@
 /// modulo the stride; the dense layer's over (h, w, c). No sum meets another draw, so its bits
 /// depend on its own operands only.
 ///
+/// In int8 noised values, features and weights are bytes, and a product has 32 channels in the
+/// place of 16: half as many of the same fragments. Sums are exact, and what becomes of them is
+/// that of int8_epilogue.cuh: the counts are those of a plan's steps (kernels/inference.hpp), and
+/// so a processor's. Rows of features always find room, and registers do not: operands come while
+/// noise is made, not before.
+///
 /// Fused: everything. Never written to global memory: noise, activations, logits, scores.
 ///
 /// MNIST, per draw: 5.3 million products on tensor cores (2.1 the convolution's, without those of
@@ -45,12 +51,14 @@
 ///   sum of what does not overlap       236                         233
 ///   tensor cores' share                 70 %                        36 %
 ///
-/// So the L2 cache is the limit: a draw's weights are read once for 32 draws, and no more sums fit
-/// into the registers of a multiprocessor.
+/// So the L2 cache is the limit (in int8 half the bytes are left, and noise is as long): a draw's
+/// weights are read once for 32 draws, and no more sums fit into the registers of a multiprocessor.
 ///
 ///   nvcc --resource-usage   registers sm_80, sm_90   shared memory   (none spilt)
-///   MNIST, 32 draws         252, 252                 163840
+///   MNIST, 32 draws         248, 255                 163840
 ///   MNIST, 16 draws         177, 167                  87552
+///   in int8, 32 draws       246, 250                 153600
+///   in int8, 16 draws       180, 165                  87552
 ///   6 x 6, 32 draws         112, 121                  38912
 ///   6 x 6, 16 draws         105, 121                  30208
 #include <iterator>
@@ -70,7 +78,7 @@ namespace {
 
 using namespace multi_draw_layers;
 
-/// Packed as fragments.hpp says; the biases may be null.
+/// Packed as fragments.hpp says for mma_bf16 or, in int8, mma_s8; the biases may be null.
 struct Weights {
   const uint4* conv;
   const uint4* dense;
@@ -105,7 +113,7 @@ __global__ void __launch_bounds__(threads, 1)
       Convolution<S> conv;
       conv.run(rows, work, weights.conv, p);
       if constexpr (S::overlaid > 0) __syncthreads();  // nobody reads the row that is over
-      conv.store(rows, last_new_row);
+      conv.store(rows, work.scales, last_new_row);
     }
     dense.load(weight);
     __syncthreads();
@@ -121,7 +129,7 @@ __global__ void __launch_bounds__(threads, 1)
   Ends<S>& ends = shared.ends;
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32;
   const int classes = static_cast<int>(weights.head.classes);
-  dense.store(ends, weights.dense_bias);
+  dense.store(ends, work.scales.dense, weights.dense_bias);
   ends.sums.clear(classes, thread, threads);
   __syncthreads();
   if (warp * warp_rows < S::draws && first + warp * warp_rows < work.draws) {
@@ -150,14 +158,23 @@ class PackedMultiDraw : public MultiDraw {
       : stream_(native(stream)),
         network_(network),
         block_draws_(block_draws),
-        conv_(stream_, network.conv.weight_size() + network.conv.kernel_w * k * network.conv.out_c),
-        dense_(stream_, network.hidden * network.dense_in()),
+        conv_(stream_, conv_bytes() + network.conv.kernel_w * 32 * network.conv.out_c),
+        dense_(stream_, dense_bytes()),
+        conv_scale_(stream_, weights.int8.conv_scale, network.conv.out_c),
+        dense_scale_(stream_, weights.int8.dense_scale, network.hidden),
+        inverse_scale_(weights.int8.inverse_scale),
+        features_inverse_scale_(weights.int8.features_inverse_scale),
         dense_bias_(stream_, weights.dense_bias, network.hidden),
         head_(stream_, weights.head, network.hidden * network.classes),
         head_bias_(stream_, weights.head_bias, network.classes) {
     const Conv2dShape& conv = network.conv;
-    pack(conv.in_c, conv.kernel_h, conv.out_c, weights.conv, conv_);
-    pack(network.dense_in(), 1, network.hidden, weights.dense, dense_);
+    if (network.in_int8) {
+      copy(weights.int8.conv, conv_bytes(), conv_);
+      copy(weights.int8.dense, dense_bytes(), dense_);
+    } else {
+      pack(conv.in_c, conv.kernel_h, conv.out_c, weights.conv, conv_);
+      pack(network.dense_in(), 1, network.hidden, weights.dense, dense_);
+    }
   }
 
   void run(const MultiDrawParams& params, const float* prefixes, const std::uint32_t* image_ids,
@@ -167,14 +184,16 @@ class PackedMultiDraw : public MultiDraw {
         MultiDrawGrid::plan(network_, params, current_arch(), block_draws_, prefixes);
     if (grid.draw_blocks == 0 || grid.images == 0) return;
     const auto to_int = [](std::int64_t value) { return static_cast<int>(value); };
-    Work work = {to_int(network_.conv.in_h),
-                 to_int(network_.conv.out_h()),
-                 to_int(network_.conv.pad_h.before),
-                 params.noise,
-                 params.first_draw,
-                 params.draws,
-                 prefixes,
-                 image_ids};
+    Work work = {
+        to_int(network_.conv.in_h),
+        to_int(network_.conv.out_h()),
+        to_int(network_.conv.pad_h.before),
+        params.noise,
+        params.first_draw,
+        params.draws,
+        prefixes,
+        image_ids,
+        {conv_scale_.data(), dense_scale_.data(), inverse_scale_, features_inverse_scale_}};
     if (params.noise.distribution == NoiseDistribution::none) work.noise.scale = 0.0f;
     const Weights weights = {reinterpret_cast<const uint4*>(conv_.data()),
                              reinterpret_cast<const uint4*>(dense_.data()),
@@ -193,31 +212,54 @@ class PackedMultiDraw : public MultiDraw {
   }
 
  private:
-  void pack(std::int64_t in_c, std::int64_t kernel, std::int64_t out_c, const float* weight,
-            const StreamScratch<std::uint16_t>& packed) const {
-    pack_fragments(stream_, static_cast<int>(in_c), static_cast<int>(kernel),
-                   static_cast<int>(out_c), weight, packed.data());
+  std::int64_t element_bytes() const { return network_.in_int8 ? 1 : 2; }
+  std::int64_t conv_bytes() const { return network_.conv.weight_size() * element_bytes(); }
+  std::int64_t dense_bytes() const {
+    return network_.hidden * network_.dense_in() * element_bytes();
   }
 
-  template <class Transform, std::size_t index = 0>
+  void pack(std::int64_t in_c, std::int64_t kernel, std::int64_t out_c, const float* weight,
+            const StreamScratch<std::byte>& packed) const {
+    pack_fragments(stream_, static_cast<int>(in_c), static_cast<int>(kernel),
+                   static_cast<int>(out_c), weight,
+                   reinterpret_cast<std::uint16_t*>(packed.data()));
+  }
+  void copy(const std::int8_t* weight, std::int64_t bytes,
+            const StreamScratch<std::byte>& packed) const {
+    check_call(cudaMemcpyAsync(packed.data(), weight, static_cast<std::size_t>(bytes),
+                               cudaMemcpyDeviceToDevice, stream_),
+               "copying " + std::to_string(bytes) + " bytes");
+  }
+
+  template <class Transform>
   void start(const MultiDrawGrid& grid, const Work& work, const Weights& weights,
              const Totals& totals) const {
-    using S = ShapeOf<index>;
+    if (network_.in_int8)
+      start<Transform, std::int8_t, 0>(grid, work, weights, totals);
+    else
+      start<Transform, std::uint16_t, 0>(grid, work, weights, totals);
+  }
+  template <class Transform, class Element, std::size_t index>
+  void start(const MultiDrawGrid& grid, const Work& work, const Weights& weights,
+             const Totals& totals) const {
+    using S = ShapeOf<index, Element>;
     static_assert(sizeof(SharedStorage<S>) == S::value.shared_bytes);
     if (grid.shape == S::value) {
       launch<multi_draw_kernel<S, Transform>>(dim3(grid.draw_blocks, grid.images), threads,
                                               sizeof(SharedStorage<S>), stream_, work, weights,
                                               totals);
-    } else if constexpr (index + 1 < std::size(multi_draw_shapes)) {
-      start<Transform, index + 1>(grid, work, weights, totals);
+    } else if constexpr (index + 1 < shapes_of<Element>.size()) {
+      start<Transform, Element, index + 1>(grid, work, weights, totals);
     }
   }
 
   cudaStream_t stream_;
   MultiDrawNetwork network_;
   int block_draws_;
-  StreamScratch<std::uint16_t> conv_;  // and room for a step that is loaded for nothing
-  StreamScratch<std::uint16_t> dense_;
+  StreamScratch<std::byte> conv_;  // and room for a step that is loaded for nothing
+  StreamScratch<std::byte> dense_;
+  StreamCopy conv_scale_, dense_scale_;
+  float inverse_scale_, features_inverse_scale_;
   StreamCopy dense_bias_, head_, head_bias_;
 };
 

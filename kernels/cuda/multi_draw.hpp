@@ -22,12 +22,12 @@ struct MultiDrawShape {
 
   /// Of a convolution padded as TensorFlow's "SAME", then a dense layer. The image's rows and those
   /// of the convolution's output take at most 160 KB: pixels of the latter that find no room in
-  /// that lie where a row is over.
+  /// that lie where a row is over. element_bytes: of operands.
   static constexpr MultiDrawShape same(int in_w, int in_c, int kernel, int stride, int out_c,
-                                       int hidden, int draws) {
+                                       int hidden, int draws, std::size_t element_bytes = 2) {
     const int out_w = (in_w + stride - 1) / stride, padding = (out_w - 1) * stride + kernel - in_w;
-    const std::size_t most = 160 * 1024, pixel = std::size_t{2} * draws * out_c;
-    std::size_t rows = std::size_t{2} * draws * kernel * in_w * in_c + out_w * pixel;
+    const std::size_t most = 160 * 1024, pixel = element_bytes * draws * out_c;
+    std::size_t rows = element_bytes * draws * kernel * in_w * in_c + out_w * pixel;
     while (rows > most) rows -= pixel;
     // Hidden units of all draws, logits and sums of all classes.
     const std::size_t ends = std::size_t{4} * draws * (hidden + 8) + 21504;
@@ -49,12 +49,19 @@ inline constexpr MultiDrawShape multi_draw_shapes[] = {
     MultiDrawShape::same(6, 16, 3, 2, 32, 128, 32), MultiDrawShape::same(6, 16, 3, 2, 32, 128, 16),
     MultiDrawShape::same(14, 32, 5, 2, 64, 1024, 16)};
 
+/// The same in int8, with channels by 32.
+inline constexpr MultiDrawShape multi_draw_int8_shapes[] = {
+    MultiDrawShape::same(14, 32, 5, 2, 64, 1024, 32, 1),
+    MultiDrawShape::same(6, 32, 3, 2, 64, 128, 32, 1),
+    MultiDrawShape::same(6, 32, 3, 2, 64, 128, 16, 1),
+    MultiDrawShape::same(14, 32, 5, 2, 64, 1024, 16, 1)};
+
 /// How one launch is shared out: a block does up to `shape.draws` draws of one image.
 struct MultiDrawGrid {
   MultiDrawShape shape = {};
   unsigned draw_blocks = 0, images = 0;  ///< of the grid's two axes
 
-  /// Whether one of multi_draw_shapes fits the network and the device.
+  /// Whether one of multi_draw_shapes, or in int8 of the others, fits the network and the device.
   static bool supports(const MultiDrawNetwork& network, const Arch& arch);
 
   /// Of the shapes that fit (with `block_draws` draws, if that is not 0) the one that takes the

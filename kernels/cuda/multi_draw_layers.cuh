@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <type_traits>
 
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/draw_statistics.cuh"
@@ -11,20 +13,31 @@
 #include "kernels/cuda/ptx/convert.cuh"
 #include "kernels/cuda/ptx/ldmatrix.cuh"
 #include "kernels/cuda/ptx/mma.cuh"
+#include "kernels/cuda/to_bytes.cuh"
 
 /// What a block of kernels/cuda/multi_draw.cu does between prefix and statistics, layer by layer:
 /// noise, convolution, dense layer; and where its values lie in shared memory.
 namespace pixeldp::kernels::PIXELDP_DEVICE::multi_draw_layers {
 
 constexpr int threads = 256, warps = threads / 32;
-constexpr int chunk = 8;  // elements in 16 bytes
-constexpr int k = WeightFragment::k, n = WeightFragment::n;
+constexpr int n = WeightFragment::n;
 
-/// multi_draw_shapes[index] as a type. (nvcc 13 cannot launch kernels whose template argument is a
+/// What there is for operands in bf16, and in int8.
+template <class Element>
+inline constexpr std::span<const MultiDrawShape> shapes_of = multi_draw_shapes;
+template <>
+inline constexpr std::span<const MultiDrawShape> shapes_of<std::int8_t> = multi_draw_int8_shapes;
+
+/// shapes_of<Operand>[index] as a type. (nvcc 13 cannot launch kernels whose template argument is a
 /// struct.)
-template <std::size_t index>
+template <std::size_t index, class Operand>
 struct ShapeOf {
-  static constexpr MultiDrawShape value = multi_draw_shapes[index];
+  using Element = Operand;  // of what tensor cores multiply
+  static constexpr bool in_int8 = std::is_same_v<Element, std::int8_t>;
+  using Sum = std::conditional_t<in_int8, std::int32_t, float>;
+  static constexpr int chunk = 16 / sizeof(Element);  // elements in 16 bytes
+  static constexpr int k = 2 * chunk;                 // of a product
+  static constexpr MultiDrawShape value = shapes_of<Element>[index];
   static constexpr int in_w = value.in_w, in_c = value.in_c, kernel = value.kernel,
                        stride = value.stride, pad = value.pad_w, out_w = value.out_w,
                        out_c = value.out_c, hidden = value.hidden, draws = value.draws;
@@ -54,7 +67,7 @@ struct ShapeOf {
   /// The first pixels of the features that find no room of their own. They lie where the last new
   /// row's last noise is going to be.
   static constexpr int overlaid = [] {
-    const int free = static_cast<int>(value.shared_bytes / 2) - kernel * row;
+    const int free = static_cast<int>(value.shared_bytes / sizeof(Element)) - kernel * row;
     const int room = free / feature_pixel;
     return room < out_w ? out_w - room : 0;
   }();
@@ -72,11 +85,11 @@ struct ShapeOf {
 /// [w, draw, channel]; and one row of what the convolution makes of them, as [w, draw, channel].
 template <class S>
 struct Rows {
-  std::uint16_t noised[S::kernel][S::row];
-  std::uint16_t features[(S::out_w - S::overlaid) * S::feature_pixel];
+  typename S::Element noised[S::kernel][S::row];
+  typename S::Element features[(S::out_w - S::overlaid) * S::feature_pixel];
 
   /// Pixel w of the features of row p.
-  __device__ __forceinline__ std::uint16_t* feature(int w, int last_new_row) {
+  __device__ __forceinline__ typename S::Element* feature(int w, int last_new_row) {
     if constexpr (S::overlaid > 0) {
       if (w < S::overlaid)
         return noised[last_new_row % S::kernel] + S::row - (S::overlaid - w) * S::feature_pixel;
@@ -101,17 +114,43 @@ union alignas(16) SharedStorage {
   Ends<S> ends;
 };
 
+/// What becomes of sums of bytes; nothing in bf16.
+struct Scales {
+  const float *conv, *dense;
+  float inverse_scale, features_inverse_scale;
+};
+
 struct Work {
   int in_h, out_h, pad_h;
   NoiseParams noise;
   std::uint32_t first_draw, draws;
   const float* prefixes;
   const std::uint32_t* image_ids;
+  Scales scales;
 };
+
+/// Where chunk c of row `row` begins, in elements, of rows of `chunks` chunks.
+template <class S, int chunks>
+__device__ __forceinline__ int place(int row, int c) {
+  return swizzled<chunks>(row, c) / 8 * S::chunk;
+}
+
+__device__ __forceinline__ void multiply(float (&sum)[4], const std::uint32_t (&a)[4],
+                                         const std::uint32_t (&b)[2]) {
+  ptx::mma_bf16(sum, a, b);
+}
+__device__ __forceinline__ void multiply(std::int32_t (&sum)[4], const std::uint32_t (&a)[4],
+                                         const std::uint32_t (&b)[2]) {
+  ptx::mma_s8(sum, a, b);
+}
 
 template <class V = Lane>  // nvcc takes the constexpr functions of templates only
 __device__ __forceinline__ float relu(float value) {
   return Relu(0.0f).apply<V>(value).value;
+}
+/// Of a sum of bytes, as kernels/cuda/int8_epilogue.cuh does.
+__device__ __forceinline__ float scaled_relu(std::int32_t sum, float scale, float shift) {
+  return activated_lane(Rounded(__int2float_rn(sum)) * scale + shift, 0.0f);
 }
 
 /// A thread's part of the noise: always the same channels of the same draw.
@@ -120,9 +159,10 @@ struct NoiseMaker {
   NoisyRow<Transform, AnyActivation> noise;
   const uint4* prefix;  // bits, of the image, from this thread's channels on
   int in_h, pixel, quad, target;
+  float inverse_scale;
 
   __device__ __forceinline__ NoiseMaker(const Work& work, std::int64_t image, std::uint32_t first)
-      : in_h(work.in_h) {
+      : in_h(work.in_h), inverse_scale(work.scales.inverse_scale) {
     const int thread = static_cast<int>(threadIdx.x);
     const int draw = thread / S::quads % S::draws;
     quad = thread % S::quads, pixel = thread / S::pixel_threads;
@@ -132,7 +172,7 @@ struct NoiseMaker {
     prefix = reinterpret_cast<const uint4*>(work.prefixes +
                                             image * (std::int64_t{work.in_h} * S::in_w * S::in_c)) +
              quad;
-    target = swizzled<S::in_chunks>(draw, quad / 2) + quad % 2 * 4;
+    target = place<S, S::in_chunks>(draw, quad * 4 / S::chunk) + quad * 4 % S::chunk;
   }
 
   /// Step `step` of the noise of `count` rows from first_row on; those that do not exist are left
@@ -147,23 +187,26 @@ struct NoiseMaker {
     float y[4];
     noise.apply(static_cast<std::uint32_t>(block + quad), x, y);
     if (!exists) return;
-    store_shared(
-        reinterpret_cast<uint2*>(rows.noised[h % S::kernel] + w * S::draws * S::in_c + target),
-        make_uint2(ptx::to_bf16x2(y[0], y[1]), ptx::to_bf16x2(y[2], y[3])));
+    auto* const to = rows.noised[h % S::kernel] + w * S::draws * S::in_c + target;
+    if constexpr (S::in_int8)
+      store_shared(reinterpret_cast<std::uint32_t*>(to), to_bytes(y, inverse_scale));
+    else
+      store_shared(reinterpret_cast<uint2*>(to),
+                   make_uint2(ptx::to_bf16x2(y[0], y[1]), ptx::to_bf16x2(y[2], y[3])));
   }
 };
 
-/// A warp's part of a row of the convolution. An operand in registers, 16 channels of a pixel of 16
+/// A warp's part of a row of the convolution. An operand in registers, k channels of a pixel of 16
 /// draws, serves all the taps that meet it: those of one residue modulo the stride. When the pixels
 /// have met the taps of a residue, the registers of their weights wait for those of the next step,
 /// while the next residue has its turn.
 template <class S>
 struct Convolution {
   static constexpr int most_taps = (S::kernel + S::stride - 1) / S::stride;
-  static constexpr int steps = S::in_c / k;  // of a tap
+  static constexpr int steps = S::in_c / S::k;  // of a tap
 
   int lane, tile_m, tile_n, first;  // first pixel
-  float sum[S::pixels][2][4] = {};
+  typename S::Sum sum[S::pixels][2][4] = {};
 
   __device__ __forceinline__ Convolution() {
     const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -181,7 +224,7 @@ struct Convolution {
     }
   }
 
-  __device__ __forceinline__ void multiply(const std::uint16_t* row,
+  __device__ __forceinline__ void add_taps(const typename S::Element* row,
                                            const WeightFragment (&fragments)[most_taps],
                                            int residue) {
     const int taps = (S::kernel - residue + S::stride - 1) / S::stride;
@@ -193,7 +236,7 @@ struct Convolution {
       ptx::ldmatrix(a, row + w * S::draws * S::in_c);
       for (int t = 0; t < taps; ++t) {
         if (j - t < 0 || j - t >= S::pixels) continue;
-        for (int i = 0; i < 2; ++i) ptx::mma_bf16(sum[j - t][i], a, fragments[t].b[i]);
+        for (int i = 0; i < 2; ++i) multiply(sum[j - t][i], a, fragments[t].b[i]);
       }
     }
   }
@@ -212,26 +255,41 @@ struct Convolution {
       load(fragments[residue], weight, step, residue);
 #pragma unroll 1
     for (; step < end; ++step) {
-      const std::uint16_t* const row =
+      const auto* const row =
           rows.noised[(top + step / steps) % S::kernel] +
-          swizzled<S::in_chunks>(tile_m * 16 + lane % 16, step % steps * 2 + lane / 16);
+          place<S, S::in_chunks>(tile_m * 16 + lane % 16, step % steps * 2 + lane / 16);
       for (int residue = 0; residue < S::stride; ++residue) {
-        multiply(row, fragments[residue], residue);
+        add_taps(row, fragments[residue], residue);
         load(fragments[residue], weight, step + 1, residue);  // after the last step, for nothing
       }
     }
   }
 
-  __device__ __forceinline__ void store(Rows<S>& rows, int last_new_row) const {
+  __device__ __forceinline__ void store(Rows<S>& rows, const Scales& scales,
+                                        int last_new_row) const {
     for (int i = 0; i < S::pixels; ++i) {
       if (first + i >= S::out_w) continue;
-      std::uint16_t* const pixel = rows.feature(first + i, last_new_row);
+      typename S::Element* const pixel = rows.feature(first + i, last_new_row);
       for (int j = 0; j < 2; ++j) {
+        const int channel = tile_n * n + j * 8 + lane % 4 * 2;
+        float scale[2] = {};  // loaded anew for each pixel: there are no registers to keep them in
+        if constexpr (S::in_int8)
+          scale[0] = scales.conv[channel], scale[1] = scales.conv[channel + 1];
         for (int half = 0; half < 2; ++half) {
           const int draw = tile_m * 16 + half * 8 + lane / 4;
-          store_shared(reinterpret_cast<std::uint32_t*>(
-                           pixel + swizzled<S::out_chunks>(draw, tile_n * 2 + j) + lane % 4 * 2),
-                       ptx::to_bf16x2(relu(sum[i][j][2 * half]), relu(sum[i][j][2 * half + 1])));
+          auto* const to =
+              pixel + place<S, S::out_chunks>(draw, channel / S::chunk) + channel % S::chunk;
+          const auto &a = sum[i][j][2 * half], &b = sum[i][j][2 * half + 1];
+          if constexpr (S::in_int8) {
+            const auto byte = [&](std::int32_t sum_of_bytes, int e) {
+              return to_byte(scaled_relu(sum_of_bytes, scale[e], 0.0f),
+                             scales.features_inverse_scale);
+            };
+            store_shared(reinterpret_cast<std::uint16_t*>(to),
+                         static_cast<std::uint16_t>(byte(a, 0) | byte(b, 1) << 8));
+          } else {
+            store_shared(reinterpret_cast<std::uint32_t*>(to), ptx::to_bf16x2(relu(a), relu(b)));
+          }
         }
       }
     }
@@ -244,7 +302,7 @@ struct Convolution {
 template <class S>
 struct Dense {
   int lane, first;  // first fragment
-  float sum[S::m][2 * S::dense_n][4] = {};
+  typename S::Sum sum[S::m][2 * S::dense_n][4] = {};
   WeightFragment fragments[S::dense_n];
 
   __device__ __forceinline__ Dense()
@@ -261,18 +319,17 @@ struct Dense {
 
   __device__ __forceinline__ void load(std::uint32_t (&a)[S::m][4], Rows<S>& rows, int step,
                                        int last_new_row) const {
-    const std::uint16_t* const pixel = rows.feature(step / S::pixel_steps, last_new_row);
+    const auto* const pixel = rows.feature(step / S::pixel_steps, last_new_row);
     for (int i = 0; i < S::m; ++i)
-      ptx::ldmatrix(a[i], pixel + swizzled<S::out_chunks>(i * 16 + lane % 16,
+      ptx::ldmatrix(a[i], pixel + place<S, S::out_chunks>(i * 16 + lane % 16,
                                                           step % S::pixel_steps * 2 + lane / 16));
   }
 
-  __device__ __forceinline__ void multiply(const std::uint32_t (&a)[S::m][4], const uint4* next,
+  __device__ __forceinline__ void add_step(const std::uint32_t (&a)[S::m][4], const uint4* next,
                                            bool last) {
     for (int j = 0; j < S::dense_n; ++j) {
       for (int half = 0; half < 2; ++half)
-        for (int i = 0; i < S::m; ++i)
-          ptx::mma_bf16(sum[i][2 * j + half], a[i], fragments[j].b[half]);
+        for (int i = 0; i < S::m; ++i) multiply(sum[i][2 * j + half], a[i], fragments[j].b[half]);
       if (!last) fragments[j].load(next + j * 32);
     }
   }
@@ -283,8 +340,10 @@ struct Dense {
   __device__ __forceinline__ void run(Rows<S>& rows, const uint4* weight, const Noise& noise,
                                       int new_row) {
     const int last_new_row = new_row + S::stride - 1;
-    std::uint32_t a[2][S::m][4];
-    load(a[0], rows, 0, last_new_row);
+    // Where bytes leave no registers for the next operands, these come while noise is made.
+    constexpr bool ahead = !S::in_int8;
+    std::uint32_t a[ahead ? 2 : 1][S::m][4];
+    if constexpr (ahead) load(a[0], rows, 0, last_new_row);
 #pragma unroll 1
     for (int pair = 0; pair < S::steps; pair += 2) {
       if constexpr (noisy && S::overlaid > 0)
@@ -293,27 +352,38 @@ struct Dense {
       for (int odd = 0; odd < 2; ++odd) {
         const int step = pair + odd;
         const bool last = step + 1 == S::steps;
-        load(a[1 - odd], rows, last ? step : step + 1, last_new_row);
-        if constexpr (noisy)
+        load(a[ahead ? 1 - odd : 0], rows, ahead && !last ? step + 1 : step, last_new_row);
+        // One after the other: side by side they take too many registers.
+        if constexpr (noisy) {
+#pragma unroll 1
           for (int i = 0; i < S::noise_at_once; ++i)
             noise.make(rows, new_row, S::stride, step * S::noise_at_once + i);
+        }
         weight += S::hidden / n * 32;
-        multiply(a[odd], weight, last);
+        add_step(a[ahead ? odd : 0], weight, last);
       }
     }
   }
 
-  __device__ __forceinline__ void store(Ends<S>& ends, const float* bias) const {
+  __device__ __forceinline__ void store(Ends<S>& ends, const float* scale,
+                                        const float* bias) const {
     for (int j = 0; j < 2 * S::dense_n; ++j) {
       const int column = (first * 2 + j) * 8 + lane % 4 * 2;
       float b[2] = {};
       if (bias != nullptr) b[0] = bias[column], b[1] = bias[column + 1];
       for (int i = 0; i < S::m; ++i) {
         for (int half = 0; half < 2; ++half) {
+          float unit[2];
+          for (int e = 0; e < 2; ++e) {
+            const auto& all = sum[i][j][2 * half + e];
+            if constexpr (S::in_int8)
+              unit[e] = scaled_relu(all, scale[column + e], b[e]);
+            else
+              unit[e] = relu(__fadd_rn(all, b[e]));
+          }
           store_shared(
               reinterpret_cast<float2*>(&ends.hidden[i * 16 + half * 8 + lane / 4][column]),
-              make_float2(relu(__fadd_rn(sum[i][j][2 * half], b[0])),
-                          relu(__fadd_rn(sum[i][j][2 * half + 1], b[1]))));
+              make_float2(unit[0], unit[1]));
         }
       }
     }

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <iterator>
+#include <span>
 
 #include "engine/error.hpp"
 #include "kernels/cuda/draw_statistics.hpp"
@@ -24,13 +24,17 @@ bool fits(const MultiDrawShape& shape, const MultiDrawNetwork& network) {
          network.classes <= multi_draw_classes;
 }
 
+std::span<const MultiDrawShape> shapes_for(const MultiDrawNetwork& network) {
+  if (network.in_int8) return multi_draw_int8_shapes;
+  return multi_draw_shapes;
+}
+
 }  // namespace
 
 bool MultiDrawGrid::supports(const MultiDrawNetwork& network, const Arch& arch) {
-  return std::any_of(std::begin(multi_draw_shapes), std::end(multi_draw_shapes),
-                     [&](const MultiDrawShape& shape) {
-                       return fits(shape, network) && shape.shared_bytes <= arch.shared_per_block;
-                     });
+  return std::ranges::any_of(shapes_for(network), [&](const MultiDrawShape& shape) {
+    return fits(shape, network) && shape.shared_bytes <= arch.shared_per_block;
+  });
 }
 
 MultiDrawGrid MultiDrawGrid::plan(const MultiDrawNetwork& network, const MultiDrawParams& params,
@@ -46,7 +50,7 @@ MultiDrawGrid MultiDrawGrid::plan(const MultiDrawNetwork& network, const MultiDr
   MultiDrawGrid grid;
   std::int64_t least_blocks = 0;
   const MultiDrawShape* too_large = nullptr;  // for the device
-  for (const MultiDrawShape& shape : multi_draw_shapes) {
+  for (const MultiDrawShape& shape : shapes_for(network)) {
     if (!fits(shape, network) || (block_draws != 0 && shape.draws != block_draws)) continue;
     if (shape.shared_bytes > arch.shared_per_block) {
       too_large = &shape;

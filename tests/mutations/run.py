@@ -86,7 +86,7 @@ TESTS = {
     "device_plan": ["network_plan", "convolution_devices", "int8_plan"],
     "convolution_int8": ["convolution_int8", "int8_plan"], "int8_values": ["int8_values", "int8_plan"],
     "to_bytes": ["convolution_int8", "int8_values"], "int8_epilogue": ["convolution_int8"],
-    "multi_draw_layers": ["multi_draw_emulated"],
+    "multi_draw_layers": ["multi_draw"],
 }
 EVERY_KERNEL = ["alignment", "far_offsets", "int8_limits", "sum_order", "plan_limits", "arch_test"]
 

@@ -6,5 +6,8 @@ namespace pixeldp::kernels::cuda {
 MultiDrawStatistics run_multi_draw(const MultiDrawProblem& problem, int block_draws) {
   return run(problem, block_draws);
 }
+MultiDrawStatistics run_multi_draw(const MultiDrawInt8Problem& problem, int block_draws) {
+  return run(problem, block_draws);
+}
 
 }  // namespace pixeldp::kernels::cuda

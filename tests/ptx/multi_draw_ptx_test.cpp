@@ -9,7 +9,8 @@
 namespace pixeldp::kernels {
 namespace {
 
-void check(const MultiDrawProblem& problem, int block_draws) {
+template <class Problem>
+void check(const Problem& problem, int block_draws) {
   CHECK(cuda::run_multi_draw(problem, block_draws) == emulated::run(problem, block_draws));
 }
 
@@ -30,7 +31,20 @@ TEST_CASE("the compiled multi-draw kernel adds the integers of the emulated one"
 
 TEST_CASE("the compiled multi-draw kernel for MNIST adds the integers of the emulated one") {
   for (const int block_draws : {16, 32})
-    check({reference::same(1, 6, 14, 32, 64, 5, 2), 1024, 10, 1, 32}, block_draws);
+    check(MultiDrawProblem(reference::same(1, 6, 14, 32, 64, 5, 2), 1024, 10, 1, 32), block_draws);
+}
+
+TEST_CASE("the compiled multi-draw kernel in int8 adds the integers of the emulated one") {
+  for (const NoiseDistribution distribution :
+       {NoiseDistribution::none, NoiseDistribution::gaussian, NoiseDistribution::laplace}) {
+    MultiDrawInt8Problem problem(small_int8_convolution(), 128, 10, 2, 37);
+    problem.noise(distribution);
+    check(problem, 16);
+    check(problem, 32);
+  }
+  for (const int block_draws : {16, 32})
+    check(MultiDrawInt8Problem(reference::same(1, 4, 14, 32, 64, 5, 2), 1024, 10, 1, 32),
+          block_draws);
 }
 
 TEST_CASE("the compiled multi-draw kernel reports a logit that is not finite") {
