@@ -48,9 +48,11 @@ struct CUgraphNode_st {
 };
 struct CUgraph_st {
   vector<std::unique_ptr<CUgraphNode_st>> nodes;
-  vector<void*> allocations;  // made by cudaMallocAsync under capture
+  // Made by cudaMallocAsync under capture; they live as long as the graph or what was made of it.
+  std::shared_ptr<vector<void*>> allocations = std::make_shared<vector<void*>>();
 };
 struct CUgraphExec_st {
+  std::shared_ptr<vector<void*>> allocations;
   struct Item {
     CUgraphNode_st* source;
     NodeData d;
@@ -739,7 +741,7 @@ cudaError_t cudaMallocFromPoolAsync(void** p, size_t n, cudaMemPool_t pool, cuda
   LOCK;
   cudaError_t e = newBuffer(p, n);
   if (e) return e;
-  if (stream(s)->capture) stream(s)->capture->allocations.push_back(*p);
+  if (stream(s)->capture) stream(s)->capture->allocations->push_back(*p);
   pool->used += n;
   pool->high = std::max(pool->high, pool->used);
   return cudaSuccess;
@@ -1309,16 +1311,20 @@ cudaError_t cudaGraphCreate(cudaGraph_t* g, unsigned) {
   *g = new CUgraph_st;
   return cudaSuccess;
 }
+static void releaseLast(const std::shared_ptr<vector<void*>>& allocations) {
+  if (allocations.use_count() == 1)
+    for (void* p : *allocations) release(p);
+}
 cudaError_t cudaGraphDestroy(cudaGraph_t g) {
   LOCK;
-  if (g)
-    for (void* p : g->allocations) release(p);
+  if (g) releaseLast(g->allocations);
   delete g;
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* e, cudaGraph_t g, unsigned long long) {
   LOCK;
   *e = new CUgraphExec_st;
+  (*e)->allocations = g->allocations;
   for (auto& n : g->nodes) (*e)->items.push_back({n.get(), n->d});
   return cudaSuccess;
 }
@@ -1334,6 +1340,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t s) {
 }
 cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t e) {
+  LOCK;
+  if (e) releaseLast(e->allocations);
   delete e;
   return cudaSuccess;
 }
