@@ -382,6 +382,9 @@ TEST_CASE("the bytes of prepared weights are known before they are prepared") {
                                    Activation::identity())});
   CHECK(prepared_weight_bytes(plan, Precision::fp32, Algorithm::direct) == 9 * 160 * 160 * 4);
   CHECK(prepared_weight_bytes(plan, Precision::fp32, Algorithm::winograd) == 36 * 160 * 160 * 4);
+  CHECK(prepared_weight_bytes(plan, Precision::bf16, Algorithm::winograd) == 36 * 160 * 160 * 4);
+  CHECK(prepared_weight_bytes(plan, Precision::int8, Algorithm::winograd) ==
+        (cpu_features().amx ? product_weight_bytes(s, Precision::int8) : 36 * 160 * 160 * 2));
   // Of the four phases of a stride of 2, the last row and column of positions have two and three.
   CHECK(winograd_weight_bytes(same(1, 14, 14, 32, 64, 5, 2), Precision::int8) ==
         (25 * 4 + 5 * 2 + 5 * 3 + 1) * 32 * 64 * 2);

@@ -233,6 +233,28 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("draws of a wide network in int8 are the same by either algorithm, in bf16 nearly so") {
+  layers::NetworkSpec wide = specs[2];
+  wide.widening = 4;
+  Model model = made_model(wide);
+  model.quantisation = quantise(model, made_images(wide, 20), 20, 1);
+  for (const Precision precision : {Precision::int8, Precision::bf16}) {
+    if (!can(precision)) continue;
+    const auto by = [&](Algorithm algorithm) {
+      return statistics(
+          Sampler(Stream(), model.network, 0, {precision, quantisation(model), algorithm}), model,
+          {4, 0}, 50);
+    };
+    const auto a = by(Algorithm::winograd), b = by(Algorithm::direct);
+    for (std::size_t i = 0; i < 2; ++i) {
+      CHECK(same(a[i], b[i]) == (precision == Precision::int8));
+      for (std::size_t c = 0; c < 10; ++c)
+        CHECK(std::abs(static_cast<double>(a[i].sums[c]) - static_cast<double>(b[i].sums[c])) <
+              5e-3 * 50 * 0x1p32);
+    }
+  }
+}
+
 TEST_CASE("int8 takes scales for all layers that multiply, and no others") {
   if (!can(Precision::int8)) return;
   const layers::NetworkSpec spec = specs[0];
