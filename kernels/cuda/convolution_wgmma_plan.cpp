@@ -120,8 +120,9 @@ int choose_wgmma_channels(const ConvPass& pass, const Arch& arch) {
   return fitting_channels(pass.out_c);
 }
 
-ConvWgmmaPlan ConvWgmmaPlan::make(const ConvPass& pass, int channels, const ConvEpilogue& epilogue,
-                                  const void* y, std::size_t y_bytes) {
+ConvWgmmaPlan ConvWgmmaPlan::make(const ConvPass& pass, int channels, const Arch& arch,
+                                  const ConvEpilogue& epilogue, const void* y,
+                                  std::size_t y_bytes) {
   const auto refuse = [&](std::string_view why) {
     fail(
         "convolution by warpgroups of {} images {}x{}x{} to {}x{}x{} with kernels {}x{}, stride "
@@ -167,7 +168,11 @@ ConvWgmmaPlan ConvWgmmaPlan::make(const ConvPass& pass, int channels, const Conv
   plan.shared = choose_wgmma_shared(pass, channels);
   if (plan.shared == WgmmaShared::x) plan.half = box.half();
   plan.cluster = plan.shared == WgmmaShared::nothing ? 1 : 2;
-  plan.blocks = static_cast<unsigned>(divide_up(pass.batch, box.images) * tiles_h * channel_tiles);
+  plan.tiles = to_int(divide_up(pass.batch, box.images) * tiles_h * channel_tiles);
+  const int cluster = static_cast<int>(plan.cluster);
+  const int most_blocks = std::max(arch.multiprocessors / cluster, 1) * cluster;
+  const bool one_step = plan.kernel_h * plan.kernel_w * plan.chunks == 1;
+  plan.blocks = static_cast<unsigned>(one_step ? plan.tiles : std::min(plan.tiles, most_blocks));
   plan.vectorised = is_vectorised(pass, epilogue, y, y_bytes);
   return plan;
 }
