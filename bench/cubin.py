@@ -91,20 +91,28 @@ def is_warpgroup_mma(word):
     return word & 0xFFF in WARPGROUP_MMA and word >> 16 & 0xFF != NO_REGISTER
 
 
-def reached(edges, start):
-    """What a way leads to, from behind each of its ends."""
-    found, left = set(start), list(start)
+def reached(edges, start, within):
+    """What a way through these places leads to, from behind each of its ends."""
+    left = [place for place in start if place in within]
+    found = set(left)
     while left:
         for place in edges[left.pop()]:
-            if place not in found:
+            if place in within and place not in found:
                 found.add(place)
                 left.append(place)
     return found
 
 
+def loop_around(after, before, place, within):
+    """All from which a way leads to the place and back."""
+    return reached(after, after[place], within) & reached(before, before[place], within)
+
+
 def instructions_per_warpgroup_mma(pairs, arch, products):
-    """Of the loop with the most of these: all from which a way leads to one of them and back. The compiler puts waits
-    for barriers behind the kernel's end, and all that lies between would count as a part of the loop."""
+    """Of the smallest loop with the most of these: all from which a way leads to one of them and back. The compiler puts
+    waits for barriers behind the kernel's end, and all that lies between would count as a part of the loop. Of a loop
+    around another one with all of the products, which works on tile after tile, only that counts: what is left of it
+    without the places where it is entered."""
     after, before = [[] for _ in pairs], [[] for _ in pairs]
     for i, (word, rest) in enumerate(pairs):
         operation, always = word & 0xFFF, word >> 12 & 0xF == ALWAYS
@@ -116,14 +124,21 @@ def instructions_per_warpgroup_mma(pairs, arch, products):
             if 0 <= target < len(pairs):
                 after[i].append(target)
                 before[target].append(i)
-    most, per_mma, left = 0, None, products
+    most, main, left, everywhere = 0, set(), products, range(len(pairs))
     while left:
-        loop = reached(after, after[left[0]]) & reached(before, before[left[0]])
+        loop = loop_around(after, before, left[0], everywhere)
         mma = sum(i in loop for i in left)
         if mma > most:
-            most, per_mma = mma, len(loop) / mma
+            most, main = mma, loop
         left = [i for i in left[1:] if i not in loop]
-    return per_mma
+    while most > 0:
+        inside = {i for i in main if i > 0 and all(place in main for place in before[i])}
+        first = next(i for i in products if i in main)
+        inner = loop_around(after, before, first, inside)
+        if len(inner) == len(main) or sum(i in inner for i in products) < most:
+            break
+        main = inner
+    return len(main) / most if most > 0 else None
 
 
 def instructions_per_mma(code, arch):

@@ -112,6 +112,9 @@ class MachineCode(unittest.TestCase):
         self.assertEqual(per_mma(add, (4,), mma, (-3,), add, cubin.EXIT | always, add, (-6,)), 5.0)
         self.assertIsNone(per_mma(add, mma, cubin.EXIT | always, (-3,)))
         self.assertEqual(per_mma(add, mma, cubin.EXIT, (-3,)), 3.0)
+        # Of a loop around one with all products that only, with what is around some of them.
+        self.assertEqual(per_mma(add, add, add, mma, mma, (-4,), add, (-7,)), 2.0)
+        self.assertEqual(per_mma(add, add, mma, mma, (-2,), add, (-5,)), 2.5)
 
 
 def kernel(name, arch, registers=32, stack=0, shared=0):

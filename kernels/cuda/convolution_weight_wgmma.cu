@@ -31,8 +31,8 @@
 /// Bytes: from the L2 cache, a step's boxes, 49152 to 57344 bytes for 16 products of 64 x n x 16;
 /// partial sums, 4 bytes per split and element, written and read: eight lanes of a warp write 32
 /// bytes that follow each other. Operations: 2 per pixel and element of the weight; machine
-/// instructions of the main loop for the 8 products of a step: 116 (n = 160) or 122. Not timed on a
-/// GPU.
+/// instructions of the main loop for each product, with what steps take that are not full: 14.8 (n
+/// = 160) or 15.9. Not timed on a GPU.
 ///
 ///   n, channels of a box   registers   while they bring, multiply   shared memory
 ///   160, 64                168         40, 232                      230400
@@ -146,20 +146,21 @@ __device__ __forceinline__ void multiply_rows(const Plan& plan, int consumer, in
   const int left_out = step_products - plan.products;
   const std::uint64_t skipped = static_cast<std::uint64_t>(left_out) * next_depth;
   const int first_box = consumer * (consumer_rows / Tile::box_channels);
+  RingSlot<stages> slot;
   multiply_steps<true>(
       steps, shared.full, ptx::wgmma_bytes(product_rows / Tile::box_channels * Tile::box_bytes),
       next_depth,
-      [&](int slot) {
+      [&](int step) {
         const auto operand = [&](int box) {
-          return ptx::wgmma_columns<Tile::pixel_bytes>(shared.ring[slot][box], Tile::box_bytes);
+          return ptx::wgmma_columns<Tile::pixel_bytes>(shared.ring[step][box], Tile::box_bytes);
         };
         return StepOperands{operand(first_box) - skipped, operand(Tile::x_boxes) - skipped,
                             left_out};
       },
-      [&](int slot) {
-        if (threadIdx.x % 32 == 0) ptx::mbarrier_arrive(&shared.empty[slot]);
+      [&](int step) {
+        if (threadIdx.x % 32 == 0) ptx::mbarrier_arrive(&shared.empty[step]);
       },
-      sum);
+      slot, sum);
 }
 
 /// From registers to the partial sums of the split.

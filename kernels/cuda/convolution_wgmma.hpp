@@ -98,16 +98,31 @@ struct ConvWgmmaPlan {
   std::uint32_t step_bytes = 0;           ///< that the copies of a step bring to a block
   WgmmaShared shared = WgmmaShared::nothing;
   WgmmaBox half;  ///< of the box, where x is shared
-  unsigned blocks = 0, cluster = 1;
+  int tiles = 0;
+  /// A block makes the tile of its own number, then each that follows after as many as there are
+  /// blocks: no more than multiprocessors, on each of which one fits. While it writes a tile, the
+  /// copies of its next one go on to half of the slots; in the other half lie 64 rows of sums of
+  /// each consumer. Where a tile has one step, a block has one tile.
+  ///
+  /// Why no more goes on meanwhile: to write a tile, 240 KB with residual, y and what follows,
+  /// takes 6000 clocks by the rate of the L2 cache and 17000 by that of memory, of 29000 for the
+  /// products of 3 x 3 x 160 channels and 115000 for those of 640. Products could hide that where
+  /// each consumer made tiles of its own, one while the other writes. But a consumer's sums are 128
+  /// rows at the most, and such tiles read 1.4 times the bytes from the L2 cache: 58 a clock, or 45
+  /// with clusters, of the 39 that there are. For all sums of 256 rows there is no room beside the
+  /// ring: of 232448 bytes it takes 212992, they would take 163840.
+  unsigned blocks = 0;
+  unsigned cluster = 1;
   bool vectorised = false;  ///< as ConvPlan's
 
   /// Throws an Error where choose_wgmma_channels has no such tile for the pass on sm_90a, or it
   /// exceeds what the kernel's threads can count. y_bytes: of an element.
-  static ConvWgmmaPlan make(const ConvPass& pass, int channels, const ConvEpilogue& epilogue,
-                            const void* y, std::size_t y_bytes);
+  static ConvWgmmaPlan make(const ConvPass& pass, int channels, const Arch& arch,
+                            const ConvEpilogue& epilogue, const void* y, std::size_t y_bytes);
   /// The same of bytes, for any shape that WgmmaInt8Time has a tile for on sm_90a, with any tile of
   /// WgmmaTile::channels. Refuses epilogues as Int8ConvPlan does.
-  static ConvWgmmaPlan make(const Conv2dShape& shape, int channels, const Int8Epilogue& epilogue);
+  static ConvWgmmaPlan make(const Conv2dShape& shape, int channels, const Arch& arch,
+                            const Int8Epilogue& epilogue);
 };
 
 /// The boxes of x that a copy brings, of so many channels: of pixels of even or odd row (2) and

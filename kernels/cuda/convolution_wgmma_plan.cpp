@@ -155,7 +155,8 @@ std::string_view obstacle(const ConvPass& pass, const WgmmaBox& box, int channel
 }
 
 /// All of a plan but what its epilogue says.
-ConvWgmmaPlan plan_of_tiles(const ConvPass& pass, int channels, int element_bytes) {
+ConvWgmmaPlan plan_of_tiles(const ConvPass& pass, int channels, int element_bytes,
+                            const Arch& arch) {
   const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
   if (const std::string_view why = obstacle(pass, box, channels); !why.empty()) refuse(pass, why);
   const std::int64_t tiles_h = divide_up(pass.out_h, box.h);
@@ -178,24 +179,29 @@ ConvWgmmaPlan plan_of_tiles(const ConvPass& pass, int channels, int element_byte
   plan.shared = choose_wgmma_shared(pass, channels);
   if (plan.shared == WgmmaShared::x) plan.half = box.half();
   plan.cluster = plan.shared == WgmmaShared::nothing ? 1 : 2;
-  plan.blocks = static_cast<unsigned>(divide_up(pass.batch, box.images) * tiles_h * channel_tiles);
+  plan.tiles = to_int(divide_up(pass.batch, box.images) * tiles_h * channel_tiles);
+  const int cluster = static_cast<int>(plan.cluster);
+  const int most_blocks = std::max(arch.multiprocessors / cluster, 1) * cluster;
+  const bool one_step = plan.kernel_h * plan.kernel_w * plan.chunks == 1;
+  plan.blocks = static_cast<unsigned>(one_step ? plan.tiles : std::min(plan.tiles, most_blocks));
   return plan;
 }
 
 }  // namespace
 
-ConvWgmmaPlan ConvWgmmaPlan::make(const ConvPass& pass, int channels, const ConvEpilogue& epilogue,
-                                  const void* y, std::size_t y_bytes) {
+ConvWgmmaPlan ConvWgmmaPlan::make(const ConvPass& pass, int channels, const Arch& arch,
+                                  const ConvEpilogue& epilogue, const void* y,
+                                  std::size_t y_bytes) {
   if (channels == 0 || choose_wgmma_channels(pass, sm_90) != channels) refuse(pass, no_tile);
   if (epilogue.next != nullptr &&
       (epilogue.next_scale == nullptr || epilogue.next_shift == nullptr))
     refuse(pass, "what follows y has no scale or no shift");
-  ConvWgmmaPlan plan = plan_of_tiles(pass, channels, bf16);
+  ConvWgmmaPlan plan = plan_of_tiles(pass, channels, bf16, arch);
   plan.vectorised = is_vectorised(pass, epilogue, y, y_bytes);
   return plan;
 }
 
-ConvWgmmaPlan ConvWgmmaPlan::make(const Conv2dShape& s, int channels,
+ConvWgmmaPlan ConvWgmmaPlan::make(const Conv2dShape& s, int channels, const Arch& arch,
                                   const Int8Epilogue& epilogue) {
   check_conv2d_shape(s);
   const ConvPass pass = ConvPass::forward(s, int8_chunk);
@@ -203,7 +209,7 @@ ConvWgmmaPlan ConvWgmmaPlan::make(const Conv2dShape& s, int channels,
       !has_boxes(pass))
     refuse(pass, no_tile);
   if (const std::string_view why = epilogue.obstacle(s.out_c); !why.empty()) refuse(pass, why);
-  ConvWgmmaPlan plan = plan_of_tiles(pass, channels, 1);
+  ConvWgmmaPlan plan = plan_of_tiles(pass, channels, 1, arch);
   plan.vectorised = epilogue.is_vectorised(s.out_c);
   return plan;
 }
@@ -217,7 +223,7 @@ WgmmaInt8Time WgmmaInt8Time::of(const Conv2dShape& s, const Arch& arch) {
   constexpr double shared_bytes_per_clock = 128.0;
   for (const int n : WgmmaTile::channels) {
     if (!obstacle(pass, box, n).empty()) continue;
-    const ConvWgmmaPlan plan = plan_of_tiles(pass, n, 1);
+    const ConvWgmmaPlan plan = plan_of_tiles(pass, n, 1, arch);
     const double taps = static_cast<double>(s.kernel_h * s.kernel_w), rows = WgmmaTile::pixels,
                  depth = 1.0 * plan.depth / WgmmaTile::products,
                  products = (plan.chunks - 1) * WgmmaTile::products + plan.last_products;
@@ -227,7 +233,7 @@ WgmmaInt8Time WgmmaInt8Time::of(const Conv2dShape& s, const Arch& arch) {
                  written = 1.0 * plan.chunks * plan.step_bytes,
                  shared = (read + written) / shared_bytes_per_clock;
     const double bring = static_cast<double>(pass.in_c) * (box.pixels() + n) / l2_bytes_per_clock;
-    const double waves = static_cast<double>(divide_up(plan.blocks, arch.multiprocessors));
+    const double waves = static_cast<double>(divide_up(plan.tiles, arch.multiprocessors));
     const double clocks = waves * taps * (std::max(multiply, shared) + bring);
     if (best.channels == 0 || clocks < best.clocks) best = {n, clocks};
   }

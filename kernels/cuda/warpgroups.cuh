@@ -55,25 +55,22 @@ struct StepOperands {
 /// Adds `steps` steps to the sums of a consumer's rows, of which a product has the first, the next
 /// and so on. operands_of(slot) is asked once for each step; next_rows and next_depth lead to those
 /// of the next product of a step, across and along the sums. release(slot) is called by all lanes
-/// of a warp, for all slots but the last. Sum: float of bf16, int of bytes.
+/// of a warp, for the slots of all steps but the last two. `slot`: of the first step, then of what
+/// follows the last. Sum: float of bf16, int of bytes.
 template <bool transposed, int stages, int row_products, int registers, class OperandsOf,
           class Release, class Sum>
 __device__ __forceinline__ void multiply_steps(int steps, std::uint64_t (&full)[stages],
                                                std::uint64_t next_rows, std::uint64_t next_depth,
                                                const OperandsOf& operands_of,
-                                               const Release& release,
+                                               const Release& release, RingSlot<stages>& slot,
                                                Sum (&sum)[row_products][registers]) {
-  RingSlot<stages> slot;
   int before = 0;
   for (int i = 0; i < row_products; ++i) ptx::keep_sums(sum[i]);
 #pragma unroll 1
   for (int step = 0; step < steps; ++step) {
     ptx::mbarrier_wait(&full[slot.number], slot.parity);
     const StepOperands operands = operands_of(slot.number);
-    ptx::wgmma_fence();
-#pragma unroll
-    for (int k = 0; k < step_products; ++k) {
-      if (k < operands.left_out) continue;
+    const auto multiply = [&](int k) {
 #pragma unroll
       for (int i = 0; i < row_products; ++i) {
         const std::uint64_t along = static_cast<std::uint64_t>(k) * next_depth;
@@ -83,10 +80,21 @@ __device__ __forceinline__ void multiply_steps(int steps, std::uint64_t (&full)[
         else
           ptx::wgmma_s8(sum[i], a, operands.b + along);
       }
+    };
+    if (operands.left_out == 0) {
+      ptx::wgmma_fence();
+#pragma unroll
+      for (int k = 0; k < step_products; ++k) multiply(k);
+    } else {
+#pragma unroll 1
+      for (int k = operands.left_out; k < step_products; ++k) {
+        ptx::wgmma_fence();
+        multiply(k);
+      }
     }
     ptx::wgmma_commit();
     ptx::wgmma_wait<1>();  // for the products of the step before
-    if (step > 0) release(before);
+    if (step > 0 && step + 1 < steps) release(before);
     before = slot.number;
     slot.next();
   }

@@ -32,7 +32,9 @@ TEST_CASE("the compiled convolutions by warpgroups are exact on integers") {
   for (const Conv2dShape& s : {same(1, 16, 16, 64, 160, 3, 1), same(5, 8, 8, 80, 156, 3, 1),
                                same(1, 16, 16, 144, 128, 1, 1), same(1, 32, 32, 64, 120, 3, 2),
                                same(3, 7, 7, 96, 98, 3, 1), same(1, 16, 16, 80, 320, 3, 1),
-                               same(5, 8, 8, 64, 250, 3, 1), same(2, 16, 16, 64, 130, 3, 1)}) {
+                               same(5, 8, 8, 64, 250, 3, 1), same(2, 16, 16, 64, 130, 3, 1),
+                               // More tiles than the interpreter's device has multiprocessors.
+                               same(10, 16, 16, 64, 156, 2, 1), same(9, 16, 16, 80, 130, 1, 1)}) {
     const std::int64_t x_size = s.batch * s.in_h * s.in_w * s.in_c,
                        y_size = s.batch * s.out_h() * s.out_w() * s.out_c;
     CAPTURE(s.in_h);

@@ -157,7 +157,7 @@ TEST_CASE("the plan of a convolution of bytes by warpgroups") {
   alignas(16) float reals[8] = {};
   alignas(16) std::int8_t bytes[8] = {};
   const auto plan = [&](const Conv2dShape& s, const Int8Epilogue& epilogue, int channels = 160) {
-    return ConvWgmmaPlan::make(s, channels, epilogue);
+    return ConvWgmmaPlan::make(s, channels, sm_90, epilogue);
   };
   const Int8Epilogue scaled{.scale = reals, .y = {.real = reals}};
   const ConvWgmmaPlan wide = plan(same(5, 8, 8, 150, 480, 3, 1), scaled);

@@ -204,6 +204,33 @@ const std::pair<Conv2dShape, WgmmaShared> shared_shapes[] = {
     {same(2, 16, 16, 64, 384, 2, 1), WgmmaShared::weight},
     {same(2, 14, 14, 80, 250, 2, 1), WgmmaShared::weight}};
 
+TEST_CASE("blocks that make several tiles are exact under every schedule") {
+  // Tiles of two, three, four, five and eight steps in rings of four slots; with and without
+  // clusters; of 3, 5 and 4 tiles a block.
+  Arch arch = sm_90;
+  arch.multiprocessors = 2;
+  const WithSettings with(arch);
+  for (const Conv2dShape& s : {same(5, 16, 16, 128, 128, 1, 1), same(5, 16, 16, 192, 160, 1, 1),
+                               same(3, 16, 16, 64, 320, 2, 1), same(9, 16, 16, 304, 128, 1, 1),
+                               same(2, 32, 32, 128, 120, 2, 1), same(13, 8, 8, 96, 300, 2, 1)}) {
+    CAPTURE(s.in_c);
+    CAPTURE(s.batch);
+    WgmmaEnding ending;
+    ending.residual = reference::integers(size_of_y(s), 100, 6);
+    const WgmmaConvolution convolution(s);
+    for (const Schedule& schedule : adversarial_schedules) {
+      const WithSettings with_schedule(schedule);
+      CAPTURE(schedule.name());
+      CHECK(convolution.forward_is_exact<Bits>(ending));
+    }
+  }
+  Settings checked = settings();
+  checked.check_accesses = true;
+  const WithSettings with_checks(checked);
+  for (const Conv2dShape& s : {same(5, 16, 16, 128, 128, 1, 1), same(3, 16, 16, 64, 320, 2, 1)})
+    CHECK(WgmmaConvolution(s).forward_is_exact<Bits>());
+}
+
 TEST_CASE("convolutions by clusters are exact under every schedule, with checks of all accesses") {
   const WithSettings with(sm_90);
   for (const auto& [shape, shared] : shared_shapes) {

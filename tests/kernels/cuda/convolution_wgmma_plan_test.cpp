@@ -77,7 +77,7 @@ TEST_CASE("the box of pixels and the plan of a convolution by warpgroups") {
 
   alignas(16) const float y[8] = {};
   const auto plan = [&](const Conv2dShape& s, const void* to, int channels = 160) {
-    return ConvWgmmaPlan::make(ConvPass::forward(s, 8), channels, {}, to, sizeof(float));
+    return ConvWgmmaPlan::make(ConvPass::forward(s, 8), channels, sm_90, {}, to, sizeof(float));
   };
   const ConvWgmmaPlan wide = plan(same(5, 8, 8, 160, 480, 3, 1), y);
   CHECK(wide.blocks == 2 * 3);
@@ -94,7 +94,7 @@ TEST_CASE("the box of pixels and the plan of a convolution by warpgroups") {
   CHECK_FAILS(plan(same(std::int64_t{1} << 27, 32, 32, 64, 480, 3, 1), y), "2^30 tiles");
   CHECK_FAILS(plan(same(1, 32, 32, 1 << 21, 160, 3, 1), y), "2^30 values");
   CHECK_FAILS(plan(same(1, 16384, 256, 64, 320, 3, 1), y), "2^30 values");
-  CHECK_FAILS(ConvWgmmaPlan::make(ConvPass::forward(same(1, 8, 8, 64, 160, 3, 1), 8), 160,
+  CHECK_FAILS(ConvWgmmaPlan::make(ConvPass::forward(same(1, 8, 8, 64, 160, 3, 1), 8), 160, sm_90,
                                   {.next = reinterpret_cast<Bits*>(16)}, y, 4),
               "no scale or no shift");
 
@@ -106,6 +106,18 @@ TEST_CASE("the box of pixels and the plan of a convolution by warpgroups") {
   CHECK(pair.shared == WgmmaShared::x);
   CHECK(pair.half.h == 8);
   CHECK(pair.blocks == 2);
+  // No more blocks than multiprocessors, and whole clusters; each its tiles. But for one step.
+  const auto blocks = [&](const Conv2dShape& s, int multiprocessors) {
+    Arch arch = sm_90;
+    arch.multiprocessors = multiprocessors;
+    return ConvWgmmaPlan::make(ConvPass::forward(s, 8), 160, arch, {}, y, sizeof(float)).blocks;
+  };
+  CHECK(plan(same(512, 32, 32, 160, 160, 3, 1), y).tiles == 2048);
+  CHECK(plan(same(512, 32, 32, 160, 160, 3, 1), y).blocks == 132);
+  CHECK(blocks(same(4, 16, 16, 160, 160, 3, 1), 3) == 2);
+  CHECK(blocks(same(5, 16, 16, 160, 160, 3, 1), 3) == 3);
+  CHECK(blocks(same(4, 16, 16, 160, 160, 3, 1), 1) == 2);
+  CHECK(blocks(same(4, 16, 16, 64, 160, 1, 1), 2) == 4);
   const auto halves = ConvWgmmaBoxes::make(ConvPass::forward(same(1, 16, 16, 160, 320, 3, 1), 8),
                                            160, WgmmaShared::x, TensorBox::bf16_bytes, y, y);
   CHECK(halves.x.boxes[0].box_bytes() + halves.weight.box_bytes() == (128 + 160) * 128);
