@@ -150,11 +150,11 @@ __device__ __forceinline__ void bring_steps(const ConvWgmmaPlan& plan, const Map
     for (int s = 0; s < plan.kernel_w; ++s) {
       const int h = r - plan.pad_h, w = s - plan.pad_w;
       const TensorMap& x = maps.x[(h & odd) * 2 + (w & odd)];
-      for (int chunk = 0; chunk < plan.chunks; ++chunk) {
+      for (int c = 0; c < plan.channels; c += plan.depth) {
         std::uint64_t* const full = &shared.full[slot.number];
         std::uint16_t* const a = shared.ring[slot.number].step.a;
         std::uint16_t* const b = shared.ring[slot.number].step.b;
-        const int c = chunk * plan.depth, tap = r * plan.kernel_w + s;
+        const int tap = r * plan.kernel_w + s;
         ptx::mbarrier_wait_for_peers(&shared.empty[slot.number], slot.parity ^ 1);
         ptx::mbarrier_arrive_expect(full, plan.step_bytes);
         if (plan.shared == WgmmaShared::x)

@@ -90,6 +90,7 @@ struct ConvWgmmaPlan {
   int kernel_h = 0, kernel_w = 0;
   int chunks = 0;         ///< steps of one tap
   int depth = 0;          ///< of a step: channels
+  int channels = 0;       ///< of all steps of a tap; beyond those that there are, zeros
   int last_products = 0;  ///< of the last step of a tap
   int stride = 0, pad_h = 0, pad_w = 0;
   int images = 0, out_h = 0, out_c = 0;

@@ -167,6 +167,7 @@ ConvWgmmaPlan plan_of_tiles(const ConvPass& pass, int channels, int element_byte
   plan.kernel_h = to_int(pass.kernel_h), plan.kernel_w = to_int(pass.kernel_w);
   plan.depth = WgmmaTile::row_bytes / element_bytes;
   plan.chunks = to_int(divide_up(pass.in_c, plan.depth));
+  plan.channels = plan.chunks * plan.depth;
   plan.last_products = to_int(divide_up(pass.in_c - std::int64_t{plan.chunks - 1} * plan.depth,
                                         plan.depth / WgmmaTile::products));
   plan.stride = to_int(pass.stride);
