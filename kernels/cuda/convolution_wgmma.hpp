@@ -117,7 +117,8 @@ struct ConvWgmmaPlan {
   bool vectorised = false;  ///< as ConvPlan's
 
   /// Throws an Error where choose_wgmma_channels has no such tile for the pass on sm_90a, or it
-  /// exceeds what the kernel's threads can count. y_bytes: of an element.
+  /// exceeds what the kernel's threads can count. arch: whose multiprocessors blocks are made for.
+  /// y_bytes: of an element.
   static ConvWgmmaPlan make(const ConvPass& pass, int channels, const Arch& arch,
                             const ConvEpilogue& epilogue, const void* y, std::size_t y_bytes);
   /// The same of bytes, for any shape that WgmmaInt8Time has a tile for on sm_90a, with any tile of
