@@ -12,6 +12,8 @@ namespace pixeldp::kernels {
 struct ProductWeight {
   const float* values = nullptr;
   std::uint64_t version = 0;
+
+  bool operator==(const ProductWeight&) const = default;
 };
 
 /// Where gradients go; null: they are not wanted.

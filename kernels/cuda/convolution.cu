@@ -44,16 +44,16 @@ std::int64_t y_pixels(const Conv2dShape& shape) {
   return shape.batch * shape.out_h() * shape.out_w();
 }
 
-/// The packed weights of one direction, and the version of the weight that they are of.
+/// The packed weights of one direction, and what they are of.
 class PackedPasses {
  public:
   explicit PackedPasses(std::vector<ConvPass> passes) : passes_(std::move(passes)) {}
 
   void pack(const Stream& stream, const ProductWeight& weight) {
     if (packed_.size() == 0) packed_ = Buffer<std::uint16_t>(stream.device(), packed_size(passes_));
-    if (weight.version != 0 && weight.version == version_) return;
+    if (weight.version != 0 && weight == weight_) return;
     pack_weight(stream.native(), passes_, weight.values, packed_.data());
-    version_ = weight.version;
+    weight_ = weight;
   }
   void run(const Stream& stream, const std::uint16_t* x, const ConvEpilogue& epilogue,
            float* y) const {
@@ -63,7 +63,7 @@ class PackedPasses {
  private:
   std::vector<ConvPass> passes_;
   Buffer<std::uint16_t> packed_;
-  std::uint64_t version_ = 0;
+  ProductWeight weight_;
 };
 
 class DeviceProduct : public TrainingProduct {
