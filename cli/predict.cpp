@@ -311,7 +311,8 @@ void add_predict(CLI::App& program) {
       ->type_name("R");
   o->noise.add_to(*command, "for a model that was trained without");
   add_seed_option(*command, o->seed);
-  command->add_option("--data", o->directory, "Folder of the data set's files, for test:N and train:N");
+  command->add_option("--data", o->directory,
+                      "Folder of the data set's files, for test:N and train:N");
   add_device_option(*command, o->device);
   add_precision_option(*command, o->precision);
   add_algorithm_option(*command, o->algorithm);

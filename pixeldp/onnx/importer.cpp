@@ -103,8 +103,8 @@ class Importer {
   Dims picture_dims(const OnnxValue& picture) const {
     constexpr std::int64_t most = 4096;
     const auto refuse = [&](const std::string& why) {
-      fail("{}: input '{}' {}: pictures are read as 1x3x224x224 or 1x224x224x3, of float", what_, picture.name,
-           why);
+      fail("{}: input '{}' {}: pictures are read as 1x3x224x224 or 1x224x224x3, of float", what_,
+           picture.name, why);
     };
     if (picture.type != onnx_float)
       refuse(fmt::format("is of type {}", onnx_type_name(picture.type)));
