@@ -34,8 +34,8 @@ TEST_CASE("the stand-in for NCCL refuses what NCCL would not understand") {
   CHECK(gather(host.data(), y.data(), 3) == ncclInvalidArgument);
   CHECK(last_error() == "ncclAllGather: 3 floats that are no device memory");
   CHECK(gather(x.data(), y.data(), 4) == ncclInvalidArgument);
-  CHECK(ncclBroadcast(x.data(), y.data(), 3, ncclFloat, 1, comm, nullptr) == ncclInvalidArgument);
-  CHECK(last_error() == "ncclBroadcast: there is no rank 1");
+  CHECK(ncclSend(x.data(), 3, ncclFloat, 1, comm, nullptr) == ncclInvalidArgument);
+  CHECK(last_error() == "ncclSend: there is no rank 1");
   CHECK(ncclGroupEnd() == ncclInvalidUsage);
 
   // A group is done when it ends, and not with what belongs elsewhere.
