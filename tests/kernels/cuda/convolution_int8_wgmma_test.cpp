@@ -47,24 +47,13 @@ TEST_CASE("convolutions of bytes by warpgroups equal their definition, to the la
 
 TEST_CASE("the largest sums that 32 bits are promised to hold are exact by warpgroups") {
   const WithSettings with(sm_90);
-  // 127 * 127 * 66,000 needs 30 bits, far more than single precision has.
-  const Conv2dShape s = as_convolution({2, 66'000, 4});
-  Bytes x(2 * 66'000, 127), weight(4 * 66'000, 127);
-  std::fill_n(weight.begin(), 66'000, std::int8_t{-127});
-  x[3] = 1, weight[2 * 66'000 + 5] = -126;
-  const Int8Problem problem(s, x, weight);
-  CHECK(problem.sums[4] == -127.0f * 127.0f * 66'000.0f);
-  CHECK(problem.is_exact(by_warpgroups(128)));
+  CHECK(problem_of_largest_sums().is_exact(by_warpgroups(128)));
 }
 
 TEST_CASE("bytes by warpgroups do under every schedule") {
   for (const Conv2dShape& s : {same(3, 8, 8, 144, 40, 3, 1), same(1, 16, 16, 48, 132, 3, 2)}) {
     const Int8Problem problem(s);
-    const Int8Ending ending{.scale = reference::reals(s.out_c, 3),
-                            .shift = reference::reals(s.out_c, 4),
-                            .next_scale = reference::reals(s.out_c, 6),
-                            .next_shift = reference::reals(s.out_c, 7),
-                            .activation = {0.1f}};
+    const Int8Ending ending = whole_ending(s.out_c);
     for (const Schedule& schedule : adversarial_schedules) {
       Settings changed = settings();
       changed.arch = sm_90, changed.schedule = schedule;
@@ -199,13 +188,7 @@ TEST_CASE(
          byte_words(values), floats(values, 9), byte_words(values)},
         [&](const Stream& s, const Pointers& p) {
           const std::int8_t *const x = p[0], *const weight = p[1];
-          Int8Epilogue epilogue;
-          epilogue.scale = p[2], epilogue.shift = p[3], epilogue.residual = p[4];
-          epilogue.next_scale = p[5], epilogue.next_shift = p[6];
-          epilogue.y.real = p[7], epilogue.y.bytes = p[8], epilogue.y.inverse_scale = 0.01f;
-          epilogue.next.real = p[9], epilogue.next.bytes = p[10];
-          epilogue.next.inverse_scale = 0.02f;
-          conv2d_int8_wgmma(s.native(), shape, 128, x, weight, epilogue);
+          conv2d_int8_wgmma(s.native(), shape, 128, x, weight, epilogue_in(p));
         },
         {0, 1});
 }

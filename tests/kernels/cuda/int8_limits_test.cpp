@@ -5,6 +5,7 @@
 #include "kernels/cuda/convolution_int8.hpp"
 #include "kernels/cuda/device.cuh"
 #include "tests/kernels/cuda/far_arrays.hpp"
+#include "tests/kernels/cuda/int8_problem.hpp"
 #include "tests/kernels/cuda/limits.hpp"
 #include "tests/kernels/cuda/moved_arrays.hpp"
 #include "tests/reference/convolution.hpp"
@@ -210,13 +211,7 @@ TEST_CASE("every pointer of the kernels of plans in int8 may lie at any element,
          floats(values, 9), byte_words(values)},
         [&](const Stream& s, const Pointers& p) {
           const std::int8_t *const x = p[0], *const weight = p[1];
-          Int8Epilogue epilogue;
-          epilogue.scale = p[2], epilogue.shift = p[3], epilogue.residual = p[4];
-          epilogue.next_scale = p[5], epilogue.next_shift = p[6];
-          epilogue.y.real = p[7], epilogue.y.bytes = p[8], epilogue.y.inverse_scale = 0.01f;
-          epilogue.next.real = p[9], epilogue.next.bytes = p[10];
-          epilogue.next.inverse_scale = 0.02f;
-          conv2d_int8(s.native(), shape, int8_conv_tiles[2], x, weight, epilogue);
+          conv2d_int8(s.native(), shape, int8_conv_tiles[2], x, weight, epilogue_in(p));
         },
         {0, 1});
   check("round_values",

@@ -6,7 +6,9 @@
 #include <doctest/doctest.h>
 
 #include "kernels/cuda/convolution_int8.hpp"
+#include "kernels/dense.hpp"
 #include "tests/emulator/device_array.hpp"
+#include "tests/kernels/cuda/pointers.hpp"
 #include "tests/reference/convolution.hpp"
 #include "tests/reference/int8.hpp"
 #include "tests/reference/values.hpp"
@@ -156,5 +158,36 @@ struct Int8Problem {
     return run(kernel, plain, {.y_bytes = false}).y == sums;
   }
 };
+
+/// Of the largest sums that 32 bits are promised to hold: 127 * 127 * 66,000 needs 30 bits, far
+/// more than single precision has.
+inline Int8Problem problem_of_largest_sums() {
+  Bytes x(2 * 66'000, 127), weight(4 * 66'000, 127);
+  std::fill_n(weight.begin(), 66'000, std::int8_t{-127});
+  x[3] = 1, weight[2 * 66'000 + 5] = -126;
+  Int8Problem problem(as_convolution({2, 66'000, 4}), x, weight);
+  CHECK(problem.sums[4] == -127.0f * 127.0f * 66'000.0f);
+  return problem;
+}
+
+/// With all that can follow a sum but a residual.
+inline Int8Ending whole_ending(std::int64_t channels) {
+  return {.scale = reference::reals(channels, 3),
+          .shift = reference::reals(channels, 4),
+          .next_scale = reference::reals(channels, 6),
+          .next_shift = reference::reals(channels, 7),
+          .activation = {0.1f}};
+}
+
+/// With all that there is, in arrays 2 to 10.
+inline Int8Epilogue epilogue_in(const Pointers& p) {
+  Int8Epilogue epilogue;
+  epilogue.scale = p[2], epilogue.shift = p[3], epilogue.residual = p[4];
+  epilogue.next_scale = p[5], epilogue.next_shift = p[6];
+  epilogue.y.real = p[7], epilogue.y.bytes = p[8], epilogue.y.inverse_scale = 0.01f;
+  epilogue.next.real = p[9], epilogue.next.bytes = p[10];
+  epilogue.next.inverse_scale = 0.02f;
+  return epilogue;
+}
 
 }  // namespace pixeldp::kernels::emulated
