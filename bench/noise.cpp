@@ -99,7 +99,8 @@ void measure(int threads, int repetitions, Report& report) {
   std::vector<Case> cases = {{"", "M/s", "", 0}};
   std::vector<InstructionSet> sets;
   for (const InstructionSet set : cpu::instruction_sets)
-    if (cpu::supported(set) && set != InstructionSet::amx) sets.push_back(set);  // has no noise
+    if (cpu::supported(set) && set != InstructionSet::avx_vnni && set != InstructionSet::amx)
+      sets.push_back(set);  // those have no noise
   const std::string on = fmt::format("{} thread{}", threads, threads == 1 ? "" : "s");
   for (const auto& [distribution, name] : {std::pair(NoiseDistribution::gaussian, "Gaussian"),
                                            std::pair(NoiseDistribution::laplace, "Laplace")}) {

@@ -78,6 +78,7 @@ void layer(const Options& options, const Conv2dShape& row, Report& report) {
     products.emplace_back(std::move(product), row, rows);
   };
   std::vector<InstructionSet> sets = {cpu::best_instruction_set()};
+  if (sets.front() == InstructionSet::avx_vnni) sets.insert(sets.begin(), InstructionSet::avx2);
   if (sets.front() == InstructionSet::amx) sets.insert(sets.begin(), InstructionSet::avx512);
   for (const InstructionSet set : sets)
     add(std::string(cpu::name(set)),

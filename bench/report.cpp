@@ -19,6 +19,7 @@ std::vector<std::string> instruction_sets() {
     if (there) names.emplace_back(name);
   };
   add(cpu.avx2, "AVX2");
+  add(cpu.avx_vnni, "AVX-VNNI");
   add(cpu.avx512, "AVX-512");
   add(cpu.bf16, "AVX-512 BF16");
   add(cpu.vnni, "AVX-512 VNNI");

@@ -105,6 +105,7 @@ void add_info(CLI::App& program) {
                                {"processor", cpu_model()},
                                {"threads", thread_count()},
                                {"avx2", cpu.avx2},
+                               {"avx_vnni", cpu.avx_vnni},
                                {"avx512", cpu.avx512},
                                {"avx512_bf16", cpu.bf16},
                                {"avx512_vnni", cpu.vnni},
@@ -122,8 +123,9 @@ void add_info(CLI::App& program) {
     fmt::print("cuda       {}\n", describe(DeviceKind::cuda));
     fmt::print("emulated   {}\n", describe(DeviceKind::emulated));
     fmt::print("processor  {}, {} threads\n", cpu_model(), thread_count());
-    fmt::print("AVX2 {}, AVX-512 {}, AVX-512 BF16 {}, AVX-512 VNNI {}, AMX {}\n", yes(cpu.avx2),
-               yes(cpu.avx512), yes(cpu.bf16), yes(cpu.vnni), yes(cpu.amx));
+    fmt::print("AVX2 {}, AVX-VNNI {}, AVX-512 {}, AVX-512 BF16 {}, AVX-512 VNNI {}, AMX {}\n",
+               yes(cpu.avx2), yes(cpu.avx_vnni), yes(cpu.avx512), yes(cpu.bf16), yes(cpu.vnni),
+               yes(cpu.amx));
     for (const PreparedWeights& w : weights) {
       fmt::print("weights    {:.1f} MiB after the noise in {}, --algorithm {}\n",
                  static_cast<double>(w.bytes) / (1 << 20), name(w.precision), name(w.algorithm));

@@ -67,6 +67,12 @@ bool obtains_amx() {
   return ::syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 
+bool has_avx_vnni() {
+  constexpr unsigned vnni = 1u << 4;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & vnni) != 0;
+}
+
 }  // namespace
 
 const CpuFeatures& cpu_features() {
@@ -74,6 +80,7 @@ const CpuFeatures& cpu_features() {
     CpuFeatures f;
     __builtin_cpu_init();
     f.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    f.avx_vnni = f.avx2 && has_avx_vnni();
     f.avx512 = f.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     f.bf16 = f.avx512 && __builtin_cpu_supports("avx512bf16");
@@ -85,9 +92,12 @@ const CpuFeatures& cpu_features() {
     }
     const std::string_view most = limit;
     if (most == "avx512-vnni") return f;
-    if (most != "plain" && most != "avx2" && most != "avx512")
-      fail_usage("PIXELDP_INSTRUCTIONS is '{}': 'plain', 'avx2', 'avx512' or 'avx512-vnni'", most);
+    if (most != "plain" && most != "avx2" && most != "avx-vnni" && most != "avx512")
+      fail_usage(
+          "PIXELDP_INSTRUCTIONS is '{}': 'plain', 'avx2', 'avx-vnni', 'avx512' or 'avx512-vnni'",
+          most);
     f.bf16 = f.vnni = false;
+    f.avx_vnni = f.avx_vnni && most == "avx-vnni";
     f.avx512 = f.avx512 && most == "avx512";
     f.avx2 = f.avx2 && most != "plain";
     return f;

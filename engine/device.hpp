@@ -44,17 +44,19 @@ class Stream {
 
 /// Instruction sets of this processor that the engine's kernels make use of.
 struct CpuFeatures {
-  bool avx2 = false;    ///< AVX2 and FMA
-  bool avx512 = false;  ///< AVX-512 F, BW, DQ and VL
-  bool bf16 = false;    ///< AVX-512 BF16
-  bool vnni = false;    ///< AVX-512 VNNI
+  bool avx2 = false;      ///< AVX2 and FMA
+  bool avx_vnni = false;  ///< AVX-VNNI, the same of 256 bits that AVX-512 VNNI is of 512
+  bool avx512 = false;    ///< AVX-512 F, BW, DQ and VL
+  bool bf16 = false;      ///< AVX-512 BF16
+  bool vnni = false;      ///< AVX-512 VNNI
   /// AMX for bytes beside VNNI, and the operating system gives this process its registers.
   bool amx = false;
 };
 
 /// Detected once; the same answer for the whole run. The environment variable PIXELDP_INSTRUCTIONS
-/// sets the most that is used: plain (SSE2), avx2, avx512 (without BF16, VNNI and AMX), or
-/// avx512-vnni (with BF16 and VNNI, without AMX). Throws a usage error for any other value of it.
+/// sets the most that is used: plain (SSE2), avx2, avx-vnni (AVX2 with it), avx512 (without BF16,
+/// VNNI and AMX), or avx512-vnni (with BF16 and VNNI, without AMX). Throws a usage error for any
+/// other value of it.
 const CpuFeatures& cpu_features();
 
 /// Model name of the processor as the operating system gives it.

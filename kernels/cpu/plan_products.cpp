@@ -29,7 +29,7 @@ bool by_panels(const InferenceStep& step, Precision precision) {
       return DenseProduct::takes(shape.in_c, shape.out_c);
     case Precision::int8:
       // Panels are multiplied in 16 bits, which is slower than bytes as they are.
-      return DenseProduct::takes(shape.in_c, shape.out_c) && !cpu_features().vnni;
+      return DenseProduct::takes(shape.in_c, shape.out_c) && !multiplies_bytes();
     case Precision::tf32:
     case Precision::bf16:
       return false;

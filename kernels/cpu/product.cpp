@@ -46,8 +46,12 @@ SweepFunction sweep_for(Precision precision, InstructionSet set) {
   SweepFunction sweep = nullptr;
   if (precision == Precision::fp32) sweep = kernels.fp32;
   if (precision == Precision::bf16 && cpu_features().bf16) sweep = avx512_dot_products.bf16;
-  if (precision == Precision::int8)
-    sweep = multiplies_bytes(set) ? avx512_dot_products.int8 : kernels.int16;
+  if (precision == Precision::int8) {
+    if (!multiplies_bytes(set))
+      sweep = kernels.int16;
+    else
+      sweep = set == InstructionSet::avx_vnni ? avx_vnni_products.int8 : avx512_dot_products.int8;
+  }
   if (!sweep) fail("this processor has no products in the precision that was asked for");
   return sweep;
 }
@@ -55,6 +59,7 @@ SweepFunction sweep_for(Precision precision, InstructionSet set) {
 }  // namespace
 
 bool multiplies_bytes(InstructionSet set) {
+  if (set == InstructionSet::avx_vnni) return true;
   return (set == InstructionSet::avx512 || set == InstructionSet::amx) && cpu_features().vnni;
 }
 

@@ -63,6 +63,8 @@ struct ProductKernels {
 
 /// AVX-512 with VNNI (int8) and with BF16 (bf16), which not every processor with AVX-512 has.
 extern const ProductKernels avx512_dot_products;
+/// AVX-VNNI: int8.
+extern const ProductKernels avx_vnni_products;
 
 /// AMX multiplies so many positions at once by so many words.
 inline constexpr std::int64_t tile_positions = 16, tile_words = 16;

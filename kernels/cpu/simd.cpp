@@ -12,6 +12,8 @@ std::string_view name(InstructionSet set) {
       return "AMX";
     case InstructionSet::avx512:
       return "AVX-512";
+    case InstructionSet::avx_vnni:
+      return "AVX-VNNI";
     case InstructionSet::avx2:
       return "AVX2";
     case InstructionSet::plain:
@@ -26,6 +28,8 @@ bool supported(InstructionSet set) {
       return cpu_features().amx;
     case InstructionSet::avx512:
       return cpu_features().avx512;
+    case InstructionSet::avx_vnni:
+      return cpu_features().avx_vnni;
     case InstructionSet::avx2:
       return cpu_features().avx2;
     case InstructionSet::plain:
@@ -37,6 +41,7 @@ bool supported(InstructionSet set) {
 InstructionSet best_instruction_set() {
   if (supported(InstructionSet::amx)) return InstructionSet::amx;
   if (supported(InstructionSet::avx512)) return InstructionSet::avx512;
+  if (supported(InstructionSet::avx_vnni)) return InstructionSet::avx_vnni;
   if (supported(InstructionSet::avx2)) return InstructionSet::avx2;
   return InstructionSet::plain;
 }
@@ -47,6 +52,7 @@ const SimdKernels& simd_kernels(InstructionSet set) {
     case InstructionSet::amx:
     case InstructionSet::avx512:
       return avx512_kernels;
+    case InstructionSet::avx_vnni:
     case InstructionSet::avx2:
       return avx2_kernels;
     case InstructionSet::plain:

@@ -11,13 +11,14 @@
 /// has.
 namespace pixeldp::kernels::cpu {
 
-/// The last one is AVX-512 with products of bytes by AMX.
-enum class InstructionSet { plain, avx2, avx512, amx };
+/// avx_vnni is AVX2, and amx AVX-512, with products of bytes by these.
+enum class InstructionSet { plain, avx2, avx_vnni, avx512, amx };
 
 inline constexpr InstructionSet instruction_sets[] = {InstructionSet::plain, InstructionSet::avx2,
+                                                      InstructionSet::avx_vnni,
                                                       InstructionSet::avx512, InstructionSet::amx};
 
-/// "plain", "AVX2", "AVX-512", "AMX".
+/// "plain", "AVX2", "AVX-VNNI", "AVX-512", "AMX".
 std::string_view name(InstructionSet set);
 bool supported(InstructionSet set);
 /// The widest supported one.

@@ -41,6 +41,11 @@ WinogradFunction function_of(const WinogradKernels& kernels, Precision precision
   fail("Winograd's algorithm multiplies fp32, bf16 or int8, not {}", static_cast<int>(precision));
 }
 
+const WinogradKernels& kernels_for(Precision precision, InstructionSet set) {
+  if (precision != Precision::int8 || !multiplies_bytes(set)) return simd_kernels(set).winograd;
+  return set == InstructionSet::avx_vnni ? avx_vnni_winograd : avx512_dot_winograd;
+}
+
 /// Of a group of outputs.
 template <class Value>
 using Group = std::array<Value, group_outputs>;
@@ -101,9 +106,7 @@ std::int64_t winograd_weight_bytes(const Conv2dShape& row, Precision precision) 
 
 void Winograd::lay_out(InstructionSet set) {
   if (!takes_winograd(row_)) fail("{} is no convolution for Winograd's algorithm", describe(row_));
-  const WinogradKernels& kernels = precision_ == Precision::int8 && multiplies_bytes(set)
-                                       ? avx512_dot_winograd
-                                       : simd_kernels(set).winograd;
+  const WinogradKernels& kernels = kernels_for(precision_, set);
   panel_words_ = kernels.panel_words;
   function_ = function_of(kernels, precision_);
   const std::int64_t per_word = 4 / element_bytes(precision_);

@@ -50,5 +50,7 @@ struct WinogradKernels {
 
 /// Of bytes, by AVX-512 with VNNI, which not every processor with AVX-512 has.
 extern const WinogradKernels avx512_dot_winograd;
+/// Of bytes, by AVX-VNNI.
+extern const WinogradKernels avx_vnni_winograd;
 
 }  // namespace pixeldp::kernels::cpu

@@ -33,6 +33,7 @@ TEST_CASE("a stream knows its device") {
 TEST_CASE("processor features are consistent and stable") {
   const CpuFeatures& cpu = cpu_features();
   CHECK(&cpu == &cpu_features());
+  CHECK((!cpu.avx_vnni || cpu.avx2));
   CHECK((!cpu.avx512 || cpu.avx2));
   CHECK((!cpu.bf16 || cpu.avx512));
   CHECK((!cpu.vnni || cpu.avx512));
