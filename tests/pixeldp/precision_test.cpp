@@ -209,12 +209,16 @@ TEST_CASE(
   CHECK(function(resnet, Precision::int8, {}, emulated) == function(resnet, Precision::int8));
   CHECK(function(resnet, Precision::bf16, {}, emulated) ==
         BodyFunction{"bf16", "bf16", "tensor-core"});
-  CHECK(function(resnet, Precision::bf16) == BodyFunction{"bf16", "bf16", "direct"});
   layers::NetworkSpec wide = resnet;
   wide.widening = 4;  // up to 256 channels
-  CHECK(function(wide, Precision::bf16) == BodyFunction{"bf16", "bf16", "winograd"});
-  CHECK(function(wide, Precision::bf16, Algorithm::direct) ==
-        BodyFunction{"bf16", "bf16", "direct"});
+  if (can(Precision::bf16)) {
+    CHECK(function(resnet, Precision::bf16) == BodyFunction{"bf16", "bf16", "direct"});
+    CHECK(function(wide, Precision::bf16) == BodyFunction{"bf16", "bf16", "winograd"});
+    CHECK(function(wide, Precision::bf16, Algorithm::direct) ==
+          BodyFunction{"bf16", "bf16", "direct"});
+  } else {
+    CHECK_FAILS(function(wide, Precision::bf16), "no AVX-512 BF16");
+  }
   CHECK(function(cnn, Precision::fp32) == BodyFunction());
   CHECK(function({}, Precision::fp32) == BodyFunction{"fp32", "fp32", "winograd"});
 
