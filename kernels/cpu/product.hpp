@@ -40,7 +40,7 @@ class PreparedProduct {
                    void* scratch) const = 0;
 };
 
-/// Whether a Product multiplies bytes as they are, which takes AVX-512 VNNI.
+/// Whether a Product multiplies bytes as they are, which takes VNNI, of AVX-512 or AVX-VNNI.
 bool multiplies_bytes(InstructionSet set = best_instruction_set());
 
 /// Bytes of a Product's weight.

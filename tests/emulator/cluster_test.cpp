@@ -10,18 +10,11 @@
 #include "kernels/cuda/ptx/tma.cuh"
 #include "kernels/emulator/sanitizer.hpp"
 #include "tests/emulator/device_array.hpp"
+#include "tests/emulator/sm_90_settings.hpp"
 #include "tests/throws_error.hpp"
 
 namespace pixeldp::kernels::emulated {
 namespace {
-
-Settings sm_90_with(const Schedule& schedule, bool checks) {
-  Settings changed = settings();
-  changed.arch = sm_90;
-  changed.schedule = schedule;
-  changed.check_accesses = checks;
-  return changed;
-}
 
 /// What a run says: empty where it fails in nothing.
 template <class F>

@@ -6,6 +6,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/emulator/sanitizer.hpp"
 #include "tests/emulator/device_array.hpp"
+#include "tests/emulator/sm_90_settings.hpp"
 #include "tests/emulator/wgmma_gemm.cuh"
 #include "tests/reference/values.hpp"
 #include "tests/throws_error.hpp"
@@ -96,21 +97,13 @@ struct WgmmaProblem {
   }
 };
 
-Settings hopper(const Schedule& schedule, bool checks) {
-  Settings changed = settings();
-  changed.arch = sm_90;
-  changed.schedule = schedule;
-  changed.check_accesses = checks;
-  return changed;
-}
-
 TEST_CASE_TEMPLATE("products of warpgroups on boxes of tensors are exact under every schedule",
                    Element, std::uint16_t, std::int8_t) {
   for (const WgmmaGemmShape shape : {WgmmaGemmShape{64, 128, 320}, {70, 136, 208}, {1, 1, 16}}) {
     const WgmmaProblem<Element> problem(shape);
     for (const Schedule& schedule : adversarial_schedules) {
       for (const bool checks : {false, true}) {
-        const WithSettings with(hopper(schedule, checks));
+        const WithSettings with(sm_90_with(schedule, checks));
         CAPTURE(schedule.name());
         CAPTURE(checks);
         CHECK(problem.wrong() == 0);
@@ -126,7 +119,7 @@ TEST_CASE_TEMPLATE("what a warpgroup or its copies do wrong is noticed under eve
   // Five steps.
   const WgmmaProblem<Element> problem({64, 128, 5 * wgmma_gemm::depth_of<Element>});
   const auto says = [&]<Fault fault>(const std::string& what) {
-    const WithSettings with(hopper({}, true));
+    const WithSettings with(sm_90_with({}, true));
     std::string error;
     CHECK(problem.template notices<fault>(&error));
     CHECK_MESSAGE(error.find(what) != std::string::npos, error);
@@ -134,7 +127,7 @@ TEST_CASE_TEMPLATE("what a warpgroup or its copies do wrong is noticed under eve
   const auto is_noticed = [&]<Fault fault>(const std::string& what) {
     CAPTURE(what);
     for (const Schedule& schedule : adversarial_schedules) {
-      const WithSettings with(hopper(schedule, true));
+      const WithSettings with(sm_90_with(schedule, true));
       CAPTURE(schedule.name());
       CHECK(problem.template notices<fault>());
     }
@@ -164,7 +157,7 @@ TEST_CASE_TEMPLATE("most of that is noticed without a look at every access", Ele
     CAPTURE(what);
     int noticed = 0;
     for (const Schedule& schedule : adversarial_schedules) {
-      const WithSettings with(hopper(schedule, false));
+      const WithSettings with(sm_90_with(schedule, false));
       noticed += problem.template notices<fault>();
     }
     CHECK(noticed > 0);
@@ -216,7 +209,7 @@ __global__ void transposed_product_kernel(const std::uint16_t* a, const std::uin
 }
 
 TEST_CASE("a product of a warpgroup transposes operands that lie as the manual says") {
-  const WithSettings with(hopper({}, true));
+  const WithSettings with(sm_90_with({}, true));
   const auto a = bf16_integers(16 * 64, 3), b = bf16_integers(16 * 128, 4);
   const DeviceArray<std::uint16_t> device_a(a), device_b(b);
   const DeviceArray<float> d(64 * 128);
