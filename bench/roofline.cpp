@@ -124,7 +124,7 @@ std::string roofline(std::int64_t rows) {
       "# What the convolutions of WRN-28-10 can reach\n\n"
       "Made by `build/bench/bench roofline{} > docs/roofline.md`. **All figures are computed, none "
       "is measured**: no GPU\nhas run these kernels. They are ceilings in TFLOP/s of the "
-      "`mma.sync` kernel (`kernels/cuda/convolution_gemm.cu`) and,\non H100, of that of `wgmma` "
+      "`mma.sync` kernel (`kernels/cuda/convolution_gemm.cuh`) and,\non H100, of that of `wgmma` "
       "(`kernels/cuda/convolution_wgmma.cu`), in bf16, {} rows at a time, with the tile that the\n"
       "plan chooses and what two blocks of a cluster share; a kernel is at most as fast as the "
       "lowest.\n\n"

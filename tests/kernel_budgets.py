@@ -24,9 +24,10 @@ HEAD = """\
 # 13.0; another version may take more, or less.
 # Written by: python3 tests/kernel_budgets.py BUILD --update
 """
-# Machine instructions per mma that the main loops by mma.sync may take at 128 x 128 in bf16, whatever their budget.
+# Machine instructions per mma that the main loops by mma.sync may take at 128 x 128 in bf16 and int8, whatever their budget.
 MOST_PER_MMA = 2.8
-AT_128_X_128 = ("convolution_gemm: conv2d_gemm_kernel<TileOf<0>, unsigned short, unsigned short>",
+AT_128_X_128 = ("convolution_gemm: conv2d_gemm_kernel<TileOf<0>, unsigned short, ConvEpilogue, unsigned short>",
+                "convolution_int8: conv2d_gemm_kernel<TileOf<0>, signed char, Int8Epilogue>",
                 "convolution_weight: conv2d_gemm_weight_kernel<TileOf<0, unsigned short>, unsigned short>")
 COLUMNS = "sm_80", "sm_90", "shared", "mma_80", "mma_90"
 
@@ -58,15 +59,22 @@ def measure(kernels, cases):
     return found, problems
 
 
+def by_tiles(i):
+    """The kernels of conv_tiles[i] in bf16 and in int8."""
+    return (f"convolution_gemm: conv2d_gemm_kernel<TileOf<{i}>, unsigned short, ConvEpilogue, unsigned short>",
+            f"convolution_int8: conv2d_gemm_kernel<TileOf<{i}>, signed char, Int8Epilogue>")
+
+
 def check_tiles(found, header):
-    """Plans choose tiles by instructions per mma that ConvTile states: those of the compiled kernels, or up to a tenth
-    more."""
+    """Plans choose tiles by instructions per mma that ConvTile states: those of the compiled kernels in bf16, or up to a
+    tenth more; those in int8 take no more."""
     problems = []
     for i, stated in enumerate(re.findall(r"\{\d+, \d+, \d+, \d+, \d+, ([0-9.]+)\}", header)):
-        row = found[f"convolution_gemm: conv2d_gemm_kernel<TileOf<{i}>, unsigned short, unsigned short>"]
-        most = max(row[COLUMNS.index("mma_80")], row[COLUMNS.index("mma_90")])
-        if not 0.9 * float(stated) <= most <= float(stated):
-            problems.append(f"conv_tiles[{i}].per_mma is {stated}, and its kernel has {text(most)}: mend {TILES}")
+        bf16, int8 = (max(found[name][COLUMNS.index("mma_80")], found[name][COLUMNS.index("mma_90")])
+                      for name in by_tiles(i))
+        if not 0.9 * float(stated) <= bf16 <= float(stated) or int8 > float(stated):
+            problems.append(f"conv_tiles[{i}].per_mma is {stated}, and its kernel has {text(bf16)} in bf16, {text(int8)} "
+                            f"in int8: mend {TILES}")
     return problems
 
 

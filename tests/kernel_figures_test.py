@@ -158,13 +158,18 @@ class Budgets(unittest.TestCase):
         self.assertEqual(self.problems(), ["b: g: mma_90 2.14, budget 2.13"])
 
     def test_tiles(self):
-        name = "convolution_gemm: conv2d_gemm_kernel<TileOf<{}>, unsigned short, unsigned short>".format
-        found = {name(0): [0, 0, 0, 2.25, 2.5], name(1): [0, 0, 0, 3.5, 3.0]}
+        found = {}
+        for i, counts in enumerate([(2.25, 2.5), (3.5, 3.0)]):
+            for name in kernel_budgets.by_tiles(i):
+                found[name] = [0, 0, 0, *counts]
         header = lambda *values: "conv_tiles[] = {%s};" % ", ".join("{128, 64, 4, 2, 2, %s}" % v for v in values)
         self.assertEqual(kernel_budgets.check_tiles(found, header("2.5", "3.6")), [])
         self.assertIn("conv_tiles[0].per_mma is 2.4, and its kernel has 2.50",
                       kernel_budgets.check_tiles(found, header("2.4", "3.6"))[0])
         self.assertIn("conv_tiles[1].per_mma is 4.0", kernel_budgets.check_tiles(found, header("2.5", "4.0"))[0])
+        found[kernel_budgets.by_tiles(1)[1]][4] = 3.7
+        self.assertIn("conv_tiles[1].per_mma is 3.6, and its kernel has 3.50 in bf16, 3.70 in int8",
+                      kernel_budgets.check_tiles(found, header("2.5", "3.6"))[0])
         # All tiles of the header are there.
         sources = (ROOT / kernel_budgets.TILES).read_text()
         self.assertRaises(KeyError, kernel_budgets.check_tiles, {}, sources)

@@ -180,9 +180,8 @@ KernelCase forward_int8(const Conv2dShape& s, int wgmma_channels = 0) {
       fmt::format("convolution {}, int8{}", name(s), warpgroups ? " by warpgroups" : ""), "int8",
       operations(s), static_cast<double>(size.x + size.weight) + 9.0 * static_cast<double>(size.y),
       [=](Inputs& in) -> Work {
-        const Int8ConvKernel kernel = {wgmma_channels,
-                                       choose_int8_tile(s.batch * s.out_h() * s.out_w(), s.out_c,
-                                                        arch_of(in.stream().device()))};
+        const Int8ConvKernel kernel = {
+            wgmma_channels, Int8ConvKernel::choose(s, arch_of(in.stream().device())).tile};
         const auto* x = in.zeros<std::int8_t>(size.x);
         const auto* weight = in.zeros<std::int8_t>(size.weight);
         const Int8Epilogue epilogue{

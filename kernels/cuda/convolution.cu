@@ -2,7 +2,7 @@
 /// convolution of images of one pixel.
 ///
 /// Precision::fp32 takes the direct kernel (convolution_direct.cu) forward, and tf32 for gradients.
-/// Otherwise the tensor cores work (convolution_gemm.cu, convolution_weight.cu): operands are
+/// Otherwise the tensor cores work (convolution_gemm.cuh, convolution_weight.cu): operands are
 /// rounded to bf16 or tf32, sums are in single precision. Scratch memory is allocated and freed in
 /// the stream: packed weights, partial sums and, but for tf32 of channels that are multiples of 4,
 /// copies of x and dy. A TrainingProduct keeps the packed weights and the copy of x from pass to

@@ -9,12 +9,12 @@
 #include "kernels/arch.hpp"
 #include "kernels/convolution.hpp"
 
-/// Convolutions on tensor cores: operands in bf16 or tf32, sums in single precision. For what comes
-/// after the noise.
+/// Convolutions on tensor cores: operands in bf16 or tf32, sums in single precision; or in int8
+/// (kernels/cuda/convolution_int8.hpp), by the same tiles. For what comes after the noise.
 ///
-/// `Element` is what operands are stored as: std::uint16_t (the bits of a bf16) or float (rounded
-/// to tf32 on the way into the product). A chunk is 16 bytes of channels of one pixel: 8 in bf16, 4
-/// in tf32. Channels that fill no chunk are filled up with zeros
+/// `Element` is what operands are stored as: std::uint16_t (the bits of a bf16), float (rounded to
+/// tf32 on the way into the product) or std::int8_t. A chunk is 16 bytes of channels of one pixel:
+/// 8 in bf16, 4 in tf32, 16 in int8. Channels that fill no chunk are filled up with zeros
 /// (kernels/cuda/convolution_operands.hpp).
 namespace pixeldp::kernels {
 
@@ -50,8 +50,9 @@ struct ConvEpilogue {
 /// time; a ring of `stages` such steps in shared memory; m_warps x n_warps warps.
 struct ConvTile {
   int m, n, stages, m_warps, n_warps;
-  /// Machine instructions of the main loop in bf16 for each mma, itself among them, on sm_80 or
-  /// sm_90, whichever has more (tests/kernel_budgets.py holds the compiled kernels against it).
+  /// Machine instructions of the main loop in bf16 or int8 for each mma, itself among them, on
+  /// sm_80 or sm_90, whichever has more (tests/kernel_budgets.py holds the compiled kernels against
+  /// it).
   double per_mma = 0.0;
 
   static constexpr int chunks = 4;
@@ -127,7 +128,7 @@ ConvTile choose_conv_tile(const ConvPass& pass, int chunk, const Arch& arch);
 bool is_vectorised(const ConvPass& pass, const ConvEpilogue& epilogue, const void* y,
                    std::size_t y_bytes);
 
-/// What the threads of kernels/cuda/convolution_gemm.cu calculate with.
+/// What the threads of kernels/cuda/convolution_gemm.cuh calculate with.
 struct ConvPlan {
   std::int64_t pixels = 0;                ///< of y, all images
   std::int64_t x_image = 0;               ///< in chunks
@@ -144,9 +145,12 @@ struct ConvPlan {
   unsigned blocks = 0;
   bool vectorised = false;  ///< four channels of y (and residual) always lie aligned together
 
-  /// Throws an Error where the tile is none of conv_tiles, where `pass` exceeds what the kernel's
-  /// threads can count, or has channels that make no chunks, or where x or weight is not aligned to
-  /// 16 bytes. y_bytes: of an element.
+  /// All but `vectorised`. Throws an Error where the tile is none of conv_tiles, where `pass`
+  /// exceeds what the kernel's threads can count, or has channels that make no chunks, or where x
+  /// or weight is not aligned to 16 bytes.
+  static ConvPlan of_tiles(const ConvPass& pass, int chunk, const ConvTile& tile, const void* x,
+                           const void* weight);
+  /// Throws as of_tiles does. y_bytes: of an element.
   static ConvPlan make(const ConvPass& pass, int chunk, const ConvTile& tile, const void* x,
                        const void* weight, const ConvEpilogue& epilogue, const void* y,
                        std::size_t y_bytes);

@@ -41,7 +41,8 @@ void for_each_class(const Conv2dShape& s, F f) {
 
 ConvTime ConvTime::of(const ConvPass& pass, int chunk, const ConvTile& t, const Arch& arch) {
   constexpr double chunk_bytes = 16.0, schedulers = 4.0, shared_bytes = 128.0, l2_bytes = 64.0;
-  constexpr double step_products = 32.0;  // in bf16; in tf32 half as many take as long
+  // In bf16; in tf32 half as many take as long, and twice as many in int8.
+  constexpr double step_products = 32.0;
   constexpr double step_mmas = 2.0, mma_m = 16.0, mma_n = 8.0;
   const auto real = [](std::int64_t value) { return static_cast<double>(value); };
   const std::int64_t pixels = pass.batch * pass.out_h * pass.out_w;
@@ -126,24 +127,37 @@ bool is_vectorised(const ConvPass& pass, const ConvEpilogue& epilogue, const voi
          (address(epilogue.scale) | address(epilogue.shift)) % 16 == 0;
 }
 
+namespace {
+
+[[noreturn]] void refuse(const ConvPass& pass, std::string_view why) {
+  fail(
+      "tensor-core convolution of {} images {}x{}x{} to {}x{}x{} with kernels {}x{}, stride {}: {}",
+      pass.batch, pass.in_h, pass.in_w, pass.in_c, pass.out_h, pass.out_w, pass.out_c,
+      pass.kernel_h, pass.kernel_w, pass.stride, why);
+}
+
+}  // namespace
+
 ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, const void* x,
                         const void* weight, const ConvEpilogue& epilogue, const void* y,
                         std::size_t y_bytes) {
-  const auto refuse = [&](std::string_view why) {
-    fail(
-        "tensor-core convolution of {} images {}x{}x{} to {}x{}x{} with kernels {}x{}, stride {}: "
-        "{}",
-        pass.batch, pass.in_h, pass.in_w, pass.in_c, pass.out_h, pass.out_w, pass.out_c,
-        pass.kernel_h, pass.kernel_w, pass.stride, why);
-  };
-  if (std::find(std::begin(conv_tiles), std::end(conv_tiles), tile) == std::end(conv_tiles))
-    refuse("there is no kernel of such a tile");
-  if (pass.in_c % chunk != 0)
-    refuse("the channels that are read must fill vectors of 16 bytes: fill them up with zeros");
-  if ((address(x) | address(weight)) % 16 != 0) refuse("operands must be aligned to 16 bytes");
   if (epilogue.next != nullptr &&
       (epilogue.next_scale == nullptr || epilogue.next_shift == nullptr))
-    refuse("what follows y has no scale or no shift");
+    refuse(pass, "what follows y has no scale or no shift");
+  ConvPlan plan = of_tiles(pass, chunk, tile, x, weight);
+  plan.vectorised = is_vectorised(pass, epilogue, y, y_bytes);
+  return plan;
+}
+
+ConvPlan ConvPlan::of_tiles(const ConvPass& pass, int chunk, const ConvTile& tile, const void* x,
+                            const void* weight) {
+  if (std::find(std::begin(conv_tiles), std::end(conv_tiles), tile) == std::end(conv_tiles))
+    refuse(pass, "there is no kernel of such a tile");
+  if (pass.in_c % chunk != 0)
+    refuse(pass,
+           "the channels that are read must fill vectors of 16 bytes: fill them up with zeros");
+  if ((address(x) | address(weight)) % 16 != 0)
+    refuse(pass, "operands must be aligned to 16 bytes");
 
   // Positions are 16 bits in the kernel; the furthest pixel lies a tap beyond the last.
   constexpr std::int64_t most_position = 32767, most = 1 << 30, most_kernel = 15;
@@ -153,10 +167,10 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
   };
   if (far(pass.in_h, pass.out_h, pass.kernel_h, pass.pad_h) ||
       far(pass.in_w, pass.out_w, pass.kernel_w, pass.pad_w))
-    refuse("no extent may exceed 32767");
+    refuse(pass, "no extent may exceed 32767");
   // A row of the kernel is a bit of 16, and so is a column.
   if (pass.kernel_h > most_kernel || pass.kernel_w > most_kernel)
-    refuse(fmt::format("a kernel has at most {0} x {0} taps", most_kernel));
+    refuse(pass, fmt::format("a kernel has at most {0} x {0} taps", most_kernel));
   // Offsets are 32 bits within the images that one tile can meet, and within a tile of the weight.
   const std::int64_t image_pixels = pass.out_h * pass.out_w;
   const std::int64_t images = (tile.m - 1) / std::max<std::int64_t>(image_pixels, 1) + 2;
@@ -167,11 +181,11 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
                                        (pass.in_w + pass.kernel_w + std::abs(pass.pad_w))) ||
       too_many(images, std::max<std::int64_t>(pass.image, 1)) ||
       too_many(tile.n * in_chunks, std::max<std::int64_t>(pass.kernel_h * pass.kernel_w, 1)))
-    refuse("the images of one tile, or its kernels, exceed 2^30 values");
+    refuse(pass, "the images of one tile, or its kernels, exceed 2^30 values");
   const std::int64_t channel_tiles = divide_up(pass.out_c, tile.n);
   if (pass.batch > (std::int64_t{1} << 40) / std::max<std::int64_t>(image_pixels, 1) ||
       divide_up(pass.batch * image_pixels, tile.m) > most / channel_tiles)
-    refuse("one launch has at most 2^30 tiles: make the batch smaller");
+    refuse(pass, "one launch has at most 2^30 tiles: make the batch smaller");
 
   const auto to_int = [](std::int64_t value) { return static_cast<int>(value); };
   ConvPlan plan;
@@ -194,7 +208,6 @@ ConvPlan ConvPlan::make(const ConvPass& pass, int chunk, const ConvTile& tile, c
   plan.row_offset = (plan.in_w - plan.kernel_w) * plan.in_chunks;
   plan.channel_tiles = to_int(channel_tiles);
   plan.blocks = static_cast<unsigned>(divide_up(plan.pixels, tile.m) * channel_tiles);
-  plan.vectorised = is_vectorised(pass, epilogue, y, y_bytes);
   return plan;
 }
 

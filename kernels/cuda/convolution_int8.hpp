@@ -7,6 +7,7 @@
 
 #include "kernels/arch.hpp"
 #include "kernels/convolution.hpp"
+#include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/int8_values.hpp"
 
 /// Convolutions in int8 on tensor cores (kernels/inference.hpp): for what comes after the noise.
@@ -39,63 +40,27 @@ struct Int8Epilogue {
   std::string_view obstacle(std::int64_t channels) const;
 };
 
-/// The part of the product that a block makes: m pixels, n channels, `chunks` times 16 products at
-/// a time; a ring of `stages` such steps in shared memory; m_warps x n_warps warps.
-struct Int8ConvTile {
-  int m, n, stages, m_warps, n_warps;
-
-  static constexpr int chunks = 4;
-  constexpr int threads() const { return 32 * m_warps * n_warps; }
-  constexpr bool operator==(const Int8ConvTile&) const = default;
-};
-
-inline constexpr Int8ConvTile int8_conv_tiles[] = {
-    {128, 64, 4, 2, 2}, {128, 32, 4, 4, 1}, {64, 64, 4, 2, 2}};
-
-/// Of tensor cores, for each clock of a multiprocessor, and what it gets from the L2 cache then.
+/// Products of bytes for each clock of a multiprocessor's tensor cores, and the bytes that it gets
+/// from the L2 cache then.
 constexpr double int8_products_per_clock(const Arch& arch) { return 2.0 * arch.tensor_products; }
 inline constexpr double l2_bytes_per_clock = 64.0;
-
-/// The clocks of a tile for each of the products of a sum. A block takes those of its m n products,
-/// of which mma.sync makes two thirds where there are products of warpgroups, and those in which
-/// its m + n bytes come; as many blocks run at a time as there are multiprocessors.
-double int8_tile_clocks(const Int8ConvTile& tile, std::int64_t pixels, std::int64_t channels,
-                        const Arch& arch);
-/// That of the least clocks. The choice does not change the result.
-Int8ConvTile choose_int8_tile(std::int64_t pixels, std::int64_t channels, const Arch& arch);
 
 /// What makes a convolution: warpgroups, by tiles of so many channels (WgmmaInt8Time), or, where
 /// there are none, mma.sync by this tile.
 struct Int8ConvKernel {
   int wgmma_channels = 0;
-  Int8ConvTile tile;
+  ConvTile tile;
 
-  /// Of the least clocks, with all taps. The choice does not change the result.
+  /// Of the least time; of tiles as choose_conv_tile. mma.sync is taken for two thirds of the rate
+  /// of warpgroups. The choice does not change the result.
   static Int8ConvKernel choose(const Conv2dShape& shape, const Arch& arch);
   bool operator==(const Int8ConvKernel&) const = default;
 };
 
-/// What the threads of kernels/cuda/convolution_int8.cu calculate with. A chunk is 16 channels of a
-/// pixel.
-struct Int8ConvPlan {
-  std::int64_t pixels = 0;                ///< of y, all images
-  std::int64_t image_chunks = 0;          ///< of x
-  int in_h = 0, in_w = 0, in_chunks = 0;  ///< in_chunks of one pixel
-  int image_pixels = 0, out_w = 0, out_c = 0;
-  int kernel_w = 0, stride = 0, pad_h = 0, pad_w = 0;
-  int taps_chunks = 0;                         ///< of all taps: a row of the weight
-  int step_r = 0, step_s = 0, step_chunk = 0;  ///< Int8ConvTile::chunks further on
-  int channel_tiles = 0;
-  unsigned blocks = 0;
-  /// Four channels of residuals and reals always lie aligned together.
-  bool vectorised = false;
-
-  /// Throws an Error for what is no convolution, a tile that is none of int8_conv_tiles, what
-  /// exceeds what the kernel's threads can count, operands that are not aligned to 16 bytes, and an
-  /// epilogue with an obstacle.
-  static Int8ConvPlan make(const Conv2dShape& shape, const Int8ConvTile& tile, const void* x,
-                           const void* weight, const Int8Epilogue& epilogue);
-};
+/// That of kernels/cuda/convolution_gemm.cuh. Throws an Error for what is no convolution, as
+/// ConvPlan::of_tiles does, and for an epilogue with an obstacle.
+ConvPlan int8_conv_plan(const Conv2dShape& shape, const ConvTile& tile, const void* x,
+                        const void* weight, const Int8Epilogue& epilogue);
 
 /// OIHW as the kernel reads it: [out_c, kernel_h, kernel_w, int8_channels(in_c)].
 std::vector<std::int8_t> pack_int8_weight(const Conv2dShape& shape,
@@ -109,14 +74,14 @@ std::int64_t packed_int8_size(const Conv2dShape& shape);
 // hold them, so that no result depends on the tile, on the kernel, or on the other images.
 
 namespace cuda {
-void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvTile& tile,
-                 const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
+void conv2d_int8(void* stream, const Conv2dShape& shape, const ConvTile& tile, const std::int8_t* x,
+                 const std::int8_t* weight, const Int8Epilogue& epilogue);
 void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvKernel& kernel,
                  const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
 }  // namespace cuda
 namespace emulated {
-void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvTile& tile,
-                 const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
+void conv2d_int8(void* stream, const Conv2dShape& shape, const ConvTile& tile, const std::int8_t* x,
+                 const std::int8_t* weight, const Int8Epilogue& epilogue);
 void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvKernel& kernel,
                  const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
 }  // namespace emulated

@@ -1,14 +1,13 @@
 /// y[n, p, q, o] = epilogue(sum over r, s, c of x[n, p stride + r - pad, q stride + s - pad, c]
 ///                                              * weight[o, r, s, c])
 ///
-/// in bf16 by warpgroups of sm_90a: what convolution_gemm.cu does on every GPU, for the shapes that
-/// choose_wgmma_channels takes; and in int8 with the epilogue of convolution_int8.cu, for those of
-/// WgmmaInt8Time.
+/// by warpgroups of sm_90a: what convolution_gemm.cuh does on every GPU, in bf16 for the shapes
+/// that choose_wgmma_channels takes, and in int8 for those of WgmmaInt8Time.
 ///
 /// Layouts: x [batch, in_h, in_w, in_c] and weight [out_c, kernel_h, kernel_w, in_c] in bf16, in_c
 /// a multiple of 16, aligned to 16 bytes; y in bf16 or single precision, its channels side by side,
 /// its pixels anywhere. Where four channels always lie aligned they are written together. In int8
-/// all as in convolution_int8.cu.
+/// all as Int8Epilogue says.
 ///
 /// Work: a block makes a box of up to 256 pixels, whole rows of one or several images, and n
 /// channels. A step is 64 channels of one tap: of x the box shifted by the tap, whose pixels
@@ -24,7 +23,7 @@
 /// blocks have read it. No block returns before all consumers are done with all slots.
 ///
 /// The sums of an element run over (r, s, c) in ascending order, 16 products at a time: the order
-/// of convolution_gemm.cu. Its bits depend on nothing but its own operands. Sums of bytes are
+/// of convolution_gemm.cuh. Its bits depend on nothing but its own operands. Sums of bytes are
 /// exact.
 ///
 /// In int8 a step is 128 channels of one tap and a product 64 x n x 32: the same bytes in the same
@@ -56,11 +55,10 @@
 ///   128   168           40, 232                      197632
 ///
 /// (nvcc --resource-usage for sm_90a; none spilt.)
-#include "kernels/cuda/convolution_epilogue.cuh"
 #include "kernels/cuda/convolution_wgmma.hpp"
 #include "kernels/cuda/current_arch.cuh"
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/int8_epilogue.cuh"
+#include "kernels/cuda/epilogues.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx/cluster.cuh"
 #include "kernels/cuda/ptx/store.cuh"
@@ -81,21 +79,6 @@ static_assert(consumer_rows % product_rows == 0);
 struct Maps {
   TensorMap x[4], weight;
 };
-
-/// The sums of what is multiplied, and what four channels of them become.
-template <class Epilogue>
-struct Of {
-  using Sum = float;
-  using Four = FourChannels;
-};
-template <>
-struct Of<Int8Epilogue> {
-  using Sum = std::int32_t;
-  using Four = Int8FourChannels;
-};
-
-__device__ __forceinline__ float to_single(float sum) { return sum; }
-__device__ __forceinline__ float to_single(std::int32_t sum) { return __int2float_rn(sum); }
 
 /// A slot of the ring.
 template <int n>
@@ -211,7 +194,7 @@ __device__ __forceinline__ void write_columns(const ConvWgmmaPlan& plan, const P
                                               const Epilogue& epilogue, const float* sum, int pixel,
                                               int first_lane, int first_column,
                                               Output* __restrict__... y) {
-  using Four = typename Of<Epilogue>::Four;
+  using Four = typename SumsOf<Epilogue>::Four;
   constexpr int rows = 16, at_once = 32 / width, batch = rows / at_once < 8 ? rows / at_once : 8;
   static_assert(rows % (at_once * batch) == 0);
   const int lane = static_cast<int>(threadIdx.x % 32);
@@ -305,7 +288,7 @@ __global__ void __launch_bounds__(threads, 1)
     for (int tile = first; tile < plan.tiles; tile += blocks) {
       __syncwarp();  // or nvcc takes the warp for split, and has each product wait for the one
                      // before
-      typename Of<Epilogue>::Sum sum[row_products][n / 2] = {};
+      typename SumsOf<Epilogue>::Sum sum[row_products][n / 2] = {};
       multiply_pixels(plan, consumer, slot, shared, sum);
       // Sums take the place of the last two steps, a consumer's that of one, which all products
       // have read by now. Those of the next two steps are being filled.

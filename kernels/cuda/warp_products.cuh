@@ -12,10 +12,11 @@
 /// and how they lie there, is the caller's.
 namespace pixeldp::kernels::PIXELDP_DEVICE {
 
-/// 16 bytes of operands: 8 bf16 or 4 tf32.
+/// 16 bytes of operands: 16 bytes, 8 bf16 or 4 tf32.
 using Chunk = uint4;
 
-/// The operands of a warp for one mma of each of its sums: 16 products in bf16, 8 in tf32.
+/// The operands of a warp for one mma of each of its sums: 32 products of bytes, 16 of bf16, 8 of
+/// tf32.
 template <int m>
 using RowFragments = std::uint32_t[m][4];
 template <int n>
@@ -23,9 +24,9 @@ using ColumnFragments = std::uint32_t[n][2];
 
 /// The sums' next mma. `a` is done with afterwards, and so are `group` columns of `b` at a time:
 /// load_columns(b, first column) puts others in their place, long before anybody wants them.
-template <class Element, int group, int m, int n, class LoadColumns>
+template <class Element, int group, int m, int n, class Sum, class LoadColumns>
 __device__ __forceinline__ void multiply(RowFragments<m>& a, ColumnFragments<n>& b,
-                                         float (&sum)[m][n][4], const LoadColumns& load_columns) {
+                                         Sum (&sum)[m][n][4], const LoadColumns& load_columns) {
   static_assert(n % group == 0);
   const auto round = [](std::uint32_t& bits) {
     if constexpr (std::is_same_v<Element, float>) bits = ptx::to_tf32(__uint_as_float(bits));
@@ -38,8 +39,12 @@ __device__ __forceinline__ void multiply(RowFragments<m>& a, ColumnFragments<n>&
       for (int i = 0; i < m; ++i) {
         if constexpr (std::is_same_v<Element, float>)
           ptx::mma_tf32(sum[i][j], a[i], b[j]);
-        else
+        else if constexpr (std::is_same_v<Element, std::int8_t>)
+          ptx::mma_s8(sum[i][j], a[i], b[j]);
+        else if constexpr (std::is_same_v<Element, std::uint16_t>)
           ptx::mma_bf16(sum[i][j], a[i], b[j]);
+        else
+          static_assert(sizeof(Element) == 0, "operands are bf16, tf32 or bytes");
       }
     }
     load_columns(b, first);
@@ -52,12 +57,11 @@ __device__ __forceinline__ void multiply(RowFragments<m>& a, ColumnFragments<n>&
 /// Copies run stages - 1 steps ahead, operands half a step: they are read once for what lies behind
 /// the last step. Rows have two sets of registers, columns one. All threads of the block must call
 /// it together. beyond: bring knows itself where the steps end, and may be asked for more.
-template <class Element, int stages, int group, bool beyond = false, int m, int n, class Bring,
-          class LoadRows, class LoadColumns>
+template <class Element, int stages, int group, bool beyond = false, int m, int n, class Sum,
+          class Bring, class LoadRows, class LoadColumns>
 __device__ __forceinline__ void add_products(int steps, const Bring& bring,
                                              const LoadRows& load_rows,
-                                             const LoadColumns& load_columns,
-                                             float (&sum)[m][n][4]) {
+                                             const LoadColumns& load_columns, Sum (&sum)[m][n][4]) {
   static_assert(stages >= 3);
   constexpr int ahead = stages - 1;
   RowFragments<m> a[2];

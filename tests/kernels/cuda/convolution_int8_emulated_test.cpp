@@ -42,7 +42,7 @@ TEST_CASE("the int8 convolution equals its definition, to the last one") {
   for (const Conv2dShape& s : shapes) {
     CAPTURE(describe(s));
     const Int8Problem problem(s);
-    for (const Int8ConvTile& tile : int8_conv_tiles) {
+    for (const ConvTile& tile : conv_tiles) {
       CAPTURE(tile.m);
       CAPTURE(tile.n);
       CHECK(problem.is_exact(by_mma(tile)));
@@ -51,7 +51,7 @@ TEST_CASE("the int8 convolution equals its definition, to the last one") {
 }
 
 TEST_CASE("the largest sums that 32 bits are promised to hold are exact") {
-  CHECK(problem_of_largest_sums().is_exact(by_mma(int8_conv_tiles[2])));
+  CHECK(problem_of_largest_sums().is_exact(by_mma(conv_tiles[3])));
 }
 
 TEST_CASE("it does under every schedule") {
@@ -62,7 +62,7 @@ TEST_CASE("it does under every schedule") {
     for (const Schedule& schedule : adversarial_schedules) {
       const WithSettings with(schedule);
       CAPTURE(schedule.name());
-      for (const Int8ConvTile& tile : int8_conv_tiles)
+      for (const ConvTile& tile : conv_tiles)
         CHECK(problem.agrees(by_mma(tile), ending, {true, true, true, true}));
     }
   }
@@ -83,7 +83,7 @@ TEST_CASE("scale, shift, residual, activation and what follows are the processor
           CAPTURE(parts);
           CAPTURE(slope);
           CAPTURE(skip);
-          for (const Int8ConvTile& tile : {int8_conv_tiles[1], int8_conv_tiles[2]}) {
+          for (const ConvTile& tile : {conv_tiles[2], conv_tiles[3]}) {
             CHECK(problem.agrees(by_mma(tile), ending, {true, bytes, false, false}, skip));
             if (bytes)
               CHECK(problem.agrees(by_mma(tile), ending, {false, true, false, false}, skip));
@@ -98,7 +98,7 @@ TEST_CASE("scale, shift, residual, activation and what follows are the processor
            {Int8Asked{true, bytes, true, bytes}, Int8Asked{false, false, true, false},
             Int8Asked{true, false, false, bytes}, Int8Asked{false, bytes, true, bytes}})
         for (const std::size_t skip : {0, 1})
-          CHECK(problem.agrees(by_mma(int8_conv_tiles[0]), ending, asked, skip));
+          CHECK(problem.agrees(by_mma(conv_tiles[1]), ending, asked, skip));
     }
   }
 }
@@ -115,7 +115,7 @@ TEST_CASE("bytes are rounded to even on ties, and clamped, whatever comes out") 
                       .inverse_scale = inverse};
     ending.shift.resize(static_cast<std::size_t>(channels));
     for (float& v : ending.shift) v /= inverse;
-    const Int8Values results = problem.run(by_mma(int8_conv_tiles[2]), ending, {.y = false});
+    const Int8Values results = problem.run(by_mma(conv_tiles[3]), ending, {.y = false});
     CHECK(results.y_bytes == problem.expected(ending).y_bytes);
     CHECK(std::ranges::max(results.y_bytes) == 127);
     CHECK(std::ranges::min(results.y_bytes) == -127);
@@ -124,7 +124,7 @@ TEST_CASE("bytes are rounded to even on ties, and clamped, whatever comes out") 
 
 TEST_CASE("no bank conflicts in the int8 convolution") {
   const Int8Problem problem(same(1, 12, 12, 80, 136, 3, 1));
-  for (const Int8ConvTile& tile : int8_conv_tiles) {
+  for (const ConvTile& tile : conv_tiles) {
     CAPTURE(tile.n);
     Settings counting = settings();
     counting.count_bank_conflicts = true;
@@ -147,9 +147,9 @@ TEST_CASE("the plan and the tile of the int8 convolution") {
   alignas(16) float reals[8] = {};
   const Int8Epilogue scaled{.scale = reals};
   const auto plan_of = [&](const Conv2dShape& s, const Int8Epilogue& epilogue) {
-    return Int8ConvPlan::make(s, int8_conv_tiles[0], memory, memory, epilogue);
+    return int8_conv_plan(s, conv_tiles[1], memory, memory, epilogue);
   };
-  const Int8ConvPlan wide = plan_of(same(100, 32, 32, 160, 320, 3, 2), scaled);
+  const ConvPlan wide = plan_of(same(100, 32, 32, 160, 320, 3, 2), scaled);
   CHECK(wide.pixels == 100 * 16 * 16);
   CHECK(wide.blocks == 200 * 5);
   CHECK(wide.taps_chunks == 9 * 10);
@@ -157,7 +157,7 @@ TEST_CASE("the plan and the tile of the int8 convolution") {
   CHECK(wide.step_s == 0);
   CHECK(wide.step_r == 0);
   CHECK(wide.vectorised);
-  const Int8ConvPlan narrow = plan_of(same(1, 8, 8, 3, 16, 3, 1), scaled);
+  const ConvPlan narrow = plan_of(same(1, 8, 8, 3, 16, 3, 1), scaled);
   CHECK(narrow.in_chunks == 1);
   CHECK(narrow.step_chunk == 0);
   CHECK(narrow.step_s == 1);  // four taps of three in a row
@@ -173,9 +173,12 @@ TEST_CASE("the plan and the tile of the int8 convolution") {
     change(epilogue, reals + 1);
     CHECK_FALSE(plan_of(same(1, 8, 8, 3, 16, 3, 1), epilogue).vectorised);
   }
-  CHECK(choose_int8_tile(1 << 20, 640, sm_80) == int8_conv_tiles[0]);
-  CHECK(choose_int8_tile(1 << 20, 32, sm_80) == int8_conv_tiles[1]);
-  CHECK(choose_int8_tile(64 * 27, 256, sm_80) == int8_conv_tiles[2]);  // 108 blocks
+  const auto tile_of = [](std::int64_t pixels, std::int64_t channels) {
+    return Int8ConvKernel::choose(as_convolution({pixels, 1024, channels}), sm_80).tile;
+  };
+  CHECK(tile_of(1 << 20, 640) == conv_tiles[4]);  // four of 160, and nothing left over
+  CHECK(tile_of(1 << 20, 32) == conv_tiles[2]);
+  CHECK(tile_of(64 * 27, 256) == conv_tiles[3]);  // 108 blocks
 
   // OIHW with two channels and two taps.
   const Bytes packed = pack_int8_weight({1, 1, 2, 2, 1, 1, 2, 1, {}, {}}, Bytes{1, 2, 3, 4});
