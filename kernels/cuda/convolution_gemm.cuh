@@ -259,7 +259,7 @@ __device__ __forceinline__ void write_part(const ConvPlan& plan, const Epilogue&
 template <class Tile, class Element, class Epilogue, class... Output>
 __global__ void __launch_bounds__(Tile::threads)
     conv2d_gemm_kernel(ConvPlan plan, Epilogue epilogue, const Chunk* __restrict__ x,
-                       const Chunk* __restrict__ weight, Output* __restrict__... y) {
+                       const Chunk* __restrict__ weight, Output*... y) {
   constexpr int warp_m = Tile::m / Tile::m_warps, warp_n = Tile::n / Tile::n_warps;
   constexpr int m = warp_m / 16, n = warp_n / 8;
   static_assert(warp_m % (16 * parts) == 0 && warp_n % 16 == 0);
