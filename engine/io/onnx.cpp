@@ -342,9 +342,8 @@ std::filesystem::path external_file(const std::filesystem::path& folder, const s
   return path;
 }
 
-void read_external(OnnxTensor& tensor, const std::filesystem::path& folder) {
+void read_external(OnnxTensor& tensor, const std::filesystem::path& path) {
   const OnnxTensor::External& external = *tensor.external;
-  const std::filesystem::path path = external_file(folder, tensor.name, external.location);
   const std::string where = fmt::format("{}: tensor {}", path.string(), tensor.name);
   const std::size_t size = element_size(type_info(tensor.type));
   // Its product with the size cannot overflow: all weights together were looked at.
@@ -413,7 +412,11 @@ OnnxModel read_onnx(const std::filesystem::path& path) {
   if (bytes > static_cast<double>(default_read_limit))
     fail("{}: its weights take {:.1f} GiB in fp32; models of at most {} GiB are read",
          path.string(), bytes / (1 << 30), default_read_limit >> 30);
-  for (OnnxTensor* tensor : external) read_external(*tensor, folder);
+  for (OnnxTensor* tensor : external) {
+    const auto from = external_file(folder, tensor->name, tensor->external->location);
+    read_external(*tensor, from);
+    model.external_files.insert(from);
+  }
   return model;
 }
 

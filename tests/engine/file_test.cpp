@@ -208,6 +208,12 @@ TEST_CASE("SHA-256 gives the known answers of FIPS 180-4") {
   const TemporaryFolder folder;
   write_file_atomically(folder / "f", std::string_view("abc"));
   CHECK(sha256_file(folder / "f") == sha256_hex(as_bytes("abc")));
+  const std::string long_text((std::size_t{1} << 20) + 1, 'x');
+  write_file_atomically(folder / "g", long_text);
+  CHECK(sha256_files(std::vector{folder / "g", folder / "f"}) ==
+        sha256_hex(as_bytes(long_text + "abc")));
+  CHECK_FAILS(sha256_file(folder.path()), "it is a directory");
+  CHECK_FAILS(sha256_file(folder / "none"), "cannot read");
 }
 
 }  // namespace pixeldp
