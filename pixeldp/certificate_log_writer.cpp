@@ -10,6 +10,7 @@
 #include "engine/notice.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "pixeldp/certificate_log_check.hpp"
+#include "pixeldp/log_parts.hpp"
 #include "pixeldp/merge.hpp"
 #include "pixeldp/recertification.hpp"
 
@@ -135,16 +136,9 @@ std::vector<std::pair<std::string, std::string>> CertificateLogHeader::fields() 
 void CertificateLogWriter::start() {
   if (const auto text = fault(header_)) fail("{}: {}", path_.string(), *text);
   const std::string line = to_json(header_).dump();
-  write_line(line);
+  if (!file_.begin(line + '\n'))
+    fail("{}: cannot write the certificate log; is the disk full?", path_.string());
   chain_ = LogChain(line);
-}
-
-void CertificateLogWriter::write_line(const std::string& line) {
-  if (file_.write(line + '\n')) return;
-  fail(
-      "{}: cannot write to the certificate log; is the disk full? What it holds is kept, and can "
-      "be continued",
-      path_.string());
 }
 
 /// The file that takes the log's place is locked before the old one is given up.
@@ -165,10 +159,9 @@ CertificateLogWriter CertificateLogWriter::create(const std::filesystem::path& p
                                                   const CertificateLogHeader& header) {
   if (const auto text = fault(header)) fail("{}: {}", path.string(), *text);
   CertificateLogWriter writer(path, header);
-  if (writer.file_.size() > 0) {
-    fail("{}: there is a certificate log already; continue it with --resume, or move it away",
-         path.string());
-  }
+  make_room(writer.file_, path, "a certificate log", [&](std::string_view text) {
+    return parse_certificate_log(text, path.string()).records.size();
+  });
   writer.start();
   return writer;
 }
@@ -221,7 +214,12 @@ void CertificateLogWriter::append(const CertificateRecord& record) {
   if (images_.contains(record.image)) {
     fail("{}: image {} is in the certificate log already", path_.string(), record.image);
   }
-  write_line(chain_.line(certificate_line(header_, record)));
+  if (!file_.write(chain_.line(certificate_line(header_, record)) + '\n')) {
+    fail(
+        "{}: cannot write to the certificate log; is the disk full? What it holds is kept, and can "
+        "be continued",
+        path_.string());
+  }
   count(record.image);
 }
 
