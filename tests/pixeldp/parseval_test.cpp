@@ -111,9 +111,7 @@ TEST_CASE("step 0.5 is Newton-Schulz: six loops hold the faithful sensitivity at
   std::vector<float> weight = random_weight(g.weight_size(), 4);
   const double start = singular_value_bound(weight, 32, 25) * g.patch_norm();
   for (float& w : weight) w *= static_cast<float>(1.5 / start);
-  const auto sensitivity = [&] {
-    return conv_norms(weight, g, SensitivityForm::faithful)[1][1];
-  };
+  const auto sensitivity = [&] { return conv_norms(weight, g, SensitivityForm::faithful)[1][1]; };
   CHECK(sensitivity() == doctest::Approx(1.5).epsilon(1e-5));
   parseval_project(weight, 32, 25, g.patch_norm(), 0.5, 6);
   CHECK(sensitivity() == doctest::Approx(1.0).epsilon(1e-5));

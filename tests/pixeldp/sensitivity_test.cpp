@@ -380,9 +380,7 @@ TEST_CASE("two layers: the best path, above the norms of the product") {
 TEST_CASE("weights that are not finite or do not fit are refused") {
   const ConvGeometry g{8, 8, 1, 2, 3, 3, 1};
   std::vector<float> weight(18, 0.1f);
-  const auto sensitivity = [&] {
-    return conv_norms(weight, g, SensitivityForm::tight)[two][two];
-  };
+  const auto sensitivity = [&] { return conv_norms(weight, g, SensitivityForm::tight)[two][two]; };
   CHECK_NOTHROW(sensitivity());
   weight[7] = std::numeric_limits<float>::quiet_NaN();
   CHECK_THROWS_WITH_AS(sensitivity(), doctest::Contains("weight 7"), Error);
