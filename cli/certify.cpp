@@ -69,7 +69,7 @@ void plan_fixed_draws(const CertifyOptions& o, CertificationOptions& options) {
   options.selection_draws = o.selection_draws.value_or(0);
   options.certificate = o.certificate.options(parse_score_type(o.scores));
   check_bound(options.certificate.bound, options.certificate.scores,
-              options.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
+              selection_of(options.selection_draws > 0));
 }
 
 /// The certificate of the first look, and what alpha is reserved for.
@@ -191,9 +191,8 @@ void run(const CertifyOptions& o) {
   if (options.images.count() == 0 && images.count() > 0) return print_nothing(o, shard);
   const std::filesystem::path log = log_path(o, run, shard);
   if (!o.extend && options.ranks->first() && run.model.calibration.mechanism != Mechanism::none) {
-    warn_of_too_few_draws(
-        options.draws, run.model, certifying_calibration(run.model, options), options.certificate,
-        options.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
+    warn_of_too_few_draws(options.draws, run.model, certifying_calibration(run.model, options),
+                          options.certificate, selection_of(options.selection_draws > 0));
   }
 
   CertificationSummary summary =
