@@ -10,6 +10,7 @@
 #include "engine/notice.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "pixeldp/certificate_log_check.hpp"
+#include "pixeldp/log_json.hpp"
 #include "pixeldp/log_parts.hpp"
 #include "pixeldp/merge.hpp"
 #include "pixeldp/recertification.hpp"
@@ -33,9 +34,6 @@ Json to_json(const AlphaLedger& ledger) {
 /// All of a header but what its stopping rule adds, and the ledger.
 Json first_keys(const CertificateLogHeader& header) {
   const Calibration& calibration = header.calibration;
-  const auto of_construction = [&](double Construction::*value) {
-    return calibration.construction ? Json((*calibration.construction).*value) : Json();
-  };
   Json json = {{"format_version", 2},
                {"source", name(header.source)},
                {"model_sha256", header.model_sha256},
@@ -45,34 +43,25 @@ Json first_keys(const CertificateLogHeader& header) {
                {"split", header.split},
                {"mechanism", name(calibration.mechanism)},
                {"noise_scale", calibration.noise_scale},
-               {"noise_at_certification", header.noise_at_certification},
-               {"epsilon", of_construction(&Construction::epsilon)},
-               {"delta", of_construction(&Construction::delta)},
-               {"construction_bound", of_construction(&Construction::bound)},
-               {"attack_norm", name(calibration.attack_norm)},
-               {"sensitivity", calibration.sensitivity},
-               {"lattice_step", calibration.lattice_step},
-               {"variation", calibration.variation},
-               {"prefix_error", calibration.prefix_error},
-               {"score_type", name(header.options.scores)},
-               {"bound", name(header.options.bound)},
-               {"certificate", name(header.options.kind)},
-               {"top", header.options.top},
-               {"alpha", header.options.alpha},
-               {"precision", header.function.precision},
-               {"residual_precision", header.function.residual_precision},
-               {"algorithm", header.function.algorithm},
-               {"seed", is_foreign(header.source) ? Json() : Json(header.seed)},
+               {"noise_at_certification", header.noise_at_certification}};
+  json.update(construction_keys(calibration));
+  json["attack_norm"] = name(calibration.attack_norm);
+  json["sensitivity"] = calibration.sensitivity;
+  if (calibration.lattice_step != 0.0) json["lattice_step"] = calibration.lattice_step;
+  json.update(charged_keys(calibration));
+  json["score_type"] = name(header.options.scores);
+  json["bound"] = name(header.options.bound);
+  json["certificate"] = name(header.options.kind);
+  if (header.options.top != 1) json["top"] = header.options.top;
+  json["alpha"] = header.options.alpha;
+  json.update(function_keys(header.function));
+  json.update({{"seed", is_foreign(header.source) ? Json() : Json(header.seed)},
                {"draws", header.draws},
                {"selection_draws", header.selection_draws},
                {"selected_by", header.selected_by ? Json(name(*header.selected_by)) : Json()},
                {"statistics", names_of(header.statistics)},
-               {"stopping", name(header.stopping.rule)}};
+               {"stopping", name(header.stopping.rule)}});
   if (header.classifier_sha256.empty()) json.erase("classifier_sha256");
-  if (header.options.top == 1) json.erase("top");
-  if (calibration.lattice_step == 0.0) json.erase("lattice_step");
-  if (calibration.variation == 0.0) json.erase("variation");
-  if (calibration.prefix_error == 0.0) json.erase("prefix_error");
   return json;
 }
 
