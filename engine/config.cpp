@@ -1,27 +1,24 @@
 #include "engine/config.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "engine/config_text.hpp"
 #include "engine/config_tree.hpp"
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "engine/text.hpp"
 
 namespace pixeldp {
 namespace {
 
 using Kind = ConfigValue::Kind;
 
-/// The whole text as a number of type T.
+/// The same as parse_number, but for a sign + that YAML allows.
 template <typename T>
 std::optional<T> parse_whole(std::string_view text) {
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
+  return parse_number<T>(text);
 }
 
 std::string description(const ConfigValue& value) {

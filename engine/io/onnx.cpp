@@ -1,7 +1,6 @@
 #include "engine/io/onnx.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -12,6 +11,7 @@
 #include "engine/io/file_kind.hpp"
 #include "engine/io/protobuf.hpp"
 #include "engine/io/safetensors.hpp"
+#include "engine/text.hpp"
 
 namespace pixeldp {
 namespace {
@@ -110,11 +110,10 @@ std::string_view text_of_entry(ProtobufReader entry, std::string& key) {
 }
 
 std::int64_t parse_size(std::string_view text, std::string_view where) {
-  std::int64_t value = -1;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size() || value < 0)
+  const auto value = parse_number<std::int64_t>(text);
+  if (!value || *value < 0)
     fail("{}: '{}' is no offset or length in an external file", where, text);
-  return value;
+  return *value;
 }
 
 /// `holder` says whose it is where it has no name of its own.
