@@ -1,10 +1,9 @@
 #include "cli/attack_arguments.hpp"
 
-#include <charconv>
-
 #include "cli/regression.hpp"
 #include "engine/error.hpp"
 #include "engine/named.hpp"
+#include "engine/text.hpp"
 #include "pixeldp/regression/output_attack.hpp"
 
 namespace pixeldp::cli {
@@ -14,12 +13,8 @@ namespace {
 std::optional<double> parse_against(const std::string& text) {
   if (text == "prediction") return std::nullopt;
   constexpr std::string_view start = "certified:";
-  double radius = 0.0;
-  const char* const end = text.data() + text.size();
-  if (text.starts_with(start)) {
-    const auto [stop, error] = std::from_chars(text.data() + start.size(), end, radius);
-    if (error == std::errc() && stop == end) return radius;
-  }
+  if (text.starts_with(start))
+    if (const auto radius = parse_number<double>(text.substr(start.size()))) return radius;
   fail_usage("--against takes prediction, or certified:T with a radius T, not '{}'", text);
 }
 

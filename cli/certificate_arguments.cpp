@@ -1,13 +1,13 @@
 #include "cli/certificate_arguments.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "engine/error.hpp"
 #include "engine/named.hpp"
+#include "engine/text.hpp"
 #include "pixeldp/alpha_ledger.hpp"
 
 namespace pixeldp::cli {
@@ -75,10 +75,7 @@ void add_seed_option(CLI::App& command, std::uint64_t& seed) {
   command.add_option("--seed", seed, "Seed of the noise")
       ->check([](const std::string& text) -> std::string {
         // Or -1 and 2^64 would be read as 2^64 - 1.
-        std::uint64_t value = 0;
-        const char* const end = text.data() + text.size();
-        const auto [stop, error] = std::from_chars(text.data(), end, value);
-        if (error == std::errc() && stop == end) return "";
+        if (parse_number<std::uint64_t>(text)) return "";
         return fmt::format("'{}' is not a whole number from 0 to 2^64 - 1", text);
       })
       ->capture_default_str();
@@ -86,19 +83,14 @@ void add_seed_option(CLI::App& command, std::uint64_t& seed) {
 
 std::vector<std::uint64_t> parse_counts(const std::string& text) {
   std::vector<std::uint64_t> counts;
-  const char* at = text.data();
-  const char* end = at + text.size();
-  for (;;) {
-    const char* comma = std::find(at, end, ',');
-    std::uint64_t count = 0;
-    const auto [rest, error] = std::from_chars(at, comma, count);
-    if (error != std::errc{} || rest != comma || count > 0xFFFFFFFF)
-      fail_usage("--counts: '{}' (entry {}) is not a whole number from 0 to 4294967295",
-                 std::string(at, comma), counts.size());
-    counts.push_back(count);
-    if (comma == end) return counts;
-    at = comma + 1;
+  for (const std::string_view part : split(text, ',')) {
+    const auto count = parse_number<std::uint32_t>(part);
+    if (!count)
+      fail_usage("--counts: '{}' (entry {}) is not a whole number from 0 to 4294967295", part,
+                 counts.size());
+    counts.push_back(*count);
   }
+  return counts;
 }
 
 void check_positive(const char* option, double value) {

@@ -8,6 +8,7 @@
 #include "cli/certificate_arguments.hpp"
 #include "pixeldp/conditions.hpp"
 #include "pixeldp/float_noise.hpp"
+#include "pixeldp/log_json.hpp"
 #include "pixeldp/metrics.hpp"
 #include "pixeldp/recertification.hpp"
 
@@ -75,10 +76,8 @@ Json conditions_json(const CertificateLogHeader& header) {
                      {"scores", name(header.options.scores)},
                      {"draws", header.draws},
                      {"stopping", name(header.stopping.rule)},
-                     {"selection_draws", header.selection_draws},
-                     {"precision", header.function.precision},
-                     {"residual_precision", header.function.residual_precision},
-                     {"algorithm", header.function.algorithm}};
+                     {"selection_draws", header.selection_draws}};
+  conditions.update(function_keys(header.function));
   if (header.stopping.rule != StoppingRule::fixed) {
     conditions.update({{"target", header.stopping.target}, {"futility", header.stopping.futility}});
   }

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <memory>
 #include <optional>
 
@@ -15,6 +14,7 @@
 #include "engine/interrupt.hpp"
 #include "engine/launcher.hpp"
 #include "engine/notice.hpp"
+#include "engine/text.hpp"
 #include "pixeldp/certification.hpp"
 #include "pixeldp/log_parts.hpp"
 #include "pixeldp/recertification.hpp"
@@ -69,7 +69,7 @@ void plan_fixed_draws(const CertifyOptions& o, CertificationOptions& options) {
   options.selection_draws = o.selection_draws.value_or(0);
   options.certificate = o.certificate.options(parse_score_type(o.scores));
   check_bound(options.certificate.bound, options.certificate.scores,
-              options.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
+              selection_of(options.selection_draws > 0));
 }
 
 /// The certificate of the first look, and what alpha is reserved for.
@@ -93,14 +93,11 @@ ArrayTask chosen_shard(const CertifyOptions& o) {
              task.count);
     return task;
   }
-  ArrayTask shard;
-  const char* const end = o.shard.data() + o.shard.size();
-  const auto [slash, bad] = std::from_chars(o.shard.data(), end, shard.index);
-  if (bad == std::errc() && slash != end && *slash == '/') {
-    const auto [stop, error] = std::from_chars(slash + 1, end, shard.count);
-    if (error == std::errc() && stop == end) return shard;
-  }
-  fail_usage("--shard takes I/N, share I of N from 0 on, not '{}'", o.shard);
+  const std::vector<std::string_view> parts = split(o.shard, '/');
+  const auto index = parse_number<int>(parts.front()), count = parse_number<int>(parts.back());
+  if (parts.size() != 2 || !index || !count)
+    fail_usage("--shard takes I/N, share I of N from 0 on, not '{}'", o.shard);
+  return {.index = *index, .count = *count};
 }
 
 /// The log that a share goes into.
@@ -191,9 +188,8 @@ void run(const CertifyOptions& o) {
   if (options.images.count() == 0 && images.count() > 0) return print_nothing(o, shard);
   const std::filesystem::path log = log_path(o, run, shard);
   if (!o.extend && options.ranks->first() && run.model.calibration.mechanism != Mechanism::none) {
-    warn_of_too_few_draws(
-        options.draws, run.model, certifying_calibration(run.model, options), options.certificate,
-        options.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
+    warn_of_too_few_draws(options.draws, run.model, certifying_calibration(run.model, options),
+                          options.certificate, selection_of(options.selection_draws > 0));
   }
 
   CertificationSummary summary =

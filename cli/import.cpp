@@ -51,9 +51,15 @@ void print_pixels(const Model& model) {
   }
 }
 
+/// A network of others, and the files that it was read from, its own first.
+struct Imported {
+  Model model;
+  std::vector<std::filesystem::path> files;
+};
+
 /// Weights for an architecture that was named.
-Model import_weights(const ImportOptions& o, const ImageForm& form,
-                     const pixeldp::ImportOptions& options) {
+Imported import_weights(const ImportOptions& o, const ImageForm& form,
+                        const pixeldp::ImportOptions& options) {
   if (o.architecture.empty())
     fail_usage(
         "{}: weights do not say whose they are: --architecture does ({}); of .onnx files alone the "
@@ -72,11 +78,11 @@ Model import_weights(const ImportOptions& o, const ImageForm& form,
     all.spec.noise_after_layers = 0;
   all.spec.height = o.height.value_or(form.height);
   all.spec.width = o.width.value_or(form.width);
-  return import_model(read_safetensors(o.file), o.file, all);
+  return {import_model(read_safetensors(o.file), o.file, all), {o.file}};
 }
 
 /// A whole network.
-Model import_network(const ImportOptions& o, const pixeldp::ImportOptions& options) {
+Imported import_network(const ImportOptions& o, const pixeldp::ImportOptions& options) {
   if (!o.architecture.empty() || o.spec.depth != 0 || o.spec.widening != 0 || o.spec.slope)
     fail_usage(
         "{}: the file says what network it is: leave out --architecture, --depth, --width "
@@ -84,14 +90,18 @@ Model import_network(const ImportOptions& o, const pixeldp::ImportOptions& optio
         o.file);
   if (o.spec.standardise)
     fail_usage("{}: --standardise is for the architectures of this program", o.file);
-  Model model = import_onnx(read_onnx(o.file), o.file, options);
+  const OnnxModel file = read_onnx(o.file);
+  Model model = import_onnx(file, o.file, options);
   if (o.height.value_or(model.spec.height) != model.spec.height ||
       o.width.value_or(model.spec.width) != model.spec.width)
     fail_usage(
         "{}: the network takes pictures of {}x{} pixels: leave out --image-height and "
         "--image-width",
         o.file, model.spec.width, model.spec.height);
-  return model;
+  Imported imported{std::move(model), {o.file}};
+  imported.files.insert(imported.files.end(), file.external_files.begin(),
+                        file.external_files.end());
+  return imported;
 }
 
 void run(const ImportOptions& o) {
@@ -110,12 +120,12 @@ void run(const ImportOptions& o) {
                                        .spec = o.spec,
                                        .noise = o.noise.noise()};
   const bool whole = std::filesystem::path(o.file).extension() == ".onnx";
-  Model model = whole ? import_network(o, options) : import_weights(o, form, options);
+  auto [model, files] = whole ? import_network(o, options) : import_weights(o, form, options);
   if (!o.autoencoder.empty()) {
     if (options.noise)
       fail_usage("--autoencoder brings the noise that it was trained with: leave out --noise");
     model = behind_autoencoder(read_model_file(o.autoencoder),
-                               {o.file, sha256_file(o.file), std::move(model)});
+                               {o.file, sha256_files(files), std::move(model)});
   }
   const layers::NetworkSpec& spec = model.spec;
   if (o.short_side != 0 && o.short_side < std::max(spec.height, spec.width))

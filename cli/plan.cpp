@@ -72,7 +72,7 @@ Plan make_plan(const PlanArguments& a) {
   plan.draws = a.draws;
   plan.radius = a.radius;
   check_positive("--radius", a.radius);
-  plan.selection = a.separate || a.selected ? Selection::separate_draws : Selection::same_draws;
+  plan.selection = selection_of(a.separate || a.selected.has_value());
   check_bound(plan.options.bound, plan.options.scores, plan.selection);
   Calibration& calibration = plan.calibration;
   std::optional<RunModel> run;

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <map>
 #include <memory>
 
@@ -17,6 +16,7 @@
 #include "engine/io/class_names.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/resize.hpp"
+#include "engine/text.hpp"
 #include "pixeldp/conditions.hpp"
 #include "pixeldp/float_noise.hpp"
 #include "pixeldp/lattice_prefix.hpp"
@@ -63,12 +63,9 @@ Input load_input(const std::string& text, const Model& model, const PredictOptio
       check_images_fit(model, sets.at(split));
     }
     const Dataset& set = sets.at(split);
-    std::int64_t index = -1;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, index);
-    if (error != std::errc() || stop != end || index < 0 || index >= set.size()) {
+    const std::int64_t index = parse_number<std::int64_t>(text.substr(colon + 1)).value_or(-1);
+    if (index < 0 || index >= set.size())
       fail_usage("'{}': after the colon goes an image number from 0 to {}", text, set.size() - 1);
-    }
     to_float(set, index, index + 1, input.pixels.data(), shift);
     input.id = set.image_id(index);
     return input;

@@ -48,8 +48,7 @@ void run(const RadiusArguments& arguments) {
 
   const Certificate certificate = certify(statistics, calibration, options, arguments.selected);
 
-  const Selection selection =
-      arguments.selected ? Selection::separate_draws : Selection::same_draws;
+  const Selection selection = selection_of(arguments.selected.has_value());
   const Certificate best =
       best_certificate(statistics.draws, statistics.classes(), calibration, options, selection);
 

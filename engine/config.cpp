@@ -1,27 +1,24 @@
 #include "engine/config.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "engine/config_text.hpp"
 #include "engine/config_tree.hpp"
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "engine/text.hpp"
 
 namespace pixeldp {
 namespace {
 
 using Kind = ConfigValue::Kind;
 
-/// The whole text as a number of type T.
+/// The same as parse_number, but for a sign + that YAML allows.
 template <typename T>
 std::optional<T> parse_whole(std::string_view text) {
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
+  return parse_number<T>(text);
 }
 
 std::string description(const ConfigValue& value) {
@@ -73,27 +70,22 @@ std::shared_ptr<ConfigValue> make_scalar(std::string text) {
   return value;
 }
 
-template <typename T>
-std::shared_ptr<ConfigValue> make_list(const std::vector<T>& items) {
-  auto value = std::make_shared<ConfigValue>();
-  value->kind = Kind::list;
-  for (const T& item : items) value->add("", "", make_scalar(fmt::format("{}", item)));
-  return value;
+[[noreturn]] void fail_absent(const ConfigValue& mapping, std::string_view name) {
+  fail_usage("{}: the setting '{}' is missing", mapping.where, name);
 }
 
-/// The value of an entry if the configuration's author gave it; else the fallback becomes the
-/// value and there is nothing to read.
+/// The value of an entry if the configuration's author gave it, or no fallback is there now; else
+/// the fallback becomes the value and there is nothing to read.
 template <typename T, typename Make>
 ConfigValue* given_or(ConfigValue& mapping, std::string_view key, const std::optional<T>& fallback,
                       const std::string& name, Make make) {
   ConfigValue::Entry* entry = mapping.find(key);
-  if (entry == nullptr && !fallback) {
-    fail_usage("{}: the setting '{}' is missing", mapping.where, name);
-  }
+  if (entry == nullptr && !fallback) fail_absent(mapping, name);
   const bool given = entry != nullptr && !entry->where.empty();
+  if (given || !fallback) return entry->value.get();
   if (entry == nullptr) entry = &mapping.add(key, "", nullptr);
-  if (!given && fallback) entry->value = make(*fallback);
-  return given ? entry->value.get() : nullptr;
+  entry->value = make(*fallback);
+  return nullptr;
 }
 
 void mark_overridden(ConfigValue::Entry& entry) {
@@ -107,17 +99,6 @@ ConfigValue::Entry* find_dotted(ConfigValue& value, std::string_view key) {
   ConfigValue::Entry* entry = value.find(key.substr(0, dot));
   if (entry == nullptr || dot == key.npos) return entry;
   return find_dotted(*entry->value, key.substr(dot + 1));
-}
-
-/// Reads every element of a list.
-template <typename Read>
-auto read_list(const ConfigValue& value, const std::string& name, std::string_view expected,
-               Read read) {
-  if (value.kind != Kind::list) fail_type(value, name, expected);
-  std::vector<decltype(read(value, name))> items;
-  for (const auto& entry : value.entries)
-    items.push_back(read(*entry.value, fmt::format("{}.{}", name, items.size())));
-  return items;
 }
 
 }  // namespace
@@ -271,37 +252,16 @@ std::string ConfigNode::get_choice(std::string_view key, const std::vector<std::
   return text;
 }
 
-std::vector<double> ConfigNode::get_numbers(std::string_view key,
-                                            std::optional<std::vector<double>> fallback,
-                                            const Range& range) const {
-  const std::string name = dotted(key);
-  const ConfigValue* value = given_or(*value_, key, fallback, name, make_list<double>);
-  if (!value) return *fallback;
-  return read_list(*value, name, "a list of numbers",
-                   [&](const ConfigValue& element, const std::string& element_name) {
-                     return read_number(element, element_name, range);
-                   });
-}
-
-std::vector<std::int64_t> ConfigNode::get_integers(
-    std::string_view key, std::optional<std::vector<std::int64_t>> fallback, std::int64_t min,
-    std::int64_t max) const {
-  const std::string name = dotted(key);
-  const ConfigValue* value = given_or(*value_, key, fallback, name, make_list<std::int64_t>);
-  if (!value) return *fallback;
-  return read_list(*value, name, "a list of integers",
-                   [&](const ConfigValue& element, const std::string& element_name) {
-                     return read_integer(element, element_name, min, max);
-                   });
-}
-
 std::vector<std::string> ConfigNode::get_values(std::string_view key) const {
-  const std::string name = dotted(key);
-  const ConfigValue* value = given_or(*value_, key, std::optional<std::vector<std::string>>(), name,
-                                      make_list<std::string>);
-  return read_list(*value, name, "a list", [](const ConfigValue& element, const std::string&) {
-    return element.kind == Kind::scalar ? element.text : emit_config_value(element);
-  });
+  const ConfigValue::Entry* entry = value_->find(key);
+  if (entry == nullptr) fail_absent(*value_, dotted(key));
+  if (entry->value->kind != Kind::list) fail_type(*entry->value, dotted(key), "a list");
+  std::vector<std::string> values;
+  for (const auto& element : entry->value->entries) {
+    const ConfigValue& value = *element.value;
+    values.push_back(value.kind == Kind::scalar ? value.text : emit_config_value(value));
+  }
+  return values;
 }
 
 ConfigNode ConfigNode::child(std::string_view key) const {
@@ -319,7 +279,11 @@ ConfigNode ConfigNode::child(std::string_view key) const {
 
 std::vector<ConfigNode> ConfigNode::children(std::string_view key) const {
   ConfigValue::Entry* entry = value_->find(key);
-  if (entry == nullptr) entry = &value_->add(key, "", make_list<int>({}));
+  if (entry == nullptr) {
+    auto empty = std::make_shared<ConfigValue>();
+    empty->kind = Kind::list;
+    entry = &value_->add(key, "", std::move(empty));
+  }
   if (entry->value->kind != Kind::list) fail_type(*entry->value, dotted(key), "a list of mappings");
   std::vector<ConfigNode> nodes;
   for (const auto& element : entry->value->entries) {

@@ -63,13 +63,6 @@ class ConfigNode {
   std::string get_string(std::string_view key, std::optional<std::string> fallback = {}) const;
   std::string get_choice(std::string_view key, const std::vector<std::string>& choices,
                          std::optional<std::string> fallback = {}) const;
-  std::vector<double> get_numbers(std::string_view key,
-                                  std::optional<std::vector<double>> fallback = {},
-                                  const Range& range = {}) const;
-  std::vector<std::int64_t> get_integers(
-      std::string_view key, std::optional<std::vector<std::int64_t>> fallback = {},
-      std::int64_t min = std::numeric_limits<std::int64_t>::min(),
-      std::int64_t max = std::numeric_limits<std::int64_t>::max()) const;
 
   /// The elements of the list under this key, whatever they are, each on one line as set() takes
   /// it; scalars without quotes.

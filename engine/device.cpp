@@ -1,6 +1,5 @@
 #include "engine/device.hpp"
 
-#include <charconv>
 #include <cstdlib>
 #include <fstream>
 
@@ -13,6 +12,7 @@
 
 #include "engine/error.hpp"
 #include "engine/runtime.hpp"
+#include "engine/text.hpp"
 
 namespace pixeldp {
 
@@ -22,10 +22,8 @@ Device Device::parse(std::string_view text) {
   if (text == "emulated") return {DeviceKind::emulated, 0};
   if (text == gpu) return {DeviceKind::cuda, 0};
   if (text.starts_with(gpu) && text.size() > gpu.size() + 1 && text[gpu.size()] == ':') {
-    Device device{DeviceKind::cuda, 0};
-    const char* const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data() + gpu.size() + 1, end, device.index);
-    if (error == std::errc() && stop == end && device.index >= 0) return device;
+    const auto index = parse_number<int>(text.substr(gpu.size() + 1));
+    if (index && *index >= 0) return {DeviceKind::cuda, *index};
   }
   fail_usage("unknown device '{}': 'cpu', 'cuda', 'cuda:N' (the N-th GPU, from 0) or 'emulated'",
              text);

@@ -1,10 +1,10 @@
 #include "engine/launcher.hpp"
 
-#include <charconv>
 #include <cstdlib>
 #include <limits>
 
 #include "engine/error.hpp"
+#include "engine/text.hpp"
 
 namespace pixeldp {
 namespace {
@@ -12,10 +12,8 @@ namespace {
 std::optional<int> number(const char* variable, int least, int most) {
   const char* const text = std::getenv(variable);
   if (!text) return std::nullopt;
-  const std::string_view digits = text;
-  int value = 0;
-  const auto [stop, error] = std::from_chars(digits.begin(), digits.end(), value);
-  if (error != std::errc() || stop != digits.end() || value < least || value > most)
+  const auto value = parse_number<int>(text);
+  if (!value || *value < least || *value > most)
     fail_usage("the environment variable {} is '{}', not a number from {} to {}", variable, text,
                least, most);
   return value;

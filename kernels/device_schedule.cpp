@@ -236,33 +236,6 @@ void DeviceSchedule::check_run(bool with_draws, Prefixes given) const {
          given == Prefixes::lattice ? "on a lattice" : "in floats");
 }
 
-std::int64_t DeviceSchedule::bytes_per_row(const InferencePlan& plan) const {
-  std::int64_t bytes = 0;
-  const auto write = [&](std::size_t made) {
-    const Value& value = values[made];
-    bytes += (value.written ? value.bytes() : 0) + (value.in_int8 ? value.size : 0);
-  };
-  for (const Launch& launch : launches) {
-    if (!launch.step) {
-      write(0);
-      if (!launch.noise) bytes += values[0].bytes();
-      continue;
-    }
-    const InferenceStep& step = plan.steps[*launch.step];
-    if (!launch.noise) {
-      for (const int input : step.inputs) {
-        const Value& value = values[static_cast<std::size_t>(input)];
-        const bool multiplied = step.multiplies() && input == step.input();
-        bytes += multiplied && value.in_int8 ? value.size : value.bytes();
-      }
-    }
-    if (launch.prologue) write(*launch.prologue + 1);
-    write(*launch.step + 1);
-    if (launch.epilogue) write(*launch.epilogue + 1);
-  }
-  return bytes;
-}
-
 std::string fp32_difference(const InferencePlan& plan) {
   for (const InferenceStep& step : plan.steps) {
     if (!step.multiplies()) continue;

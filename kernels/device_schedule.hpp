@@ -69,10 +69,6 @@ struct DeviceSchedule {
   /// Throws an Error for a run with draws of a plan that takes none, or without of one that does,
   /// and for draws of other prefixes.
   void check_run(bool with_draws, Prefixes given = Prefixes::floats) const;
-
-  /// What the launches read and write of values, per row, each as often as a launch touches it; not
-  /// the weights, and not the prefix, which rows share.
-  std::int64_t bytes_per_row(const InferencePlan& plan) const;
 };
 
 /// Why devices give a plan in fp32, such as a prefix, other bits than processors do (those of

@@ -1,13 +1,13 @@
 #include "pixeldp/alpha_ledger.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <tuple>
 
 #include "engine/error.hpp"
 #include "engine/named.hpp"
+#include "engine/text.hpp"
 
 namespace pixeldp {
 namespace {
@@ -31,24 +31,13 @@ void apply(std::string_view word, Look& look, bool& has_bound) {
     has_bound = true;
     return;
   }
-  const char* const end = word.data() + word.size();
-  const auto [stop, error] = std::from_chars(word.data(), end, look.draws);
-  if (error != std::errc() || stop != end || look.draws == 0) {
+  look.draws = parse_number<decltype(look.draws)>(word).value_or(0);
+  if (look.draws == 0) {
     fail_usage(
         "'{}' is no part of a look: a number of draws, a score type or a bound, joined by colons, "
         "as in 1000:softmax:hoeffding",
         word);
   }
-}
-
-/// Calls `take` with each part of the text.
-template <class Take>
-void split(std::string_view text, char separator, Take take) {
-  for (std::size_t end; (end = text.find(separator)) != std::string_view::npos;
-       text.remove_prefix(end + 1)) {
-    take(text.substr(0, end));
-  }
-  take(text);
 }
 
 }  // namespace
@@ -93,11 +82,11 @@ AlphaLedger only_look(const CertificateOptions& options, std::uint64_t draws) {
 std::vector<Look> parse_looks(std::string_view text, const Look& first) {
   std::vector<Look> looks;
   if (text.empty()) return looks;
-  split(text, ',', [&](std::string_view one) {
+  for (const std::string_view one : split(text, ',')) {
     bool has_bound = false;
     looks.push_back(first);
-    split(one, ':', [&](std::string_view word) { apply(word, looks.back(), has_bound); });
-  });
+    for (const std::string_view word : split(one, ':')) apply(word, looks.back(), has_bound);
+  }
   return looks;
 }
 

@@ -45,6 +45,10 @@ enum class Selection {
   same_draws,     ///< chosen on the draws that the bounds are computed from
   separate_draws  ///< chosen on other draws
 };
+/// By whether other draws chose it.
+constexpr Selection selection_of(bool by_other_draws) {
+  return by_other_draws ? Selection::separate_draws : Selection::same_draws;
+}
 
 /// Whether there is such a bound of such scores. Clopper-Pearson bounds of softmax scores are those
 /// of their distribution (cdf_certificate.hpp).

@@ -154,9 +154,8 @@ Certificate certify(const ScoreStatistics& statistics, const Calibration& calibr
   if (const auto text = fault(options, statistics.classes())) fail_usage("{}", *text);
   if (options.kind == CertificateKind::cdf)
     return certify_by_distribution(statistics, calibration, options.alpha, selected);
-  const ScoreBounds bounds =
-      score_bounds(statistics, options.scores, options.bound, options.alpha,
-                   selected ? Selection::separate_draws : Selection::same_draws, options.top);
+  const ScoreBounds bounds = score_bounds(statistics, options.scores, options.bound, options.alpha,
+                                          selection_of(selected.has_value()), options.top);
   const auto classes = static_cast<int>(bounds.lower.size());
   if (selected && (*selected < 0 || *selected >= classes))
     fail_usage("the selected label {} is not one of the {} classes", *selected, classes);

@@ -114,7 +114,8 @@ class CertificateLogWriter {
   using Header = CertificateLogHeader;
   using Record = CertificateRecord;
 
-  /// Starts a new log: throws an Error if the file exists already and holds anything.
+  /// Starts a new log: throws an Error if the file exists already and holds anything but the header
+  /// of a log (make_room, pixeldp/log_parts.hpp).
   static CertificateLogWriter create(const std::filesystem::path& path,
                                      const CertificateLogHeader& header);
   /// Continues a log, cutting off an incomplete last line; a file without a complete first line is
@@ -143,7 +144,6 @@ class CertificateLogWriter {
   CertificateLogWriter(std::filesystem::path path, CertificateLogHeader header)
       : path_(std::move(path)), header_(std::move(header)), file_(path_) {}
   void start();
-  void write_line(const std::string& line);
   void replace(const CertificateLog& log);
   void count(std::int64_t image);
 

@@ -203,7 +203,7 @@ std::optional<std::string> fault(const CertificateLogHeader& header) {
     calibration.check();
     if (calibration.mechanism != Mechanism::none) {
       check_bound(header.options.bound, header.options.scores,
-                  header.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
+                  selection_of(header.selection_draws > 0));
     }
   } catch (const Error& error) {
     return error.what();

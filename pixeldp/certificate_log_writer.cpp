@@ -10,6 +10,8 @@
 #include "engine/notice.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "pixeldp/certificate_log_check.hpp"
+#include "pixeldp/log_json.hpp"
+#include "pixeldp/log_parts.hpp"
 #include "pixeldp/merge.hpp"
 #include "pixeldp/recertification.hpp"
 
@@ -32,9 +34,6 @@ Json to_json(const AlphaLedger& ledger) {
 /// All of a header but what its stopping rule adds, and the ledger.
 Json first_keys(const CertificateLogHeader& header) {
   const Calibration& calibration = header.calibration;
-  const auto of_construction = [&](double Construction::*value) {
-    return calibration.construction ? Json((*calibration.construction).*value) : Json();
-  };
   Json json = {{"format_version", 2},
                {"source", name(header.source)},
                {"model_sha256", header.model_sha256},
@@ -44,34 +43,25 @@ Json first_keys(const CertificateLogHeader& header) {
                {"split", header.split},
                {"mechanism", name(calibration.mechanism)},
                {"noise_scale", calibration.noise_scale},
-               {"noise_at_certification", header.noise_at_certification},
-               {"epsilon", of_construction(&Construction::epsilon)},
-               {"delta", of_construction(&Construction::delta)},
-               {"construction_bound", of_construction(&Construction::bound)},
-               {"attack_norm", name(calibration.attack_norm)},
-               {"sensitivity", calibration.sensitivity},
-               {"lattice_step", calibration.lattice_step},
-               {"variation", calibration.variation},
-               {"prefix_error", calibration.prefix_error},
-               {"score_type", name(header.options.scores)},
-               {"bound", name(header.options.bound)},
-               {"certificate", name(header.options.kind)},
-               {"top", header.options.top},
-               {"alpha", header.options.alpha},
-               {"precision", header.function.precision},
-               {"residual_precision", header.function.residual_precision},
-               {"algorithm", header.function.algorithm},
-               {"seed", is_foreign(header.source) ? Json() : Json(header.seed)},
+               {"noise_at_certification", header.noise_at_certification}};
+  json.update(construction_keys(calibration));
+  json["attack_norm"] = name(calibration.attack_norm);
+  json["sensitivity"] = calibration.sensitivity;
+  if (calibration.lattice_step != 0.0) json["lattice_step"] = calibration.lattice_step;
+  json.update(charged_keys(calibration));
+  json["score_type"] = name(header.options.scores);
+  json["bound"] = name(header.options.bound);
+  json["certificate"] = name(header.options.kind);
+  if (header.options.top != 1) json["top"] = header.options.top;
+  json["alpha"] = header.options.alpha;
+  json.update(function_keys(header.function));
+  json.update({{"seed", is_foreign(header.source) ? Json() : Json(header.seed)},
                {"draws", header.draws},
                {"selection_draws", header.selection_draws},
                {"selected_by", header.selected_by ? Json(name(*header.selected_by)) : Json()},
                {"statistics", names_of(header.statistics)},
-               {"stopping", name(header.stopping.rule)}};
+               {"stopping", name(header.stopping.rule)}});
   if (header.classifier_sha256.empty()) json.erase("classifier_sha256");
-  if (header.options.top == 1) json.erase("top");
-  if (calibration.lattice_step == 0.0) json.erase("lattice_step");
-  if (calibration.variation == 0.0) json.erase("variation");
-  if (calibration.prefix_error == 0.0) json.erase("prefix_error");
   return json;
 }
 
@@ -135,16 +125,9 @@ std::vector<std::pair<std::string, std::string>> CertificateLogHeader::fields() 
 void CertificateLogWriter::start() {
   if (const auto text = fault(header_)) fail("{}: {}", path_.string(), *text);
   const std::string line = to_json(header_).dump();
-  write_line(line);
+  if (!file_.begin(line + '\n'))
+    fail("{}: cannot write the certificate log; is the disk full?", path_.string());
   chain_ = LogChain(line);
-}
-
-void CertificateLogWriter::write_line(const std::string& line) {
-  if (file_.write(line + '\n')) return;
-  fail(
-      "{}: cannot write to the certificate log; is the disk full? What it holds is kept, and can "
-      "be continued",
-      path_.string());
 }
 
 /// The file that takes the log's place is locked before the old one is given up.
@@ -165,10 +148,9 @@ CertificateLogWriter CertificateLogWriter::create(const std::filesystem::path& p
                                                   const CertificateLogHeader& header) {
   if (const auto text = fault(header)) fail("{}: {}", path.string(), *text);
   CertificateLogWriter writer(path, header);
-  if (writer.file_.size() > 0) {
-    fail("{}: there is a certificate log already; continue it with --resume, or move it away",
-         path.string());
-  }
+  make_room(writer.file_, path, "a certificate log", [&](std::string_view text) {
+    return parse_certificate_log(text, path.string()).records.size();
+  });
   writer.start();
   return writer;
 }
@@ -221,7 +203,12 @@ void CertificateLogWriter::append(const CertificateRecord& record) {
   if (images_.contains(record.image)) {
     fail("{}: image {} is in the certificate log already", path_.string(), record.image);
   }
-  write_line(chain_.line(certificate_line(header_, record)));
+  if (!file_.write(chain_.line(certificate_line(header_, record)) + '\n')) {
+    fail(
+        "{}: cannot write to the certificate log; is the disk full? What it holds is kept, and can "
+        "be continued",
+        path_.string());
+  }
   count(record.image);
 }
 

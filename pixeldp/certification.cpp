@@ -210,8 +210,7 @@ CertificateLogHeader certification_header(const Model& model, const std::string&
   check_images_fit(model, dataset);
   if (o.draws == 0) fail_usage("the number of draws must be at least 1");
   if (const auto text = fault(o.certificate, model.network.classes())) fail_usage("{}", *text);
-  check_bound(o.certificate.bound, o.certificate.scores,
-              o.selection_draws > 0 ? Selection::separate_draws : Selection::same_draws);
+  check_bound(o.certificate.bound, o.certificate.scores, selection_of(o.selection_draws > 0));
   CertificateLogHeader header{
       .model_sha256 = model_sha256,
       .classifier_sha256 = model.classifier_sha256,

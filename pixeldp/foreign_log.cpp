@@ -1,7 +1,6 @@
 #include "pixeldp/foreign_log.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <set>
@@ -9,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.hpp"
+#include "engine/text.hpp"
 #include "pixeldp/certificate_log_check.hpp"
 #include "pixeldp/log_place.hpp"
 #include "pixeldp/special_functions.hpp"
@@ -77,21 +77,13 @@ struct SmoothingLine {
 
 template <class Number>
 Number number(const LogPlace& place, std::string_view cell, const char* column) {
-  Number value{};
-  const char* const end = cell.data() + cell.size();
-  const auto [stop, error] = std::from_chars(cell.data(), end, value);
-  if (error != std::errc() || stop != end)
-    place.fail("{} is '{}', which is no number", column, cell);
-  return value;
+  const auto value = parse_number<Number>(cell);
+  if (!value) place.fail("{} is '{}', which is no number", column, cell);
+  return *value;
 }
 
 SmoothingLine parse_line(std::string_view line, const LogPlace& place) {
-  std::vector<std::string_view> cells;
-  for (std::size_t tab; (tab = line.find('\t')) != std::string_view::npos;
-       line.remove_prefix(tab + 1)) {
-    cells.push_back(line.substr(0, tab));
-  }
-  cells.push_back(line);
+  const std::vector<std::string_view> cells = split(line, '\t');
   if (cells.size() != 6) place.fail("{} columns instead of 6", cells.size());
   const SmoothingLine parsed{.image = number<std::int64_t>(place, cells[0], "idx"),
                              .label = number<int>(place, cells[1], "label"),

@@ -98,6 +98,9 @@ struct Reader {
   }
 };
 
+// The name of each leaf, and its options: one pair for every type of the variant.
+
+constexpr std::string_view leaf_name(const kernels::GroupedConv2dShape&) { return "convolution"; }
 template <class Visit>
 void fields(Visit& visit, kernels::GroupedConv2dShape& o) {
   visit("in_h", o.in_h), visit("in_w", o.in_w), visit("in_c", o.in_c), visit("out_c", o.out_c);
@@ -107,20 +110,30 @@ void fields(Visit& visit, kernels::GroupedConv2dShape& o) {
   visit("pad_top", o.pad_h.before), visit("pad_bottom", o.pad_h.after);
   visit("pad_left", o.pad_w.before), visit("pad_right", o.pad_w.after);
 }
+
+constexpr std::string_view leaf_name(const layers::Affine::Options&) { return "affine"; }
 template <class Visit>
 void fields(Visit& visit, layers::Affine::Options& o) {
   visit("channels", o.channels), visit("slope", o.activation.slope);
 }
+
+constexpr std::string_view leaf_name(const layers::DenseNode&) { return "dense"; }
 template <class Visit>
 void fields(Visit& visit, layers::DenseNode& o) {
   visit("out", o.out), visit("slope", o.activation.slope);
 }
+
+constexpr std::string_view leaf_name(const layers::AddNode&) { return "add"; }
 template <class Visit>
 void fields(Visit& visit, layers::AddNode& o) {
   visit("slope", o.activation.slope);
 }
+
+constexpr std::string_view leaf_name(const layers::MultiplyNode&) { return "multiply"; }
 template <class Visit>
 void fields(Visit&, layers::MultiplyNode&) {}
+
+constexpr std::string_view leaf_name(const WindowPoolShape&) { return "pool"; }
 template <class Visit>
 void fields(Visit& visit, WindowPoolShape& o) {
   visit("kind", o.kind, pool_kinds);
@@ -133,39 +146,51 @@ void fields(Visit& visit, WindowPoolShape& o) {
   visit("pad_left", o.pad_w.before), visit("pad_right", o.pad_w.after);
   visit("count_padding", o.count_padding);
 }
+
+constexpr std::string_view leaf_name(const layers::GlobalPoolNode&) { return "global_pool"; }
 template <class Visit>
 void fields(Visit&, layers::GlobalPoolNode&) {}
+
+constexpr std::string_view leaf_name(const PointwiseFunction&) { return "pointwise"; }
 template <class Visit>
 void fields(Visit& visit, PointwiseFunction& o) {
   visit("kind", o.kind, function_kinds), visit("a", o.a), visit("b", o.b);
 }
+
+constexpr std::string_view leaf_name(const layers::ConcatenateNode&) { return "concatenate"; }
 template <class Visit>
 void fields(Visit&, layers::ConcatenateNode&) {}
+
+constexpr std::string_view leaf_name(const layers::Select::Options&) { return "select"; }
 template <class Visit>
 void fields(Visit& visit, layers::Select::Options& o) {
   visit("in_pixels", o.map.in_pixels), visit("in_channels", o.map.in_channels);
   visit("pixels", o.map.pixels), visit("channels", o.map.channels), visit("fill", o.map.fill);
   visit("height", o.height), visit("width", o.width);
 }
+
+constexpr std::string_view leaf_name(const layers::SoftmaxNode&) { return "softmax"; }
 template <class Visit>
 void fields(Visit& visit, layers::SoftmaxNode& o) {
   visit("values", o.values);
+}
+
+constexpr std::string_view leaf_name(const kernels::LocalResponseParams&) {
+  return "local_response";
 }
 template <class Visit>
 void fields(Visit& visit, kernels::LocalResponseParams& o) {
   visit("window", o.window), visit("alpha", o.alpha), visit("beta", o.beta), visit("bias", o.bias);
 }
 
-/// In the order of the variant.
-constexpr const char* leaf_names[] = {"convolution", "affine", "dense",       "add",
-                                      "multiply",    "pool",   "global_pool", "pointwise",
-                                      "concatenate", "select", "softmax",     "local_response"};
-static_assert(std::size(leaf_names) == std::variant_size_v<Leaf>);
-
+/// A leaf of that name, as its type makes it.
 template <std::size_t... i>
 std::optional<Leaf> leaf_named(std::string_view name, std::index_sequence<i...>) {
   std::optional<Leaf> leaf;
-  ((name == leaf_names[i] ? (void)leaf.emplace(std::in_place_index<i>) : void()), ...);
+  const auto take = [&](const auto& blank) {
+    if (name == leaf_name(blank)) leaf = blank;
+  };
+  (take(std::variant_alternative_t<i, Leaf>{}), ...);
   return leaf;
 }
 
@@ -192,11 +217,15 @@ layers::NodeSpec parse_node(const json& entry, const std::string& where) {
 std::string graph_text(const std::vector<layers::NodeSpec>& nodes) {
   json list = json::array();
   for (const layers::NodeSpec& node : nodes) {
-    json entry = {
-        {"leaf", leaf_names[node.leaf.index()]}, {"name", node.name}, {"reads", node.inputs}};
+    json entry = {{"name", node.name}, {"reads", node.inputs}};
     Writer writer{entry};
     Leaf leaf = node.leaf;
-    std::visit([&](auto& options) { fields(writer, options); }, leaf);
+    std::visit(
+        [&](auto& options) {
+          entry["leaf"] = leaf_name(options);
+          fields(writer, options);
+        },
+        leaf);
     list.push_back(std::move(entry));
   }
   return list.dump();

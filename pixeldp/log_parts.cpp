@@ -4,10 +4,26 @@
 #include <regex>
 
 #include "engine/error.hpp"
+#include "engine/io/file.hpp"
 
 namespace pixeldp {
 
 namespace fs = std::filesystem;
+
+void make_room(AppendFile& file, const fs::path& path, std::string_view what,
+               const std::function<std::size_t(std::string_view text)>& images) {
+  if (file.size() == 0) return;
+  bool is_free = false;
+  try {
+    is_free = images(as_text(read_file(path))) == 0;
+  } catch (const Error&) {
+    // Whatever it is, it stays.
+  }
+  if (!is_free)
+    fail("{}: there is {} already; continue it with --resume, or move it away", path.string(),
+         what);
+  file.truncate(0);
+}
 
 fs::path part_path(const fs::path& log, int number) {
   fs::path part = log;

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "pixeldp/certificate_log.hpp"
@@ -11,6 +12,12 @@ namespace pixeldp {
 
 // A certification that several processes share has a log of each, its parts: LOG.part-0,
 // LOG.part-1 ..., which end as LOG. A part may have parts in its turn.
+
+/// Empties the file of a log to be begun, if it is `what` (an article and a name) that ended before
+/// its first image: nothing is lost with that. `images` counts those of a log, and throws an Error
+/// for what is none. Throws an Error where there is anything else.
+void make_room(AppendFile& file, const std::filesystem::path& path, std::string_view what,
+               const std::function<std::size_t(std::string_view text)>& images);
 
 /// The part of a log that shard or rank `number` writes.
 std::filesystem::path part_path(const std::filesystem::path& log, int number);

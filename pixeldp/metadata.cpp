@@ -20,15 +20,9 @@ bool Metadata::boolean(const std::string& key) const {
 }
 
 std::vector<std::string> Metadata::parts(const std::string& key, char separator) const {
-  std::vector<std::string> result;
-  if (!has(key)) return result;
-  const std::string& all = string(key);
-  for (std::size_t begin = 0; begin <= all.size();) {
-    const std::size_t end = std::min(all.find(separator, begin), all.size());
-    result.push_back(all.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return result;
+  if (!has(key)) return {};
+  const std::vector<std::string_view> views = split(string(key), separator);
+  return {views.begin(), views.end()};
 }
 
 std::vector<double> Metadata::numbers(const std::string& key) const {
@@ -45,7 +39,7 @@ std::map<std::string, float> Metadata::scales(const std::string& key) const {
     const auto scale =
         equals == part.size()
             ? 0.0f
-            : parsed<float>(std::string_view(part).substr(equals + 1)).value_or(0.0f);
+            : parse_number<float>(std::string_view(part).substr(equals + 1)).value_or(0.0f);
     if (!std::isnormal(scale) || scale < 0 || !result.emplace(part.substr(0, equals), scale).second)
       fail(
           "{}: metadata '{}' has no scale of a layer's own, above 0, at '{}': 'pixeldp quantise "

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <charconv>
 #include <map>
 #include <optional>
 #include <string>
@@ -9,6 +8,7 @@
 
 #include "engine/error.hpp"
 #include "engine/io/safetensors.hpp"
+#include "engine/text.hpp"
 
 namespace pixeldp {
 
@@ -37,16 +37,8 @@ class Metadata {
 
  private:
   template <typename Number>
-  static std::optional<Number> parsed(std::string_view value) {
-    Number result{};
-    const auto end = value.data() + value.size();
-    const auto [stop, error] = std::from_chars(value.data(), end, result);
-    return error == std::errc() && stop == end ? std::optional(result) : std::nullopt;
-  }
-
-  template <typename Number>
   Number parse(const std::string& key, std::string_view value) const {
-    const auto number = parsed<Number>(value);
+    const auto number = parse_number<Number>(value);
     if (!number) fail("{}: metadata '{}' is '{}', not a number", what_, key, value);
     return *number;
   }

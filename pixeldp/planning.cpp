@@ -76,7 +76,7 @@ std::optional<std::uint64_t> draws_for(std::span<const std::uint64_t> proportion
 
 std::string why_not_certified(const ScoreStatistics& statistics, const Calibration& calibration,
                               const CertificateOptions& options, std::optional<int> selected) {
-  const Selection selection = selected ? Selection::separate_draws : Selection::same_draws;
+  const Selection selection = selection_of(selected.has_value());
   const Certificate certificate = certify(statistics, calibration, options, selected);
   if (certificate.radius > 0.0) return {};
   const std::string few =

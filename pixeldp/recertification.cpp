@@ -56,7 +56,7 @@ double largest_possible_radius(const CertificateLogHeader& header, int classes) 
   if (header.calibration.mechanism == Mechanism::none) return 0.0;
   const bool fixed = header.selection_draws > 0 || header.options.top > 1;
   return best_certificate(header.draws, classes, header.calibration, header.options,
-                          fixed ? Selection::separate_draws : Selection::same_draws)
+                          selection_of(fixed))
       .radius;
 }
 

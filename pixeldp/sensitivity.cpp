@@ -126,9 +126,6 @@ double conv_two_two(std::span<const float> weight, const ConvGeometry& g, Sensit
                                   torus(g.in_h, g.kernel_h), torus(g.in_w, g.kernel_w)));
 }
 
-// The costly 2 -> 2 norm is wanted for attacks in the 2-norm, and as one of two ways from inf to 2.
-bool needs_two_two(AttackNorm attack_norm) { return attack_norm != AttackNorm::l1; }
-
 }  // namespace
 
 std::string_view name(SensitivityForm form) {
@@ -150,58 +147,12 @@ double ConvGeometry::patch_norm() const {
   return std::sqrt(static_cast<double>(patches(kernel_h) * patches(kernel_w)));
 }
 
-double conv_sensitivity(std::span<const float> weight, const ConvGeometry& geometry,
-                        AttackNorm attack_norm, Mechanism mechanism, SensitivityForm form) {
-  check_geometry(geometry);
-  check_weight(weight, geometry.weight_size());
-  const LayerSlices slices = slices_of(weight, geometry, form == SensitivityForm::tight);
-  const double two_two =
-      needs_two_two(attack_norm) ? conv_two_two(weight, geometry, form) : unknown;
-  return sensitivity_of(norms_from(slices, two_two, form), attack_norm, mechanism);
-}
-
 NormTable conv_norms(std::span<const float> weight, const ConvGeometry& geometry,
                      SensitivityForm form) {
   check_geometry(geometry);
   check_weight(weight, geometry.weight_size());
   return norms_from(slices_of(weight, geometry, form == SensitivityForm::tight),
                     conv_two_two(weight, geometry, form), form);
-}
-
-namespace {
-
-LayerSlices slices_of_dense(std::span<const float> weight, std::int64_t out, std::int64_t in) {
-  if (out < 1 || in < 1) fail("sensitivity: a dense layer of {} x {} values", out, in);
-  check_weight(weight, out * in);
-  LayerSlices layer;
-  layer.columns.resize(static_cast<std::size_t>(in));
-  layer.rows.resize(static_cast<std::size_t>(out));
-  layer.inputs = in;
-  layer.outputs = out;
-  layer.terms = std::max(in, out);
-  std::size_t at = 0;
-  for (Slice& row : layer.rows)
-    for (Slice& column : layer.columns) {
-      row.add(weight[at]);
-      column.add(weight[at++]);
-    }
-  return layer;
-}
-
-}  // namespace
-
-double dense_sensitivity(std::span<const float> weight, std::int64_t out, std::int64_t in,
-                         AttackNorm attack_norm, Mechanism mechanism, SensitivityForm form) {
-  const LayerSlices slices = slices_of_dense(weight, out, in);
-  const double two_two =
-      needs_two_two(attack_norm) ? singular_value_bound(weight, out, in) : unknown;
-  return sensitivity_of(norms_from(slices, two_two, form), attack_norm, mechanism);
-}
-
-NormTable dense_norms(std::span<const float> weight, std::int64_t out, std::int64_t in,
-                      SensitivityForm form) {
-  const LayerSlices slices = slices_of_dense(weight, out, in);
-  return norms_from(slices, singular_value_bound(weight, out, in), form);
 }
 
 double identity_sensitivity(std::int64_t elements, AttackNorm attack_norm, Mechanism mechanism) {

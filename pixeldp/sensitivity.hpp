@@ -46,27 +46,17 @@ struct ConvGeometry {
   double patch_norm() const;
 };
 
-/// Sensitivity of a convolution with weight [out_c][in_c][kernel_h][kernel_w].
+/// Norms of a convolution with weight [out_c][in_c][kernel_h][kernel_w].
 ///   1 -> 1, 1 -> 2   faithful: largest norm of the slice of an input channel; tight: of the taps
-///   of
-///                    one residue class modulo the stride, for those are what one pixel meets
+///                    of one residue class modulo the stride, for those are what one pixel meets
 ///   2 -> 2           faithful: patch_norm() times the largest singular value of the weight as
 ///                    [out_c][in_c * kernel_h * kernel_w]; tight: the polyphase bound, the largest
 ///                    singular value over all frequencies of a torus that holds the padded image
 ///                    (Sedghi, Gupta and Long 2019 for stride 1)
 ///   inf -> inf       largest 1-norm of the slice of an output channel
 ///   others           from these by sqrt(n) |W|_{2,2} and sums of row norms
-double conv_sensitivity(std::span<const float> weight, const ConvGeometry& geometry,
-                        AttackNorm attack_norm, Mechanism mechanism, SensitivityForm form);
 NormTable conv_norms(std::span<const float> weight, const ConvGeometry& geometry,
                      SensitivityForm form);
-
-/// Sensitivity of a dense layer with weight [out][in]. Both forms are the same but for the
-/// conversions to and from the 2-norm.
-double dense_sensitivity(std::span<const float> weight, std::int64_t out, std::int64_t in,
-                         AttackNorm attack_norm, Mechanism mechanism, SensitivityForm form);
-NormTable dense_norms(std::span<const float> weight, std::int64_t out, std::int64_t in,
-                      SensitivityForm form);
 
 /// Sensitivity of noise added to the `elements` values of the image itself: 1 unless the attack
 /// norm is the larger one, then elements^(1/q - 1/p).

@@ -78,6 +78,12 @@ bool AppendFile::write(std::string_view text) {
   return !torn_;
 }
 
+bool AppendFile::begin(std::string_view text) {
+  if (write(text)) return true;
+  if (size() > 0) truncate(0);
+  return false;
+}
+
 bool AppendFile::sync() const {
   int failed = 0;
   do failed = ::fdatasync(fd_);

@@ -35,6 +35,8 @@ class AppendFile {
   /// be written: what came next would stand behind a torn line. What is a second old is on the disk
   /// by the next call, so that a machine that loses its power loses little more.
   bool write(std::string_view text);
+  /// Writes the first text of an empty file: all of it, or nothing.
+  bool begin(std::string_view text);
   /// Keeps the first `size` bytes. Throws an Error.
   void truncate(std::uintmax_t size);
 

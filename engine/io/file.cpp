@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <new>
+#include <span>
 #include <utility>
 
 #include <fcntl.h>
@@ -49,6 +50,27 @@ auto retry(Call call) {
   auto result = call();
   while (result < 0 && errno == EINTR) result = call();
   return result;
+}
+
+int open_to_read(const fs::path& path) {
+  return retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
+}
+
+/// The size of an open file that is to be read: of a pipe, 0. Throws an Error where it could not be
+/// opened, and for a directory.
+std::size_t size_to_read(const Descriptor& file, const fs::path& path) {
+  struct stat status {};
+  if (!file.valid() || ::fstat(file.get(), &status) != 0)
+    fail("cannot read '{}': {}", path.string(), reason(errno));
+  if (S_ISDIR(status.st_mode)) fail("cannot read '{}': it is a directory", path.string());
+  return static_cast<std::size_t>(std::max<off_t>(status.st_size, 0));
+}
+
+/// Reads into all of `into`, or as much as there is; 0 at the end of the file.
+std::size_t read_some(const Descriptor& file, std::span<std::uint8_t> into, const fs::path& path) {
+  const ssize_t n = retry([&] { return ::read(file.get(), into.data(), into.size()); });
+  if (n < 0) fail("cannot read '{}': {}", path.string(), reason(errno));
+  return static_cast<std::size_t>(n);
 }
 
 /// 0, or the error number of the step that failed.
@@ -101,16 +123,11 @@ Bytes decompress(ByteView stream, int wrapper, std::string_view kind, std::strin
 }  // namespace
 
 Bytes read_file(const fs::path& path, std::size_t limit) {
-  const Descriptor file(retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
-  if (!file.valid()) fail("cannot read '{}': {}", path.string(), reason(errno));
-  struct stat status {};
-  if (::fstat(file.get(), &status) != 0) fail("cannot read '{}': {}", path.string(), reason(errno));
-  if (S_ISDIR(status.st_mode)) fail("cannot read '{}': it is a directory", path.string());
-
+  const Descriptor file(open_to_read(path));
   // The size is only a hint: pipes have none, and a file may grow while it is read. One byte more
   // than that, so that the end of the file shows without growing the buffer.
   constexpr std::size_t least = 4096;
-  const auto hint = static_cast<std::size_t>(std::max<off_t>(status.st_size, 0));
+  const std::size_t hint = size_to_read(file, path);
   const auto check_limit = [&](std::size_t bytes) {
     if (bytes > limit)
       fail("cannot read '{}': it is larger than the limit of {} bytes", path.string(), limit);
@@ -124,10 +141,8 @@ Bytes read_file(const fs::path& path, std::size_t limit) {
   }
   std::size_t size = 0;
   for (;;) {
-    const ssize_t n =
-        retry([&] { return ::read(file.get(), contents.data() + size, contents.size() - size); });
-    if (n < 0) fail("cannot read '{}': {}", path.string(), reason(errno));
-    size += static_cast<std::size_t>(n);
+    const std::size_t n = read_some(file, std::span(contents).subspan(size), path);
+    size += n;
     check_limit(size);
     if (n == 0) break;
     if (size == contents.size()) contents.resize(std::min(size * 2, limit + 1));
@@ -233,6 +248,18 @@ std::string sha256_hex(ByteView bytes) {
   return digest.hex();
 }
 
-std::string sha256_file(const fs::path& path) { return sha256_hex(read_file(path)); }
+std::string sha256_files(std::span<const fs::path> paths) {
+  Sha256 digest;
+  Bytes piece(std::size_t{1} << 20);
+  for (const fs::path& path : paths) {
+    const Descriptor file(open_to_read(path));
+    size_to_read(file, path);  // refuses what is no file
+    while (const std::size_t n = read_some(file, piece, path))
+      digest.update(ByteView(piece).first(n));
+  }
+  return digest.hex();
+}
+
+std::string sha256_file(const fs::path& path) { return sha256_files({&path, 1}); }
 
 }  // namespace pixeldp

@@ -76,7 +76,9 @@ class Sha256 {
 };
 
 std::string sha256_hex(ByteView bytes);
-/// Of the file as it is stored, compressed or not.
+/// Of files as they are stored, compressed or not, one after the other: what `cat FILE... |
+/// sha256sum` prints. Throws an Error as read_file does, but for files of any length.
+std::string sha256_files(std::span<const std::filesystem::path> paths);
 std::string sha256_file(const std::filesystem::path& path);
 
 }  // namespace pixeldp

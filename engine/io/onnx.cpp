@@ -1,7 +1,6 @@
 #include "engine/io/onnx.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -12,6 +11,7 @@
 #include "engine/io/file_kind.hpp"
 #include "engine/io/protobuf.hpp"
 #include "engine/io/safetensors.hpp"
+#include "engine/text.hpp"
 
 namespace pixeldp {
 namespace {
@@ -110,11 +110,10 @@ std::string_view text_of_entry(ProtobufReader entry, std::string& key) {
 }
 
 std::int64_t parse_size(std::string_view text, std::string_view where) {
-  std::int64_t value = -1;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size() || value < 0)
+  const auto value = parse_number<std::int64_t>(text);
+  if (!value || *value < 0)
     fail("{}: '{}' is no offset or length in an external file", where, text);
-  return value;
+  return *value;
 }
 
 /// `holder` says whose it is where it has no name of its own.
@@ -342,9 +341,8 @@ std::filesystem::path external_file(const std::filesystem::path& folder, const s
   return path;
 }
 
-void read_external(OnnxTensor& tensor, const std::filesystem::path& folder) {
+void read_external(OnnxTensor& tensor, const std::filesystem::path& path) {
   const OnnxTensor::External& external = *tensor.external;
-  const std::filesystem::path path = external_file(folder, tensor.name, external.location);
   const std::string where = fmt::format("{}: tensor {}", path.string(), tensor.name);
   const std::size_t size = element_size(type_info(tensor.type));
   // Its product with the size cannot overflow: all weights together were looked at.
@@ -413,7 +411,11 @@ OnnxModel read_onnx(const std::filesystem::path& path) {
   if (bytes > static_cast<double>(default_read_limit))
     fail("{}: its weights take {:.1f} GiB in fp32; models of at most {} GiB are read",
          path.string(), bytes / (1 << 30), default_read_limit >> 30);
-  for (OnnxTensor* tensor : external) read_external(*tensor, folder);
+  for (OnnxTensor* tensor : external) {
+    const auto from = external_file(folder, tensor->name, tensor->external->location);
+    read_external(*tensor, from);
+    model.external_files.insert(from);
+  }
   return model;
 }
 

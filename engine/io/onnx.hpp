@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -64,6 +65,8 @@ struct OnnxModel {
   std::vector<OnnxNode> nodes;
   std::vector<OnnxTensor> initializers;
   std::vector<OnnxValue> inputs, outputs;
+  /// Those that read_onnx took weights from besides the model's own, each once, ordered by name.
+  std::set<std::filesystem::path> external_files = {};
 };
 
 inline constexpr int onnx_float = 1, onnx_bool = 9;

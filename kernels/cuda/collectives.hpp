@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "engine/device_communicator.hpp"
+#include "kernels/cuda/on_devices.hpp"
 
 namespace pixeldp::kernels {
 
@@ -14,12 +15,6 @@ namespace pixeldp::kernels {
 // Collective operations of ranks on their devices (engine/device_communicator.hpp), by NCCL; on the
 // emulator by its stand-in for NCCL (kernels/emulator/nccl.hpp), for processes of one machine.
 
-namespace cuda {
-const DeviceCommunicators& device_communicators();
-}
-
-namespace emulated {
-const DeviceCommunicators& device_communicators();
-}
+PIXELDP_ON_DEVICES(const DeviceCommunicators& device_communicators();)
 
 }  // namespace pixeldp::kernels

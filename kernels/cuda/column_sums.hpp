@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/on_devices.hpp"
+
 namespace pixeldp::kernels {
 
 /// How the work of kernels/cuda/column_sums.cu is shared out: a block sums `block_columns` columns
@@ -17,16 +19,10 @@ struct ColumnSumsGrid {
 // sums[j] = sum over r of x[r, j], for x [rows, columns] and sums [columns] in device memory: the
 // gradient in the bias of a dense layer. Sums are in fp32; a column's is always added up in the
 // same order, whatever the other columns hold. No rows: all sums are 0. `stream` is a cudaStream_t
-// (of the emulator in the second case). Returns before the work is done.
+// (in `emulated`, of the emulator). Returns before the work is done.
 
-namespace cuda {
-void column_sums(void* stream, std::int64_t rows, std::int64_t columns, const float* x,
-                 float* sums);
-}
-
-namespace emulated {
-void column_sums(void* stream, std::int64_t rows, std::int64_t columns, const float* x,
-                 float* sums);
-}
+PIXELDP_ON_DEVICES(  //
+    void column_sums(void* stream, std::int64_t rows, std::int64_t columns, const float* x,
+                     float* sums);)
 
 }  // namespace pixeldp::kernels

@@ -6,6 +6,7 @@
 #include "kernels/activation.hpp"
 #include "kernels/arch.hpp"
 #include "kernels/convolution.hpp"
+#include "kernels/cuda/on_devices.hpp"
 #include "kernels/dense.hpp"
 
 namespace pixeldp::kernels {
@@ -48,7 +49,7 @@ struct DirectConvPlan {
 
 // y = activation(x (*) weight + bias), everything in device memory, in single precision: layouts as
 // in conv2d_forward (kernels/convolution.hpp); bias has a value for each channel of y, or is null.
-// `stream` is a cudaStream_t (of the emulator in the second case). Returns before the work is done.
+// `stream` is a cudaStream_t (in `emulated`, of the emulator). Returns before the work is done.
 // Every sum is one chain of fused multiply-additions, for every chunk of chunk_c channels, r, then
 // s, then c within the chunk, from 0:
 //
@@ -58,18 +59,10 @@ struct DirectConvPlan {
 //
 // dense_direct is the same for a dense layer (kernels/dense.hpp), a row to a pixel.
 
-namespace cuda {
-void conv2d_direct(void* stream, const Conv2dShape& shape, Activation activation, const float* x,
-                   const float* weight, const float* bias, float* y);
-void dense_direct(void* stream, const DenseShape& shape, Activation activation, const float* x,
-                  const float* weight, const float* bias, float* y);
-}  // namespace cuda
-
-namespace emulated {
-void conv2d_direct(void* stream, const Conv2dShape& shape, Activation activation, const float* x,
-                   const float* weight, const float* bias, float* y);
-void dense_direct(void* stream, const DenseShape& shape, Activation activation, const float* x,
-                  const float* weight, const float* bias, float* y);
-}  // namespace emulated
+PIXELDP_ON_DEVICES(  //
+    void conv2d_direct(void* stream, const Conv2dShape& shape, Activation activation,
+                       const float* x, const float* weight, const float* bias, float* y);
+    void dense_direct(void* stream, const DenseShape& shape, Activation activation, const float* x,
+                      const float* weight, const float* bias, float* y);)
 
 }  // namespace pixeldp::kernels

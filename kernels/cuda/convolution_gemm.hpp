@@ -8,6 +8,7 @@
 #include "kernels/activation.hpp"
 #include "kernels/arch.hpp"
 #include "kernels/convolution.hpp"
+#include "kernels/cuda/on_devices.hpp"
 
 /// Convolutions on tensor cores: operands in bf16 or tf32, sums in single precision; or in int8
 /// (kernels/cuda/convolution_int8.hpp), by the same tiles. For what comes after the noise.
@@ -158,20 +159,13 @@ struct ConvPlan {
 
 // Calculates one pass with one of conv_tiles; Element is std::uint16_t (bf16) with Output
 // std::uint16_t or float, or float (tf32) with Output float. Everything in device memory, `stream`
-// a cudaStream_t (of the emulator in the second case). x, weight and y begin where the whole
+// a cudaStream_t (in `emulated`, of the emulator). x, weight and y begin where the whole
 // tensors do, weight as packed above. Returns before the work is done. The result of an image does
 // not depend on its neighbours or on the tile, to the last bit.
 
-namespace cuda {
-template <class Element, class Output>
-void conv2d_gemm(void* stream, const ConvPass& pass, const ConvTile& tile, const Element* x,
-                 const Element* weight, const ConvEpilogue& epilogue, Output* y);
-}
-
-namespace emulated {
-template <class Element, class Output>
-void conv2d_gemm(void* stream, const ConvPass& pass, const ConvTile& tile, const Element* x,
-                 const Element* weight, const ConvEpilogue& epilogue, Output* y);
-}
+PIXELDP_ON_DEVICES(  //
+    template <class Element, class Output>
+    void conv2d_gemm(void* stream, const ConvPass& pass, const ConvTile& tile, const Element* x,
+                     const Element* weight, const ConvEpilogue& epilogue, Output* y);)
 
 }  // namespace pixeldp::kernels

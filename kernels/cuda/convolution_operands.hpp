@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/cuda/convolution_gemm.hpp"
+#include "kernels/cuda/on_devices.hpp"
 
 namespace pixeldp::kernels {
 
@@ -15,28 +16,16 @@ constexpr std::int64_t filled_channels(std::int64_t channels) {
 
 // What the tensor cores read, from single precision; Element is std::uint16_t (bf16, rounded to
 // nearest, ties to even) or float (a copy). Everything in device memory, results aligned to 16
-// bytes, `stream` a cudaStream_t (of the emulator in the second case). Return before the work is
+// bytes, `stream` a cudaStream_t (in `emulated`, of the emulator). Return before the work is
 // done.
 //
 // fill_channels: x [pixels, channels] to y [pixels, filled_channels], zeros in the last ones.
 // pack_weight: OIHW to the packed weights of the passes (ConvPass), which follow each other.
 
-namespace cuda {
-template <class Element>
-void fill_channels(void* stream, std::int64_t pixels, std::int64_t channels, const float* x,
-                   Element* y);
-template <class Element>
-void pack_weight(void* stream, const std::vector<ConvPass>& passes, const float* weight,
-                 Element* packed);
-}  // namespace cuda
-
-namespace emulated {
-template <class Element>
-void fill_channels(void* stream, std::int64_t pixels, std::int64_t channels, const float* x,
-                   Element* y);
-template <class Element>
-void pack_weight(void* stream, const std::vector<ConvPass>& passes, const float* weight,
-                 Element* packed);
-}  // namespace emulated
+PIXELDP_ON_DEVICES(  //
+    template <class Element> void fill_channels(void* stream, std::int64_t pixels,
+                                                std::int64_t channels, const float* x, Element* y);
+    template <class Element> void pack_weight(void* stream, const std::vector<ConvPass>& passes,
+                                              const float* weight, Element* packed);)
 
 }  // namespace pixeldp::kernels

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/convolution_gemm.hpp"
+#include "kernels/cuda/on_devices.hpp"
 
 namespace pixeldp::kernels {
 
@@ -66,18 +67,11 @@ struct ConvWeightPlan {
 // add_weight_splits: dweight, OIHW, from partial sums, which are added in ascending order; what
 // fills up channels is dropped.
 
-namespace cuda {
-void add_weight_splits(void* stream, const WeightSums& sums, const float* partial, float* dweight);
-template <class Element>
-void conv2d_gemm_backward_weight(void* stream, const Conv2dShape& shape, const Element* x,
-                                 const Element* dy, float* workspace, float* dweight);
-}  // namespace cuda
-
-namespace emulated {
-void add_weight_splits(void* stream, const WeightSums& sums, const float* partial, float* dweight);
-template <class Element>
-void conv2d_gemm_backward_weight(void* stream, const Conv2dShape& shape, const Element* x,
-                                 const Element* dy, float* workspace, float* dweight);
-}  // namespace emulated
+PIXELDP_ON_DEVICES(  //
+    void add_weight_splits(void* stream, const WeightSums& sums, const float* partial,
+                           float* dweight);
+    template <class Element>
+    void conv2d_gemm_backward_weight(void* stream, const Conv2dShape& shape, const Element* x,
+                                     const Element* dy, float* workspace, float* dweight);)
 
 }  // namespace pixeldp::kernels

@@ -5,6 +5,7 @@
 #include "kernels/arch.hpp"
 #include "kernels/cuda/convolution_weight.hpp"
 #include "kernels/cuda/convolution_wgmma.hpp"
+#include "kernels/cuda/on_devices.hpp"
 #include "kernels/cuda/tensor_map.hpp"
 
 /// Gradients in the weight in bf16 on the tensor cores of sm_90a, by warpgroups: what
@@ -77,14 +78,9 @@ struct ConvWgmmaWeightBoxes {
 // to a multiple of 16, box by box, 16 products at a time. Everything in device memory, `stream` as
 // in convolution_gemm.hpp. Returns before the work is done. The same bits every time.
 
-namespace cuda {
-void conv2d_wgmma_weight_sums(void* stream, const Conv2dShape& shape, const WgmmaWeightTile& tile,
-                              const std::uint16_t* x, const std::uint16_t* dy, float* partial);
-}
-
-namespace emulated {
-void conv2d_wgmma_weight_sums(void* stream, const Conv2dShape& shape, const WgmmaWeightTile& tile,
-                              const std::uint16_t* x, const std::uint16_t* dy, float* partial);
-}
+PIXELDP_ON_DEVICES(  //
+    void conv2d_wgmma_weight_sums(void* stream, const Conv2dShape& shape,
+                                  const WgmmaWeightTile& tile, const std::uint16_t* x,
+                                  const std::uint16_t* dy, float* partial);)
 
 }  // namespace pixeldp::kernels

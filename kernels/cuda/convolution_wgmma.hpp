@@ -6,6 +6,7 @@
 #include "kernels/arch.hpp"
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/convolution_int8.hpp"
+#include "kernels/cuda/on_devices.hpp"
 #include "kernels/cuda/tensor_map.hpp"
 
 /// Convolutions in bf16 and in int8 on the tensor cores of sm_90a, by warpgroups: what
@@ -150,20 +151,12 @@ struct ConvWgmmaBoxes {
 // in bf16, Output std::uint16_t (bf16) or float; all else as conv2d_gemm, sums included: they run
 // over (r, s, c), 16 products at a time. conv2d_int8_wgmma: all as conv2d_int8, results included.
 
-namespace cuda {
-template <class Output>
-void conv2d_wgmma(void* stream, const ConvPass& pass, int channels, const std::uint16_t* x,
-                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y);
-void conv2d_int8_wgmma(void* stream, const Conv2dShape& shape, int channels, const std::int8_t* x,
-                       const std::int8_t* weight, const Int8Epilogue& epilogue);
-}  // namespace cuda
-
-namespace emulated {
-template <class Output>
-void conv2d_wgmma(void* stream, const ConvPass& pass, int channels, const std::uint16_t* x,
-                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y);
-void conv2d_int8_wgmma(void* stream, const Conv2dShape& shape, int channels, const std::int8_t* x,
-                       const std::int8_t* weight, const Int8Epilogue& epilogue);
-}  // namespace emulated
+PIXELDP_ON_DEVICES(  //
+    template <class Output>
+    void conv2d_wgmma(void* stream, const ConvPass& pass, int channels, const std::uint16_t* x,
+                      const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y);
+    void conv2d_int8_wgmma(void* stream, const Conv2dShape& shape, int channels,
+                           const std::int8_t* x, const std::int8_t* weight,
+                           const Int8Epilogue& epilogue);)
 
 }  // namespace pixeldp::kernels

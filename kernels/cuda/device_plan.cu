@@ -104,7 +104,7 @@ class ScheduledPlan : public DevicePlan {
       case Kind::noise:
         break;  // refused by the schedule
     }
-    return {};
+    device_call_failed("noise is drawn between two plans", "preparing a step of a plan");
   }
 
   Work noise() {

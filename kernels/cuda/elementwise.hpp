@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "kernels/activation.hpp"
+#include "kernels/cuda/on_devices.hpp"
 
 namespace pixeldp::kernels {
 
@@ -22,14 +23,10 @@ struct ElementwiseGrid {
 
 // activate, activation_backward and average_rows have the same bits as on a processor. repeat_row
 // writes x [columns] to every row of y [rows, columns], in device memory; `stream` is a
-// cudaStream_t (of the emulator in the second case); it returns before the work is done.
+// cudaStream_t (in `emulated`, of the emulator); it returns before the work is done.
 
-namespace cuda {
-void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x, float* y);
-}
-
-namespace emulated {
-void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x, float* y);
-}
+PIXELDP_ON_DEVICES(  //
+    void repeat_row(void* stream, std::int64_t rows, std::int64_t columns, const float* x,
+                    float* y);)
 
 }  // namespace pixeldp::kernels

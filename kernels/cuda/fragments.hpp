@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "kernels/cuda/on_devices.hpp"
+
 namespace pixeldp::kernels {
 
 // Weights in the order in which the lanes of a warp want them for mma_bf16, so that kernels can
@@ -22,14 +24,8 @@ std::vector<std::int8_t> pack_int8_fragments(std::int64_t in_c, std::int64_t ker
                                              std::int64_t out_c,
                                              std::span<const std::int8_t> weight);
 
-namespace cuda {
-void pack_fragments(void* stream, int in_c, int kernel, int out_c, const float* weight,
-                    std::uint16_t* packed);
-}
-
-namespace emulated {
-void pack_fragments(void* stream, int in_c, int kernel, int out_c, const float* weight,
-                    std::uint16_t* packed);
-}
+PIXELDP_ON_DEVICES(  //
+    void pack_fragments(void* stream, int in_c, int kernel, int out_c, const float* weight,
+                        std::uint16_t* packed);)
 
 }  // namespace pixeldp::kernels

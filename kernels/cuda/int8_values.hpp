@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/activation.hpp"
+#include "kernels/cuda/on_devices.hpp"
 #include "kernels/cuda/scaling.hpp"
 #include "kernels/noise.hpp"
 
@@ -25,7 +26,7 @@ struct Int8Target {
   float inverse_scale = 0.0f;  ///< of the bytes
 };
 
-// Everything in device memory, `stream` a cudaStream_t (of the emulator in the second case). Return
+// Everything in device memory, `stream` a cudaStream_t (in `emulated`, of the emulator). Return
 // before the work is done.
 //
 // round_values: target = activation(scale[c] * x + shift[c]) or, where residual is not null,
@@ -36,20 +37,12 @@ struct Int8Target {
 // add_noise_bytes: as add_noise (kernels/noise.hpp), to bytes alone. Rows are multiples of 4
 // elements, the prefix is aligned to 16 bytes, the bytes are to 4.
 
-namespace cuda {
-void round_values(void* stream, const ScalingParams& params, std::int64_t filled, const float* x,
-                  const float* residual, const Int8Target& target);
-void add_noise_bytes(void* stream, const NoiseParams& params, const NoiseRow* rows,
-                     std::int64_t row_count, std::int64_t elements, const float* prefix,
-                     const Int8Target& target);
-}  // namespace cuda
-namespace emulated {
-void round_values(void* stream, const ScalingParams& params, std::int64_t filled, const float* x,
-                  const float* residual, const Int8Target& target);
-void add_noise_bytes(void* stream, const NoiseParams& params, const NoiseRow* rows,
-                     std::int64_t row_count, std::int64_t elements, const float* prefix,
-                     const Int8Target& target);
-}  // namespace emulated
+PIXELDP_ON_DEVICES(  //
+    void round_values(void* stream, const ScalingParams& params, std::int64_t filled,
+                      const float* x, const float* residual, const Int8Target& target);
+    void add_noise_bytes(void* stream, const NoiseParams& params, const NoiseRow* rows,
+                         std::int64_t row_count, std::int64_t elements, const float* prefix,
+                         const Int8Target& target);)
 
 /// How round_values is shared out: a thread makes four bytes, a block 1024.
 struct RoundingGrid {

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "kernels/cuda/int8_values.hpp"
+#include "kernels/cuda/on_devices.hpp"
 #include "kernels/lattice_noise.hpp"
 
 namespace pixeldp::kernels {
@@ -25,14 +26,9 @@ class DeviceLatticeNoise {
 /// elements, or that are not aligned to 4.
 void check_lattice_target(std::int64_t elements, const Int8Target& target);
 
-// Copies the tables, as work of `stream`, a cudaStream_t (of the emulator in the second case),
+// Copies the tables, as work of `stream`, a cudaStream_t (in `emulated`, of the emulator),
 // which is that of all work.
 
-namespace cuda {
-std::unique_ptr<DeviceLatticeNoise> prepare_lattice_noise(void* stream);
-}
-namespace emulated {
-std::unique_ptr<DeviceLatticeNoise> prepare_lattice_noise(void* stream);
-}
+PIXELDP_ON_DEVICES(std::unique_ptr<DeviceLatticeNoise> prepare_lattice_noise(void* stream);)
 
 }  // namespace pixeldp::kernels

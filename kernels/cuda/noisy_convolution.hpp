@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "kernels/cuda/convolution_gemm.hpp"
+#include "kernels/cuda/on_devices.hpp"
 #include "kernels/noise.hpp"
 
 namespace pixeldp::kernels {
@@ -75,7 +76,7 @@ struct NoisyConvPlan {
 // weight packed by pack_fragments (fragments.hpp); y in bf16 (std::uint16_t) or float; the
 // epilogue's residual, if any, in bf16. All in device memory, and, like the epilogue's arrays,
 // aligned to 16 bytes; scale and shift of the input of any alignment. `stream` is a cudaStream_t
-// (of the emulator in the second case). Returns before the work is done.
+// (in `emulated`, of the emulator). Returns before the work is done.
 //
 // A row depends on no other row. The sums have the order of conv2d_gemm, so that y has the bits of
 // add_noise and the layers after it, one by one.
@@ -84,26 +85,15 @@ struct NoisyConvPlan {
 // of the stream; changes after it are not seen. Throws an Error where NoisyConvPlan::supports is
 // false.
 
-namespace cuda {
-template <class Output>
-void noisy_conv2d(void* stream, const Conv2dShape& shape, const NoisyInput& input,
-                  const NoiseRow* rows, std::int64_t row_count, const float* prefix,
-                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y,
-                  std::uint16_t* x = nullptr);
-std::unique_ptr<NoisyConv2d> prepare_noisy_conv2d(void* stream, const Conv2dShape& shape,
-                                                  const float* weight, const NoisyScaling& before,
-                                                  const NoisyScaling& after);
-}  // namespace cuda
-
-namespace emulated {
-template <class Output>
-void noisy_conv2d(void* stream, const Conv2dShape& shape, const NoisyInput& input,
-                  const NoiseRow* rows, std::int64_t row_count, const float* prefix,
-                  const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y,
-                  std::uint16_t* x = nullptr);
-std::unique_ptr<NoisyConv2d> prepare_noisy_conv2d(void* stream, const Conv2dShape& shape,
-                                                  const float* weight, const NoisyScaling& before,
-                                                  const NoisyScaling& after);
-}  // namespace emulated
+PIXELDP_ON_DEVICES(  //
+    template <class Output>
+    void noisy_conv2d(void* stream, const Conv2dShape& shape, const NoisyInput& input,
+                      const NoiseRow* rows, std::int64_t row_count, const float* prefix,
+                      const std::uint16_t* weight, const ConvEpilogue& epilogue, Output* y,
+                      std::uint16_t* x = nullptr);
+    std::unique_ptr<NoisyConv2d> prepare_noisy_conv2d(void* stream, const Conv2dShape& shape,
+                                                      const float* weight,
+                                                      const NoisyScaling& before,
+                                                      const NoisyScaling& after);)
 
 }  // namespace pixeldp::kernels

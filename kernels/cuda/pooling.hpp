@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/on_devices.hpp"
 #include "kernels/pooling.hpp"
 
 namespace pixeldp::kernels {
@@ -32,18 +33,10 @@ struct PoolingGrid {
 // Results have the bits of the processor, except that one which is not a number may be another. Two
 // operations also take the bits of bf16, to which the shortcut rounds.
 
-namespace cuda {
-void global_average_pool(const Stream& stream, const GlobalPoolShape& shape, const std::uint16_t* x,
-                         float* y);
-void shortcut_forward(const Stream& stream, const ShortcutShape& shape, const std::uint16_t* x,
-                      std::uint16_t* y);
-}  // namespace cuda
-
-namespace emulated {
-void global_average_pool(const Stream& stream, const GlobalPoolShape& shape, const std::uint16_t* x,
-                         float* y);
-void shortcut_forward(const Stream& stream, const ShortcutShape& shape, const std::uint16_t* x,
-                      std::uint16_t* y);
-}  // namespace emulated
+PIXELDP_ON_DEVICES(  //
+    void global_average_pool(const Stream& stream, const GlobalPoolShape& shape,
+                             const std::uint16_t* x, float* y);
+    void shortcut_forward(const Stream& stream, const ShortcutShape& shape, const std::uint16_t* x,
+                          std::uint16_t* y);)
 
 }  // namespace pixeldp::kernels

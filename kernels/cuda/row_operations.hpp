@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 
+#include "kernels/cuda/on_devices.hpp"
 #include "kernels/device_operation.hpp"
 
 namespace pixeldp::kernels {
@@ -22,56 +23,25 @@ unsigned row_blocks(std::int64_t values);
 
 // Row operations for so many rows, with everything in device memory, of any alignment; T is float,
 // or std::uint16_t for the bits of bf16. Results have the bits of the processor, except that one
-// which is not a number may be another. `stream` is a cudaStream_t (of the emulator in the second
-// case). All return before the work is done.
+// which is not a number may be another. `stream` is a cudaStream_t (in `emulated`, of the
+// emulator). All return before the work is done. prepare_rows copies what the operation needs to
+// the device, in the stream; the places of select are of pixels, then of channels; put_channels
+// copies pixels of `channels` values to pixels of `of` values, from channel `first` on.
 
-namespace cuda {
-/// Copies what the operation needs to the device, in the stream.
-RowWork prepare_rows(void* stream, const DeviceOperation& operation, std::int64_t rows);
+PIXELDP_ON_DEVICES(  //
+    RowWork prepare_rows(void* stream, const DeviceOperation& operation, std::int64_t rows);
 
-template <class T>
-void pointwise(void* stream, const PointwiseFunction& function, std::int64_t values, const T* x,
-               float* y);
-/// `places`: of pixels, then of channels.
-template <class T>
-void select(void* stream, const SelectionRow& row, std::int64_t rows, const std::int64_t* places,
-            const T* x, float* y);
-/// Copies pixels of `channels` values to pixels of `of` values, from channel `first` on.
-template <class T>
-void put_channels(void* stream, std::int64_t pixels, std::int64_t channels, std::int64_t first,
-                  std::int64_t of, const T* x, float* y);
-template <class A, class B>
-void multiply(void* stream, const MultiplicationRow& row, std::int64_t rows, const A* a, const B* b,
-              float* y);
-template <class T>
-void window_pool(void* stream, const WindowPoolShape& shape, std::int64_t rows, const T* x,
-                 float* y);
-template <class T>
-void grouped_convolution(void* stream, const GroupedSpan& span, std::int64_t rows, const T* x,
-                         float* y);
-}  // namespace cuda
-
-namespace emulated {
-RowWork prepare_rows(void* stream, const DeviceOperation& operation, std::int64_t rows);
-
-template <class T>
-void pointwise(void* stream, const PointwiseFunction& function, std::int64_t values, const T* x,
-               float* y);
-template <class T>
-void select(void* stream, const SelectionRow& row, std::int64_t rows, const std::int64_t* places,
-            const T* x, float* y);
-template <class T>
-void put_channels(void* stream, std::int64_t pixels, std::int64_t channels, std::int64_t first,
-                  std::int64_t of, const T* x, float* y);
-template <class A, class B>
-void multiply(void* stream, const MultiplicationRow& row, std::int64_t rows, const A* a, const B* b,
-              float* y);
-template <class T>
-void window_pool(void* stream, const WindowPoolShape& shape, std::int64_t rows, const T* x,
-                 float* y);
-template <class T>
-void grouped_convolution(void* stream, const GroupedSpan& span, std::int64_t rows, const T* x,
-                         float* y);
-}  // namespace emulated
+    template <class T> void pointwise(void* stream, const PointwiseFunction& function,
+                                      std::int64_t values, const T* x, float* y);
+    template <class T> void select(void* stream, const SelectionRow& row, std::int64_t rows,
+                                   const std::int64_t* places, const T* x, float* y);
+    template <class T> void put_channels(void* stream, std::int64_t pixels, std::int64_t channels,
+                                         std::int64_t first, std::int64_t of, const T* x, float* y);
+    template <class A, class B> void multiply(void* stream, const MultiplicationRow& row,
+                                              std::int64_t rows, const A* a, const B* b, float* y);
+    template <class T> void window_pool(void* stream, const WindowPoolShape& shape,
+                                        std::int64_t rows, const T* x, float* y);
+    template <class T> void grouped_convolution(void* stream, const GroupedSpan& span,
+                                                std::int64_t rows, const T* x, float* y);)
 
 }  // namespace pixeldp::kernels

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "engine/runtime.hpp"
+#include "kernels/cuda/on_devices.hpp"
 
 namespace pixeldp::kernels {
 
@@ -18,12 +19,6 @@ std::string why_no_gpu(int driver, int runtime, std::string_view reason);
 /// `architecture` is ten times its compute capability.
 void check_gpu(int index, int count, std::string_view name, int architecture);
 
-namespace cuda {
-const Runtime& device_runtime();
-}
-
-namespace emulated {
-const Runtime& device_runtime();
-}
+PIXELDP_ON_DEVICES(const Runtime& device_runtime();)
 
 }  // namespace pixeldp::kernels

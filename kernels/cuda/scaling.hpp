@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/activation.hpp"
+#include "kernels/cuda/on_devices.hpp"
 
 namespace pixeldp::kernels {
 
@@ -18,18 +19,12 @@ struct ScalingParams {
 // with everything in device memory, of any alignment. In, Residual and Output are float, or
 // std::uint16_t for the bits of bf16, to which y is rounded. y may be x's or the residual's memory
 // where it has the same type. The bits are those of batch_norm_inference and add, rounded. `stream`
-// is a cudaStream_t (of the emulator in the second case). Returns before the work is done.
+// is a cudaStream_t (in `emulated`, of the emulator). Returns before the work is done.
 
-namespace cuda {
-template <class In, class Residual, class Output>
-void scale_values(void* stream, const ScalingParams& params, const In* x, const Residual* residual,
-                  Output* y);
-}
-namespace emulated {
-template <class In, class Residual, class Output>
-void scale_values(void* stream, const ScalingParams& params, const In* x, const Residual* residual,
-                  Output* y);
-}
+PIXELDP_ON_DEVICES(  //
+    template <class In, class Residual, class Output>
+    void scale_values(void* stream, const ScalingParams& params, const In* x,
+                      const Residual* residual, Output* y);)
 
 /// Blocks of 256 threads, of four values each. Throws an Error for channels below 1 and more than
 /// one launch can do.

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cuda/on_devices.hpp"
+
 /// Tensors as the copies of kernels/cuda/ptx/tma.cuh see them.
 namespace pixeldp::kernels {
 
@@ -39,12 +41,6 @@ struct TensorBox {
 // The map of a box that has been checked here. Throws an Error where it is wrong, or where the
 // driver cannot make one (before sm_90).
 
-namespace cuda {
-TensorMap encode(const TensorBox& box);
-}
-
-namespace emulated {
-TensorMap encode(const TensorBox& box);
-}
+PIXELDP_ON_DEVICES(TensorMap encode(const TensorBox& box);)
 
 }  // namespace pixeldp::kernels

@@ -1,18 +1,19 @@
 #include "kernels/emulator/settings.hpp"
 
 #include <atomic>
-#include <charconv>
 #include <cstdlib>
 
 #include "engine/error.hpp"
+#include "engine/text.hpp"
 
 namespace pixeldp::emulator {
 namespace {
 
-template <class Number>
-bool read_number(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
+/// That of "random:SEED".
+std::optional<decltype(Schedule::seed)> seed_of(std::string_view order) {
+  constexpr std::string_view prefix = "random:";
+  if (!order.starts_with(prefix)) return std::nullopt;
+  return parse_number<decltype(Schedule::seed)>(order.substr(prefix.size()));
 }
 
 void read_switch(const char* variable, bool& on) {
@@ -58,9 +59,9 @@ Schedule Schedule::parse(std::string_view text) {
     schedule.order = Order::first_warp;
   } else if (order == "last-warp") {
     schedule.order = Order::last_warp;
-  } else if (constexpr std::string_view prefix = "random:";
-             order.starts_with(prefix) && read_number(order.substr(prefix.size()), schedule.seed)) {
+  } else if (const auto seed = seed_of(order)) {
     schedule.order = Order::random;
+    schedule.seed = *seed;
   } else {
     fail_usage(
         "unknown emulator schedule '{}': give round-robin, first-warp, last-warp or random:SEED, "

@@ -7,6 +7,7 @@
 
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "pixeldp/log_json.hpp"
 
 namespace pixeldp {
 namespace {
@@ -21,7 +22,7 @@ Json to_json(const AttackLogHeader& header) {
   Json json = {{"format_version", AttackLogHeader::format_version},
                {"attack", name(o.kind)},
                {"norm", name(o.norm)},
-               {"size", o.size ? Json(*o.size) : Json()},
+               {"size", or_null(o.size)},
                {"certificates_sha256",
                 header.certificates_sha256.empty() ? Json() : Json(header.certificates_sha256)},
                {"steps", o.steps},
@@ -32,7 +33,7 @@ Json to_json(const AttackLogHeader& header) {
                {"draws", o.draws},
                {"loss", name(o.loss)},
                {"targeted", o.targeted},
-               {"against_certified", o.certified ? Json(*o.certified) : Json()},
+               {"against_certified", or_null(o.certified)},
                {"check_draws", o.check_draws},
                {"judge_draws", o.judge_draws},
                {"seed", o.seed},
@@ -42,10 +43,8 @@ Json to_json(const AttackLogHeader& header) {
                {"split", header.split},
                {"mechanism", name(header.calibration.mechanism)},
                {"noise_scale", header.calibration.noise_scale},
-               {"noise_at_certification", header.noise_at_certification},
-               {"precision", header.function.precision},
-               {"residual_precision", header.function.residual_precision},
-               {"algorithm", header.function.algorithm}};
+               {"noise_at_certification", header.noise_at_certification}};
+  json.update(function_keys(header.function));
   if (o.certified) {
     json.update({{"bound", name(o.certificate.bound)},
                  {"certificate", name(o.certificate.kind)},
@@ -57,11 +56,6 @@ Json to_json(const AttackLogHeader& header) {
   if (o.rate != AttackOptions().rate) json["rate"] = o.rate;
   if (header.calibration.lattice_step > 0.0) json["lattice_step"] = header.calibration.lattice_step;
   return json;
-}
-
-template <class Value>
-Json or_null(const std::optional<Value>& value) {
-  return value ? Json(*value) : Json();
 }
 
 Json to_json(const AttackRecord& record) {
@@ -83,11 +77,6 @@ Json to_json(const AttackRecord& record) {
     if (record.nearest[i]) nearest[outcome_keys[i]] = *record.nearest[i];
   if (!nearest.is_null()) json["nearest"] = nearest;
   return json;
-}
-
-template <class Value>
-std::optional<Value> optional_of(const Json& json) {
-  return json.is_null() ? std::nullopt : std::optional(json.get<Value>());
 }
 
 AttackRecord record_of(const Json& json) {

@@ -1,5 +1,6 @@
 #include "pixeldp/attacks/image_log.hpp"
 
+#include <algorithm>
 #include <set>
 #include <string_view>
 
@@ -7,11 +8,21 @@
 
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "pixeldp/log_parts.hpp"
 
 namespace pixeldp {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+/// Lines of an attack log behind its header. Throws an Error where the header is none.
+std::size_t images_in(std::string_view text) {
+  const std::size_t end = text.find('\n');
+  const Json header = Json::parse(text.substr(0, end), nullptr, false);
+  if (end == text.npos || !header.is_object() || !header.contains("attack"))
+    fail("not an attack log");
+  return static_cast<std::size_t>(std::ranges::count(text.substr(end + 1), '\n'));
+}
 
 }  // namespace
 
@@ -30,10 +41,7 @@ std::string ImageLog::difference(const Json& log, const Json& mine) {
 
 ImageLog::ImageLog(std::filesystem::path path, const Json& header, bool resume, const Take& take)
     : path_(std::move(path)), file_(path_) {
-  if (file_.size() > 0 && !resume) {
-    fail("{}: there is an attack log already; continue it with --resume, or move it away",
-         path_.string());
-  }
+  if (!resume) make_room(file_, path_, "an attack log", images_in);
   const Bytes bytes = read_file(path_);
   const std::size_t complete = as_text(bytes).rfind('\n') + 1;  // 0 where there is none
   std::string_view text = as_text(bytes).substr(0, complete);
@@ -63,7 +71,8 @@ ImageLog::ImageLog(std::filesystem::path path, const Json& header, bool resume, 
     }
   }
   if (complete < bytes.size()) file_.truncate(complete);
-  if (complete == 0) append(header);
+  if (complete == 0 && !file_.begin(header.dump() + '\n'))
+    fail("{}: cannot write the attack log; is the disk full?", path_.string());
 }
 
 void ImageLog::append(const Json& line) {

@@ -18,9 +18,9 @@ class ImageLog {
   using Take = std::function<std::int64_t(const nlohmann::ordered_json& line)>;
 
   /// Starts a log, or goes on with one, whose lines `take` gets. Throws an Error where another
-  /// process writes to it, where there is one already and `resume` is false, where it was made
-  /// under other conditions, which are listed, and for damage other than a last line cut short,
-  /// with file and line.
+  /// process writes to it, where there is one of images already and `resume` is false (make_room,
+  /// pixeldp/log_parts.hpp), where it was made under other conditions, which are listed, and for
+  /// damage other than a last line cut short, with file and line.
   ImageLog(std::filesystem::path path, const nlohmann::ordered_json& header, bool resume,
            const Take& take);
 

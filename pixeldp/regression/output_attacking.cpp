@@ -11,6 +11,7 @@
 #include "pixeldp/attacks/attacking.hpp"
 #include "pixeldp/attacks/evidence.hpp"
 #include "pixeldp/attacks/image_log.hpp"
+#include "pixeldp/log_json.hpp"
 #include "pixeldp/regression/output_attack.hpp"
 #include "pixeldp/regression/statistics_json.hpp"
 
@@ -21,11 +22,11 @@ using Json = nlohmann::ordered_json;
 
 Json to_json(const OutputAttackHeader& h) {
   const AttackOptions& o = h.options;
-  return {
+  Json json = {
       {"regression_attack", 1},
       {"attack", name(o.kind)},
       {"norm", name(o.norm)},
-      {"size", o.size ? Json(*o.size) : Json()},
+      {"size", or_null(o.size)},
       {"certificates_sha256", h.certificates_sha256.empty() ? Json() : Json(h.certificates_sha256)},
       {"steps", o.steps},
       {"step", o.step},
@@ -42,10 +43,9 @@ Json to_json(const OutputAttackHeader& h) {
       {"low", h.output.low},
       {"high", h.output.high},
       {"mechanism", name(h.calibration.mechanism)},
-      {"noise_scale", h.calibration.noise_scale},
-      {"precision", h.function.precision},
-      {"residual_precision", h.function.residual_precision},
-      {"algorithm", h.function.algorithm}};
+      {"noise_scale", h.calibration.noise_scale}};
+  json.update(function_keys(h.function));
+  return json;
 }
 
 Json to_json(const JudgedPicture& picture) {

@@ -11,6 +11,7 @@
 
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "pixeldp/log_json.hpp"
 #include "pixeldp/regression/regression_log_text.hpp"
 #include "pixeldp/regression/statistics_json.hpp"
 
@@ -22,21 +23,8 @@ using Json = nlohmann::ordered_json;
 constexpr int format_version = 2;
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
-template <class Value>
-Json or_null(const std::optional<Value>& value) {
-  return value ? Json(*value) : Json();
-}
-
-template <class Value>
-std::optional<Value> optional_of(const Json& json) {
-  return json.is_null() ? std::nullopt : std::optional(json.get<Value>());
-}
-
 Json to_json(const RegressionLogHeader& h) {
   const Calibration& c = h.calibration;
-  const auto of_construction = [&](double Construction::*value) {
-    return c.construction ? Json((*c.construction).*value) : Json();
-  };
   Json ledger = Json::array();
   for (const OutputOptions& look : h.ledger)
     ledger.push_back({{"prediction", name(look.prediction)},
@@ -52,29 +40,21 @@ Json to_json(const RegressionLogHeader& h) {
                {"low", h.output.low},
                {"high", h.output.high},
                {"mechanism", name(c.mechanism)},
-               {"noise_scale", c.noise_scale},
-               {"epsilon", of_construction(&Construction::epsilon)},
-               {"delta", of_construction(&Construction::delta)},
-               {"construction_bound", of_construction(&Construction::bound)},
-               {"attack_norm", name(c.attack_norm)},
-               {"sensitivity", c.sensitivity},
-               {"variation", c.variation},
-               {"prefix_error", c.prefix_error},
-               {"prediction", name(h.options.prediction)},
+               {"noise_scale", c.noise_scale}};
+  json.update(construction_keys(c));
+  json["attack_norm"] = name(c.attack_norm);
+  json["sensitivity"] = c.sensitivity;
+  json.update(charged_keys(c));
+  json.update({{"prediction", name(h.options.prediction)},
                {"certificate", name(h.options.kind)},
                {"bound", name(h.options.bound)},
-               {"alpha", h.options.alpha},
-               {"precision", h.function.precision},
-               {"residual_precision", h.function.residual_precision},
-               {"algorithm", h.function.algorithm},
-               {"seed", h.seed},
+               {"alpha", h.options.alpha}});
+  json.update(function_keys(h.function));
+  json.update({{"seed", h.seed},
                {"draws", h.draws},
                {"radius", or_null(h.radius)},
                {"move", or_null(h.move)},
-               {"ledger", ledger}};
-  // Older logs say nothing of what is charged, and stay so.
-  if (c.variation == 0.0) json.erase("variation");
-  if (c.prefix_error == 0.0) json.erase("prefix_error");
+               {"ledger", ledger}});
   return json;
 }
 

@@ -120,7 +120,6 @@ class RegressionLogWriter {
   void take(RegressionLog log);
   void replace(RegressionLog log);
   void count(std::int64_t image);
-  void write_line(const std::string& line);
 
   std::filesystem::path path_;
   RegressionLogHeader header_;

@@ -76,9 +76,9 @@ void collect_parts(RegressionLogWriter& log, const std::filesystem::path& path) 
 RegressionLogWriter RegressionLogWriter::create(const std::filesystem::path& path,
                                                 const RegressionLogHeader& header) {
   RegressionLogWriter writer(path, header);
-  if (writer.file_.size() > 0)
-    fail("{}: there is a certificate log already; continue it with --resume, or move it away",
-         path.string());
+  make_room(writer.file_, path, "a certificate log", [&](std::string_view text) {
+    return parse_regression_log(text, path.string()).records.size();
+  });
   writer.start();
   return writer;
 }
@@ -116,7 +116,8 @@ RegressionLogWriter RegressionLogWriter::resume(const std::filesystem::path& pat
 
 void RegressionLogWriter::start() {
   const std::string line = header_text(header_);
-  write_line(line);
+  if (!file_.begin(line + '\n'))
+    fail("{}: cannot write the certificate log; is the disk full?", path_.string());
   chain_ = LogChain(line);
 }
 
@@ -144,18 +145,14 @@ void RegressionLogWriter::count(std::int64_t image) {
   last_ = image;
 }
 
-void RegressionLogWriter::write_line(const std::string& line) {
-  if (file_.write(line + '\n')) return;
-  fail("{}: cannot write to the certificate log; is the disk full? What it holds is kept",
-       path_.string());
-}
-
 void RegressionLogWriter::append(const RegressionRecord& record) {
   if (const std::string wrong = fault(header_, record); !wrong.empty())
     fail("image {}: {}", record.image, wrong);
   if (images_.contains(record.image))
     fail("{}: image {} is in the certificate log already", path_.string(), record.image);
-  write_line(chain_.line(line_text(record)));
+  if (!file_.write(chain_.line(line_text(record)) + '\n'))
+    fail("{}: cannot write to the certificate log; is the disk full? What it holds is kept",
+         path_.string());
   count(record.image);
 }
 

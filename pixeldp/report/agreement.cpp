@@ -1,6 +1,5 @@
 #include "pixeldp/report/agreement.hpp"
 
-#include <charconv>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,6 +11,7 @@
 #include "engine/config.hpp"
 #include "engine/error.hpp"
 #include "engine/io/safetensors.hpp"
+#include "engine/text.hpp"
 
 namespace pixeldp::report {
 namespace {
@@ -51,17 +51,10 @@ constexpr const char* noise_scale = "noise scale";  // follows from several sett
 /// What each file says of a key, in the order of the files above.
 using Statements = std::map<std::string, std::vector<std::pair<const char*, std::string>>>;
 
-std::optional<double> number(const std::string& text) {
-  double value = 0.0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 /// 1 and 1.0 are the same number.
 bool same(const std::string& a, const std::string& b) {
-  const auto x = number(a);
-  const auto y = number(b);
+  const auto x = parse_number<double>(a);
+  const auto y = parse_number<double>(b);
   return x && y ? *x == *y : a == b;
 }
 
@@ -158,7 +151,7 @@ void check_agreement(const fs::path& folder, const CertificateLog& log) {
   // On a lattice it is that of the rounded weights, which may be a little less.
   const bool lattice = log.header.calibration.lattice_step > 0.0;
   if (const auto found = metadata.find("sensitivity"); found != metadata.end() && !lattice) {
-    const auto recorded = number(found->second);
+    const auto recorded = parse_number<double>(found->second);
     if (recorded && used < *recorded)
       differences.push_back(fmt::format("sensitivity: {} in {}, only {} in {}", *recorded,
                                         model_file, used, log_file));

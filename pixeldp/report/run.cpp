@@ -1,12 +1,12 @@
 #include "pixeldp/report/run.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <map>
 
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "engine/text.hpp"
 #include "pixeldp/recertification.hpp"
 #include "pixeldp/report/agreement.hpp"
 
@@ -15,13 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string_view> split(std::string_view line) {
-  std::vector<std::string_view> cells;
-  for (std::size_t comma; (comma = line.find(',')) != std::string_view::npos;
-       line.remove_prefix(comma + 1)) {
-    cells.push_back(line.substr(0, comma));
-  }
-  cells.push_back(line);
+/// The cells of a line of CSV, without blanks around them.
+std::vector<std::string_view> cells_of(std::string_view line) {
+  std::vector<std::string_view> cells = split(line, ',');
   for (std::string_view& cell : cells) {
     while (!cell.empty() && (cell.front() == ' ' || cell.front() == '\t')) cell.remove_prefix(1);
     while (!cell.empty() && (cell.back() == ' ' || cell.back() == '\t' || cell.back() == '\r')) {
@@ -59,7 +55,7 @@ Training parse_training(std::string_view text, std::string_view source) {
   std::size_t number = 0;
   for (std::size_t end; (end = text.find('\n')) != std::string_view::npos;
        text.remove_prefix(end + 1)) {
-    const std::vector<std::string_view> cells = split(text.substr(0, end));
+    const std::vector<std::string_view> cells = cells_of(text.substr(0, end));
     if (++number == 1) {
       for (const std::string_view cell : cells) {
         const auto found = known.find(cell);
@@ -81,11 +77,10 @@ Training parse_training(std::string_view text, std::string_view source) {
       if (columns[i] == nullptr) continue;
       double value = std::numeric_limits<double>::quiet_NaN();
       if (i < cells.size() && !cells[i].empty()) {
-        const std::string_view cell = cells[i];
-        const auto [stop, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-        if (error != std::errc{} || stop != cell.data() + cell.size()) {
-          fail("{}:{}: '{}' in column {} is not a number", source, number, cell, i + 1);
-        }
+        const auto given = parse_number<double>(cells[i]);
+        if (!given)
+          fail("{}:{}: '{}' in column {} is not a number", source, number, cells[i], i + 1);
+        value = *given;
       }
       columns[i]->push_back(value);
     }

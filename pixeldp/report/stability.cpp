@@ -145,9 +145,8 @@ Stability stability(const CertificateLogHeader& header, const CertificateRecord&
   const CertificateOptions& options = header.options;
   if (options.kind == CertificateKind::cdf) return stability_of_distribution(header, record);
   const bool fixed = record.selection_draws > 0 || is_of_label(header, record);
-  const ScoreBounds bounds =
-      score_bounds(record.statistics, options.scores, options.bound, options.alpha,
-                   fixed ? Selection::separate_draws : Selection::same_draws, options.top);
+  const ScoreBounds bounds = score_bounds(record.statistics, options.scores, options.bound,
+                                          options.alpha, selection_of(fixed), options.top);
   const double lower = bounds.lower[static_cast<std::size_t>(record.prediction)];
   Stability result{.attack = record.radius};
   result.labels = labels_of(header, record, [&](int label) {

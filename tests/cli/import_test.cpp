@@ -145,6 +145,42 @@ TEST_CASE("a whole network in ONNX is imported, certified and predicted with") {
   refused("", 1, "net.onnx");
 }
 
+TEST_CASE("the digest of a classifier in ONNX is of the files of its weights, too") {
+  const ForeignWorkplace place;
+  const auto put = [&](const char* file, const std::string& bytes) {
+    write_file_atomically(place.folder / file, as_bytes(bytes));
+  };
+  const auto beside = [](const char* name, const MadeOnnx::Dims& dims, const char* file) {
+    return MadeOnnx::tensor_of(name, dims, 1)
+        .integer(14, 1)
+        .message(13, Message().text(1, "location").text(2, file));
+  };
+  const std::string network = MadeOnnx()
+                                  .input("x", {1, 1, 28, 28})
+                                  .output("y")
+                                  .initializer(beside("w", {2, 1, 3, 3}, "./b.bin"))
+                                  .initializer(beside("v", {2, 10}, "a.bin"))
+                                  .node("Conv", {"x", "w"}, {"1"})
+                                  .node("GlobalAveragePool", {"1"}, {"2"})
+                                  .node("Flatten", {"2"}, {"3"})
+                                  .node("MatMul", {"3", "v"}, {"y"})
+                                  .bytes();
+  const std::string w(18 * sizeof(float), '\1'), v(20 * sizeof(float), '\2');
+  put("net.onnx", network), put("a.bin", v), put("b.bin", w);
+  place.done(import_foreign + "--output plain");
+  train_before(place, "kernel: 3, filters: 2",
+               "steps: 1, batch: 2, learning_rate: 0.001, evaluation_images: 1");
+  const auto digest = [&](const std::string& run) {
+    place.done("import net.onnx --dataset mnist --autoencoder before --output " + run);
+    const SafetensorsFile file = read_safetensors(place.folder / run / "model.safetensors");
+    return file.metadata.at("classifier_sha256");
+  };
+  CHECK(digest("first") == sha256_hex(as_bytes(network + v + w)));
+  const std::string other(w.size(), '\3');
+  put("b.bin", other);
+  CHECK(digest("second") == sha256_hex(as_bytes(network + v + other)));
+}
+
 TEST_CASE("a network in ONNX that cannot be taken is refused by name, and nothing is written") {
   const MadeWorkplace place(1);
   const auto write = [&](const MadeOnnx& network) {

@@ -1,13 +1,12 @@
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
-#include <sys/resource.h>
 
 #include "tests/cli/program.hpp"
+#include "tests/file_size_limit.hpp"
 #include "tests/pixeldp/made_run.hpp"
 #include "tests/temporary_folder.hpp"
 
@@ -61,15 +60,11 @@ TEST_CASE("a page that cannot be written whole leaves the one before as it was")
   REQUIRE(report(folder.path(), "run --output page.html").status == 0);
   const std::string page = tests::text_of(folder / "page.html");
   // As on a full disk: a limit that the program inherits, within the page.
-  rlimit old{};
-  REQUIRE(getrlimit(RLIMIT_FSIZE, &old) == 0);
-  rlimit tight = old;
-  tight.rlim_cur = page.size() / 2;
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  REQUIRE(setrlimit(RLIMIT_FSIZE, &tight) == 0);
-  const Outcome outcome = report(folder.path(), "run --output page.html --image 1");
-  REQUIRE(setrlimit(RLIMIT_FSIZE, &old) == 0);
-  std::signal(SIGXFSZ, handler);
+  Outcome outcome;
+  {
+    const tests::FileSizeLimit limit(page.size() / 2);
+    outcome = report(folder.path(), "run --output page.html --image 1");
+  }
   CHECK(outcome.status == 1);
   CHECK_MESSAGE(outcome.errors.find("cannot write 'page.html'") != std::string::npos,
                 outcome.errors);

@@ -1,14 +1,13 @@
 #include "engine/io/file.hpp"
 
-#include <csignal>
 #include <fstream>
 #include <iterator>
 #include <thread>
 
 #include <doctest/doctest.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "tests/file_size_limit.hpp"
 #include "tests/gzip.hpp"
 #include "tests/temporary_folder.hpp"
 #include "tests/throws_error.hpp"
@@ -25,24 +24,6 @@ Bytes pattern(std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::uint8_t>(i * i >> 7);
   return bytes;
 }
-
-/// No file may grow beyond so many bytes, which is how a full disk looks to the writer.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  void (*handler_)(int);
-  rlimit before_{};
-};
 
 }  // namespace
 
@@ -167,7 +148,7 @@ TEST_CASE("a write that fails half way keeps the old file and removes the new on
   write_file_atomically(folder / "f", std::string_view("old"));
   std::string text;
   {
-    const FileSizeLimit limit(1000);
+    const tests::FileSizeLimit limit(1000);
     try {
       write_file_atomically(folder / "f", pattern(5000));
     } catch (const Error& error) {
@@ -208,6 +189,12 @@ TEST_CASE("SHA-256 gives the known answers of FIPS 180-4") {
   const TemporaryFolder folder;
   write_file_atomically(folder / "f", std::string_view("abc"));
   CHECK(sha256_file(folder / "f") == sha256_hex(as_bytes("abc")));
+  const std::string long_text((std::size_t{1} << 20) + 1, 'x');
+  write_file_atomically(folder / "g", long_text);
+  CHECK(sha256_files(std::vector{folder / "g", folder / "f"}) ==
+        sha256_hex(as_bytes(long_text + "abc")));
+  CHECK_FAILS(sha256_file(folder.path()), "it is a directory");
+  CHECK_FAILS(sha256_file(folder / "none"), "cannot read");
 }
 
 }  // namespace pixeldp

@@ -30,8 +30,7 @@ inline void config(ByteView input) {
     accept([&] { node.get_bool(key, true); });
     accept([&] { node.get_string(key, "x"); });
     accept([&] { node.get_choice(key, {"x", "y"}, "x"); });
-    accept([&] { node.get_numbers(key, {{1.0, 2.0}}); });
-    accept([&] { node.get_integers(key, {{1, 2}}); });
+    accept([&] { node.get_values(key); });
     accept([&] { node.child(key).get_integer("d", 4); });
     accept([&] {
       for (const ConfigNode& element : node.children(key)) element.get_string("e");

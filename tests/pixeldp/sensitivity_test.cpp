@@ -195,8 +195,7 @@ TEST_CASE("a torus of the image's own size is not enough, the padded one is") {
     const std::vector<float> weight = random_weight(g.weight_size(), seed);
     const double truth = singular_value_from_below(matrix_of(weight, g), 100);
     below += polyphase_bound(weight, 1, 1, 3, 3, 1, 5, 5) < truth * (1 - 1e-6);
-    CHECK(conv_sensitivity(weight, g, AttackNorm::l2, Mechanism::gaussian,
-                           SensitivityForm::tight) >= truth);
+    CHECK(conv_norms(weight, g, SensitivityForm::tight)[two][two] >= truth);
   }
   CHECK(below > 3);
   CHECK(below < 40);
@@ -208,7 +207,7 @@ TEST_CASE("the faithful form: the original's figures for constant and for orthon
   const std::vector<float> half(4, 0.5f);
   const auto sensitivity = [&](const ConvGeometry& geometry, const std::vector<float>& weight,
                                AttackNorm p, Mechanism m, SensitivityForm form) {
-    return conv_sensitivity(weight, geometry, p, m, form);
+    return sensitivity_of(conv_norms(weight, geometry, form), p, m);
   };
   for (const SensitivityForm form : {SensitivityForm::faithful, SensitivityForm::tight}) {
     CHECK(sensitivity(g, half, AttackNorm::l2, Mechanism::gaussian, form) ==
@@ -266,14 +265,14 @@ TEST_CASE("singular values of known matrices, wide and tall, real and at any siz
   CHECK(singular_value_bound(huge, 3, 4) == doctest::Approx(std::sqrt(12.0) * 1e38).epsilon(1e-5));
 }
 
-TEST_CASE("dense layers: exact norms by columns and rows, bounds elsewhere") {
+TEST_CASE("a kernel of one tap on one pixel: exact norms by columns and rows, bounds elsewhere") {
   for (const auto& [out, in] :
        {std::pair<std::int64_t, std::int64_t>{5, 9}, {9, 5}, {1, 6}, {30, 30}}) {
     const std::vector<float> weight = random_weight(out * in, 17);
     const Dense m{out, in, {weight.begin(), weight.end()}};
     const NormTable truth = true_norms(m);
     for (const SensitivityForm form : {SensitivityForm::faithful, SensitivityForm::tight}) {
-      const NormTable norms = dense_norms(weight, out, in, form);
+      const NormTable norms = conv_norms(weight, {1, 1, in, out, 1, 1, 1}, form);
       for (std::size_t p = 0; p < 3; ++p)
         for (std::size_t q = 0; q < 3; ++q) CHECK(norms[p][q] >= truth[p][q] * (1 - 1e-14));
       for (const std::size_t q : {one, two, inf})
@@ -281,12 +280,9 @@ TEST_CASE("dense layers: exact norms by columns and rows, bounds elsewhere") {
       CHECK(norms[inf][inf] == doctest::Approx(truth[inf][inf]).epsilon(1e-12));
       CHECK(norms[two][inf] == doctest::Approx(truth[two][inf]).epsilon(1e-12));
       CHECK(norms[two][two] == doctest::Approx(truth[two][two]).epsilon(1e-3));
-      CHECK(dense_sensitivity(weight, out, in, AttackNorm::l2, Mechanism::laplace, form) ==
-            norms[two][one]);
-      CHECK(dense_sensitivity(weight, out, in, AttackNorm::linf, Mechanism::gaussian, form) ==
-            norms[inf][two]);
-      CHECK(dense_sensitivity(weight, out, in, AttackNorm::l1, Mechanism::gaussian, form) ==
-            norms[one][two]);
+      CHECK(sensitivity_of(norms, AttackNorm::l2, Mechanism::laplace) == norms[two][one]);
+      CHECK(sensitivity_of(norms, AttackNorm::linf, Mechanism::gaussian) == norms[inf][two]);
+      CHECK(sensitivity_of(norms, AttackNorm::l1, Mechanism::gaussian) == norms[one][two]);
     }
   }
 }
@@ -384,9 +380,7 @@ TEST_CASE("two layers: the best path, above the norms of the product") {
 TEST_CASE("weights that are not finite or do not fit are refused") {
   const ConvGeometry g{8, 8, 1, 2, 3, 3, 1};
   std::vector<float> weight(18, 0.1f);
-  const auto sensitivity = [&] {
-    return conv_sensitivity(weight, g, AttackNorm::l2, Mechanism::gaussian, SensitivityForm::tight);
-  };
+  const auto sensitivity = [&] { return conv_norms(weight, g, SensitivityForm::tight)[two][two]; };
   CHECK_NOTHROW(sensitivity());
   weight[7] = std::numeric_limits<float>::quiet_NaN();
   CHECK_THROWS_WITH_AS(sensitivity(), doctest::Contains("weight 7"), Error);

@@ -100,10 +100,11 @@ cublasComputeType_t compute_type(Precision precision) {
     case Precision::tf32:
       return CUBLAS_COMPUTE_32F_FAST_TF32;
     case Precision::fp32:
+      return CUBLAS_COMPUTE_32F_PEDANTIC;
     case Precision::int8:
       break;
   }
-  return CUBLAS_COMPUTE_32F_PEDANTIC;
+  device_call_failed("its operands are rounded to no such precision", "a product by cuBLAS");
 }
 
 }  // namespace
@@ -112,7 +113,7 @@ bool available() { return functions().available; }
 
 void gemm(void* stream, const Gemm& gemm, Precision precision, const float* a, const float* b,
           float* c) {
-  check_gemm(gemm);
+  check_gemm(gemm, precision);
   if (!available()) device_call_failed("the library was not found", "a product by cuBLAS");
   if (gemm.m == 0 || gemm.n == 0) return;
   const auto operation = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
@@ -141,8 +142,8 @@ namespace pixeldp::kernels::cuda::cublas {
 
 bool available() { return false; }
 
-void gemm(void*, const Gemm& gemm, Precision, const float*, const float*, float*) {
-  check_gemm(gemm);
+void gemm(void*, const Gemm& gemm, Precision precision, const float*, const float*, float*) {
+  check_gemm(gemm, precision);
   device_call_failed("the program was built without its headers", "a product by cuBLAS");
 }
 

@@ -23,8 +23,8 @@ struct Gemm {
   bool operator==(const Gemm&) const = default;
 };
 
-/// Throws an Error for negative extents and for more than cuBLAS counts, 2^31 - 1.
-void check_gemm(const Gemm& gemm);
+/// Throws an Error for negative extents, for more than cuBLAS counts, 2^31 - 1, and for int8.
+void check_gemm(const Gemm& gemm, Precision precision);
 
 /// Matrix products by cuBLAS, which is loaded when first asked for. See cublas.cu for what its
 /// results depend on.

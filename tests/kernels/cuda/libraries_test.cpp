@@ -75,10 +75,11 @@ TEST_CASE("a dense layer and its gradients are these matrix products") {
   CHECK(product(Gemm::dense_backward_weight(s), dy, x) == dweight);
 }
 
-TEST_CASE("extents of a matrix product that cuBLAS cannot count") {
-  CHECK_NOTHROW(check_gemm({.m = 0, .n = 2147483647, .k = 1}));
-  CHECK_FAILS(check_gemm({.m = 1, .n = 1, .k = 2147483648}), "2147483647");
-  CHECK_FAILS(check_gemm({.m = -1, .n = 1, .k = 1}), "-1 x 1 x 1");
+TEST_CASE("matrix products that cuBLAS cannot make") {
+  CHECK_NOTHROW(check_gemm({.m = 0, .n = 2147483647, .k = 1}, Precision::tf32));
+  CHECK_FAILS(check_gemm({.m = 1, .n = 1, .k = 2147483648}, Precision::fp32), "2147483647");
+  CHECK_FAILS(check_gemm({.m = -1, .n = 1, .k = 1}, Precision::bf16), "-1 x 1 x 1");
+  CHECK_FAILS(check_gemm({.m = 1, .n = 1, .k = 1}, Precision::int8), "multiply in fp32");
 }
 
 TEST_CASE("cuDNN's is chosen where it is clearly faster, and there is something to compare") {

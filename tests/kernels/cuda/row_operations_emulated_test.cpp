@@ -71,6 +71,15 @@ TEST_CASE("row operations between products, in every precision that devices have
         calculate(plan, Precision::int8, x, scales, false));
 }
 
+TEST_CASE("a device plan takes no step that its schedule has not seen") {
+  InferencePlan plan(12);
+  plan.add({.kind = InferenceStep::Kind::standardise, .name = "s", .inputs = {0}});
+  const auto schedule = DeviceSchedule::make(plan, 1, Precision::fp32);
+  plan.steps[0].kind = InferenceStep::Kind::noise;
+  CHECK_FAILS(prepare_device_plan(Stream(Device{DeviceKind::emulated}), plan, schedule),
+              "noise is drawn between two plans");
+}
+
 TEST_CASE("one launch makes as many values of a row operation as a grid has threads") {
   CHECK(row_blocks(0) == 0);
   CHECK(row_blocks(257) == 2);
