@@ -9,6 +9,7 @@
 #include "kernels/convolution.hpp"
 #include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/int8_values.hpp"
+#include "kernels/cuda/on_devices.hpp"
 
 /// Convolutions in int8 on tensor cores (kernels/inference.hpp): for what comes after the noise.
 namespace pixeldp::kernels {
@@ -69,21 +70,15 @@ std::vector<std::int8_t> pack_int8_weight(const Conv2dShape& shape,
 std::int64_t packed_int8_size(const Conv2dShape& shape);
 
 // x [batch, in_h, in_w, int8_channels(in_c)] and weight packed, both aligned to 16 bytes; targets
-// [batch, out_h, out_w, out_c]. Everything in device memory, `stream` a cudaStream_t (of the
-// emulator in the second case). Returns before the work is done. Sums are exact as long as 32 bits
+// [batch, out_h, out_w, out_c]. Everything in device memory, `stream` a cudaStream_t (in
+// `emulated`, of the emulator). Returns before the work is done. Sums are exact as long as 32 bits
 // hold them, so that no result depends on the tile, on the kernel, or on the other images.
 
-namespace cuda {
-void conv2d_int8(void* stream, const Conv2dShape& shape, const ConvTile& tile, const std::int8_t* x,
-                 const std::int8_t* weight, const Int8Epilogue& epilogue);
-void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvKernel& kernel,
-                 const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
-}  // namespace cuda
-namespace emulated {
-void conv2d_int8(void* stream, const Conv2dShape& shape, const ConvTile& tile, const std::int8_t* x,
-                 const std::int8_t* weight, const Int8Epilogue& epilogue);
-void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvKernel& kernel,
-                 const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
-}  // namespace emulated
+PIXELDP_ON_DEVICES(void conv2d_int8(void* stream, const Conv2dShape& shape, const ConvTile& tile,
+                                    const std::int8_t* x, const std::int8_t* weight,
+                                    const Int8Epilogue& epilogue);
+                   void conv2d_int8(void* stream, const Conv2dShape& shape,
+                                    const Int8ConvKernel& kernel, const std::int8_t* x,
+                                    const std::int8_t* weight, const Int8Epilogue& epilogue);)
 
 }  // namespace pixeldp::kernels
