@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <tuple>
 
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
@@ -18,6 +19,7 @@
 #include "trainers/resume.hpp"
 #include "trainers/training_config.hpp"
 #include "trainers/training_log.hpp"
+#include "trainers/training_sets.hpp"
 #include "trainers/training_step.hpp"
 
 namespace pixeldp {
@@ -30,7 +32,6 @@ class Trainer {
   TrainSummary run();
 
  private:
-  void load_data();
   void put_parts();
   void open_folder();
   BatchSource batch_source() const;
@@ -44,7 +45,6 @@ class Trainer {
   void log();
   void save();
   void evaluate();
-  void check_labels(const Dataset& data) const;
   std::string progress_text() const;
   bool model_is_there() const;
   void write_model();
@@ -86,7 +86,7 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
     fail_usage(
         "training.gradients: nccl is for ranks on GPUs, and their device is {}; use 'ordered'",
         options.device.name());
-  load_data();
+  std::tie(train_, test_) = load_training_sets(config_, configuration_, ranks_.size());
   model_ = Model{.name = config_.name,
                  .dataset = config_.dataset,
                  .pixel_shift = config_.pixel_shift,
@@ -102,54 +102,6 @@ Trainer::Trainer(const ConfigNode& configuration, const TrainOptions& options)
   model_.network.move_to(stream_, stream_.device());
   for (Tensor& velocity : state_.velocity) velocity = velocity.to(stream_, stream_.device());
   step_.emplace(stream_, config_, model_.network, ranks_);
-}
-
-void Trainer::load_data() {
-  const auto directory = find_dataset_directory(config_.dataset, config_.directory);
-  const layers::NetworkSpec& spec = config_.network;
-  const ImageForm form{.height = spec.height,
-                       .width = spec.width,
-                       .channels = spec.channels,
-                       .classes = static_cast<int>(spec.classes),
-                       .short_side = config_.short_side};
-  train_ = load_dataset(config_.dataset, "train", directory, form);
-  test_ = load_dataset(config_.dataset, "test", directory, form);
-  if (train_.size() == 0 || test_.size() == 0)
-    fail("data set {} in {} is empty", config_.dataset, directory.string());
-  for (const Dataset* data : {&train_, &test_}) {
-    if (data->height != spec.height || data->width != spec.width ||
-        data->channels != spec.channels || data->classes != spec.classes) {
-      fail(
-          "data set {} ({}) has images of {}x{}x{} in {} classes, but the network takes {}x{}x{} "
-          "in {}",
-          data->name, data->split, data->height, data->width, data->channels, data->classes,
-          spec.height, spec.width, spec.channels, spec.classes);
-    }
-  }
-  for (const Dataset* data : {&train_, &test_}) check_labels(*data);
-  if (config_.batch > train_.size()) {
-    warn("training.batch: {} is more than the {} training images: {} are taken at a time",
-         config_.batch, train_.size(), train_.size());
-    config_.batch = train_.size();
-    configuration_.set(fmt::format("training.batch={}", config_.batch));
-  }
-  if (config_.batch % ranks_.size() != 0)
-    fail_usage("training.batch: {} images cannot be divided equally among {} ranks", config_.batch,
-               ranks_.size());
-}
-
-/// Throws an Error unless all labels of a regression lie in the range of its output.
-void Trainer::check_labels(const Dataset& data) const {
-  if (!config_.network.output) return;
-  const auto& [kind, low, high] = *config_.network.output;
-  for (std::size_t image = 0; image < data.targets.size(); ++image) {
-    const double label = data.targets[image];
-    if (!(label >= low && label <= high))
-      fail(
-          "image {} of {} ({}) has the label {}, outside the range of the output from {} to {}: "
-          "set network.output_low and network.output_high so that it holds all labels",
-          image, data.name, data.split, label, low, high);
-  }
 }
 
 /// What an auto-encoder and the classifier behind it start from.

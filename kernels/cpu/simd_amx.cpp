@@ -1,11 +1,4 @@
-#include <cstdint>
-
-#include <immintrin.h>
-
-// The intrinsics of GCC 12 read an undefined vector on purpose (GCC bug 105593).
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-
+#include "kernels/cpu/simd_512.hpp"
 #include "kernels/cpu/simd_product.hpp"
 
 // Products of bytes by AMX: eight registers, tiles, of 16 rows of 64 bytes, and an instruction that
@@ -25,17 +18,7 @@
 namespace pixeldp::kernels::cpu {
 namespace {
 
-struct Amx {
-  static constexpr int lanes = 16;
-  using Floats = float __attribute__((vector_size(64)));
-  using Words = std::uint32_t __attribute__((vector_size(64)));
-  using Ints = std::int32_t __attribute__((vector_size(64)));
-  using Halves = std::uint16_t __attribute__((vector_size(32)));
-  using Bytes = std::uint8_t __attribute__((vector_size(16)));
-
-  static Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
-  static Floats min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
-};
+struct Amx : Vectors512 {};
 
 /// Tiles 0 to 3 are sums, 4 and 5 weights, 6 and 7 positions.
 constexpr int first_weight = 4, first_x = 6;

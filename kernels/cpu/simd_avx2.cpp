@@ -1,5 +1,4 @@
-#include <immintrin.h>
-
+#include "kernels/cpu/simd_256.hpp"
 #include "kernels/cpu/simd_inference.hpp"
 #include "kernels/cpu/simd_lattice.hpp"
 #include "kernels/cpu/simd_noise.hpp"
@@ -12,22 +11,11 @@ namespace pixeldp::kernels::cpu {
 namespace {
 
 /// AVX2 and FMA.
-struct Avx2 {
-  static constexpr int lanes = 8;
+struct Avx2 : Vectors256 {
   static constexpr int interleaved_groups = 5;
   static constexpr int tile_rows = 2, tile_classes = 3;
-  static constexpr int product_rows = 4, even_product_rows = 4, product_groups = 1;
-  static constexpr int panel_rows = 6, panel_few_rows = 4, panel_groups = 1;
-  static constexpr int panel_words = 320, short_lanes = 16, short_words = 1;
   static constexpr unsigned full_mask = 0xff;
 
-  using Floats = float __attribute__((vector_size(32)));
-  using Words = std::uint32_t __attribute__((vector_size(32)));
-  using Ints = std::int32_t __attribute__((vector_size(32)));
-  using Halves = std::uint16_t __attribute__((vector_size(16)));
-  using Bytes = std::uint8_t __attribute__((vector_size(8)));
-  using Shorts = std::int16_t __attribute__((vector_size(32)));
-  using ShortBytes = std::uint8_t __attribute__((vector_size(16)));
   using Wides = std::uint64_t __attribute__((vector_size(32)));
   using Doubles = double __attribute__((vector_size(32)));
 
@@ -55,8 +43,6 @@ struct Avx2 {
   static Floats from_ints(Words w) { return _mm256_cvtepi32_ps((__m256i)w); }
   static Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
   static Floats sqrt(Floats a) { return _mm256_sqrt_ps(a); }
-  static Floats max(Floats a, Floats b) { return _mm256_max_ps(a, b); }
-  static Floats min(Floats a, Floats b) { return _mm256_min_ps(a, b); }
 
   /// Pairs of 16 bits with a sign; sums are taken modulo 2^32.
   static Ints add_short_products(Ints sums, Words x, Words w) {

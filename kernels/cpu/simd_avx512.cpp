@@ -1,9 +1,4 @@
-#include <immintrin.h>
-
-// The intrinsics of GCC 12 read an undefined vector on purpose (GCC bug 105593).
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-
+#include "kernels/cpu/simd_512.hpp"
 #include "kernels/cpu/simd_inference.hpp"
 #include "kernels/cpu/simd_lattice.hpp"
 #include "kernels/cpu/simd_noise.hpp"
@@ -16,20 +11,12 @@ namespace pixeldp::kernels::cpu {
 namespace {
 
 /// AVX-512 F, BW, DQ and VL.
-struct Avx512 {
-  static constexpr int lanes = 16;
+struct Avx512 : Vectors512 {
   static constexpr int interleaved_groups = 6;
   static constexpr int tile_rows = 4, tile_classes = 5;
-  static constexpr int product_rows = 8, even_product_rows = 16, product_groups = 3;
-  static constexpr int panel_rows = 8, panel_few_rows = 4, panel_groups = 2;
-  static constexpr int panel_words = 160, short_lanes = 16, short_words = 1;
+  static constexpr int short_lanes = 16, short_words = 1;
   static constexpr unsigned full_mask = 0xffff;
 
-  using Floats = float __attribute__((vector_size(64)));
-  using Words = std::uint32_t __attribute__((vector_size(64)));
-  using Ints = std::int32_t __attribute__((vector_size(64)));
-  using Halves = std::uint16_t __attribute__((vector_size(32)));
-  using Bytes = std::uint8_t __attribute__((vector_size(16)));
   using Shorts = std::int16_t __attribute__((vector_size(32)));
   using ShortBytes = std::uint8_t __attribute__((vector_size(16)));
   using Wides = std::uint64_t __attribute__((vector_size(64)));
@@ -57,8 +44,6 @@ struct Avx512 {
   static Floats from_ints(Words w) { return _mm512_cvtepi32_ps((__m512i)w); }
   static Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
   static Floats sqrt(Floats a) { return _mm512_sqrt_ps(a); }
-  static Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
-  static Floats min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 
   /// As Avx2's.
   static Ints add_short_products(Ints sums, Words x, Words w) {

@@ -1,9 +1,4 @@
-#include <immintrin.h>
-
-// The intrinsics of GCC 12 read an undefined vector on purpose (GCC bug 105593).
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-
+#include "kernels/cpu/simd_512.hpp"
 #include "kernels/cpu/simd_product.hpp"
 #include "kernels/cpu/simd_winograd.hpp"
 
@@ -11,16 +6,8 @@ namespace pixeldp::kernels::cpu {
 namespace {
 
 /// AVX-512 F, BW, DQ and VL; and VNNI or BF16, each for its products.
-struct Avx512Dot {
-  static constexpr int lanes = 16;
-  static constexpr int product_rows = 8, even_product_rows = 16, product_groups = 3;
-  static constexpr int panel_rows = 8, panel_few_rows = 4, panel_groups = 2;
-  static constexpr int panel_words = 160, short_lanes = 32, short_words = 4;
-  using Floats = float __attribute__((vector_size(64)));
-  using Words = std::uint32_t __attribute__((vector_size(64)));
-  using Ints = std::int32_t __attribute__((vector_size(64)));
-  using Halves = std::uint16_t __attribute__((vector_size(32)));
-  using Bytes = std::uint8_t __attribute__((vector_size(16)));
+struct Avx512Dot : Vectors512 {
+  static constexpr int short_lanes = 32, short_words = 4;
   using Shorts = std::int16_t __attribute__((vector_size(64)));
   using ShortBytes = std::uint8_t __attribute__((vector_size(32)));
   /// What is left of channels, half a vector.
@@ -29,9 +16,6 @@ struct Avx512Dot {
     using Shorts = std::int16_t __attribute__((vector_size(32)));
     using ShortBytes = std::uint8_t __attribute__((vector_size(16)));
   };
-
-  static Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
-  static Floats min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 
   static Floats add_half_products(Floats sums, Words x, Words w) {
     return _mm512_dpbf16_ps(sums, (__m512bh)x, (__m512bh)w);

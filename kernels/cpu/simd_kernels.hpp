@@ -10,9 +10,8 @@
 #include "kernels/cpu/winograd_kernels.hpp"
 #include "kernels/noise.hpp"
 
-/// What one instruction set offers to noise.cpp, draw_statistics.cpp, inference.cpp and
-/// product.cpp. The templates behind it (noise_kernel.hpp, statistics_kernel.hpp,
-/// inference_kernel.hpp, product_kernel.hpp) are compiled once per vector type.
+/// What one instruction set offers to the other files of this folder. The templates behind it, in
+/// the headers simd_*.hpp, are compiled once per vector type.
 ///
 /// The files simd_*.cpp are compiled with flags that not every processor obeys, so nothing that the
 /// linker may merge with another file's copy can be in them: their vector types have internal

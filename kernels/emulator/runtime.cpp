@@ -1,65 +1,13 @@
 #include "kernels/emulator/runtime.hpp"
 
-#include <algorithm>
-#include <functional>
-#include <string_view>
 #include <utility>
 
 #include "kernels/emulator/cluster.hpp"
-#include "kernels/emulator/memory.hpp"
 #include "kernels/emulator/runtime_state.hpp"
 #include "kernels/emulator/settings.hpp"
 
 namespace pixeldp::emulator {
-
 namespace {
-
-thread_local cudaError_t last_error = cudaSuccess;
-thread_local std::string last_error_text;
-
-std::string_view meaning(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess:
-      return "no error";
-    case cudaErrorInvalidValue:
-      return "invalid argument";
-    case cudaErrorMemoryAllocation:
-      return "out of memory";
-    case cudaErrorInvalidConfiguration:
-      return "invalid configuration argument";
-    case cudaErrorInvalidMemcpyDirection:
-      return "invalid copy direction for memcpy";
-    case cudaErrorInvalidDevice:
-      return "invalid device ordinal";
-    case cudaErrorInvalidResourceHandle:
-      return "invalid resource handle";
-    case cudaErrorIllegalState:
-      return "the operation cannot be performed in the present state";
-    case cudaErrorNotReady:
-      return "device not ready";
-    case cudaErrorLaunchFailure:
-      return "unspecified launch failure";
-    case cudaErrorStreamCaptureUnsupported:
-      return "operation not permitted when stream is capturing";
-  }
-  return "unrecognized error code";
-}
-
-template <class Owner, class Handle>
-bool is_live(const std::vector<Owner>& owners, Handle handle) {
-  return std::any_of(owners.begin(), owners.end(),
-                     [&](const Owner& owner) { return owner.get() == handle; });
-}
-
-template <class Owner, class Handle>
-cudaError_t destroy(std::vector<Owner>& owners, Handle handle, const char* what) {
-  const std::lock_guard lock(runtime().mutex);
-  const auto found = std::find_if(owners.begin(), owners.end(),
-                                  [&](const Owner& owner) { return owner.get() == handle; });
-  if (found == owners.end()) return bad_handle(what);
-  owners.erase(found);
-  return cudaSuccess;
-}
 
 void rethrow_unreported() {
   if (runtime().unreported != nullptr)
@@ -83,12 +31,6 @@ void reset_work_tally() {
   runtime().tally = {};
 }
 
-cudaError_t set_error(cudaError_t code, const std::string& detail) {
-  last_error = code;
-  last_error_text = fmt::format("{}: {}", meaning(code), detail);
-  return code;
-}
-
 cudaError_t finish_quietly(const char* what) {
   ++runtime().tally.waits;
   const auto finish = [](EmulatedStream& stream) {
@@ -105,10 +47,6 @@ cudaError_t finish_quietly(const char* what) {
   return runtime().unreported == nullptr
              ? cudaSuccess
              : error(cudaErrorLaunchFailure, "{}: a kernel failed before; wait to learn how", what);
-}
-
-cudaError_t bad_handle(const char* what) {
-  return error(cudaErrorInvalidResourceHandle, "{}: no such stream, event or graph", what);
 }
 
 cudaError_t enqueue(cudaStream_t handle, const char* what, Task task) {
@@ -144,114 +82,6 @@ cudaError_t refuse_capture(const char* what) {
 cudaError_t refuse_any_capture(const char* what) {
   return spoil_captures(what, [](const EmulatedStream&) { return true; });
 }
-
-const char* cudaGetErrorString(cudaError_t code) {
-  return code != cudaSuccess && last_error_text.starts_with(meaning(code)) ? last_error_text.c_str()
-                                                                           : meaning(code).data();
-}
-
-const char* cudaGetErrorName(cudaError_t code) {
-  switch (code) {
-    case cudaSuccess:
-      return "cudaSuccess";
-    case cudaErrorInvalidValue:
-      return "cudaErrorInvalidValue";
-    case cudaErrorMemoryAllocation:
-      return "cudaErrorMemoryAllocation";
-    case cudaErrorInvalidConfiguration:
-      return "cudaErrorInvalidConfiguration";
-    case cudaErrorInvalidMemcpyDirection:
-      return "cudaErrorInvalidMemcpyDirection";
-    case cudaErrorInvalidDevice:
-      return "cudaErrorInvalidDevice";
-    case cudaErrorInvalidResourceHandle:
-      return "cudaErrorInvalidResourceHandle";
-    case cudaErrorIllegalState:
-      return "cudaErrorIllegalState";
-    case cudaErrorNotReady:
-      return "cudaErrorNotReady";
-    case cudaErrorLaunchFailure:
-      return "cudaErrorLaunchFailure";
-    case cudaErrorStreamCaptureUnsupported:
-      return "cudaErrorStreamCaptureUnsupported";
-  }
-  return "unrecognized error code";
-}
-
-cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
-cudaError_t cudaPeekAtLastError() { return last_error; }
-
-// ---- Devices
-
-cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
-  return cudaSuccess;
-}
-
-cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
-  return cudaSuccess;
-}
-
-cudaError_t cudaSetDevice(int device) {
-  return device == 0 ? cudaSuccess : error(cudaErrorInvalidDevice, "there is only device 0");
-}
-
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
-  if (device != 0) return error(cudaErrorInvalidDevice, "there is only device 0");
-  switch (attribute) {
-    case cudaDevAttrMaxThreadsPerBlock:
-      *value = Block::max_threads;
-      return cudaSuccess;
-    case cudaDevAttrWarpSize:
-      *value = Block::warp_lanes;
-      return cudaSuccess;
-    case cudaDevAttrMultiProcessorCount:
-      *value = settings().arch.multiprocessors;
-      return cudaSuccess;
-    case cudaDevAttrL2CacheSize:
-      *value = static_cast<int>(settings().arch.l2_bytes);
-      return cudaSuccess;
-    case cudaDevAttrComputeCapabilityMajor:
-      *value = settings().arch.capability / 10;
-      return cudaSuccess;
-    case cudaDevAttrComputeCapabilityMinor:
-      *value = settings().arch.capability % 10;
-      return cudaSuccess;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-      *value = static_cast<int>(settings().arch.shared_per_block);
-      return cudaSuccess;
-  }
-  return error(cudaErrorInvalidValue, "the emulator has no device attribute {}",
-               static_cast<int>(attribute));
-}
-
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-  if (device != 0) return error(cudaErrorInvalidDevice, "there is only device 0");
-  *properties = {};
-  const kernels::Arch& arch = settings().arch;
-  const std::string name = "emulated " + arch.name();
-  std::copy(name.begin(), name.end(), properties->name);
-  properties->totalGlobalMem = settings().memory;
-  properties->sharedMemPerBlockOptin = arch.shared_per_block;
-  properties->sharedMemPerMultiprocessor = arch.shared_per_multiprocessor;
-  properties->major = arch.capability / 10;
-  properties->minor = arch.capability % 10;
-  properties->regsPerMultiprocessor = arch.registers_per_multiprocessor;
-  properties->maxThreadsPerMultiProcessor = arch.threads_per_multiprocessor;
-  properties->warpSize = Block::warp_lanes;
-  properties->maxThreadsPerBlock = Block::max_threads;
-  properties->l2CacheSize = static_cast<int>(arch.l2_bytes);
-  properties->multiProcessorCount = arch.multiprocessors;
-  return cudaSuccess;
-}
-
-cudaError_t cudaDriverGetVersion(int* version) {
-  *version = 13000;
-  return cudaSuccess;
-}
-
-cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
 
 cudaError_t cudaDeviceSynchronize() {
   const std::lock_guard lock(runtime().mutex);
@@ -363,62 +193,6 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
   if (!start->done() || !end->done()) return cudaErrorNotReady;
   *milliseconds = std::chrono::duration<float, std::milli>(*end->time - *start->time).count();
   return cudaSuccess;
-}
-
-// ---- Graphs
-
-cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
-  const std::lock_guard lock(runtime().mutex);
-  const auto stream = runtime().find(handle);
-  if (handle == nullptr || stream == nullptr) return bad_handle("cudaStreamBeginCapture");
-  if (stream->capture != nullptr)
-    return error(cudaErrorIllegalState, "cudaStreamBeginCapture: the stream is being captured");
-  stream->capture = std::make_unique<Graph>();
-  stream->capturer = std::this_thread::get_id();
-  stream->capture_failed = false;
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
-  const std::lock_guard lock(runtime().mutex);
-  *graph = nullptr;
-  const auto stream = runtime().find(handle);
-  if (stream == nullptr) return bad_handle("cudaStreamEndCapture");
-  if (stream->capture == nullptr)
-    return error(cudaErrorIllegalState, "cudaStreamEndCapture: the stream is not being captured");
-  auto recorded = std::move(stream->capture);
-  if (stream->capture_failed)
-    return error(cudaErrorStreamCaptureUnsupported,
-                 "cudaStreamEndCapture: a call that cannot be captured spoilt the capture");
-  runtime().graphs.push_back(std::move(recorded));
-  *graph = runtime().graphs.back().get();
-  return cudaSuccess;
-}
-
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
-  const std::lock_guard lock(runtime().mutex);
-  if (!is_live(runtime().graphs, graph)) return bad_handle("cudaGraphInstantiate");
-  runtime().execs.push_back(std::make_unique<GraphExec>());
-  *exec = runtime().execs.back().get();
-  (*exec)->tasks = std::make_shared<const std::vector<Task>>(graph->tasks);
-  return cudaSuccess;
-}
-
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
-  const std::lock_guard lock(runtime().mutex);
-  if (!is_live(runtime().execs, exec)) return bad_handle("cudaGraphLaunch");
-  ++runtime().tally.graph_launches;
-  return enqueue(stream, "cudaGraphLaunch", [tasks = exec->tasks] {
-    for (const Task& task : *tasks) task();
-  });
-}
-
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
-  return destroy(runtime().execs, exec, "cudaGraphExecDestroy");
-}
-
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  return destroy(runtime().graphs, graph, "cudaGraphDestroy");
 }
 
 // ---- Kernels

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -17,7 +18,7 @@
 #include "kernels/emulator/runtime.hpp"
 #include "kernels/emulator/work_tally.hpp"
 
-/// What runtime.cpp and runtime_memory.cpp share.
+/// What the files runtime*.cpp share.
 namespace pixeldp::emulator {
 
 using Task = std::function<void()>;
@@ -113,6 +114,23 @@ cudaError_t error(cudaError_t code, fmt::format_string<Args...> format, Args&&..
 }
 
 cudaError_t bad_handle(const char* what);
+
+/// Whether the handle is that of one of them.
+template <class Owner, class Handle>
+bool is_live(const std::vector<Owner>& owners, Handle handle) {
+  return std::ranges::any_of(owners, [&](const Owner& owner) { return owner.get() == handle; });
+}
+
+/// Removes what the handle is of.
+template <class Owner, class Handle>
+cudaError_t destroy(std::vector<Owner>& owners, Handle handle, const char* what) {
+  const std::lock_guard lock(runtime().mutex);
+  const auto found =
+      std::ranges::find_if(owners, [&](const Owner& owner) { return owner.get() == handle; });
+  if (found == owners.end()) return bad_handle(what);
+  owners.erase(found);
+  return cudaSuccess;
+}
 
 /// Does all work given so far without throwing, for calls that destructors make.
 /// cudaErrorLaunchFailure when a kernel failed.

@@ -73,8 +73,6 @@ epochs: 5
 augment: false
 name: true
 bound: exact
-levels: [0.25, 1]
-steps: []
 b:
   c:
     y: 7
