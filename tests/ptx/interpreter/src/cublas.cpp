@@ -11,13 +11,13 @@
 #include <cublas_v2.h>
 
 #include "cudart_internal.h"
-#include "numeric.h"
+#include "program/numeric.hpp"
 #include "ptxrun.h"
 
-using ptxrun::bf16RoundNearest;
-using ptxrun::bf16ToFloat;
-using ptxrun::halfToFloat;
-using ptxrun::toHalf;
+using ptxrun::bf16_round_nearest;
+using ptxrun::bf16_to_float;
+using ptxrun::half_to_float;
+using ptxrun::to_half;
 
 struct cublasContext {
   cudaStream_t stream = nullptr;
@@ -32,13 +32,13 @@ int sizeOf(cudaDataType_t t) {
 float load(const void* p, cudaDataType_t t, size_t i) {
   if (t == CUDA_R_32F) return ((const float*)p)[i];
   uint16_t h = ((const uint16_t*)p)[i];
-  return t == CUDA_R_16F ? halfToFloat(h) : bf16ToFloat(h);
+  return t == CUDA_R_16F ? half_to_float(h) : bf16_to_float(h);
 }
 void store(void* p, cudaDataType_t t, size_t i, float v) {
   if (t == CUDA_R_32F)
     ((float*)p)[i] = v;
   else
-    ((uint16_t*)p)[i] = t == CUDA_R_16F ? toHalf(v) : bf16RoundNearest(v);
+    ((uint16_t*)p)[i] = t == CUDA_R_16F ? to_half(v) : bf16_round_nearest(v);
 }
 bool inside(const void* p, long long elements, int size, const char* what) {
   void* base;

@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "cudart_internal.h"
+#include "program/tensor_map.hpp"
 #include "ptxrun.h"
-#include "tensormap.h"
 
 using std::string;
 using std::vector;
@@ -1115,10 +1115,10 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap* out, CUtensorMapDataType type, cuui
   if (interleave != CU_TENSOR_MAP_INTERLEAVE_NONE)
     return refuse("interleaved layouts are not supported by ptxrun");
   ptxrun::TensorMap t{};
-  t.magic = ptxrun::kTensorMapMagic;
+  t.magic = ptxrun::tensor_map_magic;
   t.rank = rank;
-  t.elementBytes = sizes[type];
-  t.isFloat = isFloat[type];
+  t.element_bytes = sizes[type];
+  t.is_float = isFloat[type];
   switch (swizzle) {
     case CU_TENSOR_MAP_SWIZZLE_NONE:
       t.swizzle = 0;
@@ -1136,7 +1136,7 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap* out, CUtensorMapDataType type, cuui
       return refuse("this swizzle is not supported by ptxrun");
   }
   t.fill = fill == CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE ? ptxrun::FILL_ZERO : ptxrun::FILL_NAN;
-  if (t.fill == ptxrun::FILL_NAN && !t.isFloat) return refuse("NaN fill of an integer tensor");
+  if (t.fill == ptxrun::FILL_NAN && !t.is_float) return refuse("NaN fill of an integer tensor");
   t.address = (uint64_t)address;
   for (unsigned d = 0; d < rank; d++) {
     if (!dim[d] || dim[d] > 1ull << 32) return refuse("a dimension must be 1 to 2^32");
@@ -1150,7 +1150,7 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap* out, CUtensorMapDataType type, cuui
       t.stride[d] = stride[d];
     }
   }
-  size_t inner = (size_t)box[0] * t.elementBytes;
+  size_t inner = (size_t)box[0] * t.element_bytes;
   if (inner & 15) return refuse("the inner box dimension must be a multiple of 16 bytes");
   if (t.swizzle && inner > t.swizzle) return refuse("the inner box dimension exceeds the swizzle");
   memset((void*)out, 0, sizeof *out);
