@@ -6,7 +6,7 @@
 #include <memory>
 #include <random>
 
-#include "machine/buffers.hpp"
+#include "program/buffers.hpp"
 #include "program/numeric.hpp"
 #include "program/program.hpp"
 #include "ptxrun.h"

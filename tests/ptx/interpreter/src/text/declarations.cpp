@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "machine/buffers.hpp"
+#include "program/buffers.hpp"
 #include "text/lexer.hpp"
 
 namespace ptxrun {

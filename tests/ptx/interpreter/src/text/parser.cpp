@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "machine/buffers.hpp"
+#include "program/buffers.hpp"
 #include "text/declarations.hpp"
 #include "text/decoder.hpp"
 

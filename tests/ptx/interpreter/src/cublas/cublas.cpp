@@ -1,23 +1,16 @@
-// cublas.cpp - small stand-in for cuBLAS: dense products on the CPU, in stream order, recorded
-// under stream capture. Matrices are f32, f16 or bf16; sums are float in order of k.
-// Other entries abort with their name (see the Makefile).
+// Stand-in for cuBLAS: dense products, in the order of a stream, recorded under capture. Matrices
+// are f32, f16 or bf16; sums are float in the order of k.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <thread>
 #include <vector>
 
 #include <cublas_v2.h>
 
-#include "cudart_internal.h"
+#include "cudart/runtime.hpp"
 #include "program/numeric.hpp"
-#include "ptxrun.h"
 
-using ptxrun::bf16_round_nearest;
-using ptxrun::bf16_to_float;
-using ptxrun::half_to_float;
-using ptxrun::to_half;
+using namespace ptxrun;
 
 struct cublasContext {
   cudaStream_t stream = nullptr;
@@ -26,7 +19,7 @@ struct cublasContext {
 };
 
 namespace {
-int sizeOf(cudaDataType_t t) {
+int size_of(cudaDataType_t t) {
   return t == CUDA_R_32F ? 4 : t == CUDA_R_16F || t == CUDA_R_16BF ? 2 : 0;
 }
 float load(const void* p, cudaDataType_t t, size_t i) {
@@ -54,79 +47,112 @@ bool inside(const void* p, long long elements, int size, const char* what) {
   return true;
 }
 // Column-major C (m x n) = alpha * op(A) * op(B) + beta * C.
+struct Matrix {
+  void* data;
+  cudaDataType_t type;
+  int stride;               // elements between columns
+  bool transposed = false;  // op() transposes
+
+  bool valid(int rows, int columns, const char* name) const {
+    if (transposed) std::swap(rows, columns);
+    return inside(data, (long long)stride * (columns - 1) + rows, size_of(type), name);
+  }
+  float at(int row, int column) const {
+    if (transposed) std::swap(row, column);
+    return load(data, type, (size_t)column * stride + row);
+  }
+  Matrix moved(long long elements) const {
+    Matrix m = *this;
+    m.data = (char*)data + elements * size_of(type);
+    return m;
+  }
+};
 struct Gemm {
-  bool ta, tb;
-  int m, n, k, lda, ldb, ldc;
-  const void *A, *B;
-  void* C;
-  cudaDataType_t at, bt, ct;
-  float alpha, beta;
-  bool check() const {
+  int m, n, k;
+  Matrix A, B, C;
+  float alpha = 0, beta = 0;
+
+  bool valid() const {
     if (!m || !n) return true;
-    long long a = (long long)lda * ((ta ? m : k) - 1) + (ta ? k : m);
-    long long b = (long long)ldb * ((tb ? k : n) - 1) + (tb ? n : k);
-    long long c = (long long)ldc * (n - 1) + m;
-    return (!k || (inside(A, a, sizeOf(at), "A") && inside(B, b, sizeOf(bt), "B"))) &&
-           inside(C, c, sizeOf(ct), "C");
+    return (!k || (A.valid(m, k, "A") && B.valid(k, n, "B"))) && C.valid(m, n, "C");
+  }
+  void columns(const std::vector<float>& a, int from, int to) const {
+    std::vector<float> sum(m);
+    for (int c = from; c < to; c++) {
+      std::fill(sum.begin(), sum.end(), 0.f);
+      for (int j = 0; j < k; j++) {
+        const float b = B.at(j, c);
+        const float* x = &a[(size_t)j * m];
+        for (int i = 0; i < m; i++) sum[i] += x[i] * b;
+      }
+      for (int i = 0; i < m; i++) {
+        float old = beta == 0 ? 0 : beta * C.at(i, c);
+        store(C.data, C.type, (size_t)c * C.stride + i, alpha * sum[i] + old);
+      }
+    }
   }
   void run() const {
     std::vector<float> a((size_t)m * k);  // op(A), column after column
     for (int j = 0; j < k; j++)
-      for (int i = 0; i < m; i++)
-        a[(size_t)j * m + i] = load(A, at, ta ? (size_t)i * lda + j : (size_t)j * lda + i);
-    auto columns = [&](int from, int to) {
-      std::vector<float> sum(m);
-      for (int c = from; c < to; c++) {
-        std::fill(sum.begin(), sum.end(), 0.f);
-        for (int j = 0; j < k; j++) {
-          float b = load(B, bt, tb ? (size_t)j * ldb + c : (size_t)c * ldb + j);
-          const float* x = &a[(size_t)j * m];
-          for (int i = 0; i < m; i++) sum[i] += x[i] * b;
-        }
-        for (int i = 0; i < m; i++) {
-          size_t o = (size_t)c * ldc + i;
-          float old = beta == 0 ? 0 : beta * load(C, ct, o);
-          store(C, ct, o, alpha * sum[i] + old);
-        }
-      }
-    };
-    ptx_opts o;
-    ptx_default_opts(&o);
-    int threads = o.threads > 0 ? o.threads : (int)std::thread::hardware_concurrency();
+      for (int i = 0; i < m; i++) a[(size_t)j * m + i] = A.at(i, j);
+    int wanted = options().threads;
+    int threads = wanted > 0 ? wanted : (int)std::thread::hardware_concurrency();
     if ((double)m * n * k < 1e6) threads = 1;
     threads = std::max(1, std::min(threads, n));
     std::vector<std::thread> pool;
     for (int t = 1; t < threads; t++)
-      pool.emplace_back(columns, (int)((long long)n * t / threads),
-                        (int)((long long)n * (t + 1) / threads));
-    columns(0, n / threads);
-    for (auto& t : pool) t.join();
+      pool.emplace_back([&, t] {
+        columns(a, (int)((long long)n * t / threads), (int)((long long)n * (t + 1) / threads));
+      });
+    columns(a, 0, n / threads);
+    for (auto& thread : pool) thread.join();
   }
 };
-cublasStatus_t gemm(cublasHandle_t h, Gemm g, const float* alpha, const float* beta, long long sa,
-                    long long sb, long long sc, int batch) {
-  if (!h) return CUBLAS_STATUS_NOT_INITIALIZED;
-  if (g.m < 0 || g.n < 0 || g.k < 0 || batch < 0 || g.lda < std::max(1, g.ta ? g.k : g.m) ||
-      g.ldb < std::max(1, g.tb ? g.n : g.k) || g.ldc < std::max(1, g.m))
+
+// Elements between the matrices of a batch.
+struct Batch {
+  int count = 1;
+  long long A = 0, B = 0, C = 0;
+};
+bool valid_stride(const Matrix& x, int rows, int columns) {
+  return x.stride >= std::max(1, x.transposed ? columns : rows);
+}
+cublasStatus_t gemm(cublasHandle_t handle, const Gemm& g, const void* alpha, const void* beta,
+                    const Batch& batch = {}) {
+  if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (g.m < 0 || g.n < 0 || g.k < 0 || batch.count < 0 || !valid_stride(g.A, g.m, g.k) ||
+      !valid_stride(g.B, g.k, g.n) || !valid_stride(g.C, g.m, g.n))
     return CUBLAS_STATUS_INVALID_VALUE;
-  if (!sizeOf(g.at) || !sizeOf(g.bt) || !sizeOf(g.ct) || g.at != g.bt)
+  if (!size_of(g.A.type) || !size_of(g.C.type) || g.A.type != g.B.type)
     return CUBLAS_STATUS_NOT_SUPPORTED;
-  bool device = h->pointers == CUBLAS_POINTER_MODE_DEVICE;
-  float hostAlpha = device ? 0 : *alpha, hostBeta = device ? 0 : *beta;
-  cudaError_t e = ptxrun::enqueueHostWork(h->stream, [=] {
-    for (int i = 0; i < batch; i++) {
-      Gemm x = g;
-      x.A = (const char*)g.A + (long long)i * sa * sizeOf(g.at);
-      x.B = (const char*)g.B + (long long)i * sb * sizeOf(g.bt);
-      x.C = (char*)g.C + (long long)i * sc * sizeOf(g.ct);
-      x.alpha = device ? *alpha : hostAlpha;
-      x.beta = device ? *beta : hostBeta;
-      if (!x.check()) return cudaErrorIllegalAddress;
-      x.run();
+  // On the device they are read when the work is done.
+  const bool device = handle->pointers == CUBLAS_POINTER_MODE_DEVICE;
+  const float *a = (const float*)alpha, *b = (const float*)beta;
+  const float host_alpha = device ? 0 : *a, host_beta = device ? 0 : *b;
+  auto work = [=] {
+    for (int i = 0; i < batch.count; i++) {
+      Gemm one = g;
+      one.A = g.A.moved(i * batch.A);
+      one.B = g.B.moved(i * batch.B);
+      one.C = g.C.moved(i * batch.C);
+      one.alpha = device ? *a : host_alpha;
+      one.beta = device ? *b : host_beta;
+      if (!one.valid()) return cudaErrorIllegalAddress;
+      one.run();
     }
     return cudaSuccess;
-  });
-  return e ? CUBLAS_STATUS_EXECUTION_FAILED : CUBLAS_STATUS_SUCCESS;
+  };
+  ApiLock lock;
+  return enqueue(handle->stream, Work(cudaGraphNodeTypeHost, work)) ? CUBLAS_STATUS_EXECUTION_FAILED
+                                                                    : CUBLAS_STATUS_SUCCESS;
+}
+Matrix factor(const void* data, cudaDataType_t type, int stride, cublasOperation_t operation) {
+  return {(void*)data, type, stride, operation != CUBLAS_OP_N};
+}
+bool sums_are_float(cublasComputeType_t compute) {
+  return compute == CUBLAS_COMPUTE_32F || compute == CUBLAS_COMPUTE_32F_PEDANTIC ||
+         compute == CUBLAS_COMPUTE_32F_FAST_TF32 || compute == CUBLAS_COMPUTE_32F_FAST_16BF ||
+         compute == CUBLAS_COMPUTE_32F_FAST_16F;
 }
 }  // namespace
 
@@ -185,10 +211,8 @@ const char* cublasGetStatusString(cublasStatus_t s) {
 cublasStatus_t cublasSgemm_v2(cublasHandle_t h, cublasOperation_t ta, cublasOperation_t tb, int m,
                               int n, int k, const float* alpha, const float* A, int lda,
                               const float* B, int ldb, const float* beta, float* C, int ldc) {
-  return gemm(h,
-              {ta != CUBLAS_OP_N, tb != CUBLAS_OP_N, m, n, k, lda, ldb, ldc, A, B, C, CUDA_R_32F,
-               CUDA_R_32F, CUDA_R_32F, 0, 0},
-              alpha, beta, 0, 0, 0, 1);
+  return cublasSgemmStridedBatched(h, ta, tb, m, n, k, alpha, A, lda, 0, B, ldb, 0, beta, C, ldc, 0,
+                                   1);
 }
 cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t h, cublasOperation_t ta,
                                          cublasOperation_t tb, int m, int n, int k,
@@ -196,24 +220,21 @@ cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t h, cublasOperation_t ta,
                                          const float* B, int ldb, long long sb, const float* beta,
                                          float* C, int ldc, long long sc, int batch) {
   return gemm(h,
-              {ta != CUBLAS_OP_N, tb != CUBLAS_OP_N, m, n, k, lda, ldb, ldc, A, B, C, CUDA_R_32F,
-               CUDA_R_32F, CUDA_R_32F, 0, 0},
-              alpha, beta, sa, sb, sc, batch);
-}
-static bool floatCompute(cublasComputeType_t c) {
-  return c == CUBLAS_COMPUTE_32F || c == CUBLAS_COMPUTE_32F_PEDANTIC ||
-         c == CUBLAS_COMPUTE_32F_FAST_TF32 || c == CUBLAS_COMPUTE_32F_FAST_16BF ||
-         c == CUBLAS_COMPUTE_32F_FAST_16F;
+              {m,
+               n,
+               k,
+               factor(A, CUDA_R_32F, lda, ta),
+               factor(B, CUDA_R_32F, ldb, tb),
+               {C, CUDA_R_32F, ldc}},
+              alpha, beta, {batch, sa, sb, sc});
 }
 cublasStatus_t cublasGemmEx(cublasHandle_t h, cublasOperation_t ta, cublasOperation_t tb, int m,
                             int n, int k, const void* alpha, const void* A, cudaDataType at,
                             int lda, const void* B, cudaDataType bt, int ldb, const void* beta,
                             void* C, cudaDataType ct, int ldc, cublasComputeType_t compute,
-                            cublasGemmAlgo_t) {
-  if (!floatCompute(compute)) return CUBLAS_STATUS_NOT_SUPPORTED;
-  return gemm(
-      h, {ta != CUBLAS_OP_N, tb != CUBLAS_OP_N, m, n, k, lda, ldb, ldc, A, B, C, at, bt, ct, 0, 0},
-      (const float*)alpha, (const float*)beta, 0, 0, 0, 1);
+                            cublasGemmAlgo_t algorithm) {
+  return cublasGemmStridedBatchedEx(h, ta, tb, m, n, k, alpha, A, at, lda, 0, B, bt, ldb, 0, beta,
+                                    C, ct, ldc, 0, 1, compute, algorithm);
 }
 cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t h, cublasOperation_t ta,
                                           cublasOperation_t tb, int m, int n, int k,
@@ -222,9 +243,8 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t h, cublasOperation_t ta
                                           int ldb, long long sb, const void* beta, void* C,
                                           cudaDataType ct, int ldc, long long sc, int batch,
                                           cublasComputeType_t compute, cublasGemmAlgo_t) {
-  if (!floatCompute(compute)) return CUBLAS_STATUS_NOT_SUPPORTED;
-  return gemm(
-      h, {ta != CUBLAS_OP_N, tb != CUBLAS_OP_N, m, n, k, lda, ldb, ldc, A, B, C, at, bt, ct, 0, 0},
-      (const float*)alpha, (const float*)beta, sa, sb, sc, batch);
+  if (!sums_are_float(compute)) return CUBLAS_STATUS_NOT_SUPPORTED;
+  return gemm(h, {m, n, k, factor(A, at, lda, ta), factor(B, bt, ldb, tb), {C, ct, ldc}}, alpha,
+              beta, {batch, sa, sb, sc});
 }
-}  // extern "C"
+}

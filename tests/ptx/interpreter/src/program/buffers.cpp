@@ -1,4 +1,4 @@
-#include "machine/buffers.hpp"
+#include "program/buffers.hpp"
 
 #include <cstdlib>
 #include <map>
