@@ -4,7 +4,7 @@
 
 #include <cuda.h>
 
-#include "check.h"
+#include "check.hpp"
 
 using std::vector;
 

@@ -4,7 +4,7 @@
 #include <cooperative_groups.h>
 #include <cooperative_groups/reduce.h>
 
-#include "check.h"
+#include "check.hpp"
 namespace cg = cooperative_groups;
 __constant__ float scale[4];
 __device__ float acc;

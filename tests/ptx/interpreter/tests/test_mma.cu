@@ -6,7 +6,7 @@
 #include <cuda_fp16.h>
 #include <cuda_fp8.h>
 
-#include "check.h"
+#include "check.hpp"
 
 using std::vector;
 

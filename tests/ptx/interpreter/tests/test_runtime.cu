@@ -4,7 +4,7 @@
 #include <cooperative_groups.h>
 #include <cuda_profiler_api.h>
 
-#include "check.h"
+#include "check.hpp"
 
 namespace cg = cooperative_groups;
 using std::vector;

@@ -1,0 +1,115 @@
+// cp.async.bulk: copies of any multiple of 16 bytes between global and shared memory of this block.
+#include "instructions/copy_bulk.hpp"
+
+#include "instructions/elementwise.hpp"
+#include "instructions/mbarrier.hpp"
+#include "instructions/opcodes.hpp"
+
+namespace ptxrun {
+namespace {
+// d: shared address, a: global address, b: bytes, c: address of the mbarrier.
+template <Direction direction>
+void run_bulk(Warp& w, const Instr& in, u32 mask) {
+  each_lane(mask, [&](int i) {
+    const u64 shared = shared_operand(w, in.d, in.offset_d, i);
+    const u64 global = in.imm + w.get_or_zero(in.a, i);
+    const u32 bytes = (u32)w.get(in.b, i);
+    if ((bytes | shared | global) & 15)
+      fail("cp.async.bulk needs addresses and a size that are multiples of 16 in %s",
+           w.where(i).c_str());
+    if (!bytes) return;
+    w.check_global(global, bytes, i, "cp.async.bulk");
+    if (shared + bytes > w.block->shared.size())  // or in another block
+      fail("cp.async.bulk of %u bytes at shared offset 0x%llx runs over the block's %zu in %s",
+           bytes, (unsigned long long)shared, w.block->shared.size(), w.where(i).c_str());
+    if (w.counts) {
+      InstrCount& c = w.counts[in.id];
+      c.bytes += bytes;
+      c.shared_bytes += bytes;
+      c.sectors += (global + bytes + 31) / 32 - global / 32;
+      c.ideal_sectors += (bytes + 31) / 32;
+    }
+    if (direction == TO_SHARED) {
+      const u64 mbarrier = shared_operand(w, in.c, in.offset_c, i);
+      mbarrier_at(w, mbarrier, i);
+      start_copy(w, *w.block, shared, bytes, mbarrier,
+                 [=](Block& block) { memcpy(block.shared.data() + shared, (void*)global, bytes); });
+    } else {
+      start_copy_out(
+          w, i, [=](Warp& by) { memcpy((void*)global, by.block->shared.data() + shared, bytes); });
+    }
+  });
+}
+void decode_bulk(Decoder& d) {
+  Instr& in = d.in;
+  d.refuse_if(d.has("cp_mask") || d.has("multicast::cluster"));
+  const bool to_shared = decode_direction(d) == TO_SHARED;
+  d.need(to_shared ? 4 : 3);
+  d.shared_address(d.operands[to_shared ? 0 : 1], in.d, in.offset_d);
+  d.global_address(d.operands[to_shared ? 1 : 0]);
+  in.b = d.value(d.operands[2], U32);
+  if (to_shared) d.shared_address(d.operands[3], in.c, in.offset_c);
+  in.run = to_shared ? run_bulk<TO_SHARED> : run_bulk<FROM_SHARED>;
+}
+
+void commit(Warp& w, int lane) {
+  w.bulk_committed[lane].push_back(std::move(w.bulk_open[lane]));
+  w.bulk_open[lane].clear();
+}
+void run_commit(Warp& w, const Instr&, u32 mask) {
+  each_lane(mask, [&](int i) { commit(w, i); });
+}
+void decode_commit(Decoder& d) { d.in.run = run_commit; }
+void run_wait(Warp& w, const Instr& in, u32 mask) {
+  each_lane(mask, [&](int i) { w.finish_bulk(i, (size_t)in.imm); });
+}
+void decode_wait(Decoder& d) {
+  d.need(1);
+  d.in.imm = d.symbols.expression(d.operands[0]);
+  d.in.run = run_wait;
+}
+
+const Opcodes opcodes{{"cp.async.bulk", decode_bulk, CL_CPASYNC},
+                      {"cp.async.bulk.commit_group", decode_commit, CL_CPASYNC},
+                      {"cp.async.bulk.wait_group", decode_wait, CL_CPASYNC},
+                      {"cp.async.bulk.prefetch", decode_nothing, CL_CPASYNC}};
+}  // namespace
+
+Direction decode_direction(const Decoder& d) {
+  size_t shared = 0, global = 0;  // the destination comes first
+  for (size_t i = 1; i < d.words.size(); i++) {
+    if (starts_with(d.words[i], "shared") && !shared) shared = i;
+    if (d.words[i] == "global") global = i;
+  }
+  d.refuse_if(!shared || !global);
+  const Direction direction = shared < global ? TO_SHARED : FROM_SHARED;
+  d.refuse_if(!d.has(direction == TO_SHARED ? "mbarrier::complete_tx::bytes" : "bulk_group"));
+  return direction;
+}
+
+u64 shared_operand(Warp& w, const Operand& operand, s32 offset, int lane) {
+  u64 a = offset + w.get(operand, lane);
+  return shared_offset(operand.bytes == 4 ? (u32)a : a);
+}
+
+void start_copy(Warp& w, Block& to, u64 offset, u64 bytes, u64 mbarrier,
+                std::function<void(Block&)> land) {
+  if (w.launch->options.cp_poison) memset(to.shared.data() + offset, 0xff, bytes);
+  // By a warp of the block that it comes to.
+  auto finish = [=](Warp& by) {
+    land(*by.block);
+    update_mbarrier(by, mbarrier, 0, -(s64)bytes, 0);
+  };
+  to.pending.push_back({mbarrier, finish, &to != w.block});
+}
+void start_copy_out(Warp& w, int lane, Warp::BulkCopy copy) {
+  w.any_bulk = true;
+  w.bulk_open[lane].push_back(std::move(copy));
+}
+
+void Warp::finish_bulk(int lane, size_t keep) {
+  auto& groups = bulk_committed[lane];
+  for (; groups.size() > keep; groups.pop_front())
+    for (auto& copy : groups.front()) copy(*this);
+}
+}  // namespace ptxrun
