@@ -70,6 +70,7 @@ ImageLog::ImageLog(std::filesystem::path path, const Json& header, bool resume, 
           path_.string(), other);
     }
   }
+  if (complete == 0) check_cut_header(as_text(bytes), header.dump(), path_, "an attack log");
   if (complete < bytes.size()) file_.truncate(complete);
   if (complete == 0 && !file_.begin(header.dump() + '\n'))
     fail("{}: cannot write the attack log; is the disk full?", path_.string());
