@@ -26,6 +26,13 @@ std::size_t images_in(std::string_view text) {
 
 }  // namespace
 
+void check_written_alike(const Json& mine, const Json& line) {
+  if (mine != line)
+    fail(
+        "this program would write it otherwise: keys are missing or are too many, or values are of "
+        "another kind");
+}
+
 std::string ImageLog::difference(const Json& log, const Json& mine) {
   std::string text;
   const auto compare = [&](const std::string& key) {
