@@ -102,7 +102,7 @@ void add_sharing(CLI::App& app) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  wait_passively(argv);
+  settle_threads(argv);
   CLI::App app("Measures what the engine is for. A target that is missed is no failure.");
   bench::Options options;
   const auto above = folder_above_program("configs");

@@ -5,6 +5,7 @@
 #include <exception>
 #include <new>
 #include <span>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -30,13 +31,27 @@ void check_subcommand(const CLI::App& program, std::string_view given) {
   fail_usage("there is no subcommand '{}', but {}", given, fmt::join(names, ", "));
 }
 
+/// What a value is instead of the one that an option takes, where CLI11 says that it could not
+/// convert it.
+std::string of_conversion(const CLI::App& command, std::string_view what) {
+  constexpr std::string_view start = "Could not convert: ", middle = " = ";
+  const std::size_t at = what.find(middle);
+  if (!what.starts_with(start) || at == what.npos) return std::string(what);
+  const std::string name(what.substr(start.size(), at - start.size()));
+  const CLI::Option* const option = command.get_option_no_throw(name);
+  const std::string type = option ? option->get_type_name() : "";
+  return fmt::format(
+      "{}: '{}' is not a {}number{}, or too large a one", name, what.substr(at + middle.size()),
+      type == "UINT" || type == "INT" ? "whole " : "", type == "UINT" ? " from 0 up" : "");
+}
+
 /// Ends a command line that CLI11 refuses, or asks for help, and says which option was meant.
 int end_of_parsing(const CLI::App& program, const CLI::ParseError& error,
                    std::span<char* const> given) {
   if (error.get_exit_code() == 0) return program.exit(error);
   const std::vector<CLI::App*> commands = program.get_subcommands();
   const CLI::App& command = commands.empty() ? program : *commands.front();
-  std::string what = error.what();
+  std::string what = of_conversion(command, error.what());
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
     std::vector<std::string> names;
     for (const CLI::Option* option : command.get_options())
@@ -68,7 +83,7 @@ int failed(const char* what, int status) {
 
 int main(int argc, char** argv) {
   using namespace pixeldp;
-  wait_passively(argv);
+  settle_threads(argv);
   CLI::App program("PixelDP: train, certify and report classifiers that are provably robust",
                    "pixeldp");
   program.require_subcommand(1);
@@ -111,6 +126,13 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return cli::failed("out of memory: neither the machine nor its limits (ulimit -v) give more",
                        static_cast<int>(Error::Kind::failure));
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::resource_unavailable_try_again)
+      return cli::failed(
+          "no further thread can be started: neither the machine nor its limits (ulimit -u, "
+          "ulimit -v) give more",
+          static_cast<int>(Error::Kind::failure));
+    return cli::failed(error.what(), static_cast<int>(Error::Kind::failure));
   } catch (const std::exception& error) {
     return cli::failed(error.what(), static_cast<int>(Error::Kind::failure));
   }

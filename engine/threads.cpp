@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <exception>
+#include <string>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -13,6 +14,22 @@
 #include "engine/notice.hpp"
 
 namespace pixeldp {
+
+namespace {
+
+#ifdef _OPENMP
+/// Whether more threads are asked for than so many for each processor, and says that they are not
+/// taken.
+bool threads_beyond(int per_processor) {
+  const int wanted = omp_get_max_threads(), processors = omp_get_num_procs();
+  if (wanted <= per_processor * processors) return false;
+  warn("OMP_NUM_THREADS asks for {} threads, but there are {} processors: that many are used",
+       wanted, processors);
+  return true;
+}
+#endif
+
+}  // namespace
 
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& work) {
 #ifdef _OPENMP
@@ -37,18 +54,24 @@ void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& w
 
 void cap_threads() {
 #ifdef _OPENMP
-  const int wanted = omp_get_max_threads(), processors = omp_get_num_procs();
-  if (wanted <= processors) return;
-  omp_set_num_threads(processors);
-  warn("OMP_NUM_THREADS asks for {} threads, but there are {} processors: that many are used",
-       wanted, processors);
+  if (threads_beyond(1)) omp_set_num_threads(omp_get_num_procs());
 #endif
 }
 
-void wait_passively(char** argv) {
-  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
-  if (::setenv("OMP_WAIT_POLICY", "passive", 1) != 0) return;
-  ::execv("/proc/self/exe", argv);  // returns only where it failed: then threads spin
+void settle_threads(char** argv) {
+  bool changed = false;
+  const auto set = [&](const char* variable, const std::string& value) {
+    changed = ::setenv(variable, value.c_str(), 1) == 0 || changed;
+  };
+  if (!std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT"))
+    set("OMP_WAIT_POLICY", "passive");
+#ifdef _OPENMP
+  constexpr int most_per_processor = 4;
+  if (threads_beyond(most_per_processor))
+    set("OMP_NUM_THREADS", std::to_string(omp_get_num_procs()));
+#endif
+  if (changed)
+    ::execv("/proc/self/exe", argv);  // returns only where it failed: all stays as it was
 }
 
 }  // namespace pixeldp

@@ -93,7 +93,7 @@ std::optional<std::string> fault(const CertificateOptions& options, int classes)
         "the certificate cdf is of the distribution of softmax scores: it takes --scores softmax "
         "and the bound clopper-pearson, not {} bounds of {} scores",
         name(options.bound), name(options.scores));
-  if (top < 1) return fmt::format("top {}: a label can be among the 1 first, or among more", top);
+  if (top < 1) return fmt::format("top {}: the K first labels are at least 1", top);
   if (top == 1) return std::nullopt;
   if (top >= classes)
     return fmt::format(

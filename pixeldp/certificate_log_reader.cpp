@@ -7,6 +7,7 @@
 
 #include "engine/error.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/file_kind.hpp"
 #include "engine/named.hpp"
 #include "pixeldp/certificate_log.hpp"
 #include "pixeldp/certificate_log_check.hpp"
@@ -348,6 +349,9 @@ CertificateLog parse_certificate_log(std::string_view text, std::string_view sou
         "{}: this is the log of a regression network, and no labels were certified: recertify, "
         "verify, merge, attack and report read it, alone or with others of its kind",
         source);
+  if (!text.empty() && text.front() != '{')
+    fail("{}: this is not a certificate log{}", source,
+         hint(file_kind(as_bytes(text.substr(0, 4096)))));
   CertificateLog log;
   ParsedHeader parsed;
   std::unordered_map<std::int64_t, std::size_t> line_of_image;

@@ -163,6 +163,7 @@ CertificateLogWriter CertificateLogWriter::resume(const std::filesystem::path& p
   const std::string_view text = as_text(bytes);
   const std::size_t last = text.rfind('\n');
   if (last == std::string_view::npos) {
+    check_cut_header(text, to_json(header).dump(), path, "a certificate log");
     writer.file_.truncate(0);
     writer.start();
     return writer;

@@ -192,6 +192,7 @@ void check_images(const Dataset& dataset, const ImageRange& images) {
 }
 
 ImageRange ImageRange::shard(int index, int count) const {
+  if (count < 1) fail_usage("--shard {}/{}: there must be at least 1 share", index, count);
   if (index < 0 || index >= count)
     fail_usage("--shard {}/{}: shards of {} are numbered from 0 to {}", index, count, count,
                count - 1);

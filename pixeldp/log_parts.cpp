@@ -25,6 +25,13 @@ void make_room(AppendFile& file, const fs::path& path, std::string_view what,
   file.truncate(0);
 }
 
+void check_cut_header(std::string_view text, std::string_view header, const fs::path& path,
+                      std::string_view what) {
+  const std::string_view key = header.substr(0, header.find(':') + 1);
+  if (!key.starts_with(text.substr(0, key.size())))
+    fail("{}: this is not {}: choose another name, or move it away", path.string(), what);
+}
+
 fs::path part_path(const fs::path& log, int number) {
   fs::path part = log;
   part += fmt::format(".part-{}", number);

@@ -19,6 +19,11 @@ namespace pixeldp {
 void make_room(AppendFile& file, const std::filesystem::path& path, std::string_view what,
                const std::function<std::size_t(std::string_view text)>& images);
 
+/// Throws an Error where a text without the end of a line is not the beginning of such a header: it
+/// is no log that was killed at its first line, and stays as it is. `what` is as in make_room.
+void check_cut_header(std::string_view text, std::string_view header,
+                      const std::filesystem::path& path, std::string_view what);
+
 /// The part of a log that shard or rank `number` writes.
 std::filesystem::path part_path(const std::filesystem::path& log, int number);
 

@@ -95,6 +95,10 @@ AttackRecord record_of(const Json& json) {
   for (std::size_t i = 0; i < outcomes && json.contains("nearest"); ++i)
     if (json["nearest"].contains(outcome_keys[i]))
       record.nearest[i] = json["nearest"][outcome_keys[i]].get<double>();
+  if (record.image < 0 || record.label < 0 || record.label >= std::ssize(record.clean_votes))
+    fail("image {} with label {} of {} classes", record.image, record.label,
+         record.clean_votes.size());
+  check_written_alike(to_json(record), json);
   return record;
 }
 

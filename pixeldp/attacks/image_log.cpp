@@ -26,6 +26,13 @@ std::size_t images_in(std::string_view text) {
 
 }  // namespace
 
+void check_written_alike(const Json& mine, const Json& line) {
+  if (mine != line)
+    fail(
+        "this program would write it otherwise: keys are missing or are too many, or values are of "
+        "another kind");
+}
+
 std::string ImageLog::difference(const Json& log, const Json& mine) {
   std::string text;
   const auto compare = [&](const std::string& key) {
@@ -70,6 +77,7 @@ ImageLog::ImageLog(std::filesystem::path path, const Json& header, bool resume, 
           path_.string(), other);
     }
   }
+  if (complete == 0) check_cut_header(as_text(bytes), header.dump(), path_, "an attack log");
   if (complete < bytes.size()) file_.truncate(complete);
   if (complete == 0 && !file_.begin(header.dump() + '\n'))
     fail("{}: cannot write the attack log; is the disk full?", path_.string());

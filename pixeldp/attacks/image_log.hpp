@@ -10,6 +10,9 @@
 
 namespace pixeldp {
 
+/// Throws an Error unless a line is what this program writes of what it read of it.
+void check_written_alike(const nlohmann::ordered_json& mine, const nlohmann::ordered_json& line);
+
 /// A log of attacks: a header, then one flushed line of JSON for each image, so that a kill loses
 /// at most the line being written.
 class ImageLog {

@@ -67,12 +67,15 @@ Json to_json(const OutputAttackRecord& record) {
 }
 
 OutputAttackRecord record_of(const Json& json) {
-  return {.image = json.at("image"),
-          .label = json.at("label"),
-          .size = json.at("size"),
-          .clean = judged_picture(json.at("clean")),
-          .up = judged_picture(json.at("up")),
-          .down = judged_picture(json.at("down"))};
+  const OutputAttackRecord record{.image = json.at("image"),
+                                  .label = json.at("label"),
+                                  .size = json.at("size"),
+                                  .clean = judged_picture(json.at("clean")),
+                                  .up = judged_picture(json.at("up")),
+                                  .down = judged_picture(json.at("down"))};
+  if (record.image < 0) fail("image {}", record.image);
+  check_written_alike(to_json(record), json);
+  return record;
 }
 
 /// Where two intervals do not meet, how far they are apart; else 0.

@@ -90,6 +90,7 @@ RegressionLogWriter RegressionLogWriter::resume(const std::filesystem::path& pat
   const Bytes bytes = read_file(path);
   const std::size_t complete = as_text(bytes).rfind('\n') + 1;  // 0 where there is none
   if (complete == 0) {
+    check_cut_header(as_text(bytes), header_text(header), path, "a certificate log");
     writer.file_.truncate(0);
     writer.start();
     return writer;

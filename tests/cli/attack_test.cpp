@@ -120,6 +120,13 @@ TEST_CASE("an attack's log does not depend on batches, threads or interruptions"
   const auto damaged = place.run(options + " --output killed --resume");
   CHECK(damaged.status == 1);
   CHECK(damaged.errors.find("killed:9: not a line of an attack log") != std::string::npos);
+  for (const char* image : {"0.5", "-1", "0,\"more\":1"}) {
+    CAPTURE(image);
+    std::string changed = whole;
+    changed.replace(changed.find("\"image\":0") + 8, 1, image);
+    write_file_atomically(place.folder / "changed", changed);
+    place.refused("merge changed --output merged", "changed:2: not a line of an attack log", 1);
+  }
 
   RunningProgram program(split_words(options + " --output stopped --batch 1"), place.folder.path());
   const auto log = place.folder / "stopped";

@@ -186,6 +186,15 @@ TEST_CASE("a misspelt option is named, with the one that was meant") {
       "pixeldp: error: there is no option '--sig'; did you mean '--sigma'?\n"));
 }
 
+TEST_CASE("a value that an option does not take is named, with what it takes") {
+  CHECK(run_radius("--counts 300,0 --sigma x")
+            .errors.starts_with(
+                "pixeldp: error: --sigma: 'x' is not a number, or too large a one\n"));
+  CHECK(run_radius("--counts 300,0 --top 1.5")
+            .errors.starts_with(
+                "pixeldp: error: --top: '1.5' is not a whole number, or too large a one\n"));
+}
+
 TEST_CASE("radius lists the values of its choices") {
   const tests::Outcome help = run_radius("--help");
   CHECK(help.status == 0);

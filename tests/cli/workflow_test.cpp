@@ -1,4 +1,6 @@
 #include <map>
+#include <string>
+#include <thread>
 
 #include <nlohmann/json.hpp>
 
@@ -232,6 +234,11 @@ TEST_CASE(
 
   REQUIRE(place.run(options + " --output three", "OMP_NUM_THREADS=3").status == 0);
   CHECK(certificates(place.folder / "three") == reference);
+  const std::string beyond = std::to_string(4 * std::thread::hardware_concurrency() + 1);
+  const Outcome many = place.run(options + " --output many", "OMP_NUM_THREADS=" + beyond);
+  REQUIRE(many.status == 0);
+  CHECK(many.errors.find("asks for " + beyond + " threads") != std::string::npos);
+  CHECK(certificates(place.folder / "many") == reference);
   for (const char* images : {"20:32", "0:7", "5:25"}) {
     REQUIRE(place.run(options + " --output parts --resume --images " + images).status == 0);
   }

@@ -93,6 +93,7 @@ TEST_CASE("Damage is an error that names file and line") {
         message_of([&] { parse_certificate_log(with(text, damage.from, damage.to), "log"); });
     CHECK_MESSAGE(message.substr(0, damage.message.size()) == damage.message, message);
   }
+  CHECK_FAILS(parse_certificate_log("<html>", "log"), "log: this is not a certificate log; it is");
   const std::string long_line = with(text, "\n", "\n" + std::string(17 << 20, ' '));
   CHECK(contains(message_of([&] { parse_certificate_log(long_line, "log"); }), "log:2: the line"));
 }

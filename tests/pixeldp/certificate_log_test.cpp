@@ -233,6 +233,9 @@ TEST_CASE("A log is continued only under its own conditions, and never overwritt
       CHECK(read_certificate_log(path).header.draws == 301);
     }
   }
+  write_text(path, "mine");  // no log that was killed at its first line
+  CHECK_FAILS(CertificateLogWriter::resume(path, other), "this is not a certificate log");
+  CHECK(text_of(path) == "mine");
   CHECK_THROWS_AS(CertificateLogWriter::resume(folder / "missing", other), Error);
   CHECK_THROWS_AS(CertificateLogWriter::create(folder / "missing" / "log", other), Error);
   CHECK_THROWS_AS(read_certificate_log(folder.path()), Error);

@@ -14,8 +14,8 @@ TEST_CASE("an attack log without images is begun anew, and any other file stays 
   const TemporaryFolder folder;
   const std::filesystem::path path = folder / "attacks.jsonl";
   const auto image_of = [](const Json& line) { return line.at("image").get<std::int64_t>(); };
-  const auto begin = [&](int seed) {
-    return ImageLog(path, {{"attack", "pgd"}, {"seed", seed}}, false, image_of);
+  const auto begin = [&](int seed, bool resume = false) {
+    return ImageLog(path, {{"attack", "pgd"}, {"seed", seed}}, resume, image_of);
   };
   begin(1);
   const std::string first = tests::text_of(path);
@@ -28,6 +28,12 @@ TEST_CASE("an attack log without images is begun anew, and any other file stays 
     CHECK_FAILS(begin(1), "there is an attack log already");
     CHECK(tests::text_of(path) == text);
   }
+  write_file_atomically(path, std::string_view("mine"));
+  CHECK_FAILS(begin(1, true), "this is not an attack log");
+  CHECK(tests::text_of(path) == "mine");
+  write_file_atomically(path, first.substr(0, 9));  // killed at its first line
+  begin(1, true);
+  CHECK(tests::text_of(path) == first);
 }
 
 }  // namespace pixeldp

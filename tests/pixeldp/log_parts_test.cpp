@@ -31,6 +31,11 @@ TEST_CASE("shards are disjoint and together all images") {
     CHECK_THROWS_AS((ImageRange{0, 9, 1}.shard(index, count)), Error);
 }
 
+TEST_CASE("there is at least one share") {
+  CHECK_FAILS((ImageRange{0, 9}.shard(0, 0)), "at least 1 share");
+  CHECK_FAILS((ImageRange{0, 9}.shard(2, 2)), "numbered from 0 to 1");
+}
+
 TEST_CASE("the parts of a log are found by their names, and nothing else is") {
   const TemporaryFolder folder;
   for (const char* name : {"log", "log.part-1", "log.part-0", "log.part-12.part-3", "log.part-",

@@ -269,6 +269,10 @@ TEST_CASE("attacks on a regression network are logged, go on, and save what cont
   write_file_atomically(path, whole + "{\"image\":9}\n");
   CHECK_FAILS(attacked(path, numbers_below(6), true, honest),
               "attacks.jsonl:8: not a line of an attack log");
+  std::string changed = whole;
+  changed.replace(changed.find("\"image\":0") + 8, 1, "0.5");
+  write_file_atomically(path, changed);
+  CHECK_FAILS(attacked(path, numbers_below(6), true, honest), "would write it otherwise");
   header.options.seed = 5;
   write_file_atomically(path, whole);
   CHECK_FAILS(attacked(path, numbers_below(6), true, honest), "seed: 1 and 5");

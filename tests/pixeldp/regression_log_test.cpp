@@ -81,6 +81,15 @@ TEST_CASE("the log of a regression network comes back as it was written, and goe
   other.options.alpha = 0.01;
   CHECK_FAILS(RegressionLogWriter::resume(path, other), "alpha: 0.05 and 0.01");
   CHECK_FAILS(read_certificate_log(path), "the log of a regression network");
+  // What holds no image is begun anew, and what is no log stays.
+  const std::string text = text_of(path);
+  write_file_atomically(path, text.substr(0, text.find('\n') + 1));
+  RegressionLogWriter::create(path, other);
+  CHECK(read_regression_log(path).header.options.alpha == 0.01);
+  write_file_atomically(path, std::string_view("mine"));
+  CHECK_FAILS(RegressionLogWriter::resume(path, other), "this is not a certificate log");
+  CHECK_FAILS(RegressionLogWriter::create(path, other), "there is a certificate log already");
+  CHECK(text_of(path) == "mine");
 }
 
 TEST_CASE("the header says what certificates of a regression network are charged, or nothing") {
