@@ -16,7 +16,11 @@ sys.path.insert(0, str(ROOT / "bench"))
 import cubin
 
 BUDGETS = ROOT / "tests/kernel_budgets.txt"
-TILES = "kernels/cuda/convolution_gemm.hpp"
+# Where tiles state their instructions per mma, and the kernel of each.
+TILES = {"kernels/cuda/convolution_gemm.hpp": "convolution_gemm: conv2d_gemm_kernel<TileOf<{}>, unsigned short, unsigned short>",
+         "kernels/cuda/convolution_int8.hpp": "convolution_int8: conv2d_int8_kernel<TileOf<{}>>",
+         "kernels/cuda/convolution_weight.hpp":
+             "convolution_weight: conv2d_gemm_weight_kernel<TileOf<{}, unsigned short>, unsigned short>"}
 HEAD = """\
 # The most that each kernel may take: registers of a thread on sm_80 and sm_90, and bytes of shared memory
 # of a block, in the shapes of bench/cuda/kernel_cases.cpp (-: none launches this instance); machine
@@ -58,15 +62,15 @@ def measure(kernels, cases):
     return found, problems
 
 
-def check_tiles(found, header):
+def check_tiles(found, path, header):
     """Plans choose tiles by instructions per mma that ConvTile states: those of the compiled kernels, or up to a tenth
     more."""
     problems = []
     for i, stated in enumerate(re.findall(r"\{\d+, \d+, \d+, \d+, \d+, ([0-9.]+)\}", header)):
-        row = found[f"convolution_gemm: conv2d_gemm_kernel<TileOf<{i}>, unsigned short, unsigned short>"]
+        row = found[TILES[path].format(i)]
         most = max(row[COLUMNS.index("mma_80")], row[COLUMNS.index("mma_90")])
         if not 0.9 * float(stated) <= most <= float(stated):
-            problems.append(f"conv_tiles[{i}].per_mma is {stated}, and its kernel has {text(most)}: mend {TILES}")
+            problems.append(f"per_mma of tile {i} is {stated}, and its kernel has {text(most)}: mend {path}")
     return problems
 
 
@@ -113,7 +117,9 @@ def main():
     parser.add_argument("--update", action="store_true", help="write the budget anew")
     options = parser.parse_args()
     found, problems = measure(cubin.kernels_of_build(options.build, ROOT), cubin.cases_of_build(options.build))
-    problems += check_tiles(found, (ROOT / TILES).read_text()) + check_most(found)
+    for path in TILES:
+        problems += check_tiles(found, path, (ROOT / path).read_text())
+    problems += check_most(found)
     if options.update:
         BUDGETS.write_text(write(found))
     else:

@@ -158,16 +158,15 @@ class Budgets(unittest.TestCase):
         self.assertEqual(self.problems(), ["b: g: mma_90 2.14, budget 2.13"])
 
     def test_tiles(self):
-        name = "convolution_gemm: conv2d_gemm_kernel<TileOf<{}>, unsigned short, unsigned short>".format
-        found = {name(0): [0, 0, 0, 2.25, 2.5], name(1): [0, 0, 0, 3.5, 3.0]}
-        header = lambda *values: "conv_tiles[] = {%s};" % ", ".join("{128, 64, 4, 2, 2, %s}" % v for v in values)
-        self.assertEqual(kernel_budgets.check_tiles(found, header("2.5", "3.6")), [])
-        self.assertIn("conv_tiles[0].per_mma is 2.4, and its kernel has 2.50",
-                      kernel_budgets.check_tiles(found, header("2.4", "3.6"))[0])
-        self.assertIn("conv_tiles[1].per_mma is 4.0", kernel_budgets.check_tiles(found, header("2.5", "4.0"))[0])
-        # All tiles of the header are there.
-        sources = (ROOT / kernel_budgets.TILES).read_text()
-        self.assertRaises(KeyError, kernel_budgets.check_tiles, {}, sources)
+        header = lambda *values: "tiles[] = {%s};" % ", ".join("{128, 64, 4, 2, 2, %s}" % v for v in values)
+        for path, name in kernel_budgets.TILES.items():
+            found = {name.format(0): [0, 0, 0, 2.25, 2.5], name.format(1): [0, 0, 0, 3.5, 3.0]}
+            problems = lambda *values: kernel_budgets.check_tiles(found, path, header(*values))
+            self.assertEqual(problems("2.5", "3.6"), [])
+            self.assertIn("per_mma of tile 0 is 2.4, and its kernel has 2.50", problems("2.4", "3.6")[0])
+            self.assertIn("per_mma of tile 1 is 4.0", problems("2.5", "4.0")[0])
+            # All tiles of the header are there.
+            self.assertRaises(KeyError, kernel_budgets.check_tiles, {}, path, (ROOT / path).read_text())
 
     def test_most(self):
         found = {name: [0, 0, 0, 2.8, 2.5] for name in kernel_budgets.AT_128_X_128}

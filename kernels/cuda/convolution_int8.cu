@@ -10,7 +10,7 @@
 /// bytes, in_c filled up with zeros to chunks of 16, aligned to such; residual and reals in single
 /// precision, bytes of the results where these are wanted, all [batch, out_h, out_w, out_c].
 ///
-/// Work: a block makes Int8ConvTile::m pixels of n channels. A step is 4 chunks of every sum, 64
+/// Work: a block makes ConvTile::m pixels of n channels. A step is 4 chunks of every sum, 64
 /// products, where a chunk belongs to one tap and whole chunks, not whole taps, make a step.
 /// cp.async brings steps into a ring three ahead, with zeros for padding; chunk c of row i lies at
 /// c xor (i/2 mod 4), which leaves ldmatrix and cp.async without bank conflicts. To ldmatrix a pair
@@ -51,13 +51,13 @@ namespace {
 
 /// 16 channels of a pixel.
 using Bytes16 = uint4;
-constexpr int row_chunks = Int8ConvTile::chunks;  // a row is 64 bytes: two fill the 32 banks
+constexpr int row_chunks = ConvTile::chunks;  // a row is 64 bytes: two fill the 32 banks
 
 /// int8_conv_tiles[index] as a type. (nvcc 13 cannot launch kernels whose template argument is a
 /// struct.)
 template <std::size_t index>
 struct TileOf {
-  static constexpr Int8ConvTile value = int8_conv_tiles[index];
+  static constexpr ConvTile value = int8_conv_tiles[index];
   static constexpr int m = value.m, n = value.n, stages = value.stages, m_warps = value.m_warps,
                        n_warps = value.n_warps, threads = value.threads();
 };
@@ -244,7 +244,7 @@ __global__ void __launch_bounds__(Tile::threads)
 
 /// Starts the kernel of int8_conv_tiles[index] or, where that is not the tile, of a later one.
 template <std::size_t index = 0>
-void start(void* stream, const Int8ConvPlan& plan, const Int8ConvTile& tile, const Bytes16* x,
+void start(void* stream, const Int8ConvPlan& plan, const ConvTile& tile, const Bytes16* x,
            const Bytes16* weight, const Int8Epilogue& epilogue) {
   using Tile = TileOf<index>;
   static_assert(sizeof(SharedStorage<Tile>) <= least_shared_per_block);
@@ -258,8 +258,8 @@ void start(void* stream, const Int8ConvPlan& plan, const Int8ConvTile& tile, con
 
 }  // namespace
 
-void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvTile& tile,
-                 const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue) {
+void conv2d_int8(void* stream, const Conv2dShape& shape, const ConvTile& tile, const std::int8_t* x,
+                 const std::int8_t* weight, const Int8Epilogue& epilogue) {
   const Int8ConvPlan plan = Int8ConvPlan::make(shape, tile, x, weight, epilogue);
   if (plan.blocks == 0) return;
   start(stream, plan, tile, reinterpret_cast<const Bytes16*>(x),

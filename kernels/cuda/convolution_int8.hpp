@@ -7,6 +7,7 @@
 
 #include "kernels/arch.hpp"
 #include "kernels/convolution.hpp"
+#include "kernels/cuda/convolution_gemm.hpp"
 #include "kernels/cuda/int8_values.hpp"
 
 /// Convolutions in int8 on tensor cores (kernels/inference.hpp): for what comes after the noise.
@@ -39,36 +40,26 @@ struct Int8Epilogue {
   std::string_view obstacle(std::int64_t channels) const;
 };
 
-/// The part of the product that a block makes: m pixels, n channels, `chunks` times 16 products at
-/// a time; a ring of `stages` such steps in shared memory; m_warps x n_warps warps.
-struct Int8ConvTile {
-  int m, n, stages, m_warps, n_warps;
+/// A chunk is 16 channels of a pixel. per_mma is of the loop in int8.
+inline constexpr ConvTile int8_conv_tiles[] = {
+    {128, 64, 4, 2, 2, 5.4}, {128, 32, 4, 4, 1, 8.8}, {64, 64, 4, 2, 2, 7.3}};
 
-  static constexpr int chunks = 4;
-  constexpr int threads() const { return 32 * m_warps * n_warps; }
-  constexpr bool operator==(const Int8ConvTile&) const = default;
-};
-
-inline constexpr Int8ConvTile int8_conv_tiles[] = {
-    {128, 64, 4, 2, 2}, {128, 32, 4, 4, 1}, {64, 64, 4, 2, 2}};
-
-/// Of tensor cores, for each clock of a multiprocessor, and what it gets from the L2 cache then.
-constexpr double int8_products_per_clock(const Arch& arch) { return 2.0 * arch.tensor_products; }
+/// What a multiprocessor gets from the L2 cache in a clock.
 inline constexpr double l2_bytes_per_clock = 64.0;
 
 /// The clocks of a tile for each of the products of a sum. A block takes those of its m n products,
 /// of which mma.sync makes two thirds where there are products of warpgroups, and those in which
 /// its m + n bytes come; as many blocks run at a time as there are multiprocessors.
-double int8_tile_clocks(const Int8ConvTile& tile, std::int64_t pixels, std::int64_t channels,
+double int8_tile_clocks(const ConvTile& tile, std::int64_t pixels, std::int64_t channels,
                         const Arch& arch);
 /// That of the least clocks. The choice does not change the result.
-Int8ConvTile choose_int8_tile(std::int64_t pixels, std::int64_t channels, const Arch& arch);
+ConvTile choose_int8_tile(std::int64_t pixels, std::int64_t channels, const Arch& arch);
 
 /// What makes a convolution: warpgroups, by tiles of so many channels (WgmmaInt8Time), or, where
 /// there are none, mma.sync by this tile.
 struct Int8ConvKernel {
   int wgmma_channels = 0;
-  Int8ConvTile tile;
+  ConvTile tile;
 
   /// Of the least clocks, with all taps. The choice does not change the result.
   static Int8ConvKernel choose(const Conv2dShape& shape, const Arch& arch);
@@ -84,7 +75,7 @@ struct Int8ConvPlan {
   int image_pixels = 0, out_w = 0, out_c = 0;
   int kernel_w = 0, stride = 0, pad_h = 0, pad_w = 0;
   int taps_chunks = 0;                         ///< of all taps: a row of the weight
-  int step_r = 0, step_s = 0, step_chunk = 0;  ///< Int8ConvTile::chunks further on
+  int step_r = 0, step_s = 0, step_chunk = 0;  ///< ConvTile::chunks further on
   int channel_tiles = 0;
   unsigned blocks = 0;
   /// Four channels of residuals and reals always lie aligned together.
@@ -93,7 +84,7 @@ struct Int8ConvPlan {
   /// Throws an Error for what is no convolution, a tile that is none of int8_conv_tiles, what
   /// exceeds what the kernel's threads can count, operands that are not aligned to 16 bytes, and an
   /// epilogue with an obstacle.
-  static Int8ConvPlan make(const Conv2dShape& shape, const Int8ConvTile& tile, const void* x,
+  static Int8ConvPlan make(const Conv2dShape& shape, const ConvTile& tile, const void* x,
                            const void* weight, const Int8Epilogue& epilogue);
 };
 
@@ -109,14 +100,14 @@ std::int64_t packed_int8_size(const Conv2dShape& shape);
 // hold them, so that no result depends on the tile, on the kernel, or on the other images.
 
 namespace cuda {
-void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvTile& tile,
-                 const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
+void conv2d_int8(void* stream, const Conv2dShape& shape, const ConvTile& tile, const std::int8_t* x,
+                 const std::int8_t* weight, const Int8Epilogue& epilogue);
 void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvKernel& kernel,
                  const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
 }  // namespace cuda
 namespace emulated {
-void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvTile& tile,
-                 const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
+void conv2d_int8(void* stream, const Conv2dShape& shape, const ConvTile& tile, const std::int8_t* x,
+                 const std::int8_t* weight, const Int8Epilogue& epilogue);
 void conv2d_int8(void* stream, const Conv2dShape& shape, const Int8ConvKernel& kernel,
                  const std::int8_t* x, const std::int8_t* weight, const Int8Epilogue& epilogue);
 }  // namespace emulated

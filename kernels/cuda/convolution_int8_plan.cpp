@@ -31,17 +31,16 @@ std::string_view Int8Epilogue::obstacle(std::int64_t channels) const {
   return {};
 }
 
-double int8_tile_clocks(const Int8ConvTile& tile, std::int64_t pixels, std::int64_t channels,
+double int8_tile_clocks(const ConvTile& tile, std::int64_t pixels, std::int64_t channels,
                         const Arch& arch) {
   const std::int64_t blocks = divide_up(pixels, tile.m) * divide_up(channels, tile.n);
   const double slower = arch.warpgroup_products ? 1.5 : 1.0;
   return static_cast<double>(divide_up(blocks, arch.multiprocessors)) *
-         (slower * tile.m * tile.n / int8_products_per_clock(arch) +
-          (tile.m + tile.n) / l2_bytes_per_clock);
+         (slower * tile.m * tile.n / arch.int8_products + (tile.m + tile.n) / l2_bytes_per_clock);
 }
 
-Int8ConvTile choose_int8_tile(std::int64_t pixels, std::int64_t channels, const Arch& arch) {
-  return std::ranges::min(int8_conv_tiles, {}, [&](const Int8ConvTile& tile) {
+ConvTile choose_int8_tile(std::int64_t pixels, std::int64_t channels, const Arch& arch) {
+  return std::ranges::min(int8_conv_tiles, {}, [&](const ConvTile& tile) {
     return int8_tile_clocks(tile, pixels, channels, arch);
   });
 }
@@ -50,13 +49,13 @@ Int8ConvKernel Int8ConvKernel::choose(const Conv2dShape& s, const Arch& arch) {
   check_conv2d_shape(s);
   const std::int64_t pixels = s.batch * s.out_h() * s.out_w(),
                      depth = taps(s) * int8_channels(s.in_c);
-  const Int8ConvTile tile = choose_int8_tile(pixels, s.out_c, arch);
+  const ConvTile tile = choose_int8_tile(pixels, s.out_c, arch);
   const WgmmaInt8Time time = WgmmaInt8Time::of(s, arch);
   const double clocks = int8_tile_clocks(tile, pixels, s.out_c, arch) * static_cast<double>(depth);
   return {time.channels > 0 && time.clocks < clocks ? time.channels : 0, tile};
 }
 
-Int8ConvPlan Int8ConvPlan::make(const Conv2dShape& s, const Int8ConvTile& tile, const void* x,
+Int8ConvPlan Int8ConvPlan::make(const Conv2dShape& s, const ConvTile& tile, const void* x,
                                 const void* weight, const Int8Epilogue& epilogue) {
   check_conv2d_shape(s);
   const auto refuse = [&](std::string_view why) { fail("{} in int8: {}", describe(s), why); };
@@ -100,9 +99,9 @@ Int8ConvPlan Int8ConvPlan::make(const Conv2dShape& s, const Int8ConvTile& tile, 
   plan.kernel_w = to_int(s.kernel_w), plan.stride = to_int(s.stride);
   plan.pad_h = to_int(s.pad_h.before), plan.pad_w = to_int(s.pad_w.before);
   plan.taps_chunks = to_int(taps(s) * in_chunks);
-  plan.step_chunk = Int8ConvTile::chunks % plan.in_chunks;
-  plan.step_s = Int8ConvTile::chunks / plan.in_chunks % plan.kernel_w;
-  plan.step_r = Int8ConvTile::chunks / plan.in_chunks / plan.kernel_w;
+  plan.step_chunk = ConvTile::chunks % plan.in_chunks;
+  plan.step_s = ConvTile::chunks / plan.in_chunks % plan.kernel_w;
+  plan.step_r = ConvTile::chunks / plan.in_chunks / plan.kernel_w;
   plan.channel_tiles = to_int(channel_tiles);
   plan.blocks = static_cast<unsigned>(divide_up(plan.pixels, tile.m) * channel_tiles);
   plan.vectorised = epilogue.is_vectorised(s.out_c);

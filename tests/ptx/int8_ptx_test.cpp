@@ -69,7 +69,7 @@ TEST_CASE("the compiled int8 convolutions have the bits of the emulated ones") {
        {same(1, 1, 1, 16, 12, 3, 1), same(5, 3, 4, 32, 24, 3, 1), same(2, 9, 9, 48, 16, 3, 2),
         same(1, 8, 9, 80, 136, 3, 1), same(2, 7, 7, 17, 10, 1, 2), as_convolution({70, 160, 72}),
         with_padding({1, 7, 9, 6, 8, 2, 3, 1, {}, {}}, {0, 2}, {3, 0})})
-    for (const Int8ConvTile& tile : int8_conv_tiles) check_convolution(s, {0, tile});
+    for (const ConvTile& tile : int8_conv_tiles) check_convolution(s, {0, tile});
 }
 
 TEST_CASE("the compiled int8 convolutions by warpgroups have the bits of the emulated ones") {

@@ -42,7 +42,7 @@ TEST_CASE("the int8 convolution equals its definition, to the last one") {
   for (const Conv2dShape& s : shapes) {
     CAPTURE(describe(s));
     const Int8Problem problem(s);
-    for (const Int8ConvTile& tile : int8_conv_tiles) {
+    for (const ConvTile& tile : int8_conv_tiles) {
       CAPTURE(tile.m);
       CAPTURE(tile.n);
       CHECK(problem.is_exact(by_mma(tile)));
@@ -62,7 +62,7 @@ TEST_CASE("it does under every schedule") {
     for (const Schedule& schedule : adversarial_schedules) {
       const WithSettings with(schedule);
       CAPTURE(schedule.name());
-      for (const Int8ConvTile& tile : int8_conv_tiles)
+      for (const ConvTile& tile : int8_conv_tiles)
         CHECK(problem.agrees(by_mma(tile), ending, {true, true, true, true}));
     }
   }
@@ -83,7 +83,7 @@ TEST_CASE("scale, shift, residual, activation and what follows are the processor
           CAPTURE(parts);
           CAPTURE(slope);
           CAPTURE(skip);
-          for (const Int8ConvTile& tile : {int8_conv_tiles[1], int8_conv_tiles[2]}) {
+          for (const ConvTile& tile : {int8_conv_tiles[1], int8_conv_tiles[2]}) {
             CHECK(problem.agrees(by_mma(tile), ending, {true, bytes, false, false}, skip));
             if (bytes)
               CHECK(problem.agrees(by_mma(tile), ending, {false, true, false, false}, skip));
@@ -124,7 +124,7 @@ TEST_CASE("bytes are rounded to even on ties, and clamped, whatever comes out") 
 
 TEST_CASE("no bank conflicts in the int8 convolution") {
   const Int8Problem problem(same(1, 12, 12, 80, 136, 3, 1));
-  for (const Int8ConvTile& tile : int8_conv_tiles) {
+  for (const ConvTile& tile : int8_conv_tiles) {
     CAPTURE(tile.n);
     Settings counting = settings();
     counting.count_bank_conflicts = true;

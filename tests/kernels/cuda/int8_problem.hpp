@@ -18,7 +18,7 @@ namespace pixeldp::kernels::emulated {
 
 using Bytes = std::vector<std::int8_t>;
 
-inline Int8ConvKernel by_mma(const Int8ConvTile& tile) { return {0, tile}; }
+inline Int8ConvKernel by_mma(const ConvTile& tile) { return {0, tile}; }
 inline Int8ConvKernel by_warpgroups(int channels) { return {channels, int8_conv_tiles[0]}; }
 
 inline std::int64_t y_size(const Conv2dShape& s) {
