@@ -116,7 +116,7 @@ cudaError_t enqueue(cudaStream_t handle, const char* what, Task task) {
   const auto stream = runtime().find(handle);
   if (stream == nullptr) return bad_handle(what);
   if (stream->capture != nullptr)
-    stream->capture->tasks.push_back(std::move(task));
+    stream->capture->nodes.push_back({std::move(task)});
   else
     stream->give(std::move(task));
   return cudaSuccess;
@@ -333,9 +333,20 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
   const auto stream = runtime().find(handle);
   if (stream == nullptr || !is_live(runtime().events, event)) return bad_handle("cudaEventRecord");
   if (const cudaError_t refused = refuse_capture("cudaEventRecord")) return refused;
-  event->stream = stream;
-  event->time = std::make_shared<Event::Clock::time_point>();
-  event->ticket = stream->give([time = event->time] { *time = Event::Clock::now(); });
+  event->record(stream);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t handle, unsigned flags) {
+  const std::lock_guard lock(runtime().mutex);
+  if (flags == cudaEventRecordDefault) return cudaEventRecord(event, handle);
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr || !is_live(runtime().events, event))
+    return bad_handle("cudaEventRecordWithFlags");
+  if (flags != cudaEventRecordExternal || stream->capture == nullptr)
+    return error(cudaErrorInvalidValue, "cudaEventRecordWithFlags: flags {} of a stream that is {}",
+                 flags, stream->capture == nullptr ? "not captured" : "captured");
+  stream->capture->nodes.push_back({.task = {}, .event = event});
   return cudaSuccess;
 }
 
@@ -366,6 +377,16 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
 }
 
 // ---- Graphs
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
+  const std::lock_guard lock(runtime().mutex);
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr) return bad_handle("cudaStreamIsCapturing");
+  *status = stream->capture == nullptr ? cudaStreamCaptureStatusNone
+            : stream->capture_failed   ? cudaStreamCaptureStatusInvalidated
+                                       : cudaStreamCaptureStatusActive;
+  return cudaSuccess;
+}
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
   const std::lock_guard lock(runtime().mutex);
@@ -400,17 +421,31 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
   if (!is_live(runtime().graphs, graph)) return bad_handle("cudaGraphInstantiate");
   runtime().execs.push_back(std::make_unique<GraphExec>());
   *exec = runtime().execs.back().get();
-  (*exec)->tasks = std::make_shared<const std::vector<Task>>(graph->tasks);
+  (*exec)->nodes = std::make_shared<const std::vector<GraphNode>>(graph->nodes);
   return cudaSuccess;
 }
 
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle) {
   const std::lock_guard lock(runtime().mutex);
-  if (!is_live(runtime().execs, exec)) return bad_handle("cudaGraphLaunch");
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr || !is_live(runtime().execs, exec)) return bad_handle("cudaGraphLaunch");
+  for (const GraphNode& node : *exec->nodes)
+    if (node.event != nullptr && !is_live(runtime().events, node.event))
+      return bad_handle("cudaGraphLaunch");
   ++runtime().tally.graph_launches;
-  return enqueue(stream, "cudaGraphLaunch", [tasks = exec->tasks] {
-    for (const Task& task : *tasks) task();
-  });
+  if (stream->capture != nullptr) {
+    auto& nodes = stream->capture->nodes;
+    nodes.insert(nodes.end(), exec->nodes->begin(), exec->nodes->end());
+    return cudaSuccess;
+  }
+  // One by one, so that who waits for an event of a graph has no more of it done than that.
+  for (const GraphNode& node : *exec->nodes) {
+    if (node.event != nullptr)
+      node.event->record(stream);
+    else
+      stream->give([nodes = exec->nodes, &node] { node.task(); });
+  }
+  return cudaSuccess;
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {

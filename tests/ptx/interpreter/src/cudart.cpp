@@ -1242,8 +1242,19 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
   e->seconds = now();
   return sticky ? result(sticky) : cudaSuccess;
 }
-cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t s, unsigned) {
-  return cudaEventRecord(e, s);
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t s, unsigned flags) {
+  if (flags != cudaEventRecordExternal) return cudaEventRecord(e, s);
+  LOCK;
+  CUstream_st* st = stream(s);
+  if (!st->capture) return result(cudaErrorInvalidValue);
+  NodeData d;  // an event of the graph, which every launch records
+  d.type = cudaGraphNodeTypeEventRecord;
+  d.work = [e] {
+    e->recorded = true;
+    e->seconds = now();
+    return cudaSuccess;
+  };
+  return enqueue(s, d);
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t e) {
   fflush(stdout);
