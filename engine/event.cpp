@@ -9,7 +9,11 @@ Event::Event(const Stream& stream) : stream_(stream) {
   of_device.use(stream.device().index);
   event_ = {of_device.create_event(),
             [&of_device](void* event) { of_device.destroy_event(event); }};
-  of_device.record_event(event_.get(), stream.native());
+  again();
+}
+
+void Event::again() const {
+  runtime(stream_.device().kind).record_event(event_.get(), stream_.native());
 }
 
 void Event::wait() const { runtime(stream_.device().kind).wait_for_event(event_.get()); }

@@ -70,7 +70,8 @@ class Runtime {
   virtual void launch_graph(void* graph, void* stream) const = 0;
   virtual void destroy_graph(void* graph) const noexcept = 0;
 
-  /// Moments in the work of streams: engine/event.hpp.
+  /// Moments in the work of streams: engine/event.hpp. A graph that is being recorded records the
+  /// event whenever it is launched.
   virtual void* create_event() const = 0;
   virtual void destroy_event(void* event) const noexcept = 0;
   virtual void record_event(void* event, void* stream) const = 0;

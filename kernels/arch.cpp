@@ -39,6 +39,7 @@ Arch arch_of(const Device& device) {
     fail("device {} ({}) is {}, older than the kernels' {}", device.name(), p.name, arch.name(),
          known_archs[0].name());
   arch.tensor_products = below->tensor_products / (p.name.find("GeForce") == p.name.npos ? 1 : 2);
+  arch.int8_products = below->int8_products;
   arch.l2_bytes_per_clock = below->l2_bytes_per_clock;
   if (arch.clock == 0.0) arch.clock = below->clock;
   if (arch.dram_bandwidth == 0.0) arch.dram_bandwidth = below->dram_bandwidth;

@@ -21,6 +21,7 @@ struct Arch {
   int threads_per_multiprocessor = 0;
   std::size_t l2_bytes = 0;
   int tensor_products = 0;          ///< of bf16, dense, for each clock of a multiprocessor
+  int int8_products = 0;            ///< of bytes, likewise
   double clock = 0.0;               ///< Hz, the highest
   int l2_bytes_per_clock = 0;       ///< that all multiprocessors together read from the L2 cache
   double dram_bandwidth = 0.0;      ///< bytes/s
@@ -43,6 +44,7 @@ inline constexpr Arch sm_80{.capability = 80,
                             .threads_per_multiprocessor = 2048,
                             .l2_bytes = std::size_t{40} << 20,
                             .tensor_products = 1024,
+                            .int8_products = 2048,
                             .clock = 1.41e9,
                             .l2_bytes_per_clock = 5120,
                             .dram_bandwidth = 2039e9};
@@ -55,6 +57,7 @@ inline constexpr Arch sm_86{.capability = 86,
                             .threads_per_multiprocessor = 1536,
                             .l2_bytes = std::size_t{6} << 20,
                             .tensor_products = 512,
+                            .int8_products = 1024,
                             .clock = 1.74e9,
                             .l2_bytes_per_clock = 2048,
                             .dram_bandwidth = 696e9};
@@ -67,6 +70,7 @@ inline constexpr Arch sm_89{.capability = 89,
                             .threads_per_multiprocessor = 1536,
                             .l2_bytes = std::size_t{96} << 20,
                             .tensor_products = 512,
+                            .int8_products = 1024,
                             .clock = 2.52e9,
                             .l2_bytes_per_clock = 2048,
                             .dram_bandwidth = 864e9};
@@ -79,12 +83,14 @@ inline constexpr Arch sm_90{.capability = 90,
                             .threads_per_multiprocessor = 2048,
                             .l2_bytes = std::size_t{50} << 20,
                             .tensor_products = 2048,
+                            .int8_products = 4096,
                             .clock = 1.83e9,
                             .l2_bytes_per_clock = 5120,
                             .dram_bandwidth = 3352e9,
                             .warpgroup_products = true};
 
-/// GeForce RTX 4090, whose tensor cores, as those of every GeForce, add to fp32 at half the rate.
+/// GeForce RTX 4090, whose tensor cores, as those of every GeForce, add to fp32 at half the rate,
+/// and bytes at the whole one.
 inline constexpr Arch rtx_4090 = [] {
   Arch arch = sm_89;
   arch.multiprocessors = 128, arch.l2_bytes = std::size_t{72} << 20, arch.tensor_products = 256;

@@ -41,10 +41,9 @@ Shape Conv2d::output_shape(std::span<const Shape> x) const {
 /// What the passes over x share; null: nothing.
 kernels::TrainingProduct* Conv2d::product(const Pass& pass, const Shape& x, Saved& saved) const {
   const auto shape = kernel_shape(x);
-  if (!saved.product || saved.product->shape() != shape ||
-      saved.product->device() != pass.stream.device())
-    saved.product = kernels::training_convolution(pass.stream, shape, options_.precision);
-  return saved.product.get();
+  return saved.product_of(pass.stream, shape, [&] {
+    return kernels::training_convolution(pass.stream, shape, options_.precision);
+  });
 }
 
 std::uint16_t* Conv2d::rounded_x(const Pass& pass, const Shape& x, Saved& saved) {

@@ -29,13 +29,11 @@ void Dense::forward(const Pass& pass, std::span<const Tensor* const> x, Tensor& 
   const Stream& stream = pass.stream;
   const auto shape = kernel_shape(x[0]->shape());
   y.resize({shape.rows, shape.out}, stream.device());
-  if (!saved.product || saved.product->shape() != kernels::as_convolution(shape) ||
-      saved.product->device() != stream.device())
-    saved.product = kernels::training_dense(stream, shape, options_.precision);
-  if (saved.product) {
-    saved.product->round_x(stream, x[0]->data());
-    saved.product->forward(stream, {weight_.value.data(), pass.weights}, bias_.value.data(),
-                           y.data());
+  if (kernels::TrainingProduct* const shared = saved.product_of(
+          stream, kernels::as_convolution(shape),
+          [&] { return kernels::training_dense(stream, shape, options_.precision); })) {
+    shared->round_x(stream, x[0]->data());
+    shared->forward(stream, {weight_.value.data(), pass.weights}, bias_.value.data(), y.data());
   } else {
     kernels::dense_forward(stream, shape, options_.precision, x[0]->data(), weight_.value.data(),
                            bias_.value.data(), y.data());

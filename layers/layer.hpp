@@ -104,6 +104,16 @@ struct Pass {
 /// one for each layer, and keeps it from step to step to save allocations.
 struct Saved : std::vector<Tensor> {
   std::unique_ptr<kernels::TrainingProduct> product = {};
+
+  /// `product`, if it is of this shape on the stream's device; else what `make` makes, which may be
+  /// null.
+  template <class Make>
+  kernels::TrainingProduct* product_of(const Stream& stream, const kernels::Conv2dShape& shape,
+                                       Make make) {
+    if (!product || product->shape() != shape || product->device() != stream.device())
+      product = make();
+    return product.get();
+  }
 };
 
 /// A leaf of a network: one differentiable operation with its parameters, from one value or several

@@ -16,7 +16,12 @@ sys.path.insert(0, str(ROOT / "bench"))
 import cubin
 
 BUDGETS = ROOT / "tests/kernel_budgets.txt"
-TILES = "kernels/cuda/convolution_gemm.hpp"
+# Where tiles state their instructions per mma, and the kernels of each.
+TILES = {"kernels/cuda/convolution_gemm.hpp":
+             ("convolution_gemm: conv2d_gemm_kernel<TileOf<{}>, unsigned short, ConvEpilogue, unsigned short>",
+              "convolution_int8: conv2d_gemm_kernel<TileOf<{}>, signed char, Int8Epilogue>"),
+         "kernels/cuda/convolution_weight.hpp":
+             ("convolution_weight: conv2d_gemm_weight_kernel<TileOf<{}, unsigned short>, unsigned short>",)}
 HEAD = """\
 # The most that each kernel may take: registers of a thread on sm_80 and sm_90, and bytes of shared memory
 # of a block, in the shapes of bench/cuda/kernel_cases.cpp (-: none launches this instance); machine
@@ -59,22 +64,15 @@ def measure(kernels, cases):
     return found, problems
 
 
-def by_tiles(i):
-    """The kernels of conv_tiles[i] in bf16 and in int8."""
-    return (f"convolution_gemm: conv2d_gemm_kernel<TileOf<{i}>, unsigned short, ConvEpilogue, unsigned short>",
-            f"convolution_int8: conv2d_gemm_kernel<TileOf<{i}>, signed char, Int8Epilogue>")
-
-
-def check_tiles(found, header):
-    """Plans choose tiles by instructions per mma that ConvTile states: those of the compiled kernels in bf16, or up to a
-    tenth more; those in int8 take no more."""
+def check_tiles(found, path, header):
+    """Plans choose tiles by instructions per mma that ConvTile states: those of the compiled kernel with the most, or up
+    to a tenth more."""
     problems = []
     for i, stated in enumerate(re.findall(r"\{\d+, \d+, \d+, \d+, \d+, ([0-9.]+)\}", header)):
-        bf16, int8 = (max(found[name][COLUMNS.index("mma_80")], found[name][COLUMNS.index("mma_90")])
-                      for name in by_tiles(i))
-        if not 0.9 * float(stated) <= bf16 <= float(stated) or int8 > float(stated):
-            problems.append(f"conv_tiles[{i}].per_mma is {stated}, and its kernel has {text(bf16)} in bf16, {text(int8)} "
-                            f"in int8: mend {TILES}")
+        most = max(found[name.format(i)][COLUMNS.index(column)]
+                   for name in TILES[path] for column in ("mma_80", "mma_90"))
+        if not 0.9 * float(stated) <= most <= float(stated):
+            problems.append(f"per_mma of tile {i} is {stated}, and a kernel of it has {text(most)}: mend {path}")
     return problems
 
 
@@ -121,7 +119,9 @@ def main():
     parser.add_argument("--update", action="store_true", help="write the budget anew")
     options = parser.parse_args()
     found, problems = measure(cubin.kernels_of_build(options.build, ROOT), cubin.cases_of_build(options.build))
-    problems += check_tiles(found, (ROOT / TILES).read_text()) + check_most(found)
+    for path in TILES:
+        problems += check_tiles(found, path, (ROOT / path).read_text())
+    problems += check_most(found)
     if options.update:
         BUDGETS.write_text(write(found))
     else:

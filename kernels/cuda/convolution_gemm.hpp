@@ -96,6 +96,10 @@ struct ConvPass {
   auto operator<=>(const ConvPass&) const = default;
 };
 
+/// Products of tensor cores in a clock of a multiprocessor, where 16 bytes of operands are `chunk`
+/// values: tf32, which is half as fast as bf16, that, or bytes.
+double products_per_clock(int chunk, const Arch& arch);
+
 /// The least seconds that a pass takes with a tile, by what it needs of the device. They are
 /// computed from Arch and never measured:
 ///
@@ -110,9 +114,16 @@ struct ConvPass {
 struct ConvTime {
   double tensor = 0.0, issue = 0.0, shared = 0.0, l2 = 0.0, dram = 0.0;
 
+  /// chunk: 16 bytes of operands, which decide of what kind the products are.
   static ConvTime of(const ConvPass& pass, int chunk, const ConvTile& tile, const Arch& arch);
+  /// Of so many blocks by mma.sync, each of so many steps; `dram` is left out.
+  static ConvTime of_blocks(std::int64_t blocks, std::int64_t steps, int chunk,
+                            const ConvTile& tile, const Arch& arch);
   /// `dram`, which no tile changes.
   static double dram_of(const ConvPass& pass, int chunk, const Arch& arch);
+
+  /// Of one thing after the other.
+  ConvTime& operator+=(const ConvTime& more);
 
   /// If all goes on at the same time.
   double seconds() const { return std::max({tensor, issue, shared, l2, dram}); }

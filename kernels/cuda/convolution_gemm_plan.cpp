@@ -39,30 +39,52 @@ void for_each_class(const Conv2dShape& s, F f) {
 
 }  // namespace
 
-ConvTime ConvTime::of(const ConvPass& pass, int chunk, const ConvTile& t, const Arch& arch) {
+double products_per_clock(int chunk, const Arch& arch) {
+  switch (chunk) {
+    case 4:
+      return 0.5 * arch.tensor_products;
+    case 8:
+      return arch.tensor_products;
+    case 16:
+      return arch.int8_products;
+  }
+  fail("tensor cores multiply 4, 8 or 16 values of 16 bytes, not {}", chunk);
+}
+
+ConvTime ConvTime::of_blocks(std::int64_t blocks, std::int64_t steps, int chunk, const ConvTile& t,
+                             const Arch& arch) {
   constexpr double chunk_bytes = 16.0, schedulers = 4.0, shared_bytes = 128.0, l2_bytes = 64.0;
-  // In bf16; in tf32 half as many take as long, and twice as many in int8.
-  constexpr double step_products = 32.0;
-  constexpr double step_mmas = 2.0, mma_m = 16.0, mma_n = 8.0;
+  constexpr double step_mmas = 2.0, mma_m = 16.0, mma_n = 8.0;  // whatever the operands are
   const auto real = [](std::int64_t value) { return static_cast<double>(value); };
-  const std::int64_t pixels = pass.batch * pass.out_h * pass.out_w;
-  const std::int64_t taps_chunks = pass.kernel_h * pass.kernel_w * (pass.in_c / chunk);
-  const std::int64_t blocks = divide_up(pixels, t.m) * divide_up(pass.out_c, t.n);
-  const double steps = real(divide_up(taps_chunks, ConvTile::chunks));
   const double block_bytes = real(t.m + t.n) * ConvTile::chunks * chunk_bytes;  // of a step
   const double read_bytes =
       real(t.m * t.n_warps + t.n * t.m_warps) * ConvTile::chunks * chunk_bytes;
-  const double most_steps = real(divide_up(blocks, arch.multiprocessors)) * steps;
+  const double most_steps = real(divide_up(blocks, arch.multiprocessors) * steps);
   const double mmas = step_mmas * (t.m / mma_m) * (t.n / mma_n);
+  const double products = real(t.m * t.n) * ConvTile::chunks * chunk;
 
   ConvTime time;
-  time.tensor = most_steps * t.m * t.n * step_products / (arch.tensor_products * arch.clock);
+  time.tensor = most_steps * products / (products_per_clock(chunk, arch) * arch.clock);
   time.issue = most_steps * mmas * t.per_mma / (schedulers * arch.clock);
   time.shared = most_steps * (read_bytes + block_bytes) / (shared_bytes * arch.clock);
   time.l2 = std::max(most_steps * block_bytes / (l2_bytes * arch.clock),
-                     real(blocks) * steps * block_bytes / (arch.l2_bytes_per_clock * arch.clock));
+                     real(blocks * steps) * block_bytes / (arch.l2_bytes_per_clock * arch.clock));
+  return time;
+}
+
+ConvTime ConvTime::of(const ConvPass& pass, int chunk, const ConvTile& t, const Arch& arch) {
+  const std::int64_t pixels = pass.batch * pass.out_h * pass.out_w;
+  const std::int64_t taps_chunks = pass.kernel_h * pass.kernel_w * (pass.in_c / chunk);
+  ConvTime time = of_blocks(divide_up(pixels, t.m) * divide_up(pass.out_c, t.n),
+                            divide_up(taps_chunks, ConvTile::chunks), chunk, t, arch);
   time.dram = dram_of(pass, chunk, arch);
   return time;
+}
+
+ConvTime& ConvTime::operator+=(const ConvTime& more) {
+  tensor += more.tensor, issue += more.issue, shared += more.shared;
+  l2 += more.l2, dram += more.dram;
+  return *this;
 }
 
 double ConvTime::dram_of(const ConvPass& pass, int chunk, const Arch& arch) {

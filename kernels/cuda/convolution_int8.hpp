@@ -41,9 +41,7 @@ struct Int8Epilogue {
   std::string_view obstacle(std::int64_t channels) const;
 };
 
-/// Products of bytes for each clock of a multiprocessor's tensor cores, and the bytes that it gets
-/// from the L2 cache then.
-constexpr double int8_products_per_clock(const Arch& arch) { return 2.0 * arch.tensor_products; }
+/// Bytes that a multiprocessor gets from the L2 cache in a clock.
 inline constexpr double l2_bytes_per_clock = 64.0;
 
 /// What makes a convolution: warpgroups, by tiles of so many channels (WgmmaInt8Time), or, where

@@ -24,7 +24,7 @@ struct WeightSums {
 /// depend on the device. Both tiles fit every device.
 struct ConvWeightPlan {
   /// m: channels of dy; n: products of a tap and a channel of x; step_pixels at a time.
-  static constexpr ConvTile tiles[] = {{128, 128, 3, 2, 2}, {64, 64, 3, 2, 2}};
+  static constexpr ConvTile tiles[] = {{128, 128, 3, 2, 2, 2.7}, {64, 64, 3, 2, 2, 5.8}};
   /// As many bytes in bf16 and in tf32.
   static constexpr int step_pixels(int chunk) { return ConvTile::chunks * chunk; }
 
@@ -56,6 +56,14 @@ struct ConvWeightPlan {
   static ConvWeightPlan make(const Conv2dShape& shape, int chunk, const void* x = nullptr,
                              const void* dy = nullptr);
 };
+
+/// The time of the gradient by mma.sync, as ConvTime has it; `l2` with partial sums, which are
+/// written and read again.
+ConvTime weight_gradient_time(const Conv2dShape& shape, int chunk, const Arch& arch);
+
+/// Parts of that: partial sums, and x, dy and the gradient from or to memory, once.
+double partial_sums_time(const WeightSums& sums, const Arch& arch);
+double weight_gradient_dram(const Conv2dShape& shape, int chunk, const Arch& arch);
 
 // dweight (OIHW, single precision) = gradient in the weight, from x [batch, in_h, in_w, in_c] and
 // dy [batch, out_h, out_w, out_c], aligned to 16 bytes, the channels of both filled up to whole

@@ -85,4 +85,26 @@ ConvWeightPlan ConvWeightPlan::make(const Conv2dShape& s, int chunk, const void*
   return plan;
 }
 
+ConvTime weight_gradient_time(const Conv2dShape& s, int chunk, const Arch& arch) {
+  const ConvWeightPlan plan = ConvWeightPlan::make(s, chunk);
+  ConvTime time = ConvTime::of_blocks(std::int64_t{plan.tile_blocks} * plan.splits,
+                                      plan.split_pixels / ConvWeightPlan::step_pixels(chunk), chunk,
+                                      ConvWeightPlan::tiles[plan.tile], arch);
+  time.l2 += partial_sums_time(plan.sums(), arch);
+  time.dram = weight_gradient_dram(s, chunk, arch);
+  return time;
+}
+
+double partial_sums_time(const WeightSums& sums, const Arch& arch) {
+  return static_cast<double>(2 * sums.size()) * sizeof(float) /
+         (arch.l2_bytes_per_clock * arch.clock);
+}
+
+double weight_gradient_dram(const Conv2dShape& s, int chunk, const Arch& arch) {
+  const double operands = static_cast<double>(
+                   s.batch * (s.in_h * s.in_w * s.in_c + s.out_h() * s.out_w() * s.out_c)),
+               weights = static_cast<double>(s.weight_size());
+  return (operands * 16.0 / chunk + weights * sizeof(float)) / arch.dram_bandwidth;
+}
+
 }  // namespace pixeldp::kernels

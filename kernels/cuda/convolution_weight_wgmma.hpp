@@ -62,6 +62,9 @@ struct ConvWgmmaWeightPlan {
 /// twice as many copies, only where that saves a tenth.
 WgmmaWeightTile choose_wgmma_weight_tile(const Conv2dShape& shape, const Arch& arch);
 
+/// The time of the gradient by that tile, as weight_gradient_time.
+ConvTime wgmma_weight_time(const Conv2dShape& shape, const WgmmaWeightTile& tile, const Arch& arch);
+
 /// The boxes of x at a tap (as the forward kernel's) and of dy, [out_c, out_w, out_h, batch], whose
 /// channels are filled up to multiples of 8.
 struct ConvWgmmaWeightBoxes {

@@ -134,6 +134,24 @@ WgmmaWeightTile choose_wgmma_weight_tile(const Conv2dShape& s, const Arch& arch)
   return best;
 }
 
+ConvTime wgmma_weight_time(const Conv2dShape& s, const WgmmaWeightTile& tile, const Arch& arch) {
+  const ConvWgmmaWeightPlan plan = ConvWgmmaWeightPlan::make(s, tile);
+  constexpr int chunk = chunk_of<std::uint16_t>;
+  constexpr double l2_bytes = 64.0, product_rows = WgmmaTile::product_rows;
+  const std::int64_t blocks = std::int64_t{plan.tile_blocks} * plan.splits;
+  const double most_boxes =
+      static_cast<double>(divide_up(blocks, arch.multiprocessors) * plan.split_boxes);
+  const double copied = most_boxes * plan.step_bytes;
+  ConvTime time = wgmma_products_time(most_boxes * plan.products * Tile::rows / product_rows,
+                                      tile.channels, copied, chunk, arch);
+  time.l2 = std::max(copied / (l2_bytes * arch.clock), 1.0 * plan.tile_blocks * plan.boxes *
+                                                           plan.step_bytes /
+                                                           (arch.l2_bytes_per_clock * arch.clock)) +
+            partial_sums_time(plan.sums(), arch);
+  time.dram = weight_gradient_dram(s, chunk, arch);
+  return time;
+}
+
 ConvWgmmaWeightBoxes ConvWgmmaWeightBoxes::make(const Conv2dShape& s, const WgmmaWeightTile& tile,
                                                 const std::uint16_t* x, const std::uint16_t* dy) {
   constexpr std::int64_t element = TensorBox::bf16_bytes;

@@ -18,6 +18,7 @@ namespace pixeldp::kernels {
 /// a product; four such steps are under way. depth: these channels in bf16.
 struct WgmmaTile {
   static constexpr int pixels = 256, row_bytes = 128, products = 4, stages = 4;
+  static constexpr int product_rows = 64;
   static constexpr int depth = row_bytes / 2;
   /// Channels of y, and of a tile: what there are kernels for.
   static constexpr int channels[] = {160, 128};
@@ -65,10 +66,15 @@ int wgmma_pair_bytes(const ConvPass& pass, int channels, WgmmaShared shared);
 /// What costs the fewest bytes. It changes no bits, only who brings the operands.
 WgmmaShared choose_wgmma_shared(const ConvPass& pass, int channels);
 
-/// The time of a pass by tiles of so many channels: `shared` of products and copies, `l2` with
-/// what clusters share read once for two blocks, and with all that comes to a block by 64 bytes for
-/// each clock.
-ConvTime wgmma_time(const ConvPass& pass, int channels, const Arch& arch);
+/// What `products` of 64 rows and so many columns take of tensor cores, instructions and shared
+/// memory of a multiprocessor, to which copies bring so many bytes. chunk: values in 16 bytes.
+ConvTime wgmma_products_time(double products, int columns, double copied, int chunk,
+                             const Arch& arch);
+
+/// The time of a pass by tiles of so many channels, of operands of which `chunk` are 16 bytes (8:
+/// in bf16, 16: in int8): `shared` of products and copies, `l2` with what clusters share read once
+/// for two blocks, and with all that comes to a block by 64 bytes for each clock.
+ConvTime wgmma_time(const ConvPass& pass, int chunk, int channels, const Arch& arch);
 
 /// Of a convolution of bytes, and the clocks that it takes so, computed and never measured: those
 /// of the multiprocessor with the most tiles, for its products or, where that is longer, for what

@@ -92,35 +92,47 @@ WgmmaShared choose_wgmma_shared(const ConvPass& pass, int channels) {
   return best;
 }
 
-ConvTime wgmma_time(const ConvPass& pass, int channels, const Arch& arch) {
-  constexpr double schedulers = 4.0, shared_bytes = 128.0, l2_bytes = 64.0;
-  constexpr double product_instructions = 17.0, product_rows = 64.0;  // of a warp, at the most
+ConvTime wgmma_products_time(double products, int columns, double copied, int chunk,
+                             const Arch& arch) {
+  constexpr double schedulers = 4.0, shared_bytes = 128.0, rows = WgmmaTile::product_rows;
+  constexpr double warps = 4.0, instructions = 17.0;  // of a warp for a product, at the most
+  constexpr double product_bytes = 1.0 * WgmmaTile::row_bytes / WgmmaTile::products;
+  const double depth = product_bytes / 16.0 * chunk;
+  ConvTime time;
+  time.tensor = products * rows * columns * depth / (products_per_clock(chunk, arch) * arch.clock);
+  time.issue = products * warps * instructions / (schedulers * arch.clock);
+  time.shared =
+      (products * (rows + columns) * product_bytes + copied) / (shared_bytes * arch.clock);
+  return time;
+}
+
+ConvTime wgmma_time(const ConvPass& pass, int chunk, int channels, const Arch& arch) {
+  constexpr double l2_bytes = 64.0, chunk_bytes = 16.0;
   const auto real = [](std::int64_t value) { return static_cast<double>(value); };
   const WgmmaBox box = WgmmaBox::of(pass.out_h, pass.out_w);
-  const double m = WgmmaTile::pixels, n = channels, element = bf16;
+  const std::int64_t taps = pass.kernel_h * pass.kernel_w, rows = box.pixels() + channels;
   const std::int64_t tiles = divide_up(pass.batch, box.images) * divide_up(pass.out_h, box.h) *
                              divide_up(pass.out_c, channels);
   const double most_tiles = real(divide_up(tiles, arch.multiprocessors));
-  // A tap's last channels fill no step: what is beyond them is not multiplied, and zeros that come
-  // to shared memory from nowhere.
-  const double depth = real(pass.kernel_h * pass.kernel_w * pass.in_c);
-  const double steps = real(pass.kernel_h * pass.kernel_w * divide_up(pass.in_c, WgmmaTile::depth));
-  const double products = m / product_rows * depth / product_depth;
-  const double pair_bytes = wgmma_pair_bytes(pass, channels, choose_wgmma_shared(pass, channels)) /
-                            real(WgmmaTile::depth);
+  // A tap's last channels fill no step: what is beyond their last product is not multiplied, and
+  // zeros that come to shared memory from nowhere.
+  constexpr int row_chunks = WgmmaTile::row_bytes / 16;
+  const int depth = row_chunks / WgmmaTile::products * chunk;
+  const double products =
+      real(WgmmaTile::pixels / WgmmaTile::product_rows * taps * divide_up(pass.in_c, depth));
+  const double copied =
+      real(taps * divide_up(pass.in_c, row_chunks * chunk) * rows * WgmmaTile::row_bytes);
+  const double row_bytes = real(taps * pass.in_c) * chunk_bytes / chunk;
+  const double pair_rows =
+      real(wgmma_pair_bytes(pass, channels, choose_wgmma_shared(pass, channels))) /
+      WgmmaTile::row_bytes;
 
-  ConvTime time;
-  time.tensor = most_tiles * m * n * depth / (arch.tensor_products * arch.clock);
-  constexpr double warps = 4.0;  // of a product
-  time.issue = most_tiles * products * warps * product_instructions / (schedulers * arch.clock);
-  time.shared = most_tiles *
-                (products * (product_rows + n) * product_depth +
-                 steps * (box.pixels() + n) * WgmmaTile::depth) *
-                element / (shared_bytes * arch.clock);
+  ConvTime time =
+      wgmma_products_time(most_tiles * products, channels, most_tiles * copied, chunk, arch);
   time.l2 =
-      std::max(most_tiles * depth * (box.pixels() + n) * element / (l2_bytes * arch.clock),
-               real(tiles) * depth * pair_bytes / 2.0 / (arch.l2_bytes_per_clock * arch.clock));
-  time.dram = ConvTime::dram_of(pass, chunk_of<std::uint16_t>, arch);
+      std::max(most_tiles * row_bytes * real(rows) / (l2_bytes * arch.clock),
+               real(tiles) * row_bytes * pair_rows / 2.0 / (arch.l2_bytes_per_clock * arch.clock));
+  time.dram = ConvTime::dram_of(pass, chunk, arch);
   return time;
 }
 
@@ -228,9 +240,9 @@ WgmmaInt8Time WgmmaInt8Time::of(const Conv2dShape& s, const Arch& arch) {
     const double taps = static_cast<double>(s.kernel_h * s.kernel_w), rows = WgmmaTile::pixels,
                  depth = 1.0 * plan.depth / WgmmaTile::products,
                  products = (plan.chunks - 1) * WgmmaTile::products + plan.last_products;
-    const double multiply = products * depth * rows * n / int8_products_per_clock(arch);
-    // Each 64 rows of a product read all its columns.
-    const double read = products * depth * (rows + rows / 64 * n),
+    const double multiply = products * depth * rows * n / arch.int8_products;
+    // All rows of a product read all its columns.
+    const double read = products * depth * (rows + rows / WgmmaTile::product_rows * n),
                  written = 1.0 * plan.chunks * plan.step_bytes,
                  shared = (read + written) / shared_bytes_per_clock;
     const double bring = static_cast<double>(pass.in_c) * (box.pixels() + n) / l2_bytes_per_clock;

@@ -15,8 +15,15 @@ class DeviceEvent {
   DeviceEvent(const DeviceEvent&) = delete;
   DeviceEvent& operator=(const DeviceEvent&) = delete;
 
+  /// A graph that is being recorded will do so at every launch, for streams besides it.
   void record(cudaStream_t stream) {
-    check_call(cudaEventRecord(event_, stream), "recording an event");
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    check_call(cudaStreamIsCapturing(stream, &status), "asking whether a graph is being recorded");
+    check_call(
+        cudaEventRecordWithFlags(event_, stream,
+                                 status == cudaStreamCaptureStatusNone ? cudaEventRecordDefault
+                                                                       : cudaEventRecordExternal),
+        "recording an event");
   }
   void wait() const { check_call(cudaEventSynchronize(event_), "waiting for an event"); }
   /// What the stream is given from now on starts after it.

@@ -54,7 +54,7 @@ cudaError_t enqueue(cudaStream_t handle, const char* what, Task task) {
   const auto stream = runtime().find(handle);
   if (stream == nullptr) return bad_handle(what);
   if (stream->capture != nullptr)
-    stream->capture->tasks.push_back(std::move(task));
+    stream->capture->nodes.push_back({std::move(task)});
   else
     stream->give(std::move(task));
   return cudaSuccess;
@@ -163,9 +163,20 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
   const auto stream = runtime().find(handle);
   if (stream == nullptr || !is_live(runtime().events, event)) return bad_handle("cudaEventRecord");
   if (const cudaError_t refused = refuse_capture("cudaEventRecord")) return refused;
-  event->stream = stream;
-  event->time = std::make_shared<Event::Clock::time_point>();
-  event->ticket = stream->give([time = event->time] { *time = Event::Clock::now(); });
+  event->record(stream);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t handle, unsigned flags) {
+  const std::lock_guard lock(runtime().mutex);
+  if (flags == cudaEventRecordDefault) return cudaEventRecord(event, handle);
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr || !is_live(runtime().events, event))
+    return bad_handle("cudaEventRecordWithFlags");
+  if (flags != cudaEventRecordExternal || stream->capture == nullptr)
+    return error(cudaErrorInvalidValue, "cudaEventRecordWithFlags: flags {} of a stream that is {}",
+                 flags, stream->capture == nullptr ? "not captured" : "captured");
+  stream->capture->nodes.push_back({.task = {}, .event = event});
   return cudaSuccess;
 }
 

@@ -5,6 +5,16 @@
 // Graphs of recorded work.
 namespace pixeldp::emulator {
 
+cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
+  const std::lock_guard lock(runtime().mutex);
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr) return bad_handle("cudaStreamIsCapturing");
+  *status = stream->capture == nullptr ? cudaStreamCaptureStatusNone
+            : stream->capture_failed   ? cudaStreamCaptureStatusInvalidated
+                                       : cudaStreamCaptureStatusActive;
+  return cudaSuccess;
+}
+
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
   const std::lock_guard lock(runtime().mutex);
   const auto stream = runtime().find(handle);
@@ -38,17 +48,31 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
   if (!is_live(runtime().graphs, graph)) return bad_handle("cudaGraphInstantiate");
   runtime().execs.push_back(std::make_unique<GraphExec>());
   *exec = runtime().execs.back().get();
-  (*exec)->tasks = std::make_shared<const std::vector<Task>>(graph->tasks);
+  (*exec)->nodes = std::make_shared<const std::vector<GraphNode>>(graph->nodes);
   return cudaSuccess;
 }
 
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle) {
   const std::lock_guard lock(runtime().mutex);
-  if (!is_live(runtime().execs, exec)) return bad_handle("cudaGraphLaunch");
+  const auto stream = runtime().find(handle);
+  if (stream == nullptr || !is_live(runtime().execs, exec)) return bad_handle("cudaGraphLaunch");
+  for (const GraphNode& node : *exec->nodes)
+    if (node.event != nullptr && !is_live(runtime().events, node.event))
+      return bad_handle("cudaGraphLaunch");
   ++runtime().tally.graph_launches;
-  return enqueue(stream, "cudaGraphLaunch", [tasks = exec->tasks] {
-    for (const Task& task : *tasks) task();
-  });
+  if (stream->capture != nullptr) {
+    auto& nodes = stream->capture->nodes;
+    nodes.insert(nodes.end(), exec->nodes->begin(), exec->nodes->end());
+    return cudaSuccess;
+  }
+  // One by one, so that who waits for an event of a graph has no more of it done than that.
+  for (const GraphNode& node : *exec->nodes) {
+    if (node.event != nullptr)
+      node.event->record(stream);
+    else
+      stream->give([nodes = exec->nodes, &node] { node.task(); });
+  }
+  return cudaSuccess;
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {

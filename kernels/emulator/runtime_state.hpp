@@ -23,16 +23,24 @@ namespace pixeldp::emulator {
 
 using Task = std::function<void()>;
 
+class Event;
+
+/// Work, or the record of an event.
+struct GraphNode {
+  Task task;
+  Event* event = nullptr;
+};
+
 class Graph {
  public:
-  std::vector<Task> tasks;
+  std::vector<GraphNode> nodes;
   /// Bytes of what the graph allocates and has not freed; its tasks own it.
   std::map<void*, std::size_t> memory;
 };
 
 class GraphExec {
  public:
-  std::shared_ptr<const std::vector<Task>> tasks;
+  std::shared_ptr<const std::vector<GraphNode>> nodes;
 };
 
 class EmulatedStream {
@@ -75,6 +83,11 @@ class Event {
   std::uint64_t ticket = 0;
   std::shared_ptr<Clock::time_point> time = std::make_shared<Clock::time_point>();
 
+  void record(const std::shared_ptr<EmulatedStream>& in) {
+    stream = in;
+    time = std::make_shared<Clock::time_point>();
+    ticket = in->give([to = time] { *to = Clock::now(); });
+  }
   bool done() const { return stream == nullptr || stream->done(ticket); }
   void wait() const {
     if (stream != nullptr) stream->run(ticket);

@@ -114,6 +114,46 @@ TEST_CASE("a graph repeats what was recorded, with the arguments of then") {
   }
 }
 
+TEST_CASE("a graph's event is recorded by every launch, and has no more of it done") {
+  const WithSettings with(delayed(true));
+  const DeviceArray<int> x(std::vector<int>{1}), y(std::vector<int>{1}), z(1);
+  const DeviceStream stream, other;
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  cudaEvent_t event = nullptr;
+  REQUIRE(cudaEventCreate(&event) == cudaSuccess);
+  CHECK(cudaEventRecordWithFlags(event, stream, cudaEventRecordExternal) == cudaErrorInvalidValue);
+  REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  CHECK(cudaStreamIsCapturing(stream, &status) == cudaSuccess);
+  CHECK(status == cudaStreamCaptureStatusActive);
+  CHECK(cudaStreamIsCapturing(other, &status) == cudaSuccess);
+  CHECK(status == cudaStreamCaptureStatusNone);
+  launch<double_kernel>(1, 1, 0, stream, x.data());
+  CHECK(cudaEventRecordWithFlags(event, stream, cudaEventRecordExternal) == cudaSuccess);
+  launch<double_kernel>(1, 1, 0, stream, y.data());
+  REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+  REQUIRE(cudaGraphInstantiate(&exec, graph) == cudaSuccess);
+  for (const int launches : {1, 2}) {
+    const int times = 1 << launches;
+    REQUIRE(cudaGraphLaunch(exec, stream) == cudaSuccess);
+    REQUIRE(cudaStreamWaitEvent(other, event, 0) == cudaSuccess);
+    // What lies behind the event, nobody waits for.
+    REQUIRE(cudaMemcpyAsync(z.data(), x.data(), 4, cudaMemcpyDeviceToDevice, other) == cudaSuccess);
+    int seen[2] = {};
+    REQUIRE(cudaMemcpyAsync(seen, z.data(), 4, cudaMemcpyDeviceToHost, other) == cudaSuccess);
+    REQUIRE(cudaMemcpyAsync(seen + 1, y.data(), 4, cudaMemcpyDeviceToHost, other) == cudaSuccess);
+    REQUIRE(cudaStreamSynchronize(other) == cudaSuccess);
+    CHECK(seen[0] == times);
+    CHECK(seen[1] == times / 2);
+  }
+  REQUIRE(cudaStreamSynchronize(stream) == cudaSuccess);
+  REQUIRE(cudaEventDestroy(event) == cudaSuccess);
+  CHECK(cudaGraphLaunch(exec, stream) == cudaErrorInvalidResourceHandle);
+  CHECK(cudaGraphExecDestroy(exec) == cudaSuccess);
+  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+}
+
 TEST_CASE("a graph has memory of its own, for as long as it lives") {
   for (const bool delay : {false, true}) {
     const WithSettings with(delayed(delay));

@@ -62,6 +62,7 @@ TEST_CASE("of a device that is not known, only rates are guessed") {
   };
   CHECK(seen_as(87).tensor_products == sm_86.tensor_products);
   CHECK(seen_as(120).tensor_products == sm_90.tensor_products);
+  CHECK(seen_as(120).int8_products == sm_90.int8_products);
   CHECK(seen_as(120).clock == sm_90.clock);
   CHECK(seen_as(120).l2_bytes_per_clock == sm_90.l2_bytes_per_clock);
   CHECK(seen_as(120).dram_bandwidth == sm_90.dram_bandwidth);
@@ -104,6 +105,7 @@ TEST_CASE("the time of a tile is what it needs of the device") {
   const ConvTile tile{128, 64, 4, 2, 2, 4.0};
   Arch arch{.multiprocessors = 8,
             .tensor_products = 1024,
+            .int8_products = 4096,
             .clock = 1.0,
             .l2_bytes_per_clock = 256,
             .dram_bandwidth = 8.0};
@@ -119,6 +121,12 @@ TEST_CASE("the time of a tile is what it needs of the device") {
   const ConvPass tf32 = ConvPass::forward(same(16, 4, 8, 64, 96, 3, 1), 4);
   CHECK(ConvTime::of(tf32, 4, tile, arch).tensor == 2.0 * time.tensor);
   CHECK(ConvTime::of(tf32, 4, tile, arch).dram == 2.0 * time.dram);
+  // Bytes have half as many chunks, and are multiplied at a rate of their own.
+  const ConvPass int8 = ConvPass::forward(same(16, 4, 8, 64, 96, 3, 1), 16);
+  CHECK(ConvTime::of(int8, 16, tile, arch).tensor == 9.0 * 128 * 64 * 64 / 4096);
+  CHECK(2.0 * ConvTime::of(int8, 16, tile, arch).issue == time.issue);
+  CHECK(2.0 * ConvTime::of(int8, 16, tile, arch).dram == time.dram);
+  CHECK_FAILS(products_per_clock(2, arch), "not 2");
   // Seven multiprocessors: one has two blocks. One block: a multiprocessor gets 64 bytes a clock.
   arch.multiprocessors = 7;
   CHECK(ConvTime::of(pass, 8, tile, arch).tensor == 2.0 * time.tensor);
@@ -130,14 +138,19 @@ TEST_CASE("the time of a tile is what it needs of the device") {
 }
 
 TEST_CASE("peaks follow from the rates of data sheets") {
-  const auto peak = [](const Arch& arch) {
-    return 2e-12 * arch.multiprocessors * arch.tensor_products * arch.clock;
+  const auto peak = [](const Arch& arch, int products) {
+    return 2e-12 * arch.multiprocessors * products * arch.clock;
   };
-  const std::pair<Arch, double> sheets[] = {
-      {sm_80, 312.0}, {sm_86, 149.7}, {sm_89, 362.0}, {rtx_4090, 165.2}, {sm_90, 989.4}};
-  for (const auto& [arch, teraflops] : sheets) {
+  struct Sheet {
+    Arch arch;
+    double teraflops, tera_of_bytes;
+  };
+  for (const auto& [arch, teraflops, tera_of_bytes] :
+       {Sheet{sm_80, 312.0, 624.0}, Sheet{sm_86, 149.7, 299.3}, Sheet{sm_89, 362.0, 733.0},
+        Sheet{rtx_4090, 165.2, 660.6}, Sheet{sm_90, 989.4, 1978.9}}) {
     CAPTURE(teraflops);
-    CHECK(std::abs(peak(arch) / teraflops - 1.0) < 0.015);
+    CHECK(std::abs(peak(arch, arch.tensor_products) / teraflops - 1.0) < 0.015);
+    CHECK(std::abs(peak(arch, arch.int8_products) / tera_of_bytes - 1.0) < 0.015);
     CHECK(arch.l2_bytes_per_clock * arch.clock > 2.0 * arch.dram_bandwidth);
   }
 }

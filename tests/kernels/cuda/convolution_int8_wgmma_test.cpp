@@ -137,7 +137,7 @@ TEST_CASE("which convolutions of bytes warpgroups make") {
   CHECK(time.clocks == 16 * 9 * (shared / 128 + 160 * 416 / 64));
   // Of tensor cores at half the rate, the products take longer.
   Arch slow = sm_90;
-  slow.tensor_products /= 2;
+  slow.int8_products /= 2;
   CHECK(WgmmaInt8Time::of(same(1, 8, 8, 512, 128, 1, 1), slow).clocks ==
         16 * 512 + 512 * (256 + 128) / 64);
 }

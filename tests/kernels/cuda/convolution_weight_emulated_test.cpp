@@ -176,6 +176,19 @@ TEST_CASE("the plan of the gradient in the weight") {
   CHECK(deep.splits == 1);
 }
 
+TEST_CASE("the time of a gradient in the weight is what it needs of the device") {
+  const Arch arch{.multiprocessors = 100,
+                  .tensor_products = 1024,
+                  .clock = 1.0,
+                  .l2_bytes_per_clock = 2048,
+                  .dram_bandwidth = 8.0};
+  // 5 x 45 blocks of 128 x 128, three on one multiprocessor, of 8192 pixels, 32 in a step.
+  const ConvTime time = weight_gradient_time(same(128, 8, 8, 640, 640, 3, 1), 8, arch);
+  CHECK(time.tensor == 3.0 * 256 * 128 * 128 * 32 / 1024);
+  CHECK(time.l2 == 225.0 * 256 * 256 * 64 / 2048 + 8.0 * 640 * 5760 / 2048);
+  CHECK(time.dram == (2.0 * 2 * 8192 * 640 + 4.0 * 640 * 5760) / 8);
+}
+
 TEST_CASE("the gradient in the weight refuses what it cannot do, by name") {
   const auto refused = [](const Conv2dShape& s) { ConvWeightPlan::make(s, 8); };
   CHECK_FAILS(refused(same(1, 40000, 8, 3, 16, 3, 1)),

@@ -94,6 +94,18 @@ TEST_CASE("the splits of a gradient in the weight by warpgroups take the least t
   CHECK(narrow.sums().size() == std::int64_t{narrow.splits} * 5 * 9 * 8);
 }
 
+TEST_CASE("the time of a gradient in the weight by warpgroups is what it needs of the device") {
+  Arch arch = sm_90;
+  arch.clock = 1.0;
+  // A multiprocessor has one block, of 94 boxes of four products of 256 x 160 x 16.
+  const Conv2dShape wide = same(128, 32, 32, 160, 160, 3, 1);
+  const ConvTime time = wgmma_weight_time(wide, {160, 32}, arch);
+  CHECK(time.tensor == 94.0 * 4 * 256 * 160 * 16 / 2048);
+  CHECK(time.shared == 94.0 * (4 * 4 * 224 * 32 + 53248) / 128);
+  CHECK(time.l2 == 6.0 * 2048 * 53248 / 5120 + 8.0 * 22 * 160 * 1440 / 5120);
+  CHECK(time.dram == weight_gradient_dram(wide, 8, arch));
+}
+
 TEST_CASE("the boxes of tensors of a gradient in the weight") {
   alignas(16) static const std::uint16_t memory[8] = {};
   const Conv2dShape strided = same(5, 16, 16, 72, 100, 3, 2);

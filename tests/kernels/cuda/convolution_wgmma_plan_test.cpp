@@ -179,18 +179,28 @@ TEST_CASE("the time of a pass by warpgroups is what it needs of the device") {
   const ConvPass pass = ConvPass::forward(same(2, 16, 16, 96, 320, 3, 1), 8);
   Arch arch{.multiprocessors = 4,
             .tensor_products = 1024,
+            .int8_products = 2048,
             .clock = 1.0,
             .l2_bytes_per_clock = 128,
             .dram_bandwidth = 8.0};
-  const ConvTime time = wgmma_time(pass, 160, arch);
+  const ConvTime time = wgmma_time(pass, 8, 160, arch);
   CHECK(time.tensor == 256.0 * 160 * 9 * 96 / 1024);
   CHECK(time.issue == 9.0 * 6 * 4 * 4 * 17 / 4);  // four products of 64 rows, of four warps
   CHECK(time.shared == (9.0 * 6 * 4 * 7168 + 9 * 2 * 416 * 128) / 128);
   CHECK(time.l2 == 9.0 * 96 * 2 * (2 * 256 + 4 * 160) / 128);  // each x by two blocks
   CHECK(time.dram == 2.0 * (512 * 96 + 320 * 9 * 96 + 512 * 320) / 8);
+  // Of bytes a tap is three products of 32, the last step of which is not full.
+  const ConvPass bytes = ConvPass::forward(same(2, 16, 16, 96, 320, 3, 1), 16);
+  const ConvTime int8 = wgmma_time(bytes, 16, 160, arch);
+  CHECK(2.0 * int8.tensor == time.tensor);
+  CHECK(2.0 * int8.issue == time.issue);
+  CHECK(int8.shared == (9.0 * 3 * 4 * 7168 + 9 * 1 * 416 * 128) / 128);
+  CHECK(2.0 * int8.l2 == time.l2);
+  CHECK(2.0 * int8.dram == time.dram);
   arch.multiprocessors = 3;  // one has two tiles
-  CHECK(wgmma_time(pass, 160, arch).tensor == 2.0 * time.tensor);
-  CHECK(wgmma_time(pass, 160, arch).l2 == 2.0 * 9 * 96 * 416 * 2 / 64);  // what comes to that one
+  CHECK(wgmma_time(pass, 8, 160, arch).tensor == 2.0 * time.tensor);
+  CHECK(wgmma_time(pass, 8, 160, arch).l2 ==
+        2.0 * 9 * 96 * 416 * 2 / 64);  // what comes to that one
 }
 
 TEST_CASE("a tensor map refuses what the hardware refuses, by name") {

@@ -168,8 +168,16 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   event->seconds = now();
   return result(cudaSuccess);
 }
-cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned) {
-  return cudaEventRecord(event, stream);
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned flags) {
+  if (flags != cudaEventRecordExternal) return cudaEventRecord(event, stream);
+  ApiLock lock;
+  if (!stream_of(stream)->capture) return result(cudaErrorInvalidValue);
+  // An event of the graph, which every launch records.
+  return enqueue(stream, Work(cudaGraphNodeTypeEventRecord, [event] {
+                   event->recorded = true;
+                   event->seconds = now();
+                   return cudaSuccess;
+                 }));
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   fflush(stdout);
