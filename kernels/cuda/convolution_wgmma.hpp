@@ -129,7 +129,7 @@ struct ConvWgmmaPlan {
   static ConvWgmmaPlan make(const ConvPass& pass, int channels, const Arch& arch,
                             const ConvEpilogue& epilogue, const void* y, std::size_t y_bytes);
   /// The same of bytes, for any shape that WgmmaInt8Time has a tile for on sm_90a, with any tile of
-  /// WgmmaTile::channels. Refuses epilogues as Int8ConvPlan does.
+  /// WgmmaTile::channels. Refuses epilogues as int8_conv_plan does.
   static ConvWgmmaPlan make(const Conv2dShape& shape, int channels, const Arch& arch,
                             const Int8Epilogue& epilogue);
 };

@@ -77,8 +77,7 @@ TEST_CASE("the compiled int8 convolutions by warpgroups have the bits of the emu
   const emulator::WithSettings with(sm_90);
   for (const Conv2dShape& s : {same(1, 16, 16, 144, 160, 3, 1), same(3, 7, 7, 48, 98, 3, 1),
                                same(1, 16, 16, 17, 40, 3, 2), as_convolution({70, 160, 72})})
-    for (const int channels : WgmmaTile::channels)
-      check_convolution(s, {channels, conv_tiles[1]});
+    for (const int channels : WgmmaTile::channels) check_convolution(s, {channels, conv_tiles[1]});
 }
 
 TEST_CASE("the compiled rounding to bytes, of values and of noise, has the emulated bits") {
