@@ -78,28 +78,21 @@ namespace {
 
 using namespace multi_draw_layers;
 
-/// Packed as fragments.hpp says for mma_bf16 or, in int8, mma_s8; the biases may be null.
-struct Weights {
-  const uint4* conv;
-  const uint4* dense;
-  const float* dense_bias;
-  ScoreHead head;
-};
-
 template <class S, class Transform>
-__global__ void __launch_bounds__(threads, 1)
+__global__ void __launch_bounds__(S::threads, 1)
     multi_draw_kernel(Work work, Weights weights, Totals totals) {
   auto& shared = shared_storage<SharedStorage<S>>();
+  const int thread = static_cast<int>(threadIdx.x);
   const std::int64_t image = blockIdx.y;
   const std::uint32_t first = blockIdx.x * S::draws;  // of this launch's draws
   Rows<S>& rows = shared.rows;
 
   {
-    const NoiseMaker<S, Transform> noise(work, image, work.first_draw + first);
+    const NoiseMaker<S, Transform> noise(work, image, work.first_draw + first, thread);
     const int first_rows = S::kernel - work.pad_h;
 #pragma unroll 1
     for (int step = 0; step * S::pixels_at_once < first_rows * S::in_w; ++step)
-      noise.make(rows, 0, first_rows, step);
+      noise.make(rows.noised, 0, first_rows, step);
   }
   __syncthreads();
 
@@ -110,15 +103,15 @@ __global__ void __launch_bounds__(threads, 1)
     const int last_new_row = new_row + S::stride - 1;
     const uint4* const weight = dense.at(weights.dense, std::int64_t{p} * S::steps);
     {
-      Convolution<S> conv;
-      conv.run(rows, work, weights.conv, p);
+      Convolution<S> conv(thread);
+      conv.run(rows.noised, work, weights.conv, p);
       if constexpr (S::overlaid > 0) __syncthreads();  // nobody reads the row that is over
-      conv.store(rows, work.scales, last_new_row);
+      store_features(conv, rows, work.scales, last_new_row);
     }
     dense.load(weight);
     __syncthreads();
     // Made anew for each row, so that its parts take no registers during the convolution.
-    const NoiseMaker<S, Transform> noise(work, image, work.first_draw + first);
+    const NoiseMaker<S, Transform> noise(work, image, work.first_draw + first, thread);
     if (p + 1 < work.out_h && new_row < work.in_h)
       dense.template run<true>(rows, weight, noise, new_row);
     else
@@ -127,28 +120,13 @@ __global__ void __launch_bounds__(threads, 1)
   }
 
   Ends<S>& ends = shared.ends;
-  const int thread = static_cast<int>(threadIdx.x), warp = thread / 32;
   const int classes = static_cast<int>(weights.head.classes);
-  dense.store(ends, work.scales.dense, weights.dense_bias);
-  ends.sums.clear(classes, thread, threads);
+  dense.store(ends, work.scales, weights.dense_bias);
+  ends.sums.clear(classes, thread, S::threads);
   __syncthreads();
-  if (warp * warp_rows < S::draws && first + warp * warp_rows < work.draws) {
-    auto& logits = ends.logits[warp];
-    make_logits(
-        weights.head, [&](int r) { return ends.hidden[warp * warp_rows + r]; }, logits);
-    const int half = thread / statistics_lanes % 2;
-    for (int pair = 0; pair < warp_rows; pair += 2) {
-      const std::uint32_t draw = first + static_cast<std::uint32_t>(warp * warp_rows + pair + half);
-      const auto add = [&](int kind, int c, Count value) {
-        if (value != 0) atomicAdd(&ends.sums.kind[kind][c], value);
-      };
-      if (!score_rows(logits[pair + half], classes, draw < work.draws, add) &&
-          thread % statistics_lanes == 0)
-        atomicMin(totals.bad_row, static_cast<Count>(image) * work.draws + draw);
-    }
-  }
+  score_draws(ends, work, weights.head, totals, image, first, thread / 32);
   __syncthreads();
-  ends.sums.add_to(totals, image, classes, thread, threads);
+  ends.sums.add_to(totals, image, classes, thread, S::threads);
 }
 
 class PackedMultiDraw : public MultiDraw {
@@ -168,13 +146,21 @@ class PackedMultiDraw : public MultiDraw {
         head_(stream_, weights.head, network.hidden * network.classes),
         head_bias_(stream_, weights.head_bias, network.classes) {
     const Conv2dShape& conv = network.conv;
+    const bool in_clusters =
+        MultiDrawGrid::plan(network, {}, current_arch(), block_draws).in_clusters();
+    const StreamScratch<std::byte> fragments(stream_, in_clusters ? dense_bytes() : 0);
+    const StreamScratch<std::byte>& dense = in_clusters ? fragments : dense_;
     if (network.in_int8) {
       copy(weights.int8.conv, conv_bytes(), conv_);
-      copy(weights.int8.dense, dense_bytes(), dense_);
+      copy(weights.int8.dense, dense_bytes(), dense);
     } else {
       pack(conv.in_c, conv.kernel_h, conv.out_c, weights.conv, conv_);
-      pack(network.dense_in(), 1, network.hidden, weights.dense, dense_);
+      pack(network.dense_in(), 1, network.hidden, weights.dense, dense);
     }
+    if (in_clusters)
+      pack_matrices(stream_, network.dense_in() * element_bytes() / MultiDrawCluster::depth_bytes,
+                    MultiDrawCluster::columns_of(network.hidden), static_cast<int>(network.hidden),
+                    fragments.data(), dense_.data());
   }
 
   void run(const MultiDrawParams& params, const float* prefixes, const std::uint32_t* image_ids,
@@ -201,14 +187,12 @@ class PackedMultiDraw : public MultiDraw {
                              {head_.data(), head_bias_.data(), network_.hidden, network_.classes}};
     const auto counts = [](std::uint64_t* values) { return reinterpret_cast<Count*>(values); };
     const Totals totals = {{counts(votes), counts(sums), counts(squares)}, counts(bad_row)};
-    // Without noise any transform does: scale 0 leaves the prefix as it is, up to the sign of zero.
-    switch (params.noise.distribution) {
-      case NoiseDistribution::none:
-      case NoiseDistribution::gaussian:
-        return start<GaussianTransform>(grid, work, weights, totals);
-      case NoiseDistribution::laplace:
-        return start<LaplaceTransform>(grid, work, weights, totals);
-    }
+    if (grid.in_clusters())
+      return run_in_clusters(stream_, grid, network_.in_int8, work, weights, totals);
+    if (network_.in_int8)
+      start<std::int8_t>(grid, work, weights, totals);
+    else
+      start<std::uint16_t>(grid, work, weights, totals);
   }
 
  private:
@@ -231,26 +215,17 @@ class PackedMultiDraw : public MultiDraw {
                "copying " + std::to_string(bytes) + " bytes");
   }
 
-  template <class Transform>
+  template <class Element>
   void start(const MultiDrawGrid& grid, const Work& work, const Weights& weights,
              const Totals& totals) const {
-    if (network_.in_int8)
-      start<Transform, std::int8_t, 0>(grid, work, weights, totals);
-    else
-      start<Transform, std::uint16_t, 0>(grid, work, weights, totals);
-  }
-  template <class Transform, class Element, std::size_t index>
-  void start(const MultiDrawGrid& grid, const Work& work, const Weights& weights,
-             const Totals& totals) const {
-    using S = ShapeOf<index, Element>;
-    static_assert(sizeof(SharedStorage<S>) == S::value.shared_bytes);
-    if (grid.shape == S::value) {
-      launch<multi_draw_kernel<S, Transform>>(dim3(grid.draw_blocks, grid.images), threads,
-                                              sizeof(SharedStorage<S>), stream_, work, weights,
-                                              totals);
-    } else if constexpr (index + 1 < shapes_of<Element>.size()) {
-      start<Transform, Element, index + 1>(grid, work, weights, totals);
-    }
+    with_shape<ShapeOf, Element>(
+        grid.shape, work.noise.distribution,
+        [&]<class S, class Transform>(std::type_identity<S>, std::type_identity<Transform>) {
+          static_assert(sizeof(SharedStorage<S>) == S::value.shared_bytes);
+          launch<multi_draw_kernel<S, Transform>>(dim3(grid.draw_blocks, grid.images), S::threads,
+                                                  sizeof(SharedStorage<S>), stream_, work, weights,
+                                                  totals);
+        });
   }
 
   cudaStream_t stream_;

@@ -29,6 +29,55 @@ std::span<const MultiDrawShape> shapes_for(const MultiDrawNetwork& network) {
   return multi_draw_shapes;
 }
 
+/// The first shape that fits and can be done by clusters; none if there is none, or that is not
+/// asked for.
+MultiDrawGrid by_clusters(const MultiDrawNetwork& network, std::uint32_t draws, const Arch& arch,
+                          int block_draws) {
+  if (!arch.warpgroup_products || (block_draws != 0 && block_draws != MultiDrawCluster::draws))
+    return {};
+  for (const MultiDrawShape& shape : shapes_for(network)) {
+    const MultiDrawCluster cluster = MultiDrawCluster::of(shape, network.in_int8 ? 1 : 2);
+    if (!fits(shape, network) || cluster.slots == 0) continue;
+    const std::int64_t clusters = divide_up(draws, MultiDrawCluster::draws);
+    return {shape, cluster, static_cast<unsigned>(clusters * MultiDrawCluster::blocks)};
+  }
+  return {};
+}
+
+MultiDrawGrid by_blocks(const MultiDrawNetwork& network, std::uint32_t draws, const Arch& arch,
+                        int block_draws) {
+  MultiDrawGrid grid;
+  std::int64_t least_blocks = 0;
+  const MultiDrawShape* too_large = nullptr;  // for the device
+  for (const MultiDrawShape& shape : shapes_for(network)) {
+    if (!fits(shape, network) || (block_draws != 0 && shape.draws != block_draws)) continue;
+    if (shape.shared_bytes > arch.shared_per_block) {
+      too_large = &shape;
+      continue;
+    }
+    const std::int64_t blocks = divide_up(draws, shape.draws);
+    if (grid.shape.draws != 0 &&
+        (blocks > least_blocks || (blocks == least_blocks && shape.draws > grid.shape.draws)))
+      continue;
+    grid.shape = shape;
+    least_blocks = blocks;
+  }
+  if (grid.shape.draws == 0) {
+    if (too_large != nullptr)
+      fail_shared_memory(arch,
+                         fmt::format("the multi-draw kernel for {}, then {} hidden units, {} draws "
+                                     "at a time",
+                                     describe(network.conv), network.hidden, too_large->draws),
+                         too_large->shared_bytes);
+    fail(
+        "no multi-draw kernel fits {}, then {} hidden units and {} classes: evaluate such a "
+        "network layer by layer",
+        describe(network.conv), network.hidden, network.classes);
+  }
+  grid.draw_blocks = static_cast<unsigned>(least_blocks);
+  return grid;
+}
+
 }  // namespace
 
 bool MultiDrawGrid::supports(const MultiDrawNetwork& network, const Arch& arch) {
@@ -47,38 +96,11 @@ MultiDrawGrid MultiDrawGrid::plan(const MultiDrawNetwork& network, const MultiDr
   }
   if (reinterpret_cast<std::uintptr_t>(prefixes) % 16 != 0)
     fail("draws of {}: the prefixes must be aligned to 16 bytes", describe(conv));
-  MultiDrawGrid grid;
-  std::int64_t least_blocks = 0;
-  const MultiDrawShape* too_large = nullptr;  // for the device
-  for (const MultiDrawShape& shape : shapes_for(network)) {
-    if (!fits(shape, network) || (block_draws != 0 && shape.draws != block_draws)) continue;
-    if (shape.shared_bytes > arch.shared_per_block) {
-      too_large = &shape;
-      continue;
-    }
-    const std::int64_t blocks = divide_up(params.draws, shape.draws);
-    if (grid.shape.draws != 0 &&
-        (blocks > least_blocks || (blocks == least_blocks && shape.draws > grid.shape.draws)))
-      continue;
-    grid.shape = shape;
-    least_blocks = blocks;
-  }
-  if (grid.shape.draws == 0) {
-    if (too_large != nullptr)
-      fail_shared_memory(arch,
-                         fmt::format("the multi-draw kernel for {}, then {} hidden units, {} draws "
-                                     "at a time",
-                                     describe(conv), network.hidden, too_large->draws),
-                         too_large->shared_bytes);
-    fail(
-        "no multi-draw kernel fits {}, then {} hidden units and {} classes: evaluate such a "
-        "network layer by layer",
-        describe(conv), network.hidden, network.classes);
-  }
+  MultiDrawGrid grid = by_clusters(network, params.draws, arch, block_draws);
+  if (!grid.in_clusters()) grid = by_blocks(network, params.draws, arch, block_draws);
   constexpr std::int64_t most_images = 65535;  // the second axis of a grid
   if (params.images > most_images)
     fail("draws of {} images: one launch can do {}", params.images, most_images);
-  grid.draw_blocks = static_cast<unsigned>(least_blocks);
   grid.images = static_cast<unsigned>(params.images);
   return grid;
 }

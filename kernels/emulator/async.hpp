@@ -5,9 +5,10 @@
 #include "kernels/emulator/async_state.hpp"
 #include "kernels/emulator/block.hpp"
 
-/// The emulated twins of what kernels/cuda/ptx/ has for sm_90: clusters, mbarriers, tiled copies of
-/// tensors and products of warpgroups, as the PTX ISA manual describes them ("barrier.cluster",
-/// "mapa", "mbarrier", "cp.async.bulk.tensor", "Asynchronous Warpgroup Level Matrix Instructions").
+/// The emulated twins of what kernels/cuda/ptx/ has for sm_90: clusters, mbarriers, bulk copies,
+/// tiled ones of tensors among them, and products of warpgroups, as the PTX ISA manual describes
+/// them ("barrier.cluster", "mapa", "mbarrier", "cp.async.bulk", "cp.async.bulk.tensor",
+/// "Asynchronous Warpgroup Level Matrix Instructions").
 /// async_state.hpp says when asynchronous work is done, cluster.hpp what peers may do.
 namespace pixeldp::emulator {
 
@@ -51,13 +52,22 @@ void copy_tensor_box(void* shared, const void* map, std::uint64_t* barrier, cons
 void multicast_tensor_box(void* shared, const void* map, std::uint64_t* barrier,
                           const int* coordinates, int rank, unsigned blocks);
 
+// ---- cp.async.bulk of bytes that lie side by side; of multiples of 16, as all addresses are
+
+/// From device memory to this block's shared memory.
+void copy_bytes(void* shared, const void* global, std::uint32_t bytes, std::uint64_t* barrier);
+/// From this block's shared memory to that place of another block of the cluster, whose mbarrier in
+/// that place gets the bytes. The source is read when the copy lands.
+void send_bytes(void* shared, std::uint32_t bytes, std::uint64_t* barrier, unsigned rank);
+
 // ---- wgmma: for whole warps, of whole warpgroups
 
 void wgmma_fence(const Location& where = Location::current());
 /// d += A B of bf16 with A 64 x 16 and B 16 x n, both in shared memory with rows of k side by side
-/// (K-major) or, transposed, channels (MN-major), by their descriptors; d: n/2 sums of the lane. Of
-/// a warp with number w in its warpgroup, lane 4 g + t: d[4 j + 2 h + e] is row 16 w + g + 8 h,
-/// column 8 j + 2 t + e. The sum of the exact products and d is rounded once.
+/// (K-major, swizzled or as core matrices) or, transposed, channels (MN-major, swizzled), by their
+/// descriptors; d: n/2 sums of the lane. Of a warp with number w in its warpgroup, lane 4 g + t:
+/// d[4 j + 2 h + e] is row 16 w + g + 8 h, column 8 j + 2 t + e. The sum of the exact products and
+/// d is rounded once.
 void wgmma_bf16(float* d, int n, std::uint64_t a, std::uint64_t b, bool transposed,
                 const Location& where = Location::current());
 /// The same of signed bytes, K-major, with A 64 x 32 and B 32 x n: sums of 32 bits, which wrap

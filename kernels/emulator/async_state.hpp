@@ -49,10 +49,14 @@ class AsyncState {
   void fence_barrier_init();
   /// To this block, of the TensorBoxMap in `map`. The thread may be a peer's.
   void start_copy(void* target, const void* map, void* barrier, const int* coordinates, int rank);
+  /// The same of bytes that lie side by side in device memory or, where `from` is that of the
+  /// running thread's block, in its shared memory.
+  void start_copy_of_bytes(void* target, const void* source, std::size_t bytes, void* barrier,
+                           AsyncState* from, const char* what);
 
   std::size_t copies() const { return copies_.size(); }
   /// Whether anything is under way that ordinary accesses could collide with.
-  bool busy() const { return !copies_.empty() || products_ > 0; }
+  bool busy() const { return !copies_.empty() || products_ > 0 || sent_ > 0; }
   /// Lands one of the copies that are under way.
   void land(std::size_t copy);
 
@@ -96,6 +100,8 @@ class AsyncState {
     std::size_t barrier;
     unsigned thread;  // in the cluster
     std::uint16_t mark;
+    AsyncState* from;    // whose shared memory the source lies in; null: in device memory
+    std::size_t source;  // offset there
   };
   /// The sums of a warp, 16 x n, while products on them are under way.
   struct Sums {
@@ -125,6 +131,8 @@ class AsyncState {
   void refuse_unfenced(const Barrier& barrier, void* address, const char* what) const;
   void complete(Barrier& barrier);
   std::size_t offset(const void* address) const;
+  void start(const TensorBoxMap& map, const int* coordinates, void* target, std::size_t alignment,
+             void* barrier, AsyncState* from, const char* what);
   template <class F>
   void for_each_chunk(const Factors& factors, std::uint64_t descriptor, int first_row, int rows,
                       F f) const;
@@ -138,7 +146,8 @@ class AsyncState {
   Warp warps_[32];
   std::size_t products_ = 0;         // of all warps, under way
   std::vector<Factors> started_[8];  // products of each warpgroup
-  // How many copies will write, and products read, each chunk of shared memory.
+  std::size_t sent_ = 0;             // copies from this shared memory, under way
+  // How many copies will write, and products or copies read, each chunk of shared memory.
   std::vector<std::uint16_t> writers_, readers_;
 };
 

@@ -202,6 +202,16 @@ void mbarrier_arrive_in_peer(std::uint64_t* barrier, unsigned rank) {
   cluster.accessed(rank, what).async().arrive(theirs, 0, what);
 }
 
+void send_bytes(void* shared, std::uint32_t bytes, std::uint64_t* barrier, unsigned rank) {
+  constexpr const char* what = "cp.async.bulk.shared::cluster.shared::cta";
+  Cluster& cluster = current_cluster(what);
+  void* const target = cluster.in_peer(shared, rank, what);
+  void* const theirs = cluster.in_peer(barrier, rank, what);
+  cluster.accessed(rank, what)
+      .async()
+      .start_copy_of_bytes(target, shared, bytes, theirs, &Block::current(what).async(), what);
+}
+
 void multicast_tensor_box(void* shared, const void* map, std::uint64_t* barrier,
                           const int* coordinates, int rank, unsigned blocks) {
   constexpr const char* what = "cp.async.bulk.tensor.multicast::cluster";

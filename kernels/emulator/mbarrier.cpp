@@ -27,7 +27,7 @@ void AsyncState::begin(unsigned threads) {
   barriers_.clear();
   copies_.clear();
   for (Warp& warp : warps_) warp = {};
-  products_ = 0;
+  products_ = 0, sent_ = 0;
   for (auto& started : started_) started.clear();
   std::fill(writers_.begin(), writers_.end(), std::uint16_t{0});
   std::fill(readers_.begin(), readers_.end(), std::uint16_t{0});
@@ -38,6 +38,7 @@ void AsyncState::finish() const {
     fail("{}: all threads have returned, but {}", block_.place(), text);
   };
   if (!copies_.empty()) wrong(fmt::format("{} bulk copies are under way", copies_.size()));
+  if (sent_ > 0) wrong(fmt::format("{} copies from its shared memory are under way", sent_));
   for (const auto& [at, barrier] : barriers_)
     if (barrier.bytes != 0)
       wrong(fmt::format("the mbarrier at offset {} expects {} bytes that no copy brings", at,

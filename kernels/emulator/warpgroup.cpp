@@ -16,11 +16,13 @@ constexpr std::uint32_t poison_bits = 0xffffffff;
 
 /// A matrix descriptor ("wgmma: Matrix Descriptor Format") of what lies swizzled: rows of A, or
 /// columns of B, with values of k side by side, or, transposed, values of k with rows side by side.
+/// Or of core matrices, eight rows of a chunk of 16 bytes of values of k.
 struct Operand {
   std::size_t start;    // offset in shared memory
-  std::size_t leading;  // in bytes, transposed: from a span of rows to the next
+  std::size_t leading;  // in bytes, transposed: from a span of rows to the next; of core matrices:
+                        // from a chunk to that of the next values of k
   std::size_t stride;   // in bytes, from eight rows, or eight values of k, to the next eight
-  unsigned span;        // of the swizzle, and the bytes from one of those to the next
+  unsigned span;        // of the swizzle, and the bytes from one of those to the next; 0: none
   bool transposed;
   std::size_t value_bytes;
 
@@ -29,6 +31,9 @@ struct Operand {
     std::size_t along = static_cast<std::size_t>(k), across = static_cast<std::size_t>(row);
     if (transposed) std::swap(along, across);
     along *= value_bytes;
+    if (span == 0)
+      return start + across / 8 * stride + across % 8 * AsyncState::chunk_bytes +
+             along / AsyncState::chunk_bytes * leading;
     return swizzled(
         start + across / 8 * stride + across % 8 * span + along / span * leading + along % span,
         span);
@@ -39,12 +44,14 @@ Operand decode(Block& block, std::uint64_t descriptor, bool transposed, std::siz
   constexpr const char* what = "wgmma.mma_async";
   const auto bytes = [&](int shift) { return std::size_t{descriptor >> shift & 0x3fff} << 4; };
   const unsigned mode = static_cast<unsigned>(descriptor >> 62);
-  if (mode == 0) block.report(fmt::format("{}: the emulator takes swizzled operands only", what));
-  const unsigned span = 256u >> mode;  // 128, 64, 32
+  if (mode == 0 && transposed)
+    block.report(fmt::format("{}: the emulator takes transposed operands swizzled only", what));
+  const unsigned span = mode == 0 ? 0 : 256u >> mode;  // 128, 64, 32
   const Operand operand = {
       bytes(0) - shared_window, bytes(16), bytes(32), span, transposed, value_bytes};
   // Values of k that lie side by side may begin within a row.
-  if ((descriptor >> 49 & 7) != 0 || operand.start % (8 * span) >= (transposed ? 1 : span))
+  if ((descriptor >> 49 & 7) != 0 ||
+      (span > 0 && operand.start % (8 * span) >= (transposed ? 1 : span)))
     block.report(
         fmt::format("{}: an operand at offset {} does not begin with the first of the eight "
                     "rows of {} bytes that a swizzle is made of",

@@ -312,5 +312,116 @@ TEST_CASE("most of that is noticed without a look at every access") {
   }
 }
 
+// ---- Bytes from block to block
+
+/// A warp of each block writes its half of a place and sends it to the other block, step after
+/// step; both add up all of it, and what a copy brought from device memory.
+enum class Sent {
+  right,
+  no_fence,           // between the words and the copy that reads them
+  no_order,           // of the warp's lanes, before one sends
+  no_wait_for_empty,  // the place is in use there
+  own_release,        // of the own block's place alone
+  early_write,        // of words that a copy still reads
+  no_wait_for_full,
+  no_last_barrier,  // the other still reads what was sent
+  other_lane,       // sends, which the emulator does not take
+  odd_bytes,
+};
+
+struct SentStorage {
+  alignas(16) unsigned half[2][32], brought[32];
+  std::uint64_t full, empty, copied;
+};
+
+__global__ void sending_kernel(Sent how, int steps, const unsigned* x, unsigned* y) {
+  auto& shared = shared_storage<SentStorage>();
+  const unsigned rank = ptx::cluster_rank(), lane = threadIdx.x;
+  if (lane == 0) {
+    ptx::mbarrier_init(&shared.full, 1);
+    ptx::mbarrier_init(&shared.empty, how == Sent::own_release ? 1 : 2);
+    ptx::mbarrier_init(&shared.copied, 1);
+    ptx::fence_mbarrier_init();
+    ptx::fence_proxy_async();
+  }
+  ptx::cluster_arrive();
+  ptx::cluster_wait();
+  if (lane == 0) {
+    ptx::mbarrier_arrive_expect(&shared.copied, sizeof shared.brought);
+    ptx::copy_bytes(shared.brought, x, sizeof shared.brought, &shared.copied);
+  }
+  unsigned sum = 0;
+  for (int step = 0; step < steps; ++step) {
+    const unsigned parity = static_cast<unsigned>(step) % 2;
+    if (how != Sent::no_wait_for_empty) ptx::mbarrier_wait_for_peers(&shared.empty, parity ^ 1);
+    shared.half[rank][lane] = 1000 * rank + static_cast<unsigned>(step) + lane;
+    if (how != Sent::no_fence) ptx::fence_proxy_async();
+    if (how != Sent::no_order) __syncwarp();
+    if (lane == (how == Sent::other_lane ? 1 : 0)) {
+      ptx::mbarrier_arrive_expect(&shared.full, sizeof shared.half[0]);
+      const std::uint32_t bytes = sizeof shared.half[0] - (how == Sent::odd_bytes ? 4 : 0);
+      ptx::send_bytes(shared.half[rank], bytes, &shared.full, rank ^ 1);
+    }
+    if (how == Sent::early_write) shared.half[rank][lane] = 0;
+    if (how != Sent::no_wait_for_full) ptx::mbarrier_wait(&shared.full, parity);
+    for (const auto& half : shared.half) sum += half[lane];
+    __syncwarp();
+    if (how == Sent::own_release ? lane == rank : lane < 2)
+      ptx::mbarrier_arrive_in_peer(&shared.empty, lane);
+  }
+  ptx::mbarrier_wait(&shared.copied, 0);
+  sum += shared.brought[lane];
+  if (how != Sent::no_last_barrier) {
+    ptx::cluster_arrive();
+    ptx::cluster_wait();
+  }
+  sum = __reduce_add_sync(~0u, sum);
+  if (lane == 0) y[blockIdx.x] = sum;
+}
+
+/// Whether all blocks add up all words.
+bool adds_up(Sent how) {
+  constexpr unsigned steps = 5, lanes = 496;  // their sum
+  std::vector<unsigned> values;
+  for (unsigned i = 0; i < 32; ++i) values.push_back(i);
+  const DeviceArray<unsigned> x(values), y(4);
+  launch<sending_kernel>(Extent(4).in_clusters_of(2), 32, sizeof(SentStorage), nullptr, how,
+                         static_cast<int>(steps), x.data(), y.data());
+  const unsigned expected = steps * (32 * 1000 + 2 * lanes) + 2 * 32 * 10 + lanes;
+  return y.values() == std::vector<unsigned>(4, expected);
+}
+
+bool notices(Sent how) {
+  bool right = false;
+  return !error_of([&] { right = adds_up(how); }).empty() || !right;
+}
+
+TEST_CASE("bytes are sent to the same place of the other block, and copied from device memory") {
+  for (const Schedule& schedule : adversarial_schedules) {
+    for (const bool checks : {false, true}) {
+      const WithSettings with(sm_90_with(schedule, checks));
+      CAPTURE(schedule.name());
+      CAPTURE(checks);
+      CHECK(adds_up(Sent::right));
+    }
+  }
+}
+
+TEST_CASE("what is wrong with bytes that are sent is noticed under every schedule") {
+  if (address_sanitizer) return;  // in whose place accesses are not looked at
+  for (const Schedule& schedule : adversarial_schedules) {
+    const WithSettings with(sm_90_with(schedule, true));
+    CAPTURE(schedule.name());
+    CHECK_FAILS(adds_up(Sent::no_fence), "with no fence.proxy.async");
+    for (const Sent how : {Sent::no_order, Sent::no_wait_for_empty, Sent::own_release,
+                           Sent::early_write, Sent::no_wait_for_full, Sent::no_last_barrier}) {
+      CAPTURE(static_cast<int>(how));
+      CHECK(notices(how));
+    }
+    CHECK_FAILS(adds_up(Sent::other_lane), "first lane of a warp");
+    CHECK_FAILS(adds_up(Sent::odd_bytes), "124 bytes from");
+  }
+}
+
 }  // namespace
 }  // namespace pixeldp::kernels::emulated

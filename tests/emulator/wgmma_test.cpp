@@ -1,4 +1,6 @@
+#include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -230,6 +232,81 @@ TEST_CASE("a product of a warpgroup transposes operands that lie as the manual s
   CHECK(run.operator()<64>(0) == expected);
   CHECK_FAILS(run.operator()<128>(128), "does not begin with the first of the eight rows of 128");
   CHECK_FAILS(run.operator()<64>(64), "does not begin with the first of the eight rows of 64");
+}
+
+/// d [64, n] = A B of rows of 32 bytes, a [64] and b [n], laid down as core matrices: those of 16
+/// bytes of a row `next_depth` apart, those of eight rows `next_rows`.
+template <class Sum, int n>
+__global__ void matrices_product_kernel(const uint4* a, const uint4* b, int next_depth,
+                                        int next_rows, Sum* d) {
+  constexpr int m = 64;
+  struct Storage {
+    alignas(128) std::uint8_t a[m * 32], b[n * 32];
+  };
+  auto& shared = shared_storage<Storage>();
+  const int thread = static_cast<int>(threadIdx.x);
+  const auto lay = [](std::uint8_t* matrices, const uint4* rows, int i, int depth, int eight) {
+    const int row = i / 2;
+    *reinterpret_cast<uint4*>(matrices + row / 8 * eight + i % 2 * depth + row % 8 * 16) = rows[i];
+  };
+  for (int i = thread; i < 2 * m; i += 128) lay(shared.a, a, i, next_depth, next_rows);
+  for (int i = thread; i < 2 * n; i += 128) lay(shared.b, b, i, n * 16, 128);
+  ptx::fence_proxy_async();
+  __syncthreads();
+  Sum sum[n / 2] = {};
+  ptx::wgmma_fence();
+  wgmma_gemm::multiply(sum, ptx::wgmma_matrices(shared.a, next_depth, next_rows),
+                       ptx::wgmma_matrices(shared.b, n * 16, 128));
+  ptx::wgmma_commit();
+  ptx::wgmma_wait<0>();
+  const int lane = thread % 32, row = thread / 32 * 16 + lane / 4;
+  for (int i = 0; i < n / 2; ++i)
+    d[(row + i / 2 % 2 * 8) * n + i / 4 * 8 + lane % 4 * 2 + i % 2] = sum[i];
+}
+
+/// Rows of 32 bytes of integers.
+template <class Element>
+std::vector<uint4> rows_of_32_bytes(std::size_t rows, std::uint64_t seed) {
+  const auto values =
+      WgmmaProblem<Element>::integers(static_cast<std::int64_t>(rows * 32 / sizeof(Element)), seed);
+  std::vector<uint4> words(rows * 2);
+  std::memcpy(words.data(), values.data(), rows * 32);
+  return words;
+}
+
+TEST_CASE_TEMPLATE("a product of a warpgroup takes operands that lie as core matrices", Element,
+                   std::uint16_t, std::int8_t) {
+  const WithSettings with(sm_90_with({}, true));
+  using Sum = typename WgmmaProblem<Element>::Sum;
+  constexpr std::size_t depth = 32 / sizeof(Element);
+  const auto check = [&]<int n>() {
+    CAPTURE(n);
+    const auto a = rows_of_32_bytes<Element>(64, 3), b = rows_of_32_bytes<Element>(n, 4);
+    const auto value = [](const std::vector<uint4>& rows, std::size_t row, std::size_t k) {
+      Element element;
+      std::memcpy(&element,
+                  reinterpret_cast<const std::byte*>(rows.data()) + row * 32 + k * sizeof(Element),
+                  sizeof element);
+      return value_of(element);
+    };
+    std::vector<Sum> expected;
+    for (std::size_t row = 0; row < 64; ++row)
+      for (std::size_t column = 0; column < n; ++column) {
+        double sum = 0.0;
+        for (std::size_t k = 0; k < depth; ++k) sum += value(a, row, k) * value(b, column, k);
+        expected.push_back(static_cast<Sum>(sum));
+      }
+    const DeviceArray<uint4> device_a(a), device_b(b);
+    for (const auto& [next_depth, next_rows] : {std::pair{128, 256}, std::pair{1024, 128}}) {
+      const DeviceArray<Sum> d(64 * n);
+      launch<matrices_product_kernel<Sum, n>>(1, 128, 64 * 32 + n * 32, nullptr, device_a.data(),
+                                              device_b.data(), next_depth, next_rows, d.data());
+      CHECK(d.values() == expected);
+    }
+  };
+  check.template operator()<32>();
+  check.template operator()<128>();
+  check.template operator()<256>();
 }
 
 TEST_CASE("before sm_90 there are no such instructions") {

@@ -6,8 +6,8 @@
 #include "kernels/cuda/ptx/mbarrier.cuh"
 #include "kernels/cuda/tensor_map.hpp"
 
-/// Copies of boxes of tensors to shared memory (sm_90), by the tensor memory accelerator: one
-/// thread asks, and an mbarrier gets the bytes.
+/// Copies to shared memory (sm_90), of boxes of tensors by the tensor memory accelerator, or of
+/// bytes that lie side by side: one thread asks, and an mbarrier gets the bytes.
 namespace pixeldp::kernels::PIXELDP_DEVICE::ptx {
 
 /// The box (TensorBox) that begins at these coordinates, innermost first, any of which may be
@@ -87,6 +87,42 @@ __device__ __forceinline__ void multicast_box(void* shared, const TensorMap& map
       "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
       ".multicast::cluster [%0], [%1, {%3, %4, %5, %6}], [%2], %7;" ::"r"(shared_address(shared)),
       "l"(&map), "r"(shared_address(barrier)), "r"(x), "r"(y), "r"(z), "r"(w), "h"(blocks)
+      : "memory");
+#endif
+}
+
+/// `bytes` from device memory, a multiple of 16, as both addresses are. The target must not be in
+/// use, as above.
+__device__ __forceinline__ void copy_bytes(void* shared, const void* global, std::uint32_t bytes,
+                                           std::uint64_t* barrier) {
+#ifdef PIXELDP_EMULATED
+  emulator::copy_bytes(shared, global, bytes, barrier);
+#else
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(shared_address(shared)),
+      "l"(global), "r"(bytes), "r"(shared_address(barrier))
+      : "memory");
+#endif
+}
+
+/// The bytes that lie at `shared`, to that place of the block of this rank in the cluster, whose
+/// barrier in that place gets them. They must have been written before a fence_proxy_async of who
+/// wrote them and an order with this thread, and must stay until the peer's barrier has them.
+__device__ __forceinline__ void send_bytes(void* shared, std::uint32_t bytes,
+                                           std::uint64_t* barrier, unsigned rank) {
+#ifdef PIXELDP_EMULATED
+  emulator::send_bytes(shared, bytes, barrier, rank);
+#else
+  asm volatile(
+      "{\n"
+      ".reg .b32 target, signal;\n"
+      "mapa.shared::cluster.u32 target, %0, %3;\n"
+      "mapa.shared::cluster.u32 signal, %2, %3;\n"
+      "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [target], [%0], %1, "
+      "[signal];\n"
+      "}" ::"r"(shared_address(shared)),
+      "r"(bytes), "r"(shared_address(barrier)), "r"(rank)
       : "memory");
 #endif
 }

@@ -12,8 +12,8 @@
 ///
 /// A and B are read from rows that lie as copy_box leaves boxes of 64 channels in bf16, or 128 of
 /// bytes, with a swizzle of 128 bytes: row i (of A; column i of B) takes 128 bytes, and a quarter
-/// of its values of k are one product's. Or, in bf16, both lie transposed, a value of k to a row:
-/// wgmma_columns.
+/// of its values of k are one product's. Or they lie as core matrices: wgmma_matrices. Or, in bf16,
+/// both lie transposed, a value of k to a row: wgmma_columns.
 ///
 /// Lane 4 g + t of warp w holds, in d[4 j + 2 h + e], row 16 w + g + 8 h, column 8 j + 2 t + e.
 ///
@@ -35,6 +35,21 @@ __device__ __forceinline__ std::uint64_t wgmma_rows(const void* shared) {
 
 __device__ __forceinline__ constexpr std::uint64_t wgmma_step(int eight_rows, int product) {
   return static_cast<std::uint64_t>(eight_rows * 64 + product * 2);
+}
+
+/// Describes an operand that lies as core matrices, eight rows of 16 bytes behind each other: those
+/// of a product's 32 bytes of k are two, so many bytes apart, and the next eight rows' are
+/// `next_rows` bytes behind them. `shared` is a multiple of 16 bytes, and distances of 128. For
+/// what lies so many bytes behind it, add wgmma_bytes.
+__device__ __forceinline__ std::uint64_t wgmma_matrices(const void* shared, int next_depth,
+                                                        int next_rows) {
+#ifdef PIXELDP_EMULATED
+  const std::uint64_t address = emulator::shared_address(shared);
+#else
+  const std::uint64_t address = shared_address(shared);
+#endif
+  return address >> 4 | static_cast<std::uint64_t>(next_depth >> 4) << 16 |
+         static_cast<std::uint64_t>(next_rows >> 4) << 32;
 }
 
 /// Describes operands that lie transposed: boxes of span / 2 channels, rows of A or columns of B,
@@ -89,8 +104,18 @@ __device__ __forceinline__ void wgmma_fence() {
   PIXELDP_64_REGISTERS       \
   ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79"
 
-// d += A B, for n = 128 and n = 160, of operands by wgmma_rows or, transposed, by wgmma_columns.
-// Until it was waited for, the sums must not be touched but by further products of the same shape.
+#define PIXELDP_128_REGISTERS                                                                    \
+  PIXELDP_64_REGISTERS                                                                           \
+  ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79"             \
+  ", %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"             \
+  ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111" \
+  ", %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, " \
+  "%127"
+#define PIXELDP_16_REGISTERS "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+
+// d += A B, for n = 32, 128, 160 and 256 (twice as many as a lane's sums), of operands by
+// wgmma_rows and wgmma_matrices or, transposed, by wgmma_columns. Until it was waited for, the sums
+// must not be touched but by further products of the same shape.
 template <bool transposed = false>
 __device__ __forceinline__ void wgmma_bf16(float (&d)[64], std::uint64_t a, std::uint64_t b) {
 #ifdef PIXELDP_EMULATED
@@ -113,8 +138,30 @@ __device__ __forceinline__ void wgmma_bf16(float (&d)[80], std::uint64_t a, std:
                : "l"(a), "l"(b), "n"(transposed ? 1 : 0));
 #endif
 }
+template <bool transposed = false>
+__device__ __forceinline__ void wgmma_bf16(float (&d)[128], std::uint64_t a, std::uint64_t b) {
+#ifdef PIXELDP_EMULATED
+  emulator::wgmma_bf16(d, 256, a, b, transposed);
+#else
+  asm volatile("wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {" PIXELDP_128_REGISTERS
+               "}, %128, %129, 1, 1, 1, %130, %130;"
+               : PIXELDP_64_SUMS("+f", d), PIXELDP_64_SUMS("+f", d + 64)
+               : "l"(a), "l"(b), "n"(transposed ? 1 : 0));
+#endif
+}
+template <bool transposed = false>
+__device__ __forceinline__ void wgmma_bf16(float (&d)[16], std::uint64_t a, std::uint64_t b) {
+#ifdef PIXELDP_EMULATED
+  emulator::wgmma_bf16(d, 32, a, b, transposed);
+#else
+  asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {" PIXELDP_16_REGISTERS
+               "}, %16, %17, 1, 1, 1, %18, %18;"
+               : PIXELDP_SUMS("+f", d, 0)
+               : "l"(a), "l"(b), "n"(transposed ? 1 : 0));
+#endif
+}
 
-// The same of bytes by wgmma_rows. Sums wrap around.
+// The same of bytes, not transposed. Sums wrap around.
 __device__ __forceinline__ void wgmma_s8(std::int32_t (&d)[64], std::uint64_t a, std::uint64_t b) {
 #ifdef PIXELDP_EMULATED
   emulator::wgmma_s8(d, 128, a, b);
@@ -135,7 +182,29 @@ __device__ __forceinline__ void wgmma_s8(std::int32_t (&d)[80], std::uint64_t a,
                : "l"(a), "l"(b));
 #endif
 }
+__device__ __forceinline__ void wgmma_s8(std::int32_t (&d)[128], std::uint64_t a, std::uint64_t b) {
+#ifdef PIXELDP_EMULATED
+  emulator::wgmma_s8(d, 256, a, b);
+#else
+  asm volatile("wgmma.mma_async.sync.aligned.m64n256k32.s32.s8.s8 {" PIXELDP_128_REGISTERS
+               "}, %128, %129, 1;"
+               : PIXELDP_64_SUMS("+r", d), PIXELDP_64_SUMS("+r", d + 64)
+               : "l"(a), "l"(b));
+#endif
+}
+__device__ __forceinline__ void wgmma_s8(std::int32_t (&d)[16], std::uint64_t a, std::uint64_t b) {
+#ifdef PIXELDP_EMULATED
+  emulator::wgmma_s8(d, 32, a, b);
+#else
+  asm volatile("wgmma.mma_async.sync.aligned.m64n32k32.s32.s8.s8 {" PIXELDP_16_REGISTERS
+               "}, %16, %17, 1;"
+               : PIXELDP_SUMS("+r", d, 0)
+               : "l"(a), "l"(b));
+#endif
+}
 
+#undef PIXELDP_16_REGISTERS
+#undef PIXELDP_128_REGISTERS
 #undef PIXELDP_80_REGISTERS
 #undef PIXELDP_64_REGISTERS
 #undef PIXELDP_64_SUMS
