@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/ball.hpp"
 #include "kernels/batch_norm.hpp"
 #include "kernels/bounds.hpp"
 #include "kernels/convolution.hpp"
@@ -13,6 +14,7 @@
 #include "kernels/parseval.hpp"
 #include "kernels/pooling.hpp"
 #include "kernels/sgd.hpp"
+#include "kernels/slice_norms.hpp"
 #include "kernels/standardise.hpp"
 #include "kernels/training_product.hpp"
 
@@ -50,7 +52,9 @@
   X(average_rows)                 \
   X(softmax_cross_entropy)        \
   X(sgd_steps)                    \
-  X(parseval_project)
+  X(parseval_project)             \
+  X(normalise_slices)             \
+  X(step_in_ball)
 
 /// In the namespace of a device: PIXELDP_OPERATIONS(PIXELDP_DECLARE_OPERATION) declares its
 /// functions, and Operations{PIXELDP_OPERATIONS(PIXELDP_OPERATION_ENTRY)} is its table.

@@ -8,10 +8,10 @@
 namespace pixeldp::layers {
 namespace {
 
-// What is saved: of a pass in training mode, or of one in inference mode, whose zeros no other pass
-// writes to.
-enum : std::size_t { mean, invstd, workspace, variance, training_tensors };
-enum : std::size_t { scale, shift, zeros = training_tensors, inference_tensors };
+// What is saved, for passes in training mode and in inference mode by turns, whose zeros no other
+// pass writes to.
+enum : std::size_t { mean, invstd, workspace, variance, zeros, saved_tensors };
+enum : std::size_t { scale = mean, shift = invstd };
 
 /// Two statistics of each channel, in memory of the stream's device, of every rank: those of rank r
 /// begin at r * 2 * channels.
@@ -86,13 +86,13 @@ void BatchNorm::forward(const Pass& pass, std::span<const Tensor* const> x, Tens
   const kernels::BatchNormParams p = params(x[0]->shape());
   y.resize(x[0]->shape(), stream.device());
   if (by_running_statistics(pass)) {
-    saved.resize(inference_tensors);
+    saved.resize(saved_tensors);
     fold(stream, saved[scale], saved[shift]);
     kernels::batch_norm_inference(stream, p, x[0]->data(), saved[scale].data(), saved[shift].data(),
                                   y.data());
     return;
   }
-  saved.resize(training_tensors);
+  saved.resize(saved_tensors);
   for (const std::size_t statistic : {mean, invstd})
     saved[statistic].resize({options_.channels}, stream.device());
   saved[workspace].resize({kernels::batch_norm_workspace_size(p)}, stream.device());

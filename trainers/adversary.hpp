@@ -1,5 +1,6 @@
 #pragma once
 
+#include "engine/buffer.hpp"
 #include "kernels/loss.hpp"
 #include "layers/training_pass.hpp"
 #include "pixeldp/attacks/ball.hpp"
@@ -18,30 +19,39 @@ namespace pixeldp {
 /// the epoch and the seed, not on the other images of the batch.
 class Adversary {
  public:
+  /// What the attacks on a batch begin with, in memory that the device may still read when the next
+  /// ones are begun.
+  struct Start {
+    /// Of so many images as the shape says.
+    Start(Device device, const Shape& images, const AdversarialTraining& attack);
+
+    PinnedBuffer<float> pictures;
+    PinnedBuffer<kernels::NoiseRow> rows;  ///< of each step, one after the other
+  };
+
   /// Network and pass, whose parameters are in the memory of the stream's device, must outlive it.
   Adversary(const Stream& stream, const AdversarialTraining& attack, std::uint64_t seed,
             float pixel_shift, layers::Network& network, layers::TrainingPass& pass);
 
-  /// Replaces the images [rows, H, W, C] of the device, which are those of the batch. The factor is
-  /// that of the noise.
-  void perturb(const TrainingBatch& batch, float noise_factor, Tensor& images);
+  /// Puts pictures somewhere in the balls around the images [rows, H, W, C] of the device, which
+  /// are those of the batch, in their place. Waits for nothing: `start` is left alone until the
+  /// stream is past this.
+  void begin(const TrainingBatch& batch, Start& start, Tensor& images);
+
+  /// From there to pictures with large losses. Labels, and the factor of the noise, are in the
+  /// memory of the device. The same work of the stream every time, which can be recorded.
+  void climb(const std::int32_t* labels, const float* noise_factor, Tensor& images);
 
  private:
-  /// The gradient of the mean loss in the images, into gradients_.
-  void differentiate(const TrainingBatch& batch, std::int64_t number, float noise_factor,
-                     const Tensor& images);
-
   Stream stream_;
   AdversarialTraining attack_;
   std::uint64_t seed_;
   PixelRange pixels_;
   layers::Network& network_;
   layers::TrainingPass& pass_;
-  Tensor pictures_, gradients_;  // in host memory
   // In the memory of the device.
-  Tensor dlogits_, dimages_;
+  Tensor centres_, dlogits_, dimages_;
   Buffer<kernels::NoiseRow> rows_;
-  Buffer<std::int32_t> labels_;
   Buffer<kernels::LossResult> loss_;
 };
 

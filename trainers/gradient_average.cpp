@@ -24,7 +24,7 @@ void GradientAverage::begin() {
     trained_ = std::move(trained);
     plan();
   }
-  copied_ = sent_ = summed_ = 0;
+  made_ = sent_ = summed_ = 0;
 }
 
 /// In the order in which a backward pass makes the gradients.
@@ -69,12 +69,17 @@ void GradientAverage::plan_memory(Bucket& bucket) {
 }
 
 void GradientAverage::ready(std::size_t node) {
-  while (copied_ < buckets_.size() && buckets_[copied_].node >= node) {
-    Bucket& bucket = buckets_[copied_++];
-    on_devices_.ranks ? average_on_devices(bucket) : copy(bucket);
+  while (made_ < buckets_.size() && buckets_[made_].node >= node) {
+    Bucket& bucket = buckets_[made_++];
+    if (!on_device())
+      copy(bucket);
+    else if (bucket.made)
+      bucket.made->again();
+    else
+      bucket.made.emplace(stream_);
   }
-  if (on_device()) return;  // which this thread is far ahead of: finish() waits
-  while (sent_ < copied_) send(buckets_[sent_++]);
+  if (on_device()) return;  // which this thread is far ahead of
+  while (sent_ < made_) send(buckets_[sent_++]);
   get_on();
 }
 
@@ -85,9 +90,14 @@ void GradientAverage::get_on() {
 }
 
 void GradientAverage::finish() {
-  ready(0);
-  if (on_devices_.ranks) return Event(copies_).hold(stream_);
-  while (sent_ < copied_) {
+  if (on_device()) {
+    for (Bucket& bucket : buckets_) {
+      bucket.made->hold(copies_);
+      on_devices_.ranks ? average_on_devices(bucket) : copy(bucket);
+    }
+    if (on_devices_.ranks) return Event(copies_).hold(stream_);
+  }
+  while (sent_ < buckets_.size()) {
     send(buckets_[sent_++]);
     get_on();
   }
@@ -101,7 +111,6 @@ void GradientAverage::check() {
 }
 
 void GradientAverage::average_on_devices(Bucket& bucket) {
-  Event(stream_).hold(copies_);
   const Device device = stream_.device();
   float* const mine =
       bucket.in_place ? bucket.parameters.front()->gradient.data() : bucket.mine_on_device.data();
@@ -137,7 +146,6 @@ void GradientAverage::copy(Bucket& bucket) {
     bucket.mine = {std::shared_ptr<float>(), bucket.parameters.front()->gradient.data()};
     return;
   }
-  if (on_device()) Event(stream_).hold(copies_);
   float* to = bucket.mine.get();
   for (const layers::Parameter* parameter : bucket.parameters) {
     const std::int64_t size = parameter->value.size();

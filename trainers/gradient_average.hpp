@@ -30,6 +30,11 @@ struct DeviceAverage {
 /// Else the same is done in host memory. There is no thread for it: on a processor the exchanges
 /// get on whenever a layer is done. A device's gradients are copied to host memory beside its work,
 /// and sent while it is busy with what it was given.
+///
+/// On devices a backward pass may be recorded into a graph, with ready(): each launch of it tells
+/// the other stream when a bucket is there. What that stream does is not recorded: an exchange in
+/// host memory could not be, and NCCL ends no communicator, not even after a failure, while a graph
+/// has work of it.
 class GradientAverage {
  public:
   static constexpr std::int64_t usual_bucket = 1 << 18;  ///< 1 MiB
@@ -41,9 +46,10 @@ class GradientAverage {
 
   /// Before a backward pass. Parameters that are frozen now are left out.
   void begin();
-  /// While it goes on: as TrainingPass::on_gradients says.
+  /// While it goes on: as TrainingPass::on_gradients says; in the end with 0.
   void ready(std::size_t node);
-  /// After it: what the stream is given from now on finds the averages.
+  /// After it, or after the launch of a graph of it: what the stream is given from now on finds the
+  /// averages.
   void finish();
   /// Throws an Error where what the stream has come past went wrong between the devices.
   void check();
@@ -58,7 +64,7 @@ class GradientAverage {
     std::shared_ptr<float> mine;  // gradients, and then averages, in memory the device can reach
     std::vector<float> theirs;    // this rank's slice of every rank's
     Buffer<float> mine_on_device, theirs_on_device;  // instead of these two
-    std::optional<Event> copied;                     // by a device
+    std::optional<Event> made, copied;               // by a device
     std::unique_ptr<Communicator::Exchange> exchange;
   };
 
@@ -79,7 +85,7 @@ class GradientAverage {
   std::vector<layers::Parameter*> trained_;
   std::vector<Bucket> buckets_;
   // Buckets go through these stages in their order, the same in all ranks; so many have done each.
-  std::size_t copied_ = 0, sent_ = 0, summed_ = 0;
+  std::size_t made_ = 0, sent_ = 0, summed_ = 0;
   std::optional<Event> received_;  // what lies in the buckets is where it belongs
   DeviceAverage on_devices_;       // last: it ends what the streams wait for, if there is anything
 };

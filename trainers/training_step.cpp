@@ -61,9 +61,12 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
   const Shape staged = network.input().with_rows(on_device() ? rows_of_rank_ : 0);
   for (std::size_t i = 0; i < most_unknown + 1; ++i)
     slots_.emplace_back(stream.device(), staged, network.prefix_size());
-  if (config.adversarial)
+  if (config.adversarial) {
     adversary_.emplace(stream, *config.adversarial, config.seed,
                        static_cast<float>(config.pixel_shift), network, pass_);
+    for (Slot& slot : slots_)
+      slot.attack.emplace(stream.device(), images_.shape(), *config.adversarial);
+  }
   if (config.dual) dual_.emplace(network);
   bad_loops_.upload(stream_, std::vector(network.prefix_size(), kernels::no_bad_loop));
   if (ranks.size() == 1) return;
@@ -75,10 +78,8 @@ TrainingStep::TrainingStep(const Stream& stream, const TrainingConfig& config,
 
 /// Whether all of a step between batch and weights is work of the device, the same in every step.
 bool TrainingStep::recordable() const {
-  const bool projects_on_device = config_.control == SensitivityControl::none ||
-                                  config_.control == SensitivityControl::parseval;
-  return graphs_ && on_device() && projects_on_device && !adversary_ && !average_ &&
-         network_.reconstruction == 0;
+  const bool over_ranks = config_.synchronised_batch_norm && ranks_.size() > 1;
+  return graphs_ && on_device() && !over_ranks && network_.reconstruction == 0;
 }
 
 /// What a step does not train, of an auto-encoder and its classifier.
@@ -130,8 +131,9 @@ void TrainingStep::upload(std::int64_t step, const TrainingBatch& batch, Slot& s
   changing_.upload(stream_, slot.changing);
 }
 
-/// From the batch, in the memory of the device, to loss_ and dlogits_.
+/// From the batch, in the memory of the device, and where attacks begin, to loss_ and dlogits_.
 void TrainingStep::forward(std::int64_t step, const TrainingBatch& batch) {
+  if (attacks(step)) adversary_->climb(labels_.data(), &changing_.data()->noise_factor, images_);
   const layers::NoiseDraws draws{.seed = config_.seed,
                                  .tag = StreamTag::training,
                                  .rows = {rows_.data(), static_cast<std::size_t>(rows_.size())},
@@ -168,16 +170,19 @@ void TrainingStep::dual_loss(std::int64_t step, const TrainingBatch& batch) {
   for (float& gradient : dlogits_.values()) gradient = -gradient;
 }
 
-/// From dlogits_ to the next weights.
-void TrainingStep::improve(std::int64_t step, std::vector<Tensor>& velocity) {
-  if (average_) average_->begin();
+/// From dlogits_ to the gradients, of this rank's part of the batch.
+void TrainingStep::differentiate(std::int64_t step) {
   if (dual_)
     dual_->backward(dlogits_);
   else if (reconstructs(step))
     pass_.backward_reconstruction(stream_, images_, dlogits_);
   else
     pass_.backward(stream_, images_, dlogits_);
-  if (average_) average_->finish();
+  if (average_) average_->ready(0);
+}
+
+/// From the gradients to the next weights.
+void TrainingStep::apply(std::vector<Tensor>& velocity) {
   optimise(velocity);
   control_sensitivity();
 }
@@ -203,28 +208,43 @@ void TrainingStep::run(std::int64_t step, const TrainingBatch& batch,
   pass_.weights_changed();
   if (on_device()) return run_on_device(step, batch, velocity, slot);
   upload(step, batch);
-  if (adversary_ && !reconstructs(step))
-    adversary_->perturb(batch, changing_at(step).noise_factor, images_);
+  if (attacks(step)) adversary_->begin(batch, *slot.attack, images_);
   forward(step, batch);
   const kernels::LossResult result = judged(*loss_.data(), !projection_fault().empty());
   *slot.result.data() = result;
-  if (std::isfinite(result.loss)) improve(step, velocity);
+  if (!std::isfinite(result.loss)) return;
+  if (average_) average_->begin();
+  differentiate(step);
+  if (average_) average_->finish();
+  apply(velocity);
+}
+
+/// Gives the stream what is always the same: from a graph, but in the first step, which allocates
+/// what a recording could not.
+void TrainingStep::record(CapturedGraph& graph, const std::function<void()>& work) {
+  if (run_ == 1 || !recordable()) return work();
+  if (!graph) graph = CapturedGraph(stream_, work);
+  graph.launch();
 }
 
 void TrainingStep::run_on_device(std::int64_t step, const TrainingBatch& batch,
                                  std::vector<Tensor>& velocity, Slot& slot) {
   upload(step, batch, slot);
-  if (adversary_) adversary_->perturb(batch, changing_at(step).noise_factor, images_);
-  const auto work = [&] {
+  if (attacks(step)) adversary_->begin(batch, *slot.attack, images_);
+  const auto to_gradients = [&] {
     forward(step, batch);
-    improve(step, velocity);
+    differentiate(step);
   };
-  // The first step allocates what a recording could not.
-  if (run_ == 1 || !recordable()) {
-    work();
+  if (average_) {
+    average_->begin();
+    record(first_graph_, to_gradients);
+    average_->finish();
+    record(second_graph_, [&] { apply(velocity); });
   } else {
-    if (!graph_) graph_ = CapturedGraph(stream_, work);
-    graph_.launch();
+    record(first_graph_, [&] {
+      to_gradients();
+      apply(velocity);
+    });
   }
   loss_.download(stream_, slot.result);
   bad_loops_.download(stream_, slot.bad_loops);
@@ -251,8 +271,10 @@ double TrainingStep::loss(std::int64_t step, const TrainingBatch& batch) {
   freeze(step);
   pass_.weights_changed();
   upload(step, batch);
-  if (adversary_ && !reconstructs(step))
-    adversary_->perturb(batch, changing_at(step).noise_factor, images_);
+  std::optional<Adversary::Start> attack;
+  if (attacks(step))
+    adversary_->begin(
+        batch, attack.emplace(stream_.device(), images_.shape(), *config_.adversarial), images_);
   std::vector<Tensor> before;
   for (const layers::LayerBuffer* buffer : network_.buffers())
     before.push_back(buffer->value.to(stream_, stream_.device()));
@@ -309,26 +331,30 @@ std::string TrainingStep::projection_fault() const {
 }
 
 void TrainingStep::control_sensitivity() {
-  if (config_.control == SensitivityControl::none) return;
   const auto prefix = network_.prefix();
   for (std::size_t i = 0; i < prefix.size(); ++i) {
     auto* const conv = dynamic_cast<layers::Conv2d*>(&network_.graph.layer(i));
     if (!conv || conv->weight().frozen) continue;  // what is done to the images has no weights
-    Tensor& weight = conv->weight().value;
+    Tensor& value = conv->weight().value;
+    const std::span<float> weight(value.data(), static_cast<std::size_t>(value.size()));
     const ConvGeometry geometry = conv_geometry(*conv, network_.graph.shape(prefix[i].inputs[0]));
-    if (config_.control == SensitivityControl::parseval) {
-      kernels::parseval_project(stream_, parseval_params(geometry), weight.data(),
-                                bad_loops_.data() + i);
-    } else {
-      Tensor on_host = weight.to(stream_, Device());
-      // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.
-      const bool last = i + 1 == prefix.size();
-      if (config_.control == SensitivityControl::normalise_columns)
-        normalise_columns(on_host.values(), geometry,
+    switch (config_.control) {
+      case SensitivityControl::none:
+        break;
+      case SensitivityControl::parseval:
+        kernels::parseval_project(stream_, parseval_params(geometry), weight.data(),
+                                  bad_loops_.data() + i);
+        break;
+      case SensitivityControl::normalise_columns: {
+        // Between two layers before the noise it is the 1-norm that composes for 1-norm attacks.
+        const bool last = i + 1 == prefix.size();
+        normalise_columns(stream_, weight, geometry,
                           last ? config_.calibration.mechanism : Mechanism::laplace);
-      else
-        normalise_rows(on_host.values(), geometry);
-      weight.copy_from(stream_, on_host);
+        break;
+      }
+      case SensitivityControl::normalise_rows:
+        normalise_rows(stream_, weight, geometry);
+        break;
     }
   }
 }

@@ -28,8 +28,9 @@ namespace pixeldp {
 ///
 /// On a device run() returns before the step is done, and waits for nothing: the batch, the
 /// learning rate and the noise's factor travel through pinned memory, and the loss comes back the
-/// same way, for collect(). From the second one on a step is one graph, but for what has a part of
-/// its work on the processor: training on attacks, weights that are normalised, several ranks.
+/// same way, for collect(). From the second one on a step is one graph; with several ranks it is
+/// two, one until the gradients and one from their averages on. Only with statistics of a batch
+/// that are taken over ranks it is none.
 ///
 /// Several ranks take equal parts of each batch, and average losses and gradients, so that they
 /// hold the same parameters, to the last bit, and see the same losses. What a batch norm computes
@@ -90,20 +91,24 @@ class TrainingStep {
     PinnedBuffer<Changing> changing;
     PinnedBuffer<kernels::LossResult> result;
     PinnedBuffer<std::uint64_t> bad_loops;
+    std::optional<Adversary::Start> attack;
     std::int64_t step = 0;
     std::optional<Event> done;
   };
 
   bool on_device() const { return stream_.device().kind != DeviceKind::cpu; }
   bool reconstructs(std::int64_t step) const { return step < config_.reconstruction_steps; }
+  bool attacks(std::int64_t step) const { return adversary_ && !reconstructs(step); }
   bool recordable() const;
+  void record(CapturedGraph& graph, const std::function<void()>& work);
   void freeze(std::int64_t step);
   Changing changing_at(std::int64_t step) const;
   void upload(std::int64_t step, const TrainingBatch& batch);
   void upload(std::int64_t step, const TrainingBatch& batch, Slot& slot);
   void forward(std::int64_t step, const TrainingBatch& batch);
   void dual_loss(std::int64_t step, const TrainingBatch& batch);
-  void improve(std::int64_t step, std::vector<Tensor>& velocity);
+  void differentiate(std::int64_t step);
+  void apply(std::vector<Tensor>& velocity);
   void run_on_device(std::int64_t step, const TrainingBatch& batch, std::vector<Tensor>& velocity,
                      Slot& slot);
   void optimise(std::vector<Tensor>& velocity);
@@ -130,8 +135,9 @@ class TrainingStep {
   std::deque<Slot> slots_;           // step number n of this process has slot n mod their number
   std::size_t run_ = 0, known_ = 0;  // so many steps of this process
   bool faulty_ = false;              // the projection of the last known step has diverged
-  CapturedGraph graph_;
   std::optional<GradientAverage> average_;  // where there are several ranks
+  /// Of a step, or of what comes before the average over ranks and of what comes behind.
+  CapturedGraph first_graph_, second_graph_;
 };
 
 }  // namespace pixeldp

@@ -199,7 +199,8 @@ std::vector<KernelCase> kernel_cases(CaseSize size) {
       lattice_noise(NoiseDistribution::laplace, "Laplace", either(512, 4), either(6272, 64))};
   add(all, convolution_cases(size));
   add(all, {column_sums(either(512, 8), either(1024, 32)), parseval(either(32, 4), either(25, 9)),
-            parseval(either(160, 144), either(1440, 150)),
+            parseval(either(160, 144), either(1440, 150)), slice_norms(either(160, 8), 16, 9),
+            ball_step(either(128, 2), either(3072, 192)),
             statistics({either(512, 8), either(1024, 32), 10}),
             multi_draw(mnist, either(32, 2), full ? 320 : 16),
             multi_draw(in_bytes, either(32, 2), full ? 320 : 16),

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/cuda/ball.hpp"
 #include "kernels/cuda/batch_norm.hpp"
 #include "kernels/cuda/column_sums.hpp"
 #include "kernels/cuda/elementwise.hpp"
@@ -13,6 +14,7 @@
 #include "kernels/cuda/pooling.hpp"
 #include "kernels/cuda/scaling.hpp"
 #include "kernels/cuda/sgd.hpp"
+#include "kernels/cuda/slice_norms.hpp"
 #include "kernels/cuda/standardise.hpp"
 
 // Compiled for GPUs and for the emulator, whose namespace PIXELDP_DEVICE names.
@@ -248,6 +250,30 @@ KernelCase parseval(std::int64_t rows, std::int64_t cols) {
                   auto* bad_loop = in.copy<std::uint64_t>(std::array{no_bad_loop});
                   return [=, stream = in.stream()] {
                     on::parseval_project(stream, params, weight, bad_loop);
+                  };
+                });
+}
+
+KernelCase ball_step(std::int64_t rows, std::int64_t values) {
+  const std::int64_t size = rows * values;
+  return passes(fmt::format("a step in {} balls of {} values, 2-norm", rows, values),
+                4.0 * product({size}), [=](Inputs& in) -> Work {
+                  const BallStepParams params{BallNorm::l2, 0.5, 0.1, -2.0f, 2.0f, rows, values};
+                  const auto* centre = in.random<float>(size);
+                  const auto* gradient = in.random<float>(size);
+                  auto* x = in.random<float>(size);
+                  return [=, stream = in.stream()] {
+                    on::step_in_ball(stream, params, centre, gradient, x);
+                  };
+                });
+}
+
+KernelCase slice_norms(std::int64_t outer, std::int64_t slices, std::int64_t inner) {
+  return passes(fmt::format("columns of {} x {} x {} divided by their norms", outer, slices, inner),
+                2.0 * product({outer, slices, inner}), [=](Inputs& in) -> Work {
+                  auto* weight = in.random<float>(outer * slices * inner);
+                  return [=, stream = in.stream()] {
+                    on::normalise_slices(stream, {outer, slices, inner, SliceNorm::l2}, weight);
                   };
                 });
 }

@@ -9,6 +9,8 @@ namespace pixeldp::bench::PIXELDP_DEVICE {
 KernelCase column_sums(std::int64_t rows, std::int64_t columns);
 
 KernelCase parseval(std::int64_t rows, std::int64_t cols);
+KernelCase ball_step(std::int64_t rows, std::int64_t values);
+KernelCase slice_norms(std::int64_t outer, std::int64_t slices, std::int64_t inner);
 
 /// Everything from x to y, from dy to dx, and y by fixed statistics.
 std::vector<KernelCase> batch_norm(std::int64_t rows, std::int64_t channels);

@@ -6,36 +6,14 @@
 
 #include "engine/error.hpp"
 #include "engine/io/dataset.hpp"
+#include "kernels/formulas/ball.hpp"
 #include "kernels/noise.hpp"
 
 namespace pixeldp {
+
+namespace ball = kernels::ball;
+
 namespace {
-
-/// The norm of a difference, given one coordinate at a time.
-template <class At>
-double norm_of(AttackNorm norm, std::size_t count, const At& at) {
-  double sum = 0.0;
-  switch (norm) {
-    case AttackNorm::l1:
-      for (std::size_t i = 0; i < count; ++i) sum += std::abs(at(i));
-      return sum;
-    case AttackNorm::l2:
-      for (std::size_t i = 0; i < count; ++i) sum += at(i) * at(i);
-      return std::sqrt(sum);
-    case AttackNorm::linf:
-      for (std::size_t i = 0; i < count; ++i) sum = std::max(sum, std::abs(at(i)));
-      return sum;
-  }
-  fail("not an attack norm: {}", static_cast<int>(norm));
-}
-
-void clip_to_ball(std::span<const float> centre, double size, std::span<float> x) {
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const double c = centre[i];
-    x[i] = static_cast<float>(std::clamp(double{x[i]}, c - size, c + size));
-    if (std::abs(double{x[i]} - c) > size) x[i] = std::nextafter(x[i], centre[i]);
-  }
-}
 
 /// Independent values of a distribution with scale 1, addressed as noise is.
 std::vector<float> random_values(kernels::NoiseDistribution distribution, std::uint64_t seed,
@@ -58,40 +36,39 @@ double uniform(std::uint32_t word) { return (word + 0.5) * 0x1p-32; }
 
 }  // namespace
 
+kernels::BallNorm ball_norm(AttackNorm norm) {
+  switch (norm) {
+    case AttackNorm::l1:
+      return kernels::BallNorm::l1;
+    case AttackNorm::l2:
+      return kernels::BallNorm::l2;
+    case AttackNorm::linf:
+      return kernels::BallNorm::linf;
+  }
+  fail("not an attack norm: {}", static_cast<int>(norm));
+}
+
 double distance(AttackNorm norm, std::span<const float> a, std::span<const float> b) {
-  return norm_of(norm, a.size(), [&](std::size_t i) { return double{a[i]} - double{b[i]}; });
+  return ball::distance(ball_norm(norm), std::ssize(a), a.data(), b.data());
 }
 
 double largest_distance(AttackNorm norm, std::int64_t values) {
-  return norm_of(norm, static_cast<std::size_t>(values), [](std::size_t) { return 1.0; });
+  return ball::norm_of_all(ball_norm(norm), values, [](std::int64_t) { return 1.0; });
 }
 
 void shorten(std::span<const float> centre, double share, std::span<float> x) {
-  for (std::size_t i = 0; i < x.size(); ++i)
-    x[i] = static_cast<float>(centre[i] + share * (double{x[i]} - double{centre[i]}));
+  ball::shorten(std::ssize(x), centre.data(), share, x.data());
 }
 
 void step_against(AttackNorm norm, std::span<const float> gradient, double length,
                   std::span<float> x) {
-  const double of_gradient =
-      norm_of(norm, x.size(), [&](std::size_t i) { return double{gradient[i]}; });
-  if (of_gradient == 0.0) return;
-  const auto direction = [&](double g) {
-    if (norm != AttackNorm::linf) return g / of_gradient;
-    return g > 0.0 ? 1.0 : g < 0.0 ? -1.0 : 0.0;
-  };
-  for (std::size_t i = 0; i < x.size(); ++i)
-    x[i] = static_cast<float>(x[i] - length * direction(gradient[i]));
+  ball::step_against(ball_norm(norm), std::ssize(x), gradient.data(), length, x.data());
 }
 
 void project(AttackNorm norm, std::span<const float> centre, double size, PixelRange pixels,
              std::span<float> x) {
-  // Towards the centre, so that no picture of the ball leaves it.
-  for (float& value : x) value = std::clamp(value, pixels.lowest, pixels.highest());
-  if (norm == AttackNorm::linf) return clip_to_ball(centre, size, x);
-  double aimed_at = size;
-  for (double now; (now = distance(norm, centre, x)) > size; aimed_at *= 1.0 - 1e-5)
-    shorten(centre, aimed_at / now, x);
+  ball::project(ball_norm(norm), std::ssize(x), centre.data(), size, pixels.lowest,
+                pixels.highest(), x.data());
 }
 
 void round_to_8_bits(std::span<const float> centre, PixelRange pixels, std::span<float> x) {
@@ -131,7 +108,8 @@ void sample_ball(AttackNorm norm, std::span<const float> centre, double size, Pi
       const auto count = static_cast<double>(x.size());
       const double radius = std::pow(uniform(words(4 * ((x.size() + 3) / 4))), 1.0 / count);
       const double length =
-          norm_of(norm, x.size(), [&](std::size_t i) { return double{values[i]}; });
+          ball::norm_of_all(ball_norm(norm), std::ssize(values),
+                            [&](std::int64_t i) { return double{values.data()[i]}; });
       for (std::size_t i = 0; i < x.size(); ++i) direction[i] = radius * values[i] / length;
       break;
     }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/ball.hpp"
 #include "pixeldp/calibration.hpp"
 
 namespace pixeldp {
@@ -12,6 +13,11 @@ struct PixelRange {
   float lowest = 0.0f;
   float highest() const { return lowest + 1.0f; }
 };
+
+/// What kernels call it.
+kernels::BallNorm ball_norm(AttackNorm norm);
+
+// By the formulas of kernels/formulas/ball.hpp:
 
 /// The distance of two pictures in the norm of an attack.
 double distance(AttackNorm norm, std::span<const float> a, std::span<const float> b);

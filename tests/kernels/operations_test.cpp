@@ -164,6 +164,18 @@ TEST_CASE("the same bad argument is the same error on every device: all else") {
   };
   check_refused(project({-1, 2, 1.0, 0.1, 1}), "a weight of -1 x 2");
   check_refused(project({2, 2, 1.0, std::numeric_limits<double>::infinity(), 1}), "step inf");
+  const auto step = [](const BallStepParams& params) {
+    return [=](const Stream& s) { step_in_ball(s, params, nullptr, nullptr, nullptr); };
+  };
+  check_refused(step({.rows = -1, .values = 2}), "around -1 pictures of 2 values");
+  check_refused(step({.size = -0.5, .step = 0.25}), "a step of 0.25 in a ball of -0.5");
+  check_refused(step({.step = std::numeric_limits<double>::infinity()}), "a step of inf");
+  check_refused(step({.norm = static_cast<BallNorm>(3)}), "not the norm of a ball: 3");
+  const auto normalise = [](const SliceNormParams& params) {
+    return [=](const Stream& s) { normalise_slices(s, params, nullptr); };
+  };
+  check_refused(normalise({1, -2, 3, SliceNorm::l1}), "-2 slices of 1 x 3 values");
+  check_refused(normalise({1, 2, 3, static_cast<SliceNorm>(2)}), "a 2-norm, not 2");
 }
 
 TEST_CASE("what a device lacks is an error that says what to do instead") {

@@ -78,6 +78,7 @@ TESTS = {
     "elementwise": ["training_emulated"], "loss": ["training_emulated"], "sgd": ["training_emulated"],
     "four": ["training_emulated"], "scaling": ["pooling_emulated"],
     "fragments": ["multi_draw_emulated", "noisy_convolution"], "warp_products": ["convolution_gemm", "convolution_weight"],
+    "ordered_sum": ["slice_norms", "ball_emulated"],
     "warp_sum": ["standardise", "training_emulated", "parseval_emulated", "column_sums"],
     "draw_statistics": ["draw_statistics", "multi_draw_emulated"], "noise": ["noise", "noisy", "multi_draw_emulated"],
     "convolution_operands": ["convolution_gemm"], "special_functions": ["bounds", "printed", "perturbed", "radii", "score_bounds"],

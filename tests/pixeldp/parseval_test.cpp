@@ -138,10 +138,10 @@ TEST_CASE("normalised columns and rows have norm 1") {
   const ConvGeometry g{16, 16, 3, 8, 5, 5, 2};
   std::vector<float> weight = random_weight(g.weight_size(), 6);
   const std::vector<float> before = weight;
-  normalise_columns(weight, g, Mechanism::laplace);
+  normalise_columns(Stream(), weight, g, Mechanism::laplace);
   const NormTable l1 = conv_norms(weight, g, SensitivityForm::faithful);
   CHECK(l1[0][0] == doctest::Approx(1.0).epsilon(1e-6));
-  normalise_columns(weight, g, Mechanism::gaussian);
+  normalise_columns(Stream(), weight, g, Mechanism::gaussian);
   CHECK(conv_norms(weight, g, SensitivityForm::faithful)[0][1] ==
         doctest::Approx(1.0).epsilon(1e-6));
   // Every input channel has it, not just the largest, and directions stay.
@@ -156,18 +156,18 @@ TEST_CASE("normalised columns and rows have norm 1") {
       }
     CHECK(squares == doctest::Approx(1.0).epsilon(1e-6));
   }
-  normalise_rows(weight, g);
+  normalise_rows(Stream(), weight, g);
   for (std::size_t o = 0; o < 8; ++o) {
     double sum = 0.0;
     for (std::size_t k = 0; k < 75; ++k) sum += std::abs(weight[o * 75 + k]);
     CHECK(sum == doctest::Approx(1.0).epsilon(1e-6));
   }
   std::vector<float> zeros(static_cast<std::size_t>(g.weight_size()), 0.0f);
-  normalise_columns(zeros, g, Mechanism::gaussian);
+  normalise_columns(Stream(), zeros, g, Mechanism::gaussian);
   for (const float w : zeros) CHECK(w == 0.0f);
-  CHECK_THROWS_AS(normalise_columns(weight, g, Mechanism::none), Error);
+  CHECK_THROWS_AS(normalise_columns(Stream(), weight, g, Mechanism::none), Error);
   weight.pop_back();
-  CHECK_THROWS_AS(normalise_rows(weight, g), Error);
+  CHECK_THROWS_AS(normalise_rows(Stream(), weight, g), Error);
 }
 
 }  // namespace

@@ -51,6 +51,20 @@ void ParsevalCase::run() {
   bad_loop = status.values()[0];
 }
 
+void BallCase::run() {
+  const DeviceArray<float> device_centre(centre), device_gradient(gradient), device_x(x);
+  kernels::step_in_ball(test_stream(), params, device_centre.data(), device_gradient.data(),
+                        device_x.data());
+  x = device_x.values();
+}
+
+std::vector<float> normalised_slices(const SliceNormParams& params,
+                                     const std::vector<float>& weight) {
+  const DeviceArray<float> device(weight);
+  kernels::normalise_slices(test_stream(), params, device.data());
+  return device.values();
+}
+
 std::vector<float> average_of_rows(std::int64_t rows, std::int64_t columns,
                                    const std::vector<float>& x) {
   const DeviceArray<float> in(x), means(static_cast<std::size_t>(columns));

@@ -4,9 +4,11 @@
 #include <vector>
 
 #include "kernels/activation.hpp"
+#include "kernels/ball.hpp"
 #include "kernels/loss.hpp"
 #include "kernels/parseval.hpp"
 #include "kernels/sgd.hpp"
+#include "kernels/slice_norms.hpp"
 
 /// The small operations of a training step, with all arrays in host memory.
 namespace pixeldp::kernels::cuda {
@@ -52,6 +54,16 @@ struct ParsevalCase {
 
   void run();
 };
+
+struct BallCase {
+  BallStepParams params;
+  std::vector<float> centre, gradient, x;  ///< x is changed
+
+  void run();
+};
+
+std::vector<float> normalised_slices(const SliceNormParams& params,
+                                     const std::vector<float>& weight);
 
 std::vector<float> average_of_rows(std::int64_t rows, std::int64_t columns,
                                    const std::vector<float>& x);

@@ -141,6 +141,38 @@ TEST_CASE("the compiled column sums add up in the stated order") {
   }
 }
 
+TEST_CASE("the compiled steps in balls have the processor's bits") {
+  for (const BallNorm norm : {BallNorm::l1, BallNorm::l2, BallNorm::linf}) {
+    for (const std::int64_t values : {3, 300}) {
+      CAPTURE(values);
+      const double size = norm == BallNorm::linf ? 0.3 : 1.0;
+      BallCase on_device = {{norm, size, 0.5 * size, -0.9f, 0.9f, 3, values},
+                            reference::reals(3 * values, 8),
+                            reference::reals(3 * values, 9),
+                            reference::reals(3 * values, 10)};
+      for (float& c : on_device.centre) c *= 0.9f;
+      BallCase expected = on_device;
+      on_device.run();
+      kernels::step_in_ball(pixeldp::Stream(), expected.params, expected.centre.data(),
+                            expected.gradient.data(), expected.x.data());
+      CHECK(bits(on_device.x) == bits(expected.x));
+    }
+  }
+}
+
+TEST_CASE("the compiled norms of slices have the processor's bits") {
+  for (const SliceNorm norm : {SliceNorm::l1, SliceNorm::l2}) {
+    for (const SliceNormParams& p :
+         {SliceNormParams{32, 1, 25, norm}, {1, 32, 25, norm}, {60, 3, 9, norm}}) {
+      CAPTURE(p.outer);
+      const std::vector<float> weight = reference::reals(p.outer * p.slices * p.inner, 7);
+      std::vector<float> expected = weight;
+      kernels::normalise_slices(pixeldp::Stream(), p, expected.data());
+      CHECK(bits(normalised_slices(p, weight)) == bits(expected));
+    }
+  }
+}
+
 TEST_CASE("the compiled Parseval projection has the processor's bits") {
   int converged = 0, diverged_at_once = 0, diverged_later = 0;
   for (const auto& [rows, cols] : {std::pair<std::int64_t, std::int64_t>{1, 1},

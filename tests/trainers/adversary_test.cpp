@@ -44,8 +44,12 @@ struct Digits {
   }
 
   Tensor perturbed(const AdversarialTraining& attack) {
-    Tensor pictures(batch.images.shape());
-    Adversary(Stream(), attack, 1, -0.5f, network, pass).perturb(batch, 1.0f, pictures);
+    Tensor pictures = batch.images.clone();
+    Adversary adversary(Stream(), attack, 1, -0.5f, network, pass);
+    Adversary::Start start({}, pictures.shape(), attack);
+    constexpr float factor = 1.0f;
+    adversary.begin(batch, start, pictures);
+    adversary.climb(batch.labels.data(), &factor, pictures);
     return pictures;
   }
 

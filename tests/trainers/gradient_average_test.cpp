@@ -111,6 +111,7 @@ TEST_CASE("gradients are averaged in the order of ranks, whatever the buckets") 
             // Ranks are not equally fast, and some are not told of every node.
             for (std::size_t node = nodes; node-- > 0;)
               if (node % (2 + static_cast<std::size_t>(ranks.rank())) == 0) average.ready(node);
+            average.ready(0);
             average.finish();
             for (const layers::Parameter* p : net.parameters()) {
               CAPTURE(p->name);

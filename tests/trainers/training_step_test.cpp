@@ -14,6 +14,7 @@
 #include "pixeldp/model.hpp"
 #include "tests/layers/made_network.hpp"
 #include "tests/reference/values.hpp"
+#include "tests/thread_ranks.hpp"
 #include "tests/throws_error.hpp"
 
 using namespace pixeldp;
@@ -39,16 +40,21 @@ TrainingConfig small_config(const std::string& architecture, SensitivityControl 
   return config;
 }
 
-TrainingBatch made_batch(const layers::Network& network, std::int64_t step) {
+/// The part of a rank.
+TrainingBatch made_batch(const layers::Network& network, std::int64_t step,
+                         const Communicator& ranks = Communicator::alone()) {
   TrainingBatch batch;
-  batch.images = Tensor(network.input().with_rows(batch_size));
-  std::ranges::copy(reference::reals(batch.images.size(), static_cast<std::uint64_t>(step + 1)),
-                    batch.images.data());
-  for (std::int64_t i = 0; i < batch_size; ++i) {
+  const std::int64_t rows = batch_size / ranks.size(), first = rows * ranks.rank();
+  batch.images = Tensor(network.input().with_rows(rows));
+  const std::vector<float> all =
+      reference::reals(batch.images.size() * ranks.size(), static_cast<std::uint64_t>(step + 1));
+  std::copy_n(all.begin() + batch.images.size() * ranks.rank(), batch.images.size(),
+              batch.images.data());
+  for (std::int64_t i = 0; i < rows; ++i) {
     batch.rows.push_back({.source = i,
-                          .image = static_cast<std::uint32_t>(i),
+                          .image = static_cast<std::uint32_t>(first + i),
                           .draw = static_cast<std::uint32_t>(step)});
-    batch.labels.push_back(static_cast<std::int32_t>((3 * i + step) % 10));
+    batch.labels.push_back(static_cast<std::int32_t>((3 * (first + i) + step) % 10));
   }
   return batch;
 }
@@ -56,20 +62,21 @@ TrainingBatch made_batch(const layers::Network& network, std::int64_t step) {
 /// Training on the emulated device, whose work is done no sooner than somebody waits for it.
 class Training {
  public:
-  Training(const TrainingConfig& config, bool graphs)
+  Training(const TrainingConfig& config, bool graphs, Communicator& ranks = Communicator::alone())
       : config_(config),
+        ranks_(ranks),
         network_(layers::make_network(config_.network, 1)),
         stream_(Device{DeviceKind::emulated}) {
     apply_calibration(config_.calibration, network_);
     network_.move_to(stream_, stream_.device());
     for (const layers::Parameter* p : network_.parameters())
       velocity_.emplace_back(p->value.shape(), stream_.device());
-    step_.emplace(stream_, config_, network_, Communicator::alone(), graphs);
+    step_.emplace(stream_, config_, network_, ranks_, graphs);
   }
 
   void run(std::int64_t steps) {
     for (std::int64_t i = 0; i < steps; ++i) {
-      step_->run(done_, made_batch(network_, done_), velocity_);
+      step_->run(done_, made_batch(network_, done_, ranks_), velocity_);
       ++done_;
       collect(TrainingStep::most_unknown);
     }
@@ -80,7 +87,7 @@ class Training {
       losses_.push_back(result.loss);
     });
   }
-  double next_loss() { return step_->loss(done_, made_batch(network_, done_)); }
+  double next_loss() { return step_->loss(done_, made_batch(network_, done_, ranks_)); }
 
   /// Everything that training changes.
   std::vector<float> state() {
@@ -99,6 +106,7 @@ class Training {
 
  private:
   TrainingConfig config_;
+  Communicator& ranks_;
   layers::Network network_;
   Stream stream_;
   std::vector<Tensor> velocity_;
@@ -115,10 +123,27 @@ emulator::Settings delayed() {
 
 }  // namespace
 
+TrainingConfig attacked(const std::string& architecture, const AdversarialTraining& attack) {
+  TrainingConfig config = small_config(architecture, SensitivityControl::none);
+  config.adversarial = attack;
+  config.pixel_shift = -0.5;
+  return config;
+}
+
+/// What a step consists of, one of each kind.
+std::vector<TrainingConfig> small_configs() {
+  return {small_config("mnist-cnn", SensitivityControl::parseval),
+          small_config("wide-resnet", SensitivityControl::parseval),
+          small_config("mnist-cnn", SensitivityControl::normalise_columns),
+          small_config("mnist-cnn", SensitivityControl::normalise_rows),
+          attacked("mnist-cnn", {AttackNorm::linf, 0.2, 0.1, 2}),
+          attacked("wide-resnet", {AttackNorm::l2, 1.0, 0.5, 1})};
+}
+
 TEST_CASE("a step that is launched as a graph has the bits of one that is not") {
-  for (const std::string architecture : {"mnist-cnn", "wide-resnet"}) {
-    CAPTURE(architecture);
-    const TrainingConfig config = small_config(architecture, SensitivityControl::parseval);
+  for (const TrainingConfig& config : small_configs()) {
+    CAPTURE(config.network.architecture);
+    CAPTURE(static_cast<int>(config.control));
     const auto trained = [&](bool graphs, bool delay) {
       emulator::Settings settings = emulator::settings();
       settings.delay_streams = delay;
@@ -140,10 +165,11 @@ TEST_CASE("a step that is launched as a graph has the bits of one that is not") 
 }
 
 TEST_CASE("between lines of the log a step waits for nothing, allocates nothing, and is a graph") {
-  for (const std::string architecture : {"mnist-cnn", "wide-resnet"}) {
-    CAPTURE(architecture);
+  for (const TrainingConfig& config : small_configs()) {
+    CAPTURE(config.network.architecture);
+    CAPTURE(static_cast<int>(config.control));
     const emulator::WithSettings with(delayed());
-    Training training(small_config(architecture, SensitivityControl::parseval), true);
+    Training training(config, true);
     training.run(2);
     emulator::reset_work_tally();
     constexpr std::int64_t steps = 3;
@@ -154,13 +180,71 @@ TEST_CASE("between lines of the log a step waits for nothing, allocates nothing,
     CHECK(tally.stream_allocations == 0);
     CHECK(tally.launches == 0);
     CHECK(tally.graph_launches == steps);
-    // Images, addresses, labels, what changes; the loss and the state of the projections.
-    CHECK(tally.copies == 6 * steps);
+    // Images, addresses, labels, what changes; the loss and the state of the projections. Where
+    // attacks begin, and the addresses of all their steps.
+    CHECK(tally.copies == (config.adversarial ? 6 + 2 : 6) * steps);
     // For the step before the last, whose pinned memory is wanted: a device is never without work.
     CHECK(tally.event_waits == steps);
     CHECK(training.losses().size() == 2 + steps - TrainingStep::most_unknown);
-    CHECK(tally.ran("row_loss_kernel") == steps);
+    const std::int64_t attacks = config.adversarial ? config.adversarial->steps : 0;
+    CHECK(tally.ran("row_loss_kernel") == (1 + attacks) * steps);
+    CHECK(tally.ran("step_in_ball_kernel") == attacks * steps);
   }
+}
+
+TEST_CASE("ranks launch a step as two graphs, with the bits of steps without any") {
+  TrainingConfig config = small_config("wide-resnet", SensitivityControl::parseval);
+  constexpr int size = 2;
+  const auto trained = [&](bool graphs, bool delay) {
+    emulator::Settings settings = emulator::settings();
+    settings.delay_streams = delay;
+    const emulator::WithSettings with(settings);
+    std::vector<std::vector<float>> states(size);
+    tests::ThreadRanks::run(size, [&](Communicator& ranks) {
+      Training training(config, graphs, ranks);
+      training.run(1);
+      if (graphs) training.next_loss();
+      training.run(3);
+      states[static_cast<std::size_t>(ranks.rank())] = training.state();
+      ranks.barrier();  // what one frees, waits for what the other does
+    });
+    return states;
+  };
+  const auto expected = trained(false, false);
+  CHECK(trained(true, true) == expected);
+  // Statistics of batches over ranks are exchanged in host memory in every layer.
+  config.synchronised_batch_norm = true;
+  const auto synchronised = trained(true, true);
+  CHECK(synchronised == trained(false, false));
+  CHECK(synchronised != expected);
+}
+
+TEST_CASE("between lines of the log a step of several ranks waits for gradients alone") {
+  const emulator::WithSettings with(delayed());
+  constexpr int size = 2;
+  tests::ThreadRanks::run(size, [&](Communicator& ranks) {
+    Training training(small_config("mnist-cnn", SensitivityControl::normalise_columns), true,
+                      ranks);
+    training.run(2);
+    ranks.barrier();
+    if (ranks.first()) emulator::reset_work_tally();
+    ranks.barrier();
+    constexpr std::int64_t steps = 3;
+    training.run(steps);
+    ranks.barrier();
+    if (ranks.first()) {
+      const emulator::WorkTally tally = emulator::work_tally();
+      CHECK(tally.waits == 0);
+      CHECK(tally.allocations == 0);
+      CHECK(tally.stream_allocations == 0);
+      CHECK(tally.launches == 0);
+      CHECK(tally.graph_launches == 2 * size * steps);
+      // For the step before the last, for each of three buckets of gradients, and, before these are
+      // filled again, for what the last step took from them.
+      CHECK(tally.event_waits == (1 + 3 + 1) * size * steps);
+    }
+    ranks.barrier();
+  });
 }
 
 TEST_CASE("in a step every tensor is rounded once, and every weight packed once") {

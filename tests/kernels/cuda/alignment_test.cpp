@@ -316,6 +316,19 @@ struct Cases {
             emulated::parseval_project(s, {rows, columns, 0.3, 0.1, 2}, p[0], p[1]);
           });
   }
+  static void step_in_ball() {
+    for (const BallNorm norm : {BallNorm::l1, BallNorm::l2, BallNorm::linf})
+      check("step_in_ball", {floats(size), floats(size, 2), floats(size, 3)},
+            [=](const Stream& s, const Pointers& p) {
+              emulated::step_in_ball(s, {norm, 0.5, 0.25, -1.0f, 1.0f, rows, columns}, p[0], p[1],
+                                     p[2]);
+            });
+  }
+  static void normalise_slices() {
+    check("normalise_slices", {floats(size)}, [](const Stream& s, const Pointers& p) {
+      emulated::normalise_slices(s, {2, rows, columns / 2, SliceNorm::l2}, p[0]);
+    });
+  }
 };
 
 TEST_CASE("every pointer of every operation may lie at any element, or is refused") {

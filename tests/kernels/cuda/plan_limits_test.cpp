@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kernels/cuda/ball.hpp"
 #include "kernels/cuda/batch_norm.hpp"
 #include "kernels/cuda/bf16_layouts.hpp"
 #include "kernels/cuda/bounds.hpp"
@@ -13,6 +14,7 @@
 #include "kernels/cuda/parseval.hpp"
 #include "kernels/cuda/pooling.hpp"
 #include "kernels/cuda/scaling.hpp"
+#include "kernels/cuda/slice_norms.hpp"
 #include "kernels/cuda/standardise.hpp"
 #include "tests/kernels/cuda/limits.hpp"
 #include "tests/reference/convolution.hpp"
@@ -37,6 +39,14 @@ TEST_CASE("limits of plans: rows, images and elements of one launch") {
           "loss", [](auto n) { LossGrid::plan(n); }, LossGrid::block_warps),
       launches(
           "standardise", [](auto n) { StandardiseGrid::plan(n); }, StandardiseGrid::block_warps),
+      launches(
+          "pictures", [](auto n) { BallGrid::plan({.rows = n, .values = 1}); }, 1),
+      launches(
+          "slices",
+          [](auto n) {
+            SliceNormGrid::plan({1, n, 1});
+          },
+          1),
       launches(
           "noise", [](auto n) { NoiseGrid::plan(n, 1, nullptr, nullptr); }, NoiseGrid::block_warps),
       launches(
