@@ -40,9 +40,11 @@ std::string of_conversion(const CLI::App& command, std::string_view what) {
   const std::string name(what.substr(start.size(), at - start.size()));
   const CLI::Option* const option = command.get_option_no_throw(name);
   const std::string type = option ? option->get_type_name() : "";
-  return fmt::format(
-      "{}: '{}' is not a {}number{}, or too large a one", name, what.substr(at + middle.size()),
-      type == "UINT" || type == "INT" ? "whole " : "", type == "UINT" ? " from 0 up" : "");
+  return fmt::format("{}: '{}' is not a {}", name, what.substr(at + middle.size()),
+                     type == "UINT"    ? "whole number from 0 up, or too large a one"
+                     : type == "INT"   ? "whole number, or too large a one"
+                     : type == "FLOAT" ? "number, or too large a one"
+                                       : "number that it takes");
 }
 
 /// Ends a command line that CLI11 refuses, or asks for help, and says which option was meant.

@@ -31,7 +31,7 @@ void apply(std::string_view word, Look& look, bool& has_bound) {
     has_bound = true;
     return;
   }
-  look.draws = parse_number<decltype(look.draws)>(word).value_or(0);
+  look.draws = parse_number<std::uint32_t>(word).value_or(0);
   if (look.draws == 0) {
     fail_usage(
         "'{}' is no part of a look: a number of draws, a score type or a bound, joined by colons, "

@@ -158,6 +158,8 @@ std::int64_t extent(const SafetensorsFile& file, const std::string& what, const 
 
 void check_normalisation(const std::string& what, const GivenStatistic& mean,
                          const GivenStatistic& deviation, double shift) {
+  if (!(std::abs(shift) <= 1.0))
+    fail_usage("{}: --pixel-shift {}: pixels span 1, and are shifted by -1 to 1", what, shift);
   if (std::ranges::any_of(mean.values, [&](double m) { return !(m >= shift && m <= 1 + shift); })) {
     fail_usage(
         "{}: the means ({}) of {} are outside of the pixels' range, {} to {}: for means of "

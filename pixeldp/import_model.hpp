@@ -24,7 +24,8 @@ struct GivenStatistic {
   std::vector<double> values;
 };
 
-/// Throws a usage error for what pixels spanning 1, from `shift` on, cannot have.
+/// Throws a usage error for what pixels spanning 1, from `shift` on, cannot have, and for a shift
+/// that is not from -1 to 1.
 void check_normalisation(const std::string& what, const GivenStatistic& mean,
                          const GivenStatistic& deviation, double shift);
 

@@ -190,6 +190,8 @@ Model load_model(const std::filesystem::path& path, Scales scales) {
   model.name = metadata.string("name");
   model.dataset = metadata.string("dataset");
   model.pixel_shift = metadata.number<double>("pixel_shift");
+  if (!(std::abs(model.pixel_shift) <= 1.0))
+    fail("{}: metadata 'pixel_shift' is {}, not from -1 to 1", path.string(), model.pixel_shift);
   model.spec = read_spec(metadata);
   if (metadata.has("classifier_sha256"))
     model.classifier_sha256 = metadata.string("classifier_sha256");

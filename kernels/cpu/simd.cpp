@@ -5,6 +5,13 @@
 #include "kernels/cpu/simd_kernels.hpp"
 
 namespace pixeldp::kernels::cpu {
+namespace {
+
+[[noreturn]] void refuse(InstructionSet set) {
+  fail("{} is no instruction set", static_cast<int>(set));
+}
+
+}  // namespace
 
 std::string_view name(InstructionSet set) {
   switch (set) {
@@ -17,9 +24,9 @@ std::string_view name(InstructionSet set) {
     case InstructionSet::avx2:
       return "AVX2";
     case InstructionSet::plain:
-      break;
+      return "plain";
   }
-  return "plain";
+  refuse(set);
 }
 
 bool supported(InstructionSet set) {
@@ -33,9 +40,9 @@ bool supported(InstructionSet set) {
     case InstructionSet::avx2:
       return cpu_features().avx2;
     case InstructionSet::plain:
-      break;
+      return true;
   }
-  return true;
+  refuse(set);
 }
 
 InstructionSet best_instruction_set() {
@@ -56,9 +63,9 @@ const SimdKernels& simd_kernels(InstructionSet set) {
     case InstructionSet::avx2:
       return avx2_kernels;
     case InstructionSet::plain:
-      break;
+      return plain_kernels;
   }
-  return plain_kernels;
+  refuse(set);
 }
 
 }  // namespace pixeldp::kernels::cpu

@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/error.hpp"
+#include "kernels/cpu/simd.hpp"
 #include "tests/reference/convolution.hpp"
 #include "tests/throws_error.hpp"
 
@@ -176,6 +177,13 @@ TEST_CASE("the same bad argument is the same error on every device: all else") {
   };
   check_refused(normalise({1, -2, 3, SliceNorm::l1}), "-2 slices of 1 x 3 values");
   check_refused(normalise({1, 2, 3, static_cast<SliceNorm>(2)}), "a 2-norm, not 2");
+}
+
+TEST_CASE("an instruction set that is none is refused, not taken for plain code") {
+  constexpr auto none = static_cast<cpu::InstructionSet>(99);
+  CHECK_FAILS(cpu::supported(none), "99 is no instruction set");
+  CHECK_FAILS(cpu::name(none), "99 is no instruction set");
+  CHECK(cpu::supported(cpu::InstructionSet::plain));
 }
 
 TEST_CASE("what a device lacks is an error that says what to do instead") {

@@ -19,7 +19,7 @@ TEST_CASE("looks are read from a line, and share alpha so that it is not exceede
         Look{.draws = 300, .scores = ScoreType::softmax, .bound = Bound::empirical_bernstein});
   CHECK(looks[2] == Look{.draws = 2000, .scores = ScoreType::softmax, .bound = Bound::hoeffding});
   CHECK(parse_looks("", first).empty());
-  for (const char* text : {",", "x", "0", "-1", "1e3", "300:", "softmax:beta"})
+  for (const char* text : {",", "x", "0", "-1", "1e3", "300:", "softmax:beta", "4294967296"})
     CHECK_FAILS(parse_looks(text, first), "no part of a look");
 
   std::vector<Look> all = looks;

@@ -93,6 +93,8 @@ TEST_CASE("what does not fit is named when a model is imported") {
   refused([](File&, ImportOptions& o) { o.spec.input_mean = {0.4, 0.5, -0.1}; }, "0 to 1");
   refused([](File&, ImportOptions& o) { o.spec.input_mean = {0.4, 0.5, std::nan("")}; }, "0 to 1");
   refused([](File&, ImportOptions& o) { o.pixel_shift = -0.5; }, "-0.5 to 0.5");
+  for (const double shift : {-1.5, 1e30, std::nan("")})
+    refused([&](File&, ImportOptions& o) { o.pixel_shift = shift; }, "are shifted by -1 to 1");
   for (const double bad : {58.4, 1.01, 0.0, -0.2, std::nan("")})
     refused(
         [&](File&, ImportOptions& o) {

@@ -75,6 +75,16 @@ TEST_CASE(
   CHECK_FAILS(check_certifiable(model), "no noise");
 }
 
+TEST_CASE("pixels of a model are not shifted out of sight") {
+  const TemporaryFolder folder;
+  for (const char* shift : {"-1.5", "1e30", "nan"}) {
+    SafetensorsFile file = model_to_safetensors(small_model());
+    file.metadata["pixel_shift"] = shift;
+    write_safetensors(folder / "m", file);
+    CHECK_FAILS(load_model(folder / "m"), "metadata 'pixel_shift'");
+  }
+}
+
 TEST_CASE("a data set of other images or another number of classes does not fit a model") {
   const Model model = small_model();
   ImageForm form{.height = 8, .width = 8, .channels = 1, .classes = 10};
