@@ -111,16 +111,17 @@ KernelCase bounds(std::int64_t images, std::int64_t classes) {
 }
 
 /// Small networks behind their noise; the prefixes and statistics are all that goes from or to
-/// memory besides the weights.
-KernelCase multi_draw(const MultiDrawNetwork& network, std::int64_t images, std::uint32_t draws) {
+/// memory besides the weights. By blocks or in clusters.
+KernelCase multi_draw(const MultiDrawNetwork& network, std::int64_t images, std::uint32_t draws,
+                      bool in_clusters = false) {
   const Conv2dShape& conv = network.conv;
   const double rows = product({images, draws});
   const std::int64_t prefix = conv.in_h * conv.in_w * conv.in_c;
   const std::int64_t dense = network.dense_in() * network.hidden;
   const std::int64_t head = network.hidden * network.classes;
   const bool in_int8 = network.in_int8;
-  return {fmt::format("{} draws of {} images, from noise to statistics{}", draws, images,
-                      in_int8 ? ", int8" : ""),
+  return {fmt::format("{} draws of {} images, from noise to statistics{}{}", draws, images,
+                      in_int8 ? ", int8" : "", in_clusters ? ", in clusters" : ""),
           in_int8 ? "int8" : "bf16",
           2.0 * rows * static_cast<double>(conv.multiply_adds() + dense + head),
           4.0 * product({images, prefix}) +
@@ -138,8 +139,10 @@ KernelCase multi_draw(const MultiDrawNetwork& network, std::int64_t images, std:
             else
               weights.conv = in.random<float>(network.conv.weight_size(), 0.1f),
               weights.dense = in.random<float>(dense, 0.05f);
+            const bool by_itself = arch_of(in.stream().device()).warpgroup_products;
+            const int block_draws = in_clusters ? MultiDrawCluster::draws : by_itself ? 32 : 0;
             const std::shared_ptr<const MultiDraw> prepared =
-                on::pack_multi_draw(in.stream(), network, weights);
+                on::pack_multi_draw(in.stream(), network, weights, block_draws);
             MultiDrawParams params;
             params.draws = draws, params.images = images;
             params.noise = noise_params(NoiseDistribution::gaussian);
@@ -154,7 +157,8 @@ KernelCase multi_draw(const MultiDrawNetwork& network, std::int64_t images, std:
                 [=] { prepared->run(params, prefixes, image_ids, votes, sums, squares, bad_row); };
           },
           "draws",
-          rows};
+          rows,
+          in_clusters};
 }
 
 /// Draws of one image at the first layer of a residual network: its prefix and, per draw, y.
@@ -204,6 +208,8 @@ std::vector<KernelCase> kernel_cases(CaseSize size) {
             statistics({either(512, 8), either(1024, 32), 10}),
             multi_draw(mnist, either(32, 2), full ? 320 : 16),
             multi_draw(in_bytes, either(32, 2), full ? 320 : 16),
+            multi_draw(mnist, either(32, 2), full ? 320 : 16, true),
+            multi_draw(in_bytes, either(32, 2), full ? 320 : 16, true),
             noisy_convolution(
                 square_convolution(either(64, 1), either(32, 4), 16, either(160, 16), 3, 1)),
             statistics({either(64, 4), either(2048, 64), either(1000, 200)}),

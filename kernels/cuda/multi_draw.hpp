@@ -123,8 +123,8 @@ struct MultiDrawGrid {
   /// in the last bits, and a draw's must not depend on the others. Else, of the shapes that fit,
   /// the one that takes the fewest blocks, each of which reads all weights; the smallest of these.
   ///
-  /// block_draws: 0, or the draws that a block (one of the shapes') or a cluster (64) has to do.
-  /// Throws an Error as MultiDraw says.
+  /// block_draws: 0, or the draws that a block (one of the shapes') has to do; or a cluster, 64, on
+  /// a device that the caller knows to have these products. Throws an Error as MultiDraw says.
   static MultiDrawGrid plan(const MultiDrawNetwork& network, const MultiDrawParams& params,
                             const Arch& arch, int block_draws = 0, const float* prefixes = nullptr);
 };

@@ -29,12 +29,8 @@ std::span<const MultiDrawShape> shapes_for(const MultiDrawNetwork& network) {
   return multi_draw_shapes;
 }
 
-/// The first shape that fits and can be done by clusters; none if there is none, or that is not
-/// asked for.
-MultiDrawGrid by_clusters(const MultiDrawNetwork& network, std::uint32_t draws, const Arch& arch,
-                          int block_draws) {
-  if (!arch.warpgroup_products || (block_draws != 0 && block_draws != MultiDrawCluster::draws))
-    return {};
+/// The first shape that fits and can be done by clusters; none if there is none.
+MultiDrawGrid by_clusters(const MultiDrawNetwork& network, std::uint32_t draws) {
   for (const MultiDrawShape& shape : shapes_for(network)) {
     const MultiDrawCluster cluster = MultiDrawCluster::of(shape, network.in_int8 ? 1 : 2);
     if (!fits(shape, network) || cluster.slots == 0) continue;
@@ -96,7 +92,9 @@ MultiDrawGrid MultiDrawGrid::plan(const MultiDrawNetwork& network, const MultiDr
   }
   if (reinterpret_cast<std::uintptr_t>(prefixes) % 16 != 0)
     fail("draws of {}: the prefixes must be aligned to 16 bytes", describe(conv));
-  MultiDrawGrid grid = by_clusters(network, params.draws, arch, block_draws);
+  MultiDrawGrid grid;
+  if (block_draws == 0 ? arch.warpgroup_products : block_draws == MultiDrawCluster::draws)
+    grid = by_clusters(network, params.draws);
   if (!grid.in_clusters()) grid = by_blocks(network, params.draws, arch, block_draws);
   constexpr std::int64_t most_images = 65535;  // the second axis of a grid
   if (params.images > most_images)

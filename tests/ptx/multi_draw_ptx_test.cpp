@@ -4,6 +4,7 @@
 
 #include "tests/multi_draw_on_device.cuh"
 #include "tests/ptx/multi_draw_on_device.hpp"
+#include "tests/ptx/wgmma_on_device.hpp"
 
 /// The multi-draw kernel as nvcc compiled it, against the emulator, where all sums are exact.
 namespace pixeldp::kernels {
@@ -45,6 +46,23 @@ TEST_CASE("the compiled multi-draw kernel in int8 adds the integers of the emula
   for (const int block_draws : {16, 32})
     check(MultiDrawInt8Problem(reference::same(1, 4, 14, 32, 64, 5, 2), 1024, 10, 1, 32),
           block_draws);
+}
+
+TEST_CASE("the compiled multi-draw kernel in clusters adds the integers of the emulated one") {
+  if (!cuda::has_warpgroup_products()) return;
+  const emulator::WithSettings with(sm_90);
+  for (const NoiseDistribution distribution :
+       {NoiseDistribution::none, NoiseDistribution::gaussian, NoiseDistribution::laplace}) {
+    MultiDrawProblem problem(small_convolution(), 128, 10, 2, 65);
+    problem.noise(distribution);
+    check(problem, MultiDrawCluster::draws);
+    MultiDrawInt8Problem bytes(small_int8_convolution(), 128, 10, 2, 65);
+    bytes.noise(distribution);
+    check(bytes, MultiDrawCluster::draws);
+  }
+  // 42 pixels: slots and stages are used over and over.
+  check(MultiDrawProblem(reference::same(1, 12, 14, 32, 64, 5, 2), 1024, 10, 1, 64), 0);
+  check(MultiDrawInt8Problem(reference::same(1, 12, 14, 32, 64, 5, 2), 1024, 10, 1, 64), 0);
 }
 
 TEST_CASE("the compiled multi-draw kernel reports a logit that is not finite") {

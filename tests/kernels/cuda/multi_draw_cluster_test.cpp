@@ -45,17 +45,13 @@ TEST_CASE("the multi-draw kernel in clusters adds what it adds by blocks, of any
   }
   for (const NoiseDistribution distribution :
        {NoiseDistribution::none, NoiseDistribution::gaussian, NoiseDistribution::laplace}) {
-    for (const float slope : {1.0f, 0.0f, 0.5f}) {
-      CAPTURE(slope);
-      MultiDrawProblem problem = small_problem(3, 40);
-      problem.noise(distribution);
-      problem.params.noise.activation.slope = slope;
-      check(problem);
-      MultiDrawInt8Problem bytes = small_int8_problem(3, 40);
-      bytes.noise(distribution);
-      bytes.params.noise.activation.slope = slope;
-      check(bytes);
-    }
+    MultiDrawProblem problem = small_problem(3, 40);
+    problem.noise(distribution);
+    check(problem);
+    MultiDrawInt8Problem bytes = small_int8_problem(3, 40);
+    bytes.noise(distribution);
+    bytes.params.noise.activation.slope = 0.5f;
+    check(bytes);
   }
 }
 
@@ -69,8 +65,8 @@ TEST_CASE("the multi-draw kernel in clusters does without biases, for more class
     check(MultiDrawProblem(small_convolution(), 128, classes, 2, 65));
     check(MultiDrawInt8Problem(small_int8_convolution(), 128, classes, 2, 65));
   }
-  for (const std::int64_t in_h : {1, 2, 3, 4, 7}) {
-    for (const Padding pad : {Padding{0, 1}, {1, 1}, {2, 0}, {2, 2}, {0, 2}}) {
+  for (const std::int64_t in_h : {1, 2, 7}) {
+    for (const Padding pad : {Padding{0, 2}, {1, 1}, {2, 0}}) {
       if (in_h + pad.before + pad.after < 3) continue;
       CAPTURE(in_h);
       CAPTURE(pad.before);
@@ -191,7 +187,9 @@ TEST_CASE("the multi-draw kernel's form is chosen by shape and device alone") {
   Arch later = sm_90;
   later.capability = 100, later.warpgroup_products = false;
   CHECK_FALSE(plan(later, 64).in_clusters());
-  CHECK_FAILS(plan(later, 64, 64), "no multi-draw kernel fits");
+  // A network that has no form for clusters.
+  const MultiDrawNetwork none{small_convolution(), 256, 10};
+  CHECK_FAILS(MultiDrawGrid::plan(none, {}, sm_90, in_clusters), "no multi-draw kernel fits");
 }
 
 TEST_CASE("which shapes have a form for clusters, and what it takes") {

@@ -298,7 +298,8 @@ TEST_CASE("sums of the multi-draw kernel run in the order that it states") {
   const DeviceArray<float> conv(problem.conv), dense(problem.dense), bias(problem.dense_bias),
       head(problem.head), head_bias(problem.head_bias), prefixes(problem.prefixes);
   const DeviceArray<std::uint32_t> ids(problem.ids);
-  for (const int block_draws : {16, 32}) {
+  const WithSettings with(sm_90);
+  for (const int block_draws : {16, 32, MultiDrawCluster::draws}) {
     CAPTURE(block_draws);
     const MultiDrawStatistics before(problem.params.images * problem.network.classes);
     const DeviceArray<std::uint64_t> votes(before.votes), sums(before.sums),

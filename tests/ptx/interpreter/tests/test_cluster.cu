@@ -161,6 +161,48 @@ __global__ void ring(const __grid_constant__ CUtensorMap map, int steps, int fau
   }
 }
 
+// Each block writes its half of a place and sends it to the other, step after step.
+enum Send { SENT, SEND_EARLY_RELEASE, SEND_NO_WAIT, SEND_BYTES, SEND_NO_EXPECT, SEND_WRONG_BAR };
+__global__ void sending(int steps, int fault, unsigned* y) {
+  __shared__ __align__(16) unsigned half[2][32];
+  __shared__ uint64_t full, empty;
+  uint32_t rank = clusterRank(), lane = threadIdx.x;
+  if (lane == 0) {
+    initBar(&full, 1);
+    initBar(&empty, fault == SEND_EARLY_RELEASE ? 1 : 2);
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  }
+  clusterArrive();
+  clusterWait();
+  unsigned sum = 0;
+  for (int step = 0; step < steps; step++) {
+    wait(&empty, step & 1 ^ 1);
+    half[rank][lane] = 1000 * rank + step + lane;
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    __syncwarp();
+    if (lane == 0) {
+      if (fault != SEND_NO_EXPECT || !rank) expectBytes(&full, 128);
+      asm volatile(
+          "{.reg .b32 to, bar; mapa.shared::cluster.u32 to, %0, %3; "
+          "mapa.shared::cluster.u32 bar, %2, %4; "
+          "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [to], [%0], %1, "
+          "[bar];}" ::"r"(smem(half[rank])),
+          "r"(fault == SEND_BYTES ? 120 : 128), "r"(smem(&full)), "r"(rank ^ 1),
+          "r"(fault == SEND_WRONG_BAR ? rank : rank ^ 1)
+          : "memory");
+    }
+    if (fault != SEND_NO_WAIT || !rank) wait(&full, step & 1);
+    for (int i = 0; rank && i < 20; i++) __nanosleep(100);  // one block is slow
+    sum += half[0][lane] + half[1][lane];
+    __syncwarp();
+    if (fault == SEND_EARLY_RELEASE ? lane == rank : lane < 2) arriveInPeer(&empty, lane);
+  }
+  clusterArrive();
+  clusterWait();
+  sum = __reduce_add_sync(~0u, sum);
+  if (lane == 0) y[blockIdx.x] = sum;
+}
+
 template <class... P, class... A>
 static cudaError_t launch(void (*kernel)(P...), int grid, int threads, int shared, int cluster,
                           A... arguments) {
@@ -214,6 +256,23 @@ static void rings() {
   CHECK(!right(NO_WAIT), "a missing wait");
 }
 
+static void sends() {
+  const int steps = 7;
+  auto right = [&](int fault) {
+    Buffer<unsigned> dy(vector<unsigned>(4, 0));
+    if (launch(sending, 4, 32, 0, 2, steps, fault, dy.p)) return false;
+    int wrong = 0;
+    for (unsigned sum : dy.host()) wrong += sum != steps * (32 * 1000 + 2 * 496) + 2 * 32 * 21;
+    return wrong == 0;
+  };
+  CHECK(right(SENT));
+  CHECK(!right(SEND_EARLY_RELEASE), "a place that the peer has not released");
+  CHECK(!right(SEND_NO_WAIT), "a missing wait for what was sent");
+  CHECK(!right(SEND_BYTES), "no multiple of 16 bytes");
+  CHECK(!right(SEND_NO_EXPECT), "bytes that block 1 does not expect");
+  CHECK(!right(SEND_WRONG_BAR), "an mbarrier of another block than the data");
+}
+
 int main() {
   {
     Buffer<int> y(8 * 4 * 4);
@@ -260,5 +319,6 @@ int main() {
   if (const char* race = getenv("PTXRUN_RACE"); race && atoi(race))
     CHECK(fails(SAME_WORD), "two blocks write a word");
   rings();
+  sends();
   return finish("clusters");
 }

@@ -1,4 +1,5 @@
-// cp.async.bulk: copies of any multiple of 16 bytes between global and shared memory of this block.
+// cp.async.bulk: copies of any multiple of 16 bytes between global and shared memory of this block,
+// and from there to the shared memory of another block.
 #include "instructions/copy_bulk.hpp"
 
 #include "instructions/elementwise.hpp"
@@ -40,9 +41,53 @@ void run_bulk(Warp& w, const Instr& in, u32 mask) {
     }
   });
 }
+// d, c: shared addresses of another block, of the copy and its mbarrier; a: shared address of this
+// block; b: bytes.
+void run_send(Warp& w, const Instr& in, u32 mask) {
+  each_lane(mask, [&](int i) {
+    u64 to = shared_operand(w, in.d, in.offset_d, i);
+    u64 mbarrier = shared_operand(w, in.c, in.offset_c, i);
+    const u64 from = shared_operand(w, in.a, (s32)in.imm, i);
+    const u32 bytes = (u32)w.get(in.b, i);
+    if ((bytes | to | from) & 15)
+      fail("cp.async.bulk needs addresses and a size that are multiples of 16 in %s",
+           w.where(i).c_str());
+    if (!bytes) return;
+    mbarrier_at(w, mbarrier, i);
+    Block& target = w.shared_owner(to, i, "copy");
+    if (&w.shared_owner(mbarrier, i, "copy") != &target)
+      fail("cp.async.bulk to one block, with an mbarrier of another, in %s", w.where(i).c_str());
+    Block* const source = w.block;
+    if (from + bytes > source->shared.size() || to + bytes > target.shared.size())
+      fail("cp.async.bulk of %u bytes runs over the end of shared memory in %s", bytes,
+           w.where(i).c_str());
+    if (w.counts) w.counts[in.id].shared_bytes += bytes;
+    start_copy(w, target, to, bytes, mbarrier, [=](Block& block) {
+      if (source->done)
+        fail("cp.async.bulk from the memory of block %u of the cluster, which has exited",
+             source->rank);
+      memcpy(block.shared.data() + to, source->shared.data() + from, bytes);
+    });
+  });
+}
+
+void decode_send(Decoder& d) {
+  Instr& in = d.in;
+  d.refuse_if(d.words[2] != "shared::cluster" || d.words[3] != "shared::cta" ||
+              !d.has("mbarrier::complete_tx::bytes"));
+  d.need(4);
+  s32 offset = 0;
+  d.shared_address(d.operands[0], in.d, in.offset_d);
+  d.shared_address(d.operands[1], in.a, offset);
+  in.imm = offset;
+  in.b = d.value(d.operands[2], U32);
+  d.shared_address(d.operands[3], in.c, in.offset_c);
+  in.run = run_send;
+}
 void decode_bulk(Decoder& d) {
   Instr& in = d.in;
   d.refuse_if(d.has("cp_mask") || d.has("multicast::cluster"));
+  if (!d.has("global")) return decode_send(d);
   const bool to_shared = decode_direction(d) == TO_SHARED;
   d.need(to_shared ? 4 : 3);
   d.shared_address(d.operands[to_shared ? 0 : 1], in.d, in.offset_d);
