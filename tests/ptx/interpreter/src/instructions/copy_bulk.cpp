@@ -2,6 +2,8 @@
 // and from there to the shared memory of another block.
 #include "instructions/copy_bulk.hpp"
 
+#include <algorithm>
+
 #include "instructions/elementwise.hpp"
 #include "instructions/mbarrier.hpp"
 #include "instructions/opcodes.hpp"
@@ -73,7 +75,8 @@ void run_send(Warp& w, const Instr& in, u32 mask) {
 
 void decode_send(Decoder& d) {
   Instr& in = d.in;
-  d.refuse_if(d.words[2] != "shared::cluster" || d.words[3] != "shared::cta" ||
+  const auto to = std::find(d.words.begin(), d.words.end(), "shared::cluster");
+  d.refuse_if(d.words.end() - to < 2 || to[1] != "shared::cta" ||
               !d.has("mbarrier::complete_tx::bytes"));
   d.need(4);
   s32 offset = 0;
