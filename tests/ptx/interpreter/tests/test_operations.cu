@@ -1,4 +1,4 @@
-// Some 89 operations on 20000 random inputs each: device code against host code (conversions with
+// Some 91 operations on 20000 random inputs each: device code against host code (conversions with
 // all roundings, 64-bit division, directed rounding, bit fields, carry chains).
 #include <cfenv>
 #include <cmath>
@@ -170,6 +170,14 @@ __host__ __device__ void intr(const In& i, uint64_t* o) {
       : "=r"(lo), "=r"(hi)
       : "r"(i.a), "r"(i.b), "r"(i.c), "r"((uint32_t)i.l));
   o[k++] = (uint64_t)hi << 32 | lo;
+  uint16_t one;
+  asm("set.lt.f16.f32 %0,%1,%2;" : "=h"(one) : "f"(i.f), "f"(i.g));
+  o[k++] = one;
+  asm("{.reg .pred c, p, q; setp.ne.u32 c, %3, 0; setp.lt.xor.f16x2 p|q, %1, %2, c;"
+      " selp.u32 %0, 1, 0, p; @q add.u32 %0, %0, 2;}"
+      : "=r"(r)
+      : "r"(i.a & 0x3fff3fff), "r"(i.b & 0x3fff3fff), "r"(i.c & 1));
+  o[k++] = r;
 #else
   o[k++] = (i.a & i.b) | (~i.a & i.c);
   {
@@ -181,6 +189,10 @@ __host__ __device__ void intr(const In& i, uint64_t* o) {
     o[k++] = (i.b & ~mk) | ((((uint64_t)i.a) << (i.c & 31)) & mk);
   }
   o[k++] = (((uint64_t)i.c << 32) | i.a) + (((uint64_t)(uint32_t)i.l << 32) | i.b);
+  o[k++] = i.f < i.g ? 0x3c00 : 0;
+  // Halves that are neither negative nor NaN compare as their bits do.
+  bool low = (i.a & 0x3fff) < (i.b & 0x3fff), high = (i.a >> 16 & 0x3fff) < (i.b >> 16 & 0x3fff);
+  o[k++] = (low != (i.c & 1)) + 2 * (high != (i.c & 1));
   (void)r;
 #endif
   o[k++] = DV(fb(__fadd_rz(i.f, i.g)), fb(rr(1, [&] {

@@ -122,12 +122,10 @@ void decode_call(Decoder& d) {
 Outcome run_exit(Warp& w, const Instr&, u32 mask) {
   Block& block = *w.block;
   each_lane(mask, [&](int i) {
-    if (w.any_copies) w.copies_committed[i].clear(), w.copies_open[i].clear();
-    if (w.any_bulk) {  // copies out of shared memory end even when nobody waits for them
-      w.bulk_committed[i].push_back(std::move(w.bulk_open[i]));
-      w.bulk_open[i].clear();
-      w.finish_bulk(i, 0);
-    }
+    w.copies.clear(i);
+    // Copies out of shared memory end even when nobody waits for them.
+    if (w.bulk_copies.any())
+      for (auto& copy : w.bulk_copies.take_all(i)) copy(w);
     if (Cluster* cluster = block.cluster) {
       cluster->alive--;
       if (w.cluster_arrivals[i] == cluster->phase) cluster->missing--;

@@ -31,9 +31,8 @@ void run_copy(Warp& w, const Instr& in, u32 mask) {
     if (w.launch->options.cp_poison) memset(destination, 0xff, bytes);
     global[i] = from;
     shared[i] = to;
-    w.copies_open[i].push_back({to, (const u8*)from, (u8)bytes, (u8)read});
+    w.copies.add(i, {to, (const u8*)from, (u8)bytes, (u8)read});
   });
-  w.any_copies = true;
   if (w.counts) {
     if (reads) count_global(w.counts[in.id], global, reads, in.bytes);
     count_shared(w.counts[in.id], shared, mask, in.bytes);
@@ -55,16 +54,18 @@ void decode_copy(Decoder& d) {
   in.run = run_copy;
 }
 
-void commit(Warp& w, int lane) {
-  w.copies_committed[lane].push_back(std::move(w.copies_open[lane]));
-  w.copies_open[lane].clear();
+// Of all groups but the last so many.
+void land_groups(Warp& w, int lane, size_t keep) {
+  w.copies.finish(lane, keep, [&](const LaneCopy& copy) {
+    land(copy, w.shared_ptr(copy.to, copy.bytes, lane, "cp.async write", WRITE));
+  });
 }
 void run_commit(Warp& w, const Instr&, u32 mask) {
-  each_lane(mask, [&](int i) { commit(w, i); });
+  each_lane(mask, [&](int i) { w.copies.commit(i); });
 }
 void decode_commit(Decoder& d) { d.in.run = run_commit; }
 void run_wait_group(Warp& w, const Instr& in, u32 mask) {
-  each_lane(mask, [&](int i) { w.finish_copies(i, (size_t)in.imm); });
+  each_lane(mask, [&](int i) { land_groups(w, i, (size_t)in.imm); });
 }
 void decode_wait_group(Decoder& d) {
   d.need(1);
@@ -73,8 +74,8 @@ void decode_wait_group(Decoder& d) {
 }
 void run_wait_all(Warp& w, const Instr&, u32 mask) {
   each_lane(mask, [&](int i) {
-    commit(w, i);
-    w.finish_copies(i, 0);
+    w.copies.commit(i);
+    land_groups(w, i, 0);
   });
 }
 void decode_wait_all(Decoder& d) { d.in.run = run_wait_all; }
@@ -86,12 +87,7 @@ void run_arrive(Warp& w, const Instr& in, u32 mask) {
     const u64 mbarrier = shared_offset(address_of(w, in, i));
     need_own_mbarrier(w, mbarrier, i);
     if (!in.x) update_mbarrier(w, mbarrier, i, 0, -1);
-    vector<LaneCopy> copies;
-    for (auto& group : w.copies_committed[i])
-      copies.insert(copies.end(), group.begin(), group.end());
-    copies.insert(copies.end(), w.copies_open[i].begin(), w.copies_open[i].end());
-    w.copies_committed[i].clear();
-    w.copies_open[i].clear();
+    vector<LaneCopy> copies = w.copies.take_all(i);
     w.block->pending.push_back({mbarrier, [copies, mbarrier](Warp& by) {
                                   for (auto& copy : copies)
                                     land(copy, by.block->shared.data() + copy.to);
@@ -113,11 +109,4 @@ const Opcodes opcodes{{"cp.async.ca", decode_copy, CL_CPASYNC},
                       {"cp.async.wait_all", decode_wait_all, CL_CPASYNC},
                       {"cp.async.mbarrier.arrive", decode_arrive, CL_CPASYNC}};
 }  // namespace
-
-void Warp::finish_copies(int lane, size_t keep) {
-  auto& groups = copies_committed[lane];
-  for (; groups.size() > keep; groups.pop_front())
-    for (auto& copy : groups.front())
-      land(copy, shared_ptr(copy.to, copy.bytes, lane, "cp.async write", WRITE));
-}
 }  // namespace ptxrun

@@ -38,8 +38,8 @@ void run_bulk(Warp& w, const Instr& in, u32 mask) {
       start_copy(w, *w.block, shared, bytes, mbarrier,
                  [=](Block& block) { memcpy(block.shared.data() + shared, (void*)global, bytes); });
     } else {
-      start_copy_out(
-          w, i, [=](Warp& by) { memcpy((void*)global, by.block->shared.data() + shared, bytes); });
+      w.bulk_copies.add(
+          i, [=](Warp& by) { memcpy((void*)global, by.block->shared.data() + shared, bytes); });
     }
   });
 }
@@ -100,16 +100,13 @@ void decode_bulk(Decoder& d) {
   in.run = to_shared ? run_bulk<TO_SHARED> : run_bulk<FROM_SHARED>;
 }
 
-void commit(Warp& w, int lane) {
-  w.bulk_committed[lane].push_back(std::move(w.bulk_open[lane]));
-  w.bulk_open[lane].clear();
-}
 void run_commit(Warp& w, const Instr&, u32 mask) {
-  each_lane(mask, [&](int i) { commit(w, i); });
+  each_lane(mask, [&](int i) { w.bulk_copies.commit(i); });
 }
 void decode_commit(Decoder& d) { d.in.run = run_commit; }
 void run_wait(Warp& w, const Instr& in, u32 mask) {
-  each_lane(mask, [&](int i) { w.finish_bulk(i, (size_t)in.imm); });
+  each_lane(mask,
+            [&](int i) { w.bulk_copies.finish(i, (size_t)in.imm, [&](auto& copy) { copy(w); }); });
 }
 void decode_wait(Decoder& d) {
   d.need(1);
@@ -149,15 +146,5 @@ void start_copy(Warp& w, Block& to, u64 offset, u64 bytes, u64 mbarrier,
     update_mbarrier(by, mbarrier, 0, -(s64)bytes, 0);
   };
   to.pending.push_back({mbarrier, finish, &to != w.block});
-}
-void start_copy_out(Warp& w, int lane, Warp::BulkCopy copy) {
-  w.any_bulk = true;
-  w.bulk_open[lane].push_back(std::move(copy));
-}
-
-void Warp::finish_bulk(int lane, size_t keep) {
-  auto& groups = bulk_committed[lane];
-  for (; groups.size() > keep; groups.pop_front())
-    for (auto& copy : groups.front()) copy(*this);
 }
 }  // namespace ptxrun

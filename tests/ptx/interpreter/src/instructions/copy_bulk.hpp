@@ -20,5 +20,4 @@ u64 shared_operand(Warp& w, const Operand& operand, s32 offset, int lane);
 // the block's mbarrier: land(block) copies.
 void start_copy(Warp& w, Block& to, u64 offset, u64 bytes, u64 mbarrier,
                 std::function<void(Block&)> land);
-void start_copy_out(Warp& w, int lane, Warp::BulkCopy copy);
 }  // namespace ptxrun

@@ -120,7 +120,7 @@ void run_tensor_in(Warp& w, const Instr& in, u32 mask) {
 void run_tensor_out(Warp& w, const Instr& in, u32 mask) {
   each_lane(mask, [&](int i) {
     const Box box = read_box(w, in, i);
-    start_copy_out(w, i, [box](Warp& by) { box.copy_out(*by.block); });
+    w.bulk_copies.add(i, [box](Warp& by) { box.copy_out(*by.block); });
   });
 }
 

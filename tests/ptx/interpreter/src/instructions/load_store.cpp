@@ -14,12 +14,12 @@ void run_load(Warp& w, const Instr& in, u32 mask) {
   const Operand* v = w.list(in.v0);
   LaneAddresses at(w, in, mask);
   at.count(w, in, mask, n);
-  u8* base;
+  u64 base;
   if (at.all_valid(w, in, mask, n, base)) {
     for (u32 j = 0; j < in.nv; j++) {
       if (!v[j].present()) continue;
       R* r = w.lanes<R>(v[j]);
-      u8* b = base + j * sizeof(M);
+      const u64 b = base + j * sizeof(M);
       if (mask == ~0u)
         for (int i = 0; i < 32; i++) r[i] = (R) * (M*)(b + at.of[i]);
       else
@@ -55,7 +55,7 @@ void run_store(Warp& w, const Instr& in, u32 mask) {
   const Operand* v = w.list(in.v0);
   LaneAddresses at(w, in, mask);
   at.count(w, in, mask, n);
-  u8* base;
+  u64 base;
   if (at.all_valid(w, in, mask, n, base)) {
     if (in.nv == 1) {
       const R* r = w.lanes<R>(v[0]);

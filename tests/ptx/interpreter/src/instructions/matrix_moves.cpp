@@ -62,11 +62,10 @@ void run_stmatrix(Warp& w, const Instr& in, u32 mask) {
 }
 void take_matrices(Decoder& d, const string& values, const string& address, Handler run) {
   d.refuse_if(!d.has("m8n8") || d.type != B16);
-  d.in.kind = K_TOGETHER;
   d.in.x = d.has("trans");
   d.memory(address);
   d.list(values, B32, d.in.v0, d.in.nv);
-  d.in.run = run;
+  d.run_together(run);
 }
 void decode_ldmatrix(Decoder& d) {
   d.need(2);
@@ -95,8 +94,7 @@ void run_movmatrix(Warp& w, const Instr& in, u32 mask) {
 void decode_movmatrix(Decoder& d) {
   d.refuse_if(!d.has("m8n8") || !d.has("trans") || d.type != B16);
   d.take({B32, B32});
-  d.in.kind = K_TOGETHER;
-  d.in.run = run_movmatrix;
+  d.run_together(run_movmatrix);
 }
 
 const Opcodes opcodes{{"ldmatrix", decode_ldmatrix, CL_LDMATRIX},

@@ -13,7 +13,7 @@ struct LaneAddresses {
   LaneAddresses(Warp& w, const Instr& in, u32 mask);
   // True: every lane's n bytes are aligned and inside one known buffer, or the block's shared
   // memory; base + of[i] is the host address.
-  bool all_valid(Warp& w, const Instr& in, u32 mask, u32 n, u8*& base) const;
+  bool all_valid(Warp& w, const Instr& in, u32 mask, u32 n, u64& base) const;
   void count(Warp& w, const Instr& in, u32 mask, u32 n) const;  // n bytes of each lane
 };
 
@@ -47,7 +47,7 @@ inline LaneAddresses::LaneAddresses(Warp& w, const Instr& in, u32 mask) {
   each_lane(mask, [&](int i) { of[i] = address_of(w, in, i); });
 }
 
-inline bool LaneAddresses::all_valid(Warp& w, const Instr& in, u32 mask, u32 n, u8*& base) const {
+inline bool LaneAddresses::all_valid(Warp& w, const Instr& in, u32 mask, u32 n, u64& base) const {
   u64 low = ~0ull, high = 0, any = 0;
   auto take = [&](int i) {
     low = std::min(low, of[i]);
@@ -63,10 +63,10 @@ inline bool LaneAddresses::all_valid(Warp& w, const Instr& in, u32 mask, u32 n, 
   bool generic = in.space == SP_GEN;
   if (in.space == SP_SHARED || (generic && low >= shared_window && high < local_window)) {
     u64 window = low >= shared_window ? shared_window : 0;
-    base = w.block->shared.data() - window;
+    base = (u64)w.block->shared.data() - window;
     return !w.launch->options.racecheck && high + n - window <= w.block->shared.size();
   }
-  base = nullptr;
+  base = 0;
   bool global = in.space == SP_GLOBAL || in.space == SP_CONST || (generic && high < shared_window);
   return global && w.cached(low, high + n);
 }

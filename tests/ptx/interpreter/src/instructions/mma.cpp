@@ -165,11 +165,10 @@ void decode_mma(Decoder& d) {
   count_product(d);
   bool floats = in.type_d == F32 && in.type_c == F32;
   bool fast = in.m == 16 && in.t == in.t2 && floats && (in.k == 16 || in.k == 8);
-  in.kind = K_TOGETHER;
-  in.run = fast && in.t == BF16  ? run_mma<multiply_halves<BF16>>
-           : fast && in.t == F16 ? run_mma<multiply_halves<F16>>
-           : in.t == F64         ? run_mma<multiply_doubles>
-                                 : run_mma<multiply>;
+  d.run_together(fast && in.t == BF16  ? run_mma<multiply_halves<BF16>>
+                 : fast && in.t == F16 ? run_mma<multiply_halves<F16>>
+                 : in.t == F64         ? run_mma<multiply_doubles>
+                                       : run_mma<multiply>);
 }
 
 const Opcodes opcodes{{"mma", decode_mma, CL_MMA}};

@@ -38,8 +38,7 @@ void decode_shfl(Decoder& d) {
   d.in.b = d.value(d.operands[2], B32);
   d.in.c = d.value(d.operands[3], B32);
   d.in.e = d.value(d.operands[4], B32);
-  d.in.kind = K_TOGETHER;
-  d.in.run = run_shfl;
+  d.run_together(run_shfl);
 }
 
 // ---- vote: on predicate a; neg: on its opposite
@@ -63,8 +62,7 @@ void decode_vote(Decoder& d) {
   d.in.d = d.value(d.operands[0], mode == BALLOT ? B32 : PRED);
   d.in.a = d.predicate(d.operands[1], d.in.neg);
   d.in.e = d.value(d.operands[2], B32);
-  d.in.kind = K_TOGETHER;
-  d.in.run = run_vote;
+  d.run_together(run_vote);
 }
 
 // ---- match: d = the lanes with the same a; x: only if that is all lanes, as p says
@@ -88,8 +86,7 @@ void decode_match(Decoder& d) {
   d.destinations(d.operands[0], B32);
   d.in.a = d.value(d.operands[1], d.type);
   d.in.e = d.value(d.operands[2], B32);
-  d.in.kind = K_TOGETHER;
-  d.in.run = run_match;
+  d.run_together(run_match);
 }
 
 // ---- redux: all values of a combined
@@ -105,8 +102,7 @@ void decode_redux(Decoder& d) {
   d.in.d = d.value(d.operands[0], d.type);
   d.in.a = d.value(d.operands[1], d.type);
   d.in.e = d.value(d.operands[2], B32);
-  d.in.kind = K_TOGETHER;
-  d.in.run = run_redux;
+  d.run_together(run_redux);
 }
 
 // ---- elect: the first lane
@@ -118,8 +114,7 @@ void decode_elect(Decoder& d) {
   d.need(2);
   d.destinations(d.operands[0], B32);
   d.in.e = d.value(d.operands[1], B32);
-  d.in.kind = K_TOGETHER;
-  d.in.run = run_elect;
+  d.run_together(run_elect);
 }
 
 void run_activemask(Warp& w, const Instr& in, u32 mask) { FOR_LANES(mask, w.set(in.d, i, mask)); }
@@ -132,8 +127,7 @@ void run_bar_warp(Warp& w, const Instr&, u32) { w.syncs++; }
 void decode_bar_warp(Decoder& d) {
   d.need(1);
   d.in.e = d.value(d.operands[0], B32);
-  d.in.kind = K_TOGETHER;
-  d.in.run = run_bar_warp;
+  d.run_together(run_bar_warp);
 }
 
 const Opcodes opcodes{

@@ -143,8 +143,7 @@ void decode_wgmma(Decoder& d) {
     flag(7, 1, B_MN_MAJOR);
   }
   count_product(d, 4);
-  in.kind = K_TOGETHER;
-  in.run = run_wgmma;
+  d.run_together(run_wgmma);
 }
 
 const Opcodes opcodes{{"wgmma.mma_async", decode_wgmma, CL_MMA},

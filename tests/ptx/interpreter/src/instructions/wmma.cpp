@@ -47,8 +47,7 @@ void decode_wmma_move(Decoder& d) {
   d.list(d.operands[store ? 1 : 0], B32, in.v0, in.nv);
   if (d.operands.size() > 2) in.b = d.value(d.operands[2], B32);
   in.category = d.memory_category(store);
-  in.kind = K_TOGETHER;
-  in.run = run_wmma_move;
+  d.run_together(run_wmma_move);
 }
 
 // ---- products
@@ -116,8 +115,7 @@ void decode_wmma(Decoder& d) {
   }
   take_fragments(d, B32);
   count_product(d);
-  in.kind = K_TOGETHER;
-  in.run = run_wmma;
+  d.run_together(run_wmma);
 }
 
 const Opcodes opcodes{{"wmma.load", decode_wmma_move<false>, CL_LDG},

@@ -53,10 +53,6 @@ void set_block_specials(Warp& w, const Launch& launch, const Block& block) {
   broadcast(w, SR_RANK, block.rank);
   broadcast(w, SR_SM, block.id[0] % 4);
 }
-template <class Lists>
-void clear_each(Lists& lists) {
-  for (auto& list : lists) list.clear();
-}
 void start_warp(Warp& w, Launch& launch, Block& block, u32 index) {
   w.block = &block;
   w.launch = &launch;
@@ -64,9 +60,8 @@ void start_warp(Warp& w, Launch& launch, Block& block, u32 index) {
   w.counts = block.worker->counts.empty() ? nullptr : block.worker->counts.data();
   w.instrs = w.lane_instrs = 0;
   w.dead = w.yield = false;
-  if (w.any_copies) clear_each(w.copies_committed), clear_each(w.copies_open);
-  if (w.any_bulk) clear_each(w.bulk_committed), clear_each(w.bulk_open);
-  w.any_copies = w.any_bulk = false;
+  w.copies.clear();
+  w.bulk_copies.clear();
   std::fill_n(w.cluster_arrivals, 32, 0);
   std::fill_n(w.cluster_waits, 32, 0);
   w.carry = 0;

@@ -26,6 +26,48 @@ struct LaneCopy {  // one lane's cp.async, delivered when waited for
   const u8* from;
   u8 bytes, read;  // the rest is zeros
 };
+// What each lane has begun and not waited for, in groups.
+template <class T>
+class LaneGroups {
+ public:
+  void add(int lane, T begun) {
+    open_[lane].push_back(std::move(begun));
+    any_ = true;
+  }
+  void commit(int lane) {
+    committed_[lane].push_back(std::move(open_[lane]));
+    open_[lane].clear();
+    any_ = true;
+  }
+  // Calls f for what is in committed groups, but for the last so many.
+  template <class F>
+  void finish(int lane, size_t keep, F f) {
+    auto& groups = committed_[lane];
+    for (; groups.size() > keep; groups.pop_front())
+      for (auto& begun : groups.front()) f(begun);
+  }
+  vector<T> take_all(int lane) {
+    vector<T> all;
+    commit(lane);
+    finish(lane, 0, [&](T& begun) { all.push_back(std::move(begun)); });
+    return all;
+  }
+  bool any() const { return any_; }
+  void clear(int lane) {
+    if (!any_) return;
+    open_[lane].clear();
+    committed_[lane].clear();
+  }
+  void clear() {
+    for (int lane = 0; lane < 32; lane++) clear(lane);
+    any_ = false;
+  }
+
+ private:
+  vector<T> open_[32];
+  std::deque<vector<T>> committed_[32];
+  bool any_ = false;
+};
 struct Frame {
   Function* function;
   u32 return_to, register_offset, local_offset;
@@ -135,15 +177,10 @@ struct Warp {
   } cache[4];  // buffers found lately
   u32 cache_next = 0;
   u64 cache_generation = 0;
-  vector<LaneCopy> copies_open[32];  // cp.async: not committed yet, and groups that are
-  std::deque<vector<LaneCopy>> copies_committed[32];
-  bool any_copies = false;
-  using BulkCopy = std::function<void(Warp&)>;
-  vector<BulkCopy> bulk_open[32];  // bulk copies out of shared memory
-  std::deque<vector<BulkCopy>> bulk_committed[32];
-  bool any_bulk = false;
-  bool yield = false;                           // others have a turn after this instruction
-  u32 cluster_arrivals[32], cluster_waits[32];  // at the cluster's barrier
+  LaneGroups<LaneCopy> copies;                         // of cp.async
+  LaneGroups<std::function<void(Warp&)>> bulk_copies;  // out of shared memory
+  bool yield = false;                                  // others have a turn after this instruction
+  u32 cluster_arrivals[32], cluster_waits[32];         // at the cluster's barrier
 
   // The 32 values of an operand that is no predicate.
   template <class T>
@@ -175,9 +212,6 @@ struct Warp {
   // The block whose shared memory offset a means; a becomes an offset in that.
   Block& shared_owner(u64& a, int lane, const char* what);
   void check_race(Block& owner, u64 a, u32 n, int lane, bool write);  // machine/races.cpp
-  // The copies of all groups but the last so many.
-  void finish_copies(int lane, size_t keep);  // instructions/copy_async.cpp
-  void finish_bulk(int lane, size_t keep);    // instructions/copy_bulk.cpp
 
   // machine/scheduler.cpp: divergence. The split of lowest order runs first.
   u64 order(const Split& s) const { return (u64)(0xffff - s.frames.size()) << 32 | s.pc; }

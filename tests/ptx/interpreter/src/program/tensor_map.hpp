@@ -17,8 +17,8 @@ struct TensorMap {
 };
 static_assert(sizeof(TensorMap) <= 128, "a CUtensorMap has 128 bytes");
 
-// Where the byte at this offset of shared memory lies under a swizzle of this span: the 16-byte
-// column, exclusive or the row of 128 bytes.
+// Where a swizzle of this span puts the byte at this offset of shared memory: in 128 bytes, the
+// number of the 16-byte column is combined by exclusive or with that of the row.
 constexpr uint64_t swizzled(uint64_t offset, uint32_t span) {
   uint64_t mask = span == 128 ? 7 : span == 64 ? 3 : span == 32 ? 1 : 0;
   return offset ^ ((offset >> 7 & mask) << 4);

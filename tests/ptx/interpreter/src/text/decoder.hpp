@@ -43,6 +43,12 @@ class Decoder {
   int which(const char* const (&names)[N]) const;  // of these words, -1 none
   bool shape();                                    // reads m, n and k from a word like m16n8k16
 
+  // What runs it when the lanes named by operand e, or all, have come.
+  void run_together(Handler run) {
+    in.kind = K_TOGETHER;
+    in.run = run;
+  }
+
   [[noreturn]] void error(const string& what) const;  // in this statement
   [[noreturn]] void refuse() const {
     symbols.error("unsupported instruction '" + statement_ + "'");
