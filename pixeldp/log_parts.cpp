@@ -15,7 +15,8 @@ void make_room(AppendFile& file, const fs::path& path, std::string_view what,
   if (file.size() == 0) return;
   bool is_free = false;
   try {
-    is_free = images(as_text(read_file(path))) == 0;
+    // Without a lock, somebody may be at the first image.
+    is_free = file.locked() && images(as_text(read_file(path))) == 0;
   } catch (const Error&) {
     // Whatever it is, it stays.
   }

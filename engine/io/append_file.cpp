@@ -52,7 +52,8 @@ bool AppendFile::open(const std::filesystem::path& path) {
            std::strerror(error));
       return true;
     }
-    if (still_named(path, fd_)) return true;
+    locked_ = still_named(path, fd_);
+    if (locked_) return true;
     close();
   }
 }

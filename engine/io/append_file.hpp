@@ -20,15 +20,21 @@ class AppendFile {
   static std::optional<AppendFile> if_free(const std::filesystem::path& path);
   ~AppendFile() { close(); }
   AppendFile(AppendFile&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), torn_(other.torn_), synced_(other.synced_) {}
+      : fd_(std::exchange(other.fd_, -1)),
+        locked_(other.locked_),
+        torn_(other.torn_),
+        synced_(other.synced_) {}
   AppendFile& operator=(AppendFile&& other) noexcept {
     close();
     fd_ = std::exchange(other.fd_, -1);
+    locked_ = other.locked_;
     torn_ = other.torn_;
     synced_ = other.synced_;
     return *this;
   }
 
+  /// Whether no other writer can have it: false where the file system knows no locks.
+  bool locked() const { return locked_; }
   /// Bytes that it holds.
   std::uintmax_t size() const;
   /// Adds all of the text and returns true; or false, once and for all, where not all of it could
@@ -49,7 +55,7 @@ class AppendFile {
   bool sync() const;
 
   int fd_ = -1;
-  bool torn_ = false;
+  bool locked_ = false, torn_ = false;
   std::chrono::steady_clock::time_point synced_ = std::chrono::steady_clock::now();
 };
 
