@@ -53,6 +53,7 @@
 ///
 /// So the L2 cache is the limit (in int8 half the bytes are left, and noise is as long): a draw's
 /// weights are read once for 32 draws, and no more sums fit into the registers of a multiprocessor.
+/// On sm_90a two of them share the sums of 64 draws instead, multi_draw_cluster.cu.
 ///
 ///   nvcc --resource-usage   registers sm_80, sm_90   shared memory   (none spilt)
 ///   MNIST, 32 draws         248, 255                 163840

@@ -168,9 +168,11 @@ __device__ __forceinline__ void make_features(Pipeline<S>& pipeline, Barriers<S>
                                               const Work& work, const uint4* weight,
                                               std::int64_t image, std::uint32_t first_draw,
                                               int thread) {
+  // In int8 what follows from the thread would take registers all the time.
+  const auto noise_thread = [&] { return S::in_int8 ? ptx::anew(thread) : thread; };
   constexpr int share = (S::noise_steps + S::pixels - 1) / S::pixels;
   {
-    const NoiseMaker<S, Transform> noise(work, image, first_draw, ptx::anew(thread));
+    const NoiseMaker<S, Transform> noise(work, image, first_draw, noise_thread());
     const int first_rows = S::kernel - work.pad_h;
 #pragma unroll 1
     for (int step = 0; step * S::pixels_at_once < first_rows * S::in_w; ++step)
@@ -181,7 +183,7 @@ __device__ __forceinline__ void make_features(Pipeline<S>& pipeline, Barriers<S>
   for (int p = 0; p < work.out_h; ++p) {
     const unsigned parity = static_cast<unsigned>(p) % 2;
     ptx::mbarrier_wait(&barriers.made, parity);
-    Convolution<S> conv(ptx::anew(thread));
+    Convolution<S> conv(thread);
     conv.run(pipeline.noised, work, weight, p);
     arrive_as_warp(&barriers.convolved);
     Parts<S> parts(conv, work.scales);
@@ -189,7 +191,7 @@ __device__ __forceinline__ void make_features(Pipeline<S>& pipeline, Barriers<S>
     const bool noisy = p + 1 < work.out_h && new_row < work.in_h;
     if (noisy) ptx::mbarrier_wait(&barriers.convolved, parity);  // nobody reads rows that are over
     // Made anew for each row, so that its parts take no registers during the convolution.
-    const NoiseMaker<S, Transform> noise(work, image, first_draw, ptx::anew(thread));
+    const NoiseMaker<S, Transform> noise(work, image, first_draw, noise_thread());
 #pragma unroll 1
     for (int i = 0; i < S::pixels; ++i) {
       parts.send(pipeline, barriers, p, parts.first + i);

@@ -77,7 +77,7 @@ TESTS = {
     "bounds": ["bounds", "printed", "perturbed", "radii", "score_bounds"],
     "elementwise": ["training_emulated"], "loss": ["training_emulated"], "sgd": ["training_emulated"],
     "four": ["training_emulated"], "scaling": ["pooling_emulated"],
-    "fragments": ["multi_draw_emulated", "noisy_convolution"], "warp_products": ["convolution_gemm", "convolution_weight"],
+    "fragments": ["multi_draw", "noisy_convolution"], "warp_products": ["convolution_gemm", "convolution_weight"],
     "ordered_sum": ["slice_norms", "ball_emulated"],
     "warp_sum": ["standardise", "training_emulated", "parseval_emulated", "column_sums"],
     "draw_statistics": ["draw_statistics", "multi_draw_emulated"], "noise": ["noise", "noisy", "multi_draw_emulated"],
@@ -87,7 +87,8 @@ TESTS = {
     "device_plan": ["network_plan", "convolution_devices", "int8_plan"],
     "convolution_int8": ["convolution_int8", "int8_plan"], "int8_values": ["int8_values", "int8_plan"],
     "to_bytes": ["convolution_int8", "int8_values"], "int8_epilogue": ["convolution_int8"],
-    "multi_draw_layers": ["multi_draw"],
+    "multi_draw_layers": ["multi_draw"], "multi_draw_work": ["multi_draw"], "multi_draw_features": ["multi_draw"],
+    "multi_draw_cluster_layers": ["multi_draw_cluster"],
 }
 EVERY_KERNEL = ["alignment", "far_offsets", "int8_limits", "sum_order", "plan_limits", "arch_test"]
 
