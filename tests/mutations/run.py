@@ -85,6 +85,7 @@ TESTS = {
     "statistics": ["draw_statistics"], "elementary": ["noise", "draw_statistics"], "lane": ["noise", "draw_statistics"],
     "stream_scratch": ["device_runtime", "convolution_devices"], "packed_convolution": ["convolution_devices"],
     "device_plan": ["network_plan", "convolution_devices", "int8_plan"],
+    "convolution_gemm": ["convolution_gemm", "convolution_int8"], "epilogues": ["convolution_int8", "convolution_wgmma"],
     "convolution_int8": ["convolution_int8", "int8_plan"], "int8_values": ["int8_values", "int8_plan"],
     "to_bytes": ["convolution_int8", "int8_values"], "int8_epilogue": ["convolution_int8"],
     "multi_draw_layers": ["multi_draw"], "multi_draw_work": ["multi_draw"], "multi_draw_features": ["multi_draw"],
