@@ -77,7 +77,8 @@ def table(build, interpreter):
     kernels = {(kernel.symbol, kernel.arch): kernel for kernel in cubin.kernels_of_build(build, ROOT)}
     report = []
     for case in cubin.cases_of_build(build):
-        arch = min(arch for symbol, arch in kernels if symbol == case["launches"][0]["kernel"])
+        arch = min(arch for arch in {arch for _, arch in kernels}
+                   if all((launch["kernel"], arch) in kernels for launch in case["launches"]))
         work_done = work(case, counted(build, interpreter, case["name"], arch) if interpreter else {})
         entry = {"name": case["name"], "unit": case["unit"], "operations": case["operations"], "bytes": case["bytes"],
                  "counted": work_done, "launches": [], "computed_not_measured": {}}

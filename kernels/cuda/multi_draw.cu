@@ -56,12 +56,12 @@
 /// On sm_90a two of them share the sums of 64 draws instead, multi_draw_cluster.cu.
 ///
 ///   nvcc --resource-usage   registers sm_80, sm_90   shared memory   (none spilt)
-///   MNIST, 32 draws         248, 255                 163840
+///   MNIST, 32 draws         248, 254                 163840
 ///   MNIST, 16 draws         177, 167                  87552
 ///   in int8, 32 draws       246, 250                 153600
 ///   in int8, 16 draws       180, 165                  87552
-///   6 x 6, 32 draws         112, 121                  38912
-///   6 x 6, 16 draws         105, 121                  30208
+///   6 x 6, 32 draws         118, 123                  38912
+///   6 x 6, 16 draws         108, 123                  30208
 #include <iterator>
 #include <string>
 

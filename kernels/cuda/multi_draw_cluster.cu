@@ -35,11 +35,12 @@
 ///   head, 128 lanes                   9           9
 ///   sum of what does not overlap    233         145
 ///
-/// Makers take noise and convolution one after the other, 119; behind them the dense layer of the
-/// last two rows, some 15, the exchange and the head. The limit is the noise now. Bytes from the L2
-/// cache for a draw: 100 KB of the dense layer's weights, 22 of the convolution's (45 if the two
-/// warps that share them never meet in the L1 cache), 2 of prefix and head: 125 where multi_draw.cu
-/// reads 226. In int8 half of the weights.
+/// The first warpgroup takes noise and convolution one after the other, 119, if the one warp that
+/// each scheduler has of it issues at every clock, for which a thread makes the noise of two draws
+/// side by side; behind them the dense layer of the last two rows, some 15, the exchange and the
+/// head. The limit is the noise now. Bytes from the L2 cache for a draw: 100 KB of the dense
+/// layer's weights, 22 of the convolution's (45 if the two warps that share them never meet in the
+/// L1 cache), 2 of prefix and head: 125 where multi_draw.cu reads 226. In int8 half of the weights.
 ///
 ///   nvcc --resource-usage   registers, while they make, multiply   shared memory   (none spilt)
 ///   MNIST                   168, 184, 160                          225536
