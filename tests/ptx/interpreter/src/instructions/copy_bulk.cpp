@@ -1,8 +1,6 @@
 // cp.async.bulk: copies of any multiple of 16 bytes between global and shared memory of this block,
-// and from there to the shared memory of another block.
+// and from there to the shared memory of another block of the cluster.
 #include "instructions/copy_bulk.hpp"
-
-#include <algorithm>
 
 #include "instructions/elementwise.hpp"
 #include "instructions/mbarrier.hpp"
@@ -43,8 +41,20 @@ void run_bulk(Warp& w, const Instr& in, u32 mask) {
     }
   });
 }
-// d, c: shared addresses of another block, of the copy and its mbarrier; a: shared address of this
-// block; b: bytes.
+void decode_bulk(Decoder& d) {
+  Instr& in = d.in;
+  d.refuse_if(d.has("cp_mask") || d.has("multicast::cluster"));
+  const bool to_shared = decode_direction(d) == TO_SHARED;
+  d.need(to_shared ? 4 : 3);
+  d.shared_address(d.operands[to_shared ? 0 : 1], in.d, in.offset_d);
+  d.global_address(d.operands[to_shared ? 1 : 0]);
+  in.b = d.value(d.operands[2], U32);
+  if (to_shared) d.shared_address(d.operands[3], in.c, in.offset_c);
+  in.run = to_shared ? run_bulk<TO_SHARED> : run_bulk<FROM_SHARED>;
+}
+
+// d: where to, a: where from, b: bytes, c: address of the mbarrier, in the block that receives
+// them. The source is read when the copy lands.
 void run_send(Warp& w, const Instr& in, u32 mask) {
   each_lane(mask, [&](int i) {
     u64 to = shared_operand(w, in.d, in.offset_d, i);
@@ -56,48 +66,32 @@ void run_send(Warp& w, const Instr& in, u32 mask) {
            w.where(i).c_str());
     if (!bytes) return;
     mbarrier_at(w, mbarrier, i);
-    Block& target = w.shared_owner(to, i, "copy");
+    Block &source = *w.block, &target = w.shared_owner(to, i, "copy");
     if (&w.shared_owner(mbarrier, i, "copy") != &target)
       fail("cp.async.bulk to one block, with an mbarrier of another, in %s", w.where(i).c_str());
-    Block* const source = w.block;
-    if (from + bytes > source->shared.size() || to + bytes > target.shared.size())
+    if (from + bytes > source.shared.size() || to + bytes > target.shared.size())
       fail("cp.async.bulk of %u bytes runs over the end of shared memory in %s", bytes,
            w.where(i).c_str());
     if (w.counts) w.counts[in.id].shared_bytes += bytes;
-    start_copy(w, target, to, bytes, mbarrier, [=](Block& block) {
-      if (source->done)
+    start_copy(w, target, to, bytes, mbarrier, [=, &source](Block& block) {
+      if (source.done)
         fail("cp.async.bulk from the memory of block %u of the cluster, which has exited",
-             source->rank);
-      memcpy(block.shared.data() + to, source->shared.data() + from, bytes);
+             source.rank);
+      memcpy(block.shared.data() + to, source.shared.data() + from, bytes);
     });
   });
 }
-
 void decode_send(Decoder& d) {
   Instr& in = d.in;
-  const auto to = std::find(d.words.begin(), d.words.end(), "shared::cluster");
-  d.refuse_if(d.words.end() - to < 2 || to[1] != "shared::cta" ||
-              !d.has("mbarrier::complete_tx::bytes"));
+  d.refuse_if(!d.has("mbarrier::complete_tx::bytes"));
   d.need(4);
-  s32 offset = 0;
+  s32 offset;
   d.shared_address(d.operands[0], in.d, in.offset_d);
   d.shared_address(d.operands[1], in.a, offset);
   in.imm = offset;
   in.b = d.value(d.operands[2], U32);
   d.shared_address(d.operands[3], in.c, in.offset_c);
   in.run = run_send;
-}
-void decode_bulk(Decoder& d) {
-  Instr& in = d.in;
-  d.refuse_if(d.has("cp_mask") || d.has("multicast::cluster"));
-  if (!d.has("global")) return decode_send(d);
-  const bool to_shared = decode_direction(d) == TO_SHARED;
-  d.need(to_shared ? 4 : 3);
-  d.shared_address(d.operands[to_shared ? 0 : 1], in.d, in.offset_d);
-  d.global_address(d.operands[to_shared ? 1 : 0]);
-  in.b = d.value(d.operands[2], U32);
-  if (to_shared) d.shared_address(d.operands[3], in.c, in.offset_c);
-  in.run = to_shared ? run_bulk<TO_SHARED> : run_bulk<FROM_SHARED>;
 }
 
 void run_commit(Warp& w, const Instr&, u32 mask) {
@@ -115,6 +109,7 @@ void decode_wait(Decoder& d) {
 }
 
 const Opcodes opcodes{{"cp.async.bulk", decode_bulk, CL_CPASYNC},
+                      {"cp.async.bulk.shared::cluster.shared::cta", decode_send, CL_CPASYNC},
                       {"cp.async.bulk.commit_group", decode_commit, CL_CPASYNC},
                       {"cp.async.bulk.wait_group", decode_wait, CL_CPASYNC},
                       {"cp.async.bulk.prefetch", decode_nothing, CL_CPASYNC}};
