@@ -58,12 +58,10 @@ namespace {
 
 constexpr int multiplier_threads = MultiDrawCluster::consumers * warpgroup,
               cluster_threads = warpgroup + multiplier_threads;
-/// Of those that a block begins with: what a thread takes while it makes features, and while it
-/// multiplies.
-constexpr int first_registers = sm_90.registers_per_multiprocessor / cluster_threads / 8 * 8;
+/// What a thread takes while it makes features, and while it multiplies.
 constexpr int maker_registers = 184, multiplier_registers = 160;
 static_assert(warpgroup * maker_registers + multiplier_threads * multiplier_registers <=
-              cluster_threads * first_registers);
+              cluster_threads * warpgroups::first_registers(cluster_threads));
 static_assert(multiplier_threads == score_warps * 32);
 
 template <class S, class Transform>

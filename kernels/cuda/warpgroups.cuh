@@ -17,10 +17,15 @@ inline constexpr int warpgroup = 128, consumers = 2, threads = (1 + consumers) *
 inline constexpr int consumer_warps = consumers * warpgroup / 32;
 /// Of a product (its depth in bf16), and products of a step.
 inline constexpr int product_rows = 64, product_depth = 16, step_products = 4;
-/// Of 65536: what a thread takes while it brings, and while it multiplies.
+/// What each thread of a block begins with, which takes all that a multiprocessor has. More than
+/// the block has it cannot share out anew: setmaxnreg would wait for it forever.
+constexpr int first_registers(int block_threads) {
+  return sm_90.registers_per_multiprocessor / block_threads / 8 * 8;
+}
+/// What a thread takes while it brings, and while it multiplies.
 inline constexpr int producer_registers = 40, consumer_registers = 232;
 static_assert(warpgroup * (producer_registers + consumers * consumer_registers) <=
-              sm_90.registers_per_multiprocessor);
+              threads * first_registers(threads));
 
 /// A slot of the ring, and the parity of the phases in which it is used.
 template <int stages>
