@@ -9,6 +9,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx/cp_async.cuh"
 #include "kernels/cuda/ptx/ldmatrix.cuh"
+#include "kernels/cuda/ptx/store.cuh"
 #include "kernels/cuda/warp_products.cuh"
 
 /// y[n, p, q, o] = epilogue(sum over r, s, c of x[n, p stride + r - pad, q stride + s - pad, c]
@@ -303,8 +304,9 @@ __global__ void __launch_bounds__(Tile::threads)
       for (int i = 0; i < m / parts; ++i)
         for (int half = 0; half < 2; ++half) {
           const auto& two = sum[part * (m / parts) + i][j];
-          store_shared(reinterpret_cast<float2*>(to + (i * 16 + half * 8) * Tile::n),
-                       make_float2(to_single(two[2 * half]), to_single(two[2 * half + 1])));
+          ptx::store_shared_pair(
+              reinterpret_cast<float2*>(to + (i * 16 + half * 8) * Tile::n),
+              make_float2(to_single(two[2 * half]), to_single(two[2 * half + 1])));
         }
     }
     __syncthreads();

@@ -6,6 +6,7 @@
 #include "kernels/cuda/noise.cuh"
 #include "kernels/cuda/ptx/convert.cuh"
 #include "kernels/cuda/ptx/ldmatrix.cuh"
+#include "kernels/cuda/ptx/store.cuh"
 
 /// Noise and convolution of the multi-draw kernel, by the first S::threads threads of a block.
 namespace pixeldp::kernels::PIXELDP_DEVICE::multi_draw_layers {
@@ -56,8 +57,9 @@ struct NoiseMaker {
       if constexpr (S::in_int8)
         store_shared(reinterpret_cast<std::uint32_t*>(to), to_bytes(y[i], inverse_scale));
       else
-        store_shared(reinterpret_cast<uint2*>(to), make_uint2(ptx::to_bf16x2(y[i][0], y[i][1]),
-                                                              ptx::to_bf16x2(y[i][2], y[i][3])));
+        ptx::store_shared_pair(
+            reinterpret_cast<uint2*>(to),
+            make_uint2(ptx::to_bf16x2(y[i][0], y[i][1]), ptx::to_bf16x2(y[i][2], y[i][3])));
     }
   }
 };
