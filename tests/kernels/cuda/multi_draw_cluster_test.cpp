@@ -6,6 +6,7 @@
 
 #include "kernels/cuda/device.cuh"
 #include "tests/emulator/sm_90_settings.hpp"
+#include "tests/kernels/cuda/multi_draw_pieces.hpp"
 #include "tests/multi_draw_on_device.cuh"
 #include "tests/throws_error.hpp"
 
@@ -114,29 +115,7 @@ TEST_CASE("the multi-draw kernel in clusters: a draw depends on no other draw, n
   const WithSettings with(sm_90);
   const MultiDrawProblem all = small_problem(3, 100, false);
   const Statistics expected = run(all, in_clusters);
-  // In three launches, the images in another order.
-  const std::vector<std::size_t> order = {2, 0, 1};
-  Statistics pieces(30);
-  for (const auto& [first, draws] :
-       std::vector<std::pair<std::uint32_t, std::uint32_t>>{{0, 7}, {7, 64}, {71, 29}}) {
-    MultiDrawProblem part = all;
-    part.params.first_draw = all.params.first_draw + first;
-    part.params.draws = draws;
-    for (std::size_t i = 0; i < 3; ++i) {
-      part.ids[i] = all.ids[order[i]];
-      std::copy_n(all.prefixes.begin() + static_cast<std::ptrdiff_t>(order[i]) * all.row_size(),
-                  all.row_size(),
-                  part.prefixes.begin() + static_cast<std::ptrdiff_t>(i) * all.row_size());
-    }
-    const Statistics result = run(part), start(30);
-    for (std::size_t i = 0; i < 30; ++i) {
-      const std::size_t to = order[i / 10] * 10 + i % 10;
-      pieces.votes[to] += result.votes[i] - start.votes[i];
-      pieces.sums[to] += result.sums[i] - start.sums[i];
-      pieces.squares[to] += result.squares[i] - start.squares[i];
-    }
-  }
-  CHECK(pieces == expected);
+  CHECK(run_in_pieces(all, {{0, 7}, {7, 64}, {71, 29}}) == expected);
 }
 
 TEST_CASE("the multi-draw kernel in clusters: a logit that is not finite is reported") {

@@ -11,6 +11,7 @@
 #include "kernels/dense.hpp"
 #include "kernels/elementwise.hpp"
 #include "tests/emulator/device_array.hpp"
+#include "tests/kernels/cuda/multi_draw_pieces.hpp"
 #include "tests/multi_draw_on_device.cuh"
 #include "tests/throws_error.hpp"
 
@@ -159,30 +160,7 @@ TEST_CASE(
   const Problem all = small_problem(3, 40, false);
   const Statistics expected = all.fused(32);
   CHECK(all.fused(16) == expected);
-
-  // In three launches, the images in another order.
-  const std::vector<std::size_t> order = {2, 0, 1};
-  Statistics pieces(30);
-  for (const auto& [first, draws] :
-       std::vector<std::pair<std::uint32_t, std::uint32_t>>{{0, 7}, {7, 32}, {39, 1}}) {
-    Problem part = all;
-    part.params.first_draw = all.params.first_draw + first;
-    part.params.draws = draws;
-    for (std::size_t i = 0; i < 3; ++i) {
-      part.ids[i] = all.ids[order[i]];
-      std::copy_n(all.prefixes.begin() + static_cast<std::ptrdiff_t>(order[i]) * all.row_size(),
-                  all.row_size(),
-                  part.prefixes.begin() + static_cast<std::ptrdiff_t>(i) * all.row_size());
-    }
-    const Statistics result = part.fused(), start(30);
-    for (std::size_t i = 0; i < 30; ++i) {
-      const std::size_t to = order[i / 10] * 10 + i % 10;
-      pieces.votes[to] += result.votes[i] - start.votes[i];
-      pieces.sums[to] += result.sums[i] - start.sums[i];
-      pieces.squares[to] += result.squares[i] - start.squares[i];
-    }
-  }
-  CHECK(pieces == expected);
+  CHECK(run_in_pieces(all, {{0, 7}, {7, 32}, {39, 1}}) == expected);
 }
 
 TEST_CASE("the multi-draw kernel: draws differ, and every draw counts once") {
